@@ -1,0 +1,67 @@
+//! AWS clients: one HTTP stack, one TLS provider (ring), a small trust store, a timeout on every call.
+
+use std::time::Duration;
+
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
+use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use aws_smithy_types::retry::RetryConfig;
+use aws_smithy_types::timeout::TimeoutConfig;
+
+use crate::store::Store;
+
+/// The roots that AWS endpoints chain to, and no others: parsing the 144 roots of an operating
+/// system costs more than the rest of a cold start (docs/decisions/0002).
+/// Source: <https://www.amazontrust.com/repository/>.
+const AMAZON_ROOTS: &[u8] = include_bytes!("aws/amazon-roots.pem");
+
+/// The SDK's own default is to wait for ever.
+fn timeouts() -> TimeoutConfig {
+    TimeoutConfig::builder()
+        .connect_timeout(Duration::from_secs(2))
+        .operation_attempt_timeout(Duration::from_secs(5))
+        .operation_timeout(Duration::from_secs(20))
+        .build()
+}
+
+/// The HTTP client that all AWS clients share.
+///
+/// # Errors
+/// If the built-in roots cannot be read.
+pub fn http_client() -> Result<SharedHttpClient, lambda_http::Error> {
+    let roots = TrustStore::empty().with_pem_certificate(AMAZON_ROOTS);
+    let context = TlsContext::builder().with_trust_store(roots).build()?;
+    Ok(aws_smithy_http_client::Builder::new()
+        .tls_provider(Provider::rustls(CryptoMode::Ring))
+        .tls_context(context)
+        .build_https())
+}
+
+/// Region, credentials and endpoints from the SDK's standard environment variables.
+///
+/// # Errors
+/// If the built-in roots cannot be read.
+pub async fn load() -> Result<SdkConfig, lambda_http::Error> {
+    let config = aws_config::defaults(BehaviorVersion::v2026_01_12())
+        .http_client(http_client()?)
+        .timeout_config(timeouts())
+        .retry_config(RetryConfig::standard().with_max_attempts(4))
+        .load()
+        .await;
+    Ok(match config.region() {
+        Some(_) => config,
+        // Only a developer's machine has none: Lambda always sets AWS_REGION.
+        None => config.into_builder().region(Region::from_static("us-east-1")).build(),
+    })
+}
+
+/// A store on `table`, with its connection open.
+///
+/// # Errors
+/// If the built-in roots cannot be read.
+pub async fn store(table: String) -> Result<Store, lambda_http::Error> {
+    let store = Store::new(aws_sdk_dynamodb::Client::new(&load().await?), table);
+    store.warm().await;
+    Ok(store)
+}

@@ -1,0 +1,153 @@
+//! One vulnerability of one package in one scan.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::scan::{ScanId, parse_decimal};
+use super::severity::Severity;
+
+/// The place of a finding in its scan, from 0, most severe first.
+///
+/// The order is that of severity, then vulnerability id, then package, so that a severity is a
+/// range of ordinals.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Ordinal(u32);
+
+impl Ordinal {
+    /// An ordinal, if `number` is below [`FindingId::PER_SCAN`].
+    #[must_use]
+    pub const fn new(number: u32) -> Option<Self> {
+        if (number as u64) < FindingId::PER_SCAN { Some(Self(number)) } else { None }
+    }
+
+    /// The number itself.
+    #[must_use]
+    pub const fn get(self) -> u32 {
+        self.0
+    }
+}
+
+/// The number of a finding: `scan_id` × 1,000,000 + ordinal. It names its own key in the table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(transparent)]
+pub struct FindingId(u64);
+
+impl FindingId {
+    /// How many findings a scan can have.
+    pub const PER_SCAN: u64 = 1_000_000;
+
+    /// The id of the finding at `ordinal` in the scan.
+    #[must_use]
+    pub const fn new(scan: ScanId, ordinal: Ordinal) -> Self {
+        Self(scan.get() * Self::PER_SCAN + ordinal.get() as u64)
+    }
+
+    /// The scan and the place in it; none for a number that no scan can have.
+    #[must_use]
+    pub fn split(self) -> Option<(ScanId, Ordinal)> {
+        let scan = ScanId::new(self.0 / Self::PER_SCAN)?;
+        let ordinal = u32::try_from(self.0 % Self::PER_SCAN).ok().and_then(Ordinal::new)?;
+        Some((scan, ordinal))
+    }
+
+    /// The number itself.
+    #[must_use]
+    pub const fn get(self) -> u64 {
+        self.0
+    }
+}
+
+impl fmt::Display for FindingId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// The text is not the number of a finding.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("is not a finding id: decimal digits without sign or leading zero")]
+pub struct ParseFindingIdError;
+
+impl FromStr for FindingId {
+    type Err = ParseFindingIdError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        parse_decimal(text).map(Self).ok_or(ParseFindingIdError)
+    }
+}
+
+/// A stored finding, with everything that the report said about it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Finding {
+    /// The scan it belongs to.
+    pub scan_id: ScanId,
+    /// Its place in the scan.
+    pub ordinal: Ordinal,
+    /// `CVE-…`, `GHSA-…`, …; a hand-edited report may lack it.
+    pub vulnerability_id: Option<String>,
+    /// The package's name.
+    pub pkg_name: Option<String>,
+    /// What was scanned inside the artifact: `name (os version)` or a file.
+    pub target: String,
+    /// `os-pkgs`, `lang-pkgs`, …
+    pub class: Option<String>,
+    /// `debian`, `npm`, `jar`, …
+    pub kind: Option<String>,
+    /// The rest of the vulnerability object as the report has it, under Trivy's own names.
+    pub vulnerability: Map<String, Value>,
+}
+
+impl Finding {
+    /// The number of this finding.
+    #[must_use]
+    pub const fn id(&self) -> FindingId {
+        FindingId::new(self.scan_id, self.ordinal)
+    }
+
+    /// The severity, [`Severity::Unknown`] if the report's word for it is not one of Trivy's.
+    #[must_use]
+    pub fn severity(&self) -> Severity {
+        self.text("Severity").and_then(|s| s.parse().ok()).unwrap_or(Severity::Unknown)
+    }
+
+    /// A field of the vulnerability object, if it is there and a string.
+    #[must_use]
+    pub fn text(&self, name: &str) -> Option<&str> {
+        self.vulnerability.get(name)?.as_str()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_finding_id_names_its_scan_and_ordinal(scan in 1..=ScanId::MAX, ordinal in 0u32..1_000_000) {
+            let (scan, ordinal) = (ScanId::new(scan).unwrap(), Ordinal::new(ordinal).unwrap());
+            let id = FindingId::new(scan, ordinal);
+            prop_assert!(id.get() < 1 << 53);
+            prop_assert_eq!(id.to_string().parse(), Ok(id));
+            prop_assert_eq!(id.split(), Some((scan, ordinal)));
+        }
+    }
+
+    #[test]
+    fn a_number_below_the_first_scan_is_no_finding() {
+        let id: FindingId = "999999".parse().unwrap();
+        assert_eq!(id.split(), None);
+        assert_eq!("18446744073709551615".parse::<FindingId>().unwrap().split(), None);
+    }
+
+    #[test]
+    fn a_finding_id_has_one_spelling() {
+        for text in ["", "01000000", "+1000000", "1000000.0", "abc", "18446744073709551616", "1000000\n"] {
+            assert_eq!(text.parse::<FindingId>(), Err(ParseFindingIdError), "{text}");
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! Scans and findings as JSON, under the field names that the API promises.
+
+use jiff::Timestamp;
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use crate::domain::finding::{Finding, FindingId};
+use crate::domain::scan::{Artifact, Scan, ScanId};
+use crate::domain::severity::{Severity, SeverityCounts};
+
+/// `ContainerScan`: docs/API.md.
+#[derive(Debug, Serialize)]
+pub(super) struct ContainerScan<'a> {
+    scan_id: ScanId,
+    image_name: &'a str,
+    image_digest: Option<&'a str>,
+    image_id: Option<&'a str>,
+    artifact_type: Option<&'a str>,
+    os_family: Option<&'a str>,
+    os_name: Option<&'a str>,
+    os_end_of_life: bool,
+    report_hash: String,
+    scan_timestamp: Timestamp,
+    ingested_at: Timestamp,
+    trivy_version: Option<&'a str>,
+    total_findings: u32,
+    fixable_findings: u32,
+    severity_counts: &'a SeverityCounts,
+}
+
+impl<'a> From<&'a Scan> for ContainerScan<'a> {
+    fn from(scan: &'a Scan) -> Self {
+        let Artifact {
+            image_name,
+            image_digest,
+            image_id,
+            artifact_type,
+            os_family,
+            os_name,
+            os_end_of_life,
+            trivy_version,
+        } = &scan.artifact;
+        Self {
+            scan_id: scan.scan_id,
+            image_name: image_name.as_str(),
+            image_digest: image_digest.as_deref(),
+            image_id: image_id.as_deref(),
+            artifact_type: artifact_type.as_deref(),
+            os_family: os_family.as_deref(),
+            os_name: os_name.as_deref(),
+            os_end_of_life: *os_end_of_life,
+            report_hash: scan.report_hash.to_string(),
+            scan_timestamp: scan.scan_timestamp,
+            ingested_at: scan.ingested_at,
+            trivy_version: trivy_version.as_deref(),
+            total_findings: scan.total_findings(),
+            fixable_findings: scan.fixable_counts.total(),
+            severity_counts: &scan.severity_counts,
+        }
+    }
+}
+
+/// `ContainerFinding`: docs/API.md.
+#[derive(Debug, Serialize)]
+pub(super) struct ContainerFinding {
+    finding_id: FindingId,
+    scan_id: ScanId,
+    vulnerability_id: Option<String>,
+    severity: Severity,
+    title: Option<Value>,
+    pkg_name: Option<String>,
+    pkg_path: Option<Value>,
+    purl: Option<Value>,
+    installed_version: Option<Value>,
+    fixed_version: Option<Value>,
+    status: Option<Value>,
+    target: String,
+    class: Option<String>,
+    #[serde(rename = "type")]
+    kind: Option<String>,
+    primary_url: Option<Value>,
+    cvss: Option<Value>,
+    published_date: Option<Value>,
+    last_modified_date: Option<Value>,
+    /// All of the report's vulnerability object that has no field above, under Trivy's names.
+    cve_data: Map<String, Value>,
+}
+
+impl From<Finding> for ContainerFinding {
+    fn from(finding: Finding) -> Self {
+        let (finding_id, severity) = (finding.id(), finding.severity());
+        let mut rest = finding.vulnerability;
+        // A word that is not one of Trivy's severities is kept where it was.
+        if rest.get("Severity").is_some_and(|said| said == severity.as_str()) {
+            rest.remove("Severity");
+        }
+        Self {
+            finding_id,
+            scan_id: finding.scan_id,
+            vulnerability_id: finding.vulnerability_id,
+            severity,
+            title: take_text(&mut rest, "Title"),
+            pkg_name: finding.pkg_name,
+            pkg_path: take_text(&mut rest, "PkgPath"),
+            purl: take_purl(&mut rest),
+            installed_version: take_text(&mut rest, "InstalledVersion"),
+            fixed_version: take_text(&mut rest, "FixedVersion").filter(|version| version != ""),
+            status: take_text(&mut rest, "Status"),
+            target: finding.target,
+            class: finding.class,
+            kind: finding.kind,
+            primary_url: take_text(&mut rest, "PrimaryURL"),
+            cvss: take_if(&mut rest, "CVSS", Value::is_object),
+            published_date: take_text(&mut rest, "PublishedDate"),
+            last_modified_date: take_text(&mut rest, "LastModifiedDate"),
+            cve_data: rest,
+        }
+    }
+}
+
+/// Moves a member out, if it is of the type that its field promises; else it stays as it came.
+fn take_if(members: &mut Map<String, Value>, name: &str, fits: impl Fn(&Value) -> bool) -> Option<Value> {
+    members.get(name).is_some_and(fits).then(|| members.remove(name)).flatten()
+}
+
+fn take_text(members: &mut Map<String, Value>, name: &str) -> Option<Value> {
+    take_if(members, name, Value::is_string)
+}
+
+fn take_purl(members: &mut Map<String, Value>) -> Option<Value> {
+    let identifier = members.get_mut("PkgIdentifier")?.as_object_mut()?;
+    let purl = take_text(identifier, "PURL");
+    if identifier.is_empty() {
+        members.remove("PkgIdentifier");
+    }
+    purl
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::domain::finding::Ordinal;
+
+    fn shown(vulnerability: Value) -> Value {
+        let Value::Object(vulnerability) = vulnerability else { panic!("not an object") };
+        let finding = Finding {
+            scan_id: ScanId::new(3).unwrap(),
+            ordinal: Ordinal::new(14).unwrap(),
+            vulnerability_id: Some("CVE-2026-1".to_owned()),
+            pkg_name: Some("zlib1g".to_owned()),
+            target: "app (debian 12)".to_owned(),
+            class: Some("os-pkgs".to_owned()),
+            kind: Some("debian".to_owned()),
+            vulnerability,
+        };
+        serde_json::to_value(ContainerFinding::from(finding)).unwrap()
+    }
+
+    #[test]
+    fn every_member_of_the_report_is_shown_exactly_once() {
+        let shown = shown(json!({
+            "Severity": "HIGH", "Title": "t", "PkgPath": "p", "InstalledVersion": "1", "FixedVersion": "2",
+            "Status": "fixed", "PrimaryURL": "https://example.org", "CVSS": {"nvd": {"V3Score": 7.5}},
+            "PublishedDate": "2026-01-01T00:00:00Z", "LastModifiedDate": "2026-01-02T00:00:00Z",
+            "PkgIdentifier": {"PURL": "pkg:deb/debian/zlib1g@1", "UID": "u"}, "Description": "d", "New": [1]
+        }));
+        assert_eq!(
+            shown,
+            json!({
+                "finding_id": 3_000_014, "scan_id": 3, "vulnerability_id": "CVE-2026-1", "severity": "HIGH",
+                "title": "t", "pkg_name": "zlib1g", "pkg_path": "p", "purl": "pkg:deb/debian/zlib1g@1",
+                "installed_version": "1", "fixed_version": "2", "status": "fixed", "target": "app (debian 12)",
+                "class": "os-pkgs", "type": "debian", "primary_url": "https://example.org",
+                "cvss": {"nvd": {"V3Score": 7.5}}, "published_date": "2026-01-01T00:00:00Z",
+                "last_modified_date": "2026-01-02T00:00:00Z",
+                "cve_data": {"PkgIdentifier": {"UID": "u"}, "Description": "d", "New": [1]}
+            })
+        );
+    }
+
+    #[test]
+    fn a_member_of_an_unexpected_type_stays_in_cve_data() {
+        let shown = shown(json!({"Severity": "negligible", "Title": 5, "CVSS": null, "PkgIdentifier": {}}));
+        assert_eq!(shown["severity"], "UNKNOWN");
+        assert_eq!(shown["cve_data"], json!({"Severity": "negligible", "Title": 5, "CVSS": null}));
+        assert_eq!((&shown["title"], &shown["purl"]), (&Value::Null, &Value::Null));
+    }
+}

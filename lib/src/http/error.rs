@@ -1,0 +1,256 @@
+//! Errors as the client sees them: RFC 9457 problem documents.
+
+use std::borrow::Cow;
+use std::error::Error as StdError;
+
+use jiff::Timestamp;
+use lambda_http::http::{HeaderValue, StatusCode, header};
+use lambda_http::{Body, Response};
+use problem_details::ProblemDetails;
+use serde::Serialize;
+
+use crate::pipeline::ingest;
+use crate::store::cursor::InvalidCursor;
+use crate::{report, store};
+
+/// What kind of problem it is. The names are part of the API and never change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Code {
+    /// A path segment or query parameter is wrong.
+    InvalidParameter,
+    /// The cursor is not one of this list.
+    InvalidCursor,
+    /// The body is not JSON, or broken.
+    InvalidJson,
+    /// JSON, but no Trivy report.
+    NotATrivyReport,
+    /// A Trivy report with something in it that cannot be stored.
+    InvalidReport,
+    /// No such scan or finding.
+    NotFound,
+    /// The same report is being ingested right now.
+    IngestionInProgress,
+    /// More bytes or findings than are taken.
+    TooLarge,
+    /// The content type is not one of those that are taken.
+    UnsupportedMediaType,
+    /// Our fault.
+    Internal,
+    /// Our fault, and passing.
+    Unavailable,
+}
+
+impl Code {
+    /// The one place where a status is chosen.
+    const fn status(self) -> StatusCode {
+        match self {
+            Self::InvalidParameter | Self::InvalidCursor | Self::InvalidJson => StatusCode::BAD_REQUEST,
+            Self::NotATrivyReport | Self::InvalidReport => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::IngestionInProgress => StatusCode::CONFLICT,
+            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+}
+
+/// An answer that is not a success.
+#[derive(Debug)]
+pub struct ApiError {
+    code: Code,
+    detail: Cow<'static, str>,
+    /// Seconds after which trying again makes sense.
+    retry_after: Option<i64>,
+    /// For the log only.
+    source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+/// The members that Sirius adds to a problem document.
+#[derive(Serialize)]
+struct Extensions<'a> {
+    code: Code,
+    request_id: &'a str,
+}
+
+impl ApiError {
+    /// A problem of the client's, in words that say what is wrong and where.
+    #[must_use]
+    pub fn new(code: Code, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self { code, detail: detail.into(), retry_after: None, source: None }
+    }
+
+    /// A parameter that is wrong: `limit: is not …`.
+    #[must_use]
+    pub fn parameter(name: &str, reason: impl std::fmt::Display) -> Self {
+        Self::new(Code::InvalidParameter, format!("{name}: {reason}"))
+    }
+
+    /// Our fault: the client reads a constant, the log has the cause.
+    fn ours(transient: bool, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        let (code, detail, retry_after) = if transient {
+            (Code::Unavailable, "Sirius cannot answer right now; please try again.", Some(2))
+        } else {
+            (Code::Internal, "Sirius failed; the request id leads to the cause in its log.", None)
+        };
+        Self { code, detail: detail.into(), retry_after, source: Some(source.into()) }
+    }
+
+    /// What kind of problem it is.
+    #[must_use]
+    pub const fn code(&self) -> Code {
+        self.code
+    }
+
+    /// What the client reads.
+    #[must_use]
+    pub fn detail(&self) -> &str {
+        &self.detail
+    }
+
+    pub(super) fn log(&self, request_id: &str) {
+        let status = self.code.status().as_u16();
+        match &self.source {
+            Some(source) => {
+                let cause = chain(source.as_ref());
+                tracing::error!(request_id, status, code = ?self.code, cause, "the request failed");
+            }
+            // The detail may quote the request, so it stays out of the log.
+            None => tracing::info!(request_id, status, code = ?self.code, "the request was refused"),
+        }
+    }
+
+    pub(super) fn into_response(self, request_id: &str) -> Response<Body> {
+        let status = self.code.status();
+        let problem = ProblemDetails::from_status_code(status)
+            .with_detail(self.detail)
+            .with_extensions(Extensions { code: self.code, request_id });
+        let body = serde_json::to_string(&problem).unwrap_or_default();
+        let mut response = Response::new(Body::Text(body));
+        *response.status_mut() = status;
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if let Some(seconds) = self.retry_after {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        response
+    }
+}
+
+/// An error and its causes, in one line.
+fn chain(error: &(dyn StdError + 'static)) -> String {
+    let causes = std::iter::successors(Some(error), |&error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+impl From<store::Error> for ApiError {
+    fn from(error: store::Error) -> Self {
+        Self::ours(error.is_transient(), error)
+    }
+}
+
+impl From<InvalidCursor> for ApiError {
+    fn from(error: InvalidCursor) -> Self {
+        Self::new(Code::InvalidCursor, format!("cursor: {error}"))
+    }
+}
+
+impl From<std::io::Error> for ApiError {
+    fn from(error: std::io::Error) -> Self {
+        Self::ours(false, error)
+    }
+}
+
+impl From<serde_json::Error> for ApiError {
+    fn from(error: serde_json::Error) -> Self {
+        Self::ours(false, error)
+    }
+}
+
+impl From<getrandom::Error> for ApiError {
+    fn from(error: getrandom::Error) -> Self {
+        Self::ours(true, error)
+    }
+}
+
+impl From<report::Error> for ApiError {
+    fn from(error: report::Error) -> Self {
+        use report::Error;
+        let code = match &error {
+            Error::TooLarge { .. } | Error::TooManyFindings { .. } => Code::TooLarge,
+            Error::Compression { .. }
+            | Error::NotJson { .. }
+            | Error::Syntax { .. }
+            | Error::Truncated { .. }
+            | Error::TooDeep { .. } => Code::InvalidJson,
+            Error::NotTrivy { .. } => Code::NotATrivyReport,
+            Error::SchemaVersion { .. } | Error::Field { .. } | Error::NoImageName | Error::ImageName { .. } => {
+                Code::InvalidReport
+            }
+        };
+        Self::new(code, error.to_string())
+    }
+}
+
+impl ApiError {
+    /// The answer for a report that was not taken in. `now` is what `Retry-After` counts from.
+    #[must_use]
+    pub fn from_ingest(error: ingest::Error, now: Timestamp) -> Self {
+        match error {
+            ingest::Error::Store(error) => error.into(),
+            ingest::Error::Busy { until } => {
+                let millis = until.duration_since(now).as_millis().max(0);
+                let seconds = i64::try_from(millis / 1000).unwrap_or(i64::MAX).saturating_add(1);
+                Self {
+                    retry_after: Some(seconds),
+                    ..Self::new(
+                        Code::IngestionInProgress,
+                        "the same report is being ingested by another request; sending it again later tells how that went",
+                    )
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fault_of_ours_tells_the_client_nothing_of_its_cause() {
+        let error = ApiError::from(store::Error::Corrupt { item: "SCAN#7".into(), reason: "secret".into() });
+        let response = error.into_response("r-1");
+        assert_eq!(response.status(), 500);
+        let Body::Text(body) = response.body() else { panic!("not text") };
+        let problem: serde_json::Value = serde_json::from_str(body).unwrap();
+        assert_eq!(
+            problem,
+            serde_json::json!({
+                "title": "Internal Server Error", "status": 500, "code": "internal",
+                "request_id": "r-1", "detail": "Sirius failed; the request id leads to the cause in its log."
+            })
+        );
+    }
+
+    #[test]
+    fn a_passing_fault_says_when_to_try_again() {
+        let response = ApiError::from(store::Error::LostClaim).into_response("");
+        assert_eq!(response.status(), 503);
+        assert_eq!(response.headers()[header::RETRY_AFTER], "2");
+        assert_eq!(response.headers()[header::CONTENT_TYPE], "application/problem+json");
+    }
+
+    #[test]
+    fn a_busy_report_can_be_sent_again_when_the_lease_is_over() {
+        let now = Timestamp::from_second(100).unwrap();
+        let until = Timestamp::from_millisecond(130_500).unwrap();
+        let response = ApiError::from_ingest(ingest::Error::Busy { until }, now).into_response("");
+        assert_eq!(
+            (response.status(), &response.headers()[header::RETRY_AFTER]),
+            (StatusCode::CONFLICT, &HeaderValue::from(31))
+        );
+    }
+}

@@ -1,0 +1,64 @@
+//! `GET /api/container/scans/{artifactname}`: the newest scan of an image, or the scan of a number.
+//!
+//! Image names hold slashes, so the route is greedy, and `…/{artifactname}/findings` comes here too
+//! when the name has any.
+
+use lambda_http::http::StatusCode;
+use lambda_http::{Body, Request, RequestExt as _, Response};
+
+use super::dto::ContainerScan;
+use super::error::Code;
+use super::path::{self, Identifier, Wanted};
+use super::query::Query;
+use super::{ApiError, list_findings, list_scans, reply};
+use crate::domain::image_name::ImageName;
+use crate::domain::scan::Scan;
+use crate::store::Store;
+
+/// Answers 200 with a scan; with `?history=true` with an array of all scans of the image.
+///
+/// # Errors
+/// 400 for a wrong name or parameter, 404 if there is no such scan.
+pub async fn handle(deps: &list_findings::Deps, request: &Request) -> Result<Response<Body>, ApiError> {
+    let identifier = match path::scans(request.raw_http_path())? {
+        Wanted::Findings(identifier) => return list_findings::of(deps, request, identifier).await,
+        Wanted::Scan(identifier) => identifier,
+    };
+    let query = Query::read(request, &["history", "limit", "cursor"])?;
+    if query.flag("history")? != Some(true) {
+        for name in ["limit", "cursor"] {
+            if query.one(name)?.is_some() {
+                return Err(ApiError::parameter(name, "goes with history=true"));
+            }
+        }
+        let scan = find(&deps.store, identifier).await?;
+        return reply::json(request, StatusCode::OK, &ContainerScan::from(&scan));
+    }
+    let image = match &identifier {
+        Identifier::Scan(_) => find(&deps.store, identifier).await?.artifact.image_name,
+        Identifier::Image(names) => first_known(&deps.store, names).await?.1,
+    };
+    list_scans::history(&deps.store, request, &query, &image).await
+}
+
+/// The scan that is meant.
+pub(super) async fn find(store: &Store, identifier: Identifier) -> Result<Scan, ApiError> {
+    match identifier {
+        Identifier::Scan(id) => store.scan(id).await?.ok_or_else(no_scan),
+        Identifier::Image(names) => Ok(first_known(store, &names).await?.0),
+    }
+}
+
+/// The newest scan of the first name that has one, and that name.
+async fn first_known(store: &Store, names: &[ImageName]) -> Result<(Scan, ImageName), ApiError> {
+    for name in names {
+        if let Some(scan) = store.scans_of_image(name, None, 1).await?.scans.into_iter().next() {
+            return Ok((scan, name.clone()));
+        }
+    }
+    Err(no_scan())
+}
+
+fn no_scan() -> ApiError {
+    ApiError::new(Code::NotFound, "there is no scan of that name or number")
+}

@@ -1,0 +1,168 @@
+//! `POST /api/container/scans`: takes a report in.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use lambda_http::http::{HeaderMap, StatusCode, header};
+use lambda_http::{Body, Request, Response};
+use serde::Serialize;
+
+use super::error::Code;
+use super::query::Query;
+use super::{ApiError, reply};
+use crate::domain::image_name::ImageName;
+use crate::domain::scan::ScanId;
+use crate::pipeline::ingest;
+use crate::report::body::{self, Compression};
+use crate::report::{Canonical, Limits, Report};
+use crate::store::Store;
+use crate::store::claims::Holder;
+
+/// What the handler works with.
+#[derive(Debug)]
+pub struct Deps {
+    /// The table.
+    pub store: Store,
+    /// What a report may cost.
+    pub limits: Limits,
+    /// How long an attempt may be at a report before another may take over.
+    pub lease: Duration,
+}
+
+#[derive(Serialize)]
+struct Answer {
+    message: String,
+    scan_id: ScanId,
+    report_hash: String,
+    duplicate: bool,
+    newly_ingested_count: usize,
+    total_findings_in_report: u32,
+}
+
+/// Answers 201 for a new report and 200 for one that is known.
+///
+/// # Errors
+/// 400, 413, 415 and 422 for what is not a report, 409 while the same report is being ingested.
+pub async fn handle(deps: &Deps, request: &Request) -> Result<Response<Body>, ApiError> {
+    let query = Query::read(request, &["image_name"])?;
+    let image_name = query.parsed::<ImageName>("image_name")?;
+    let compression = compression(request.headers())?;
+    let canonical = {
+        let json = body::inflate(request.body().to_vec(), compression, deps.limits.max_bytes)?;
+        Canonical::read(&json, &deps.limits)?
+    };
+    let report = Report::read(&canonical, image_name, &deps.limits)?;
+
+    let now = Timestamp::now();
+    let ingested = ingest::run(&deps.store, &report, &Holder::random()?, now, deps.lease)
+        .await
+        .map_err(|error| ApiError::from_ingest(error, now))?;
+
+    let stored = report.findings.len();
+    tracing::info!(
+        scan_id = ingested.scan_id.get(),
+        duplicate = ingested.duplicate,
+        findings = stored,
+        canonical_bytes = canonical.text().len(),
+        "a report was ingested"
+    );
+    let answer = Answer {
+        message: message(ingested.duplicate, stored, report.reported_findings),
+        scan_id: ingested.scan_id,
+        report_hash: report.hash.to_string(),
+        duplicate: ingested.duplicate,
+        newly_ingested_count: if ingested.duplicate { 0 } else { stored },
+        total_findings_in_report: report.reported_findings,
+    };
+    let status = if ingested.duplicate { StatusCode::OK } else { StatusCode::CREATED };
+    reply::json(request, status, &answer)
+}
+
+fn message(duplicate: bool, stored: usize, reported: u32) -> String {
+    if duplicate {
+        return "this report was ingested before; nothing was changed".to_owned();
+    }
+    let repeats = usize::try_from(reported).unwrap_or(usize::MAX).saturating_sub(stored);
+    match (stored, repeats) {
+        (0, _) => "the report was ingested; it has no findings".to_owned(),
+        (_, 0) => format!("the report was ingested with {stored} findings"),
+        _ => format!("the report was ingested with {stored} findings; {repeats} exact repeats were collapsed"),
+    }
+}
+
+/// How the body is packed, by its headers.
+///
+/// Compressed JSON under a JSON type is refused even where it would arrive whole: the HTTP API hands
+/// such bodies over as text, which ruins them.
+fn compression(headers: &HeaderMap) -> Result<Compression, ApiError> {
+    let header = |name| headers.get(name).map(|value: &header::HeaderValue| value.to_str().unwrap_or("?"));
+    let content_type = header(header::CONTENT_TYPE).unwrap_or("application/json");
+    let media_type = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let encoding = header(header::CONTENT_ENCODING).unwrap_or("identity").trim().to_ascii_lowercase();
+    let is_json = matches!(media_type.as_str(), "application/json" | "text/json")
+        || media_type.starts_with("application/") && media_type.ends_with("+json");
+    match (media_type.as_str(), encoding.as_str()) {
+        (_, "identity" | "") if is_json => Ok(Compression::None),
+        ("application/gzip" | "application/x-gzip", "identity" | "")
+        | ("application/octet-stream", "gzip" | "x-gzip") => Ok(Compression::Gzip),
+        ("application/zstd", "identity" | "") | ("application/octet-stream", "zstd") => Ok(Compression::Zstd),
+        _ => Err(ApiError::new(
+            Code::UnsupportedMediaType,
+            "send the report as Content-Type: application/json without Content-Encoding, or compressed as \
+             Content-Type: application/gzip or application/zstd (or as application/octet-stream with \
+             Content-Encoding: gzip or zstd)",
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(content_type: Option<&str>, encoding: Option<&str>) -> Result<Compression, Code> {
+        let mut headers = HeaderMap::new();
+        let mut set = |name, value: Option<&str>| value.map(|value| headers.insert(name, value.parse().unwrap()));
+        set(header::CONTENT_TYPE, content_type);
+        set(header::CONTENT_ENCODING, encoding);
+        compression(&headers).map_err(|error| error.code())
+    }
+
+    #[test]
+    fn the_headers_say_how_the_body_is_packed() {
+        for (content_type, encoding, expected) in [
+            (Some("application/json"), None, Compression::None),
+            (Some("Application/JSON; charset=utf-8"), Some("identity"), Compression::None),
+            (Some("application/vnd.aquasec.trivy.report+json"), None, Compression::None),
+            (None, None, Compression::None),
+            (Some("application/gzip"), None, Compression::Gzip),
+            (Some("application/octet-stream"), Some("gzip"), Compression::Gzip),
+            (Some("application/zstd"), None, Compression::Zstd),
+            (Some("application/octet-stream"), Some("zstd"), Compression::Zstd),
+        ] {
+            assert_eq!(of(content_type, encoding), Ok(expected), "{content_type:?} {encoding:?}");
+        }
+    }
+
+    #[test]
+    fn other_types_and_stacked_encodings_are_refused() {
+        for (content_type, encoding) in [
+            (Some("application/x-www-form-urlencoded"), None),
+            (Some("text/plain"), None),
+            (Some("multipart/form-data; boundary=x"), None),
+            (Some("application/octet-stream"), None),
+            (Some("application/octet-stream"), Some("br")),
+            (Some("application/json"), Some("gzip")),
+            (Some("application/gzip"), Some("gzip")),
+            (Some("application/octet-stream"), Some("gzip, gzip")),
+            (Some(""), None),
+        ] {
+            assert_eq!(of(content_type, encoding), Err(Code::UnsupportedMediaType), "{content_type:?} {encoding:?}");
+        }
+    }
+
+    #[test]
+    fn the_message_tells_of_collapsed_repeats() {
+        assert_eq!(message(false, 7, 10), "the report was ingested with 7 findings; 3 exact repeats were collapsed");
+        assert_eq!(message(false, 0, 0), "the report was ingested; it has no findings");
+    }
+}

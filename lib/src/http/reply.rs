@@ -1,0 +1,210 @@
+//! Answers: JSON, compressed where the client takes it, within what Lambda may return.
+
+use std::io::Write as _;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use lambda_http::http::{HeaderMap, HeaderValue, StatusCode, header};
+use lambda_http::{Body, Request, Response};
+use serde::Serialize;
+
+use super::ApiError;
+
+/// What a body may weigh inside the function's answer. Lambda takes 6,291,556 bytes
+/// (<https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>); the rest is left
+/// for headers and what the encoder still holds back.
+const BUDGET: usize = 5_900_000;
+/// Compressed bytes that deflate may hold back: a block of 16 Ki symbols, generously.
+const HELD_BACK: usize = 128 << 10;
+/// Below this a body is not worth compressing.
+const WORTH_IT: usize = 1 << 10;
+
+/// Whether the client takes gzip: RFC 9110 §12.5.3, for the one coding that Sirius has.
+pub(super) fn accepts_gzip(request: &Request) -> bool {
+    let mut any = false;
+    for item in request.headers().get_all(header::ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok()) {
+        for coding in item.split(',') {
+            let mut parts = coding.split(';').map(str::trim);
+            let name = parts.next().unwrap_or_default();
+            let refused = parts
+                .any(|weight| weight.strip_prefix("q=").and_then(|q| q.parse::<f32>().ok()).is_some_and(|q| q <= 0.0));
+            if name.eq_ignore_ascii_case("gzip") {
+                return !refused;
+            }
+            any |= name == "*" && !refused;
+        }
+    }
+    any
+}
+
+/// A JSON document.
+pub(super) fn json(request: &Request, status: StatusCode, value: &impl Serialize) -> Result<Response<Body>, ApiError> {
+    let json = serde_json::to_vec(value)?;
+    let mut body = JsonBody::new(accepts_gzip(request) && json.len() >= WORTH_IT);
+    body.write(&json)?;
+    body.respond(status)
+}
+
+/// A body under construction.
+enum JsonBody {
+    Plain { json: Vec<u8>, escapes: usize },
+    Gzip(Box<GzEncoder<Vec<u8>>>),
+}
+
+impl JsonBody {
+    fn new(gzip: bool) -> Self {
+        if gzip {
+            Self::Gzip(Box::new(GzEncoder::new(Vec::new(), Compression::fast())))
+        } else {
+            Self::Plain { json: Vec::new(), escapes: 0 }
+        }
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        match self {
+            Self::Plain { json, escapes } => {
+                *escapes += escapes_in(bytes);
+                json.extend_from_slice(bytes);
+                Ok(())
+            }
+            Self::Gzip(encoder) => encoder.write_all(bytes),
+        }
+    }
+
+    /// What the function's answer would weigh with `more` in it: plain JSON becomes a string in
+    /// JSON, with its quotes escaped, and gzip becomes base64.
+    fn weight_with(&self, more: &[u8]) -> usize {
+        match self {
+            Self::Plain { json, escapes } => json.len() + escapes + more.len() + escapes_in(more),
+            Self::Gzip(encoder) => (encoder.get_ref().len() + HELD_BACK.max(more.len())) / 3 * 4,
+        }
+    }
+
+    fn respond(self, status: StatusCode) -> Result<Response<Body>, ApiError> {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
+        let body = match self {
+            Self::Plain { json, .. } => {
+                Body::Text(String::from_utf8(json).map_err(|error| std::io::Error::other(error.utf8_error()))?)
+            }
+            Self::Gzip(encoder) => {
+                headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+                Body::Binary(encoder.finish()?)
+            }
+        };
+        let mut response = Response::new(body);
+        *response.status_mut() = status;
+        *response.headers_mut() = headers;
+        Ok(response)
+    }
+}
+
+fn escapes_in(bytes: &[u8]) -> usize {
+    bytes.iter().filter(|&&byte| matches!(byte, b'"' | b'\\' | 0x7F) || byte < 0x20).count()
+}
+
+/// A JSON array that grows until the answer is full.
+pub(super) struct ListBody {
+    body: JsonBody,
+    items: usize,
+}
+
+impl ListBody {
+    pub(super) fn new(gzip: bool) -> Self {
+        Self { body: JsonBody::new(gzip), items: 0 }
+    }
+
+    /// How many items there are.
+    pub(super) const fn len(&self) -> usize {
+        self.items
+    }
+
+    /// Appends an item, unless the answer would get too large. An empty list takes any item.
+    pub(super) fn push(&mut self, item: &impl Serialize) -> Result<bool, ApiError> {
+        let mut json = vec![if self.items == 0 { b'[' } else { b',' }];
+        serde_json::to_writer(&mut json, item)?;
+        if self.items > 0 && self.body.weight_with(&json) > BUDGET {
+            return Ok(false);
+        }
+        self.body.write(&json)?;
+        self.items += 1;
+        Ok(true)
+    }
+
+    /// The answer, with how many items the whole list has (if that is known) and where it goes on
+    /// (if it does).
+    pub(super) fn respond(mut self, total: Option<u64>, next_page: Option<&str>) -> Result<Response<Body>, ApiError> {
+        self.body.write(if self.items == 0 { b"[]" } else { b"]" })?;
+        let mut response = self.body.respond(StatusCode::OK)?;
+        let headers = response.headers_mut();
+        if let Some(total) = total {
+            headers.insert("x-total-count", HeaderValue::from(total));
+        }
+        if let Some(next) = next_page {
+            let link = HeaderValue::try_from(format!("<{next}>; rel=\"next\"")).map_err(std::io::Error::other)?;
+            headers.insert(header::LINK, link);
+        }
+        Ok(response)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(accept_encoding: &str) -> Request {
+        let mut request = Request::default();
+        request.headers_mut().insert(header::ACCEPT_ENCODING, HeaderValue::try_from(accept_encoding).unwrap());
+        request
+    }
+
+    #[test]
+    fn gzip_is_used_only_for_those_who_take_it() {
+        for (accept, takes) in [
+            ("gzip", true),
+            ("deflate, GZIP;q=0.5", true),
+            ("br, *", true),
+            ("gzip;q=0, *", false),
+            ("gzip; q=0.0", false),
+            ("*;q=0", false),
+            ("identity", false),
+            ("gzipped", false),
+        ] {
+            assert_eq!(accepts_gzip(&request(accept)), takes, "{accept}");
+        }
+        assert!(!accepts_gzip(&Request::default()));
+    }
+
+    #[test]
+    fn a_list_ends_before_the_answer_is_too_large() {
+        // Pseudo-random text: the worst case for gzip.
+        let mut state = 1u64;
+        let mut noise = || {
+            (0..2000)
+                .map(|_| {
+                    state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                    char::from(b'#' + (state >> 58) as u8)
+                })
+                .collect::<String>()
+        };
+        for gzip in [false, true] {
+            let mut list = ListBody::new(gzip);
+            while list.push(&noise()).unwrap() {}
+            assert!(list.len() > 2000, "{}", list.len());
+            let weight = match list.respond(None, None).unwrap().into_body() {
+                Body::Text(json) => serde_json::to_string(&json).unwrap().len(),
+                Body::Binary(bytes) => bytes.len().div_ceil(3) * 4,
+                _ => panic!("no body"),
+            };
+            assert!((5_000_000..6_200_000).contains(&weight), "gzip {gzip}: {weight}");
+        }
+    }
+
+    #[test]
+    fn an_empty_list_is_an_empty_array() {
+        let response = ListBody::new(false).respond(Some(0), None).unwrap();
+        assert_eq!(response.body(), &Body::Text("[]".to_owned()));
+        assert_eq!(response.headers()["x-total-count"], "0");
+    }
+}

@@ -1,0 +1,3 @@
+//! The verbs. The order of effects is decided here and nowhere else.
+
+pub mod ingest;

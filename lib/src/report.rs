@@ -1,0 +1,38 @@
+//! From the bytes of a Trivy report to findings: pure, and ready for hostile input.
+//!
+//! ```text
+//! body bytes ── body::inflate ──▶ JSON ── Canonical::read ──▶ canonical text + hash
+//!                                            └── Report::read ──▶ scan facts + ordered findings
+//! ```
+//!
+//! A report is read twice. [`Canonical`] walks the JSON once and writes it down again with sorted
+//! keys, no white space and one spelling for each number: what two equal reports have in common,
+//! and thus what is hashed. [`Report`] then reads the canonical text and borrows from it, so that a
+//! finding's stored form is cut from text that is already in order.
+
+pub mod body;
+mod canonical;
+mod error;
+mod findings;
+mod lookalike;
+mod trivy;
+
+pub use canonical::Canonical;
+pub use error::Error;
+pub use findings::{Finding, Scanned};
+pub use trivy::Report;
+
+/// What a report may cost at most.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Bytes of JSON, after decompression.
+    pub max_bytes: usize,
+    /// Vulnerabilities in one report.
+    pub max_findings: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { max_bytes: 64 << 20, max_findings: 50_000 }
+    }
+}

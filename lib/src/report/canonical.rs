@@ -1,0 +1,470 @@
+//! One text for all spellings of a report.
+//!
+//! The canonical text is the report's JSON with object keys sorted by their bytes, no white space,
+//! numbers in one spelling (`7.50`, `75e-1` and `7.5` are one), strings escaped only where JSON
+//! demands it, and without the two members that are new in every scan: `CreatedAt` and `ReportID`
+//! of the top level. Arrays keep their order, which Trivy makes the same every time.
+
+use std::fmt;
+use std::ops::Range;
+
+use jiff::Timestamp;
+use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use sha2::{Digest, Sha256};
+
+use super::{Error, Limits, body};
+use crate::domain::image_name::ImageName;
+use crate::domain::report_hash::ReportHash;
+
+/// Members of the top level that differ between two runs of the same scan.
+const VOLATILE: [&str; 2] = ["CreatedAt", "ReportID"];
+
+/// A report's canonical text.
+#[derive(Debug)]
+pub struct Canonical {
+    text: String,
+    created_at: Option<String>,
+}
+
+impl Canonical {
+    /// Reads any JSON value and writes it down in its canonical form.
+    ///
+    /// # Errors
+    /// [`Error::TooLarge`], [`Error::NotJson`], [`Error::Syntax`], [`Error::Truncated`],
+    /// [`Error::TooDeep`].
+    pub fn read(bytes: &[u8], limits: &Limits) -> Result<Self, Error> {
+        if bytes.len() > limits.max_bytes {
+            return Err(Error::TooLarge { limit: limits.max_bytes });
+        }
+        let json = body::json(bytes)?;
+        let mut writer = Writer::with_capacity(json.len());
+        let mut deserializer = serde_json::Deserializer::from_slice(json);
+        TopLevel(&mut writer).deserialize(&mut deserializer).map_err(broken)?;
+        deserializer.end().map_err(broken)?;
+        let text = String::from_utf8(writer.text)
+            .map_err(|_| Error::NotJson { found: "text that is not UTF-8", advice: "send UTF-8" })?;
+        Ok(Self { text, created_at: writer.created_at })
+    }
+
+    /// The canonical text: JSON, UTF-8.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Which report this is. A name that the sender gave and the report does not hold itself is a
+    /// part of it: the same old array, sent for two images, is two reports.
+    #[must_use]
+    pub fn hash(&self, given_name: Option<&ImageName>) -> ReportHash {
+        let mut sha = Sha256::new();
+        sha.update(&self.text);
+        if let Some(name) = given_name {
+            // A line feed never occurs in canonical text, so no report can pretend to be named.
+            sha.update("\nimage_name=");
+            sha.update(name.as_str());
+        }
+        ReportHash::from(<[u8; 32]>::from(sha.finalize()))
+    }
+
+    /// The report's own time, RFC 3339 or (in one day's development builds) Unix seconds.
+    ///
+    /// # Errors
+    /// [`Error::Field`] if it is neither.
+    pub fn created_at(&self) -> Result<Option<Timestamp>, Error> {
+        let Some(json) = self.created_at.as_deref().filter(|&json| json != "null") else {
+            return Ok(None);
+        };
+        let time = match serde_json::from_str::<String>(json) {
+            Ok(text) => text.parse().ok(),
+            Err(_) => json.parse().ok().and_then(|seconds| Timestamp::from_second(seconds).ok()),
+        };
+        time.map(Some).ok_or_else(|| Error::Field {
+            path: "CreatedAt".to_owned(),
+            reason: "expected an RFC 3339 time, such as 2026-11-21T10:00:00Z".to_owned(),
+        })
+    }
+}
+
+fn broken(error: serde_json::Error) -> Error {
+    let (line, column) = (error.line(), error.column());
+    if error.is_eof() {
+        return Error::Truncated { line, column };
+    }
+    let text = error.to_string();
+    let reason = text.rsplit_once(" at line ").map_or(text.as_str(), |(reason, _)| reason);
+    if reason == "recursion limit exceeded" {
+        Error::TooDeep { line, column }
+    } else {
+        Error::Syntax { line, column, reason: reason.to_owned() }
+    }
+}
+
+/// Where a member of the object that is being written lies in the text.
+struct Member {
+    start: usize,
+    key: Range<usize>,
+}
+
+struct Writer {
+    text: Vec<u8>,
+    /// The members of all objects that are open, innermost last.
+    members: Vec<Member>,
+    /// Holds an object's members while they are put in order.
+    scratch: Vec<u8>,
+    created_at: Option<String>,
+}
+
+impl Writer {
+    fn with_capacity(bytes: usize) -> Self {
+        Self { text: Vec::with_capacity(bytes), members: Vec::new(), scratch: Vec::new(), created_at: None }
+    }
+
+    fn json<T: serde::Serialize>(&mut self, value: &T) -> Result<(), serde_json::Error> {
+        serde_json::to_writer(&mut self.text, value)
+    }
+
+    /// Puts the members written since `first` in the order of their keys.
+    ///
+    /// Each of them is `"key":value,`, the last one too.
+    fn sort(&mut self, first: usize) -> Result<(), String> {
+        let Self { text, members, scratch, .. } = self;
+        let open = members.get(first..).unwrap_or_default();
+        let Some(start) = open.first().map(|member| member.start) else { return Ok(()) };
+        let key = |member: &Member| text.get(member.key.clone()).unwrap_or_default();
+        if !open.is_sorted_by(|a, b| key(a) < key(b)) {
+            let ends = open.iter().skip(1).map(|next| next.start).chain([text.len()]);
+            let mut order: Vec<(&[u8], Range<usize>)> =
+                open.iter().zip(ends).map(|(member, end)| (key(member), member.start..end)).collect();
+            order.sort_unstable_by_key(|(key, _)| *key);
+            if let Some(((twice, _), _)) = order.iter().zip(order.iter().skip(1)).find(|(a, b)| a.0 == b.0) {
+                return Err(format!("duplicate key {}", String::from_utf8_lossy(twice)));
+            }
+            scratch.clear();
+            for (_, range) in order {
+                scratch.extend_from_slice(text.get(range).unwrap_or_default());
+            }
+            text.truncate(start);
+            text.extend_from_slice(scratch);
+        }
+        members.truncate(first);
+        Ok(())
+    }
+
+    /// Ends a list of `item,` with its closing bracket.
+    fn close(&mut self, bracket: u8) {
+        match self.text.last_mut() {
+            Some(comma) if *comma == b',' => *comma = bracket,
+            _ => self.text.push(bracket),
+        }
+    }
+}
+
+/// Writes the value that comes next.
+struct Next<'w>(&'w mut Writer);
+
+impl<'de> DeserializeSeed<'de> for Next<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Next<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    fn visit_unit<E: serde::de::Error>(self) -> Result<(), E> {
+        self.0.text.extend_from_slice(b"null");
+        Ok(())
+    }
+
+    fn visit_bool<E: serde::de::Error>(self, value: bool) -> Result<(), E> {
+        self.0.text.extend_from_slice(if value { b"true" } else { b"false" });
+        Ok(())
+    }
+
+    fn visit_u64<E: serde::de::Error>(self, value: u64) -> Result<(), E> {
+        self.0.json(&value).map_err(E::custom)
+    }
+
+    fn visit_i64<E: serde::de::Error>(self, value: i64) -> Result<(), E> {
+        self.0.json(&value).map_err(E::custom)
+    }
+
+    fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<(), E> {
+        /// Up to here every whole number is exact as a float.
+        const EXACT: f64 = 9_007_199_254_740_992.0;
+        if value.fract() == 0.0 && value.abs() <= EXACT {
+            // `-0.0` becomes 0 as well.
+            #[expect(clippy::cast_possible_truncation, reason = "whole and within 2^53")]
+            return self.0.json(&(value as i64)).map_err(E::custom);
+        }
+        self.0.json(&value).map_err(E::custom)
+    }
+
+    fn visit_str<E: serde::de::Error>(self, value: &str) -> Result<(), E> {
+        self.0.json(&value).map_err(E::custom)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
+        self.0.text.push(b'[');
+        while items.next_element_seed(Next(self.0))?.is_some() {
+            self.0.text.push(b',');
+        }
+        self.0.close(b']');
+        Ok(())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<(), A::Error> {
+        write_object(self.0, members, |_| false)
+    }
+}
+
+/// The whole document: as any value, but without the volatile members.
+struct TopLevel<'w>(&'w mut Writer);
+
+impl<'de> DeserializeSeed<'de> for TopLevel<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for TopLevel<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON object or array")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, items: A) -> Result<(), A::Error> {
+        Next(self.0).visit_seq(items)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<(), A::Error> {
+        write_object(self.0, members, |key| VOLATILE.contains(&key))
+    }
+}
+
+fn write_object<'de, A: MapAccess<'de>>(
+    writer: &mut Writer,
+    mut members: A,
+    is_volatile: impl Fn(&str) -> bool,
+) -> Result<(), A::Error> {
+    let first = writer.members.len();
+    writer.text.push(b'{');
+    loop {
+        let start = writer.text.len();
+        if members.next_key_seed(Next(writer))?.is_none() {
+            break;
+        }
+        let key = start..writer.text.len();
+        writer.text.push(b':');
+        let value = writer.text.len();
+        members.next_value_seed(Next(writer))?;
+        let name = writer.text.get(start + 1..key.end - 1).and_then(|name| std::str::from_utf8(name).ok());
+        if name.is_some_and(&is_volatile) {
+            if name == Some("CreatedAt") {
+                let json = writer.text.get(value..).unwrap_or_default();
+                writer.created_at = Some(String::from_utf8_lossy(json).into_owned());
+            }
+            writer.text.truncate(start);
+            continue;
+        }
+        writer.text.push(b',');
+        writer.members.push(Member { start, key });
+    }
+    writer.sort(first).map_err(A::Error::custom)?;
+    writer.close(b'}');
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn canonical(json: &str) -> Result<Canonical, Error> {
+        Canonical::read(json.as_bytes(), &Limits::default())
+    }
+
+    fn text(json: &str) -> String {
+        canonical(json).unwrap().text
+    }
+
+    fn any_json() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            any::<f64>().prop_map(Value::from),
+            "\\PC*|[\\x00-\\x1f\"\\\\]*".prop_map(Value::from),
+        ];
+        leaf.prop_recursive(5, 60, 6, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..6).prop_map(Value::from),
+                prop::collection::hash_map("[a-z\"\\\\é]{0,4}", inner, 0..6)
+                    .prop_map(|map| Value::Object(map.into_iter().collect())),
+            ]
+        })
+    }
+
+    /// Equal, where 5 and 5.0 are one number.
+    fn same(a: &Value, b: &Value) -> bool {
+        match (a, b) {
+            (Value::Array(a), Value::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b)),
+            (Value::Object(a), Value::Object(b)) => {
+                a.len() == b.len() && a.iter().all(|(key, a)| b.get(key).is_some_and(|b| same(a, b)))
+            }
+            (Value::Number(a), Value::Number(b)) => a == b || a.as_f64() == b.as_f64(),
+            _ => a == b,
+        }
+    }
+
+    /// The same value, with members in another order, spread over lines, numbers spelled otherwise.
+    fn respell(value: &Value, out: &mut String) {
+        match value {
+            Value::Array(items) => {
+                out.push_str("[ \n");
+                for (at, item) in items.iter().enumerate() {
+                    out.push_str(if at == 0 { "" } else { "\t, " });
+                    respell(item, out);
+                }
+                out.push_str("\r\n]");
+            }
+            Value::Object(members) => {
+                out.push('{');
+                for (at, (key, member)) in members.iter().rev().enumerate() {
+                    out.push_str(if at == 0 { " " } else { " , " });
+                    out.push_str(&serde_json::to_string(key).unwrap());
+                    out.push_str(" : ");
+                    respell(member, out);
+                }
+                out.push('}');
+            }
+            // Beyond 2^53 a float is not the same number any more.
+            Value::Number(number) if number.as_i64().is_some_and(|n| n.abs() < 1 << 53) => {
+                out.push_str(&format!("{number}.0"));
+            }
+            other => out.push_str(&other.to_string()),
+        }
+    }
+
+    #[test]
+    fn numbers_have_one_spelling() {
+        assert_eq!(text("[7.5,7.50,75e-1,0.75E1]"), "[7.5,7.5,7.5,7.5]");
+        assert_eq!(text("[5,5.0,50e-1,-0,-0.0,0]"), "[5,5,5,0,0,0]");
+        assert_eq!(text("[18446744073709551615,-9223372036854775808]"), "[18446744073709551615,-9223372036854775808]");
+    }
+
+    #[test]
+    fn keys_are_sorted_at_every_level_and_volatile_ones_left_out_at_the_first_only() {
+        let report = r#"{"b":{"z":1,"CreatedAt":2,"a":[]},"ReportID":"x","CreatedAt":"2026-01-01T00:00:00Z","a":null}"#;
+        assert_eq!(text(report), r#"{"a":null,"b":{"CreatedAt":2,"a":[],"z":1}}"#);
+        assert_eq!(text(r#"{"ReportID":1}"#), "{}");
+    }
+
+    #[test]
+    fn escapes_do_not_matter() {
+        assert_eq!(text(r#"{"\u0061":"\u002fé\u00e9\n"}"#), r#"{"a":"/éé\n"}"#);
+        assert_eq!(text(r#"{"\u0043reatedAt":"2026-01-01T00:00:00Z"}"#), "{}");
+    }
+
+    #[test]
+    fn a_key_given_twice_is_refused() {
+        let error = canonical("{\"x\":{\n\"a\":1,\"b\":2,\"\\u0061\":3}}").unwrap_err();
+        assert!(matches!(&error, Error::Syntax { line: 2, reason, .. } if reason == "duplicate key \"a\""), "{error}");
+    }
+
+    #[test]
+    fn broken_json_is_located() {
+        assert!(matches!(canonical("{\n \"a\": 1,\n}"), Err(Error::Syntax { line: 3, column: 1, .. })));
+        assert!(matches!(canonical("{\n \"a\": [1,"), Err(Error::Truncated { line: 2, .. })));
+        assert!(matches!(canonical("{} {}"), Err(Error::Syntax { line: 1, column: 4, .. })));
+        assert!(matches!(canonical("[1e999]"), Err(Error::Syntax { .. })));
+        assert!(matches!(canonical("[\"\\ud800\"]"), Err(Error::Syntax { .. })));
+        let invalid = Canonical::read(b"[\"\xC3\x28\"]", &Limits::default());
+        assert!(matches!(invalid, Err(Error::Syntax { line: 1, .. })));
+    }
+
+    #[test]
+    fn deep_nesting_is_refused_and_never_overflows_the_stack() {
+        assert!(canonical(&format!("{}{}", "[".repeat(127), "]".repeat(127))).is_ok());
+        assert!(matches!(canonical(&"[".repeat(1_000_000)), Err(Error::TooDeep { line: 1, column: 128 })));
+        assert!(matches!(canonical(&"{\"a\":".repeat(1_000_000)), Err(Error::TooDeep { .. })));
+    }
+
+    #[test]
+    fn the_time_of_a_report_is_read_in_every_form_that_trivy_wrote() {
+        let at = |json: &str| canonical(&format!("{{\"CreatedAt\":{json}}}")).unwrap().created_at();
+        let expected: Timestamp = "2026-06-07T10:00:00.123456789Z".parse().unwrap();
+        assert_eq!(at("\"2026-06-07T12:00:00.123456789+02:00\"").unwrap(), Some(expected));
+        assert_eq!(at("\"2026-06-07T10:00:00.123456789Z\"").unwrap(), Some(expected));
+        assert_eq!(at("1629894030").unwrap(), Some(Timestamp::from_second(1_629_894_030).unwrap()));
+        assert_eq!(at("null").unwrap(), None);
+        assert_eq!(canonical("{}").unwrap().created_at().unwrap(), None);
+        for json in ["\"yesterday\"", "true", "{}", "1e40", "\"\""] {
+            assert!(matches!(at(json), Err(Error::Field { path, .. }) if path == "CreatedAt"), "{json}");
+        }
+    }
+
+    #[test]
+    fn a_given_name_is_part_of_the_hash() {
+        let report = canonical("[]").unwrap();
+        let (a, b) = ("a".parse().unwrap(), "b".parse().unwrap());
+        assert_ne!(report.hash(None), report.hash(Some(&a)));
+        assert_ne!(report.hash(Some(&b)), report.hash(Some(&a)));
+    }
+
+    #[test]
+    fn the_hash_is_what_jq_and_sha256sum_say() {
+        // jq --sort-keys --compact-output --join-output 'del(.CreatedAt, .ReportID)' | sha256sum
+        let report = canonical(r#"{ "ReportID": 1, "a": [1.0, "\u00e9"] }"#).unwrap();
+        let expected = "5db14a2cddc92d31365806bb5d82ed2bc436bf6960d10cd4654140f7bdadce1c";
+        assert_eq!(report.hash(None).to_string(), expected);
+    }
+
+    proptest! {
+        #[test]
+        fn the_canonical_text_says_what_the_json_said(value in any_json()) {
+            prop_assume!(value.is_array() || value.is_object());
+            let back: Value = serde_json::from_str(&text(&value.to_string())).unwrap();
+            prop_assert!(same(&back, &value), "{back} != {value}");
+        }
+
+        #[test]
+        fn the_canonical_text_is_its_own_canonical_text(value in any_json()) {
+            prop_assume!(value.is_array() || value.is_object());
+            let once = text(&json!([value]).to_string());
+            prop_assert_eq!(text(&once), once);
+        }
+
+        #[test]
+        fn order_and_white_space_do_not_matter(value in any_json()) {
+            prop_assume!(value.is_array() || value.is_object());
+            let mut other = String::new();
+            respell(&value, &mut other);
+            prop_assert_eq!(text(&other), text(&value.to_string()));
+        }
+
+        #[test]
+        fn arbitrary_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            let _ = Canonical::read(&bytes, &Limits::default());
+        }
+
+        #[test]
+        fn damaged_json_never_panics(value in any_json(), at in any::<prop::sample::Index>(), byte: u8) {
+            let mut bytes = value.to_string().into_bytes();
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+            let _ = Canonical::read(&bytes, &Limits::default());
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! Why a report is refused, in words for the one who sent it.
+
+use crate::domain::image_name::ImageNameError;
+
+/// A report that cannot be taken. Every message says what is wrong, where, and what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The JSON, as sent or once decompressed, is over the limit.
+    #[error("the report is larger than {limit} bytes of JSON")]
+    TooLarge {
+        /// The limit in bytes.
+        limit: usize,
+    },
+    /// The compressed body is not what its content type says, or is cut off.
+    #[error("the body is not a readable {format} stream: {source}")]
+    Compression {
+        /// `gzip` or `zstd`.
+        format: &'static str,
+        /// What the decompressor says.
+        source: std::io::Error,
+    },
+    /// Not JSON at all, recognised by its first bytes.
+    #[error("the body is not JSON but {found}; {advice}")]
+    NotJson {
+        /// What it looks like.
+        found: &'static str,
+        /// What to send instead.
+        advice: &'static str,
+    },
+    /// Broken JSON.
+    #[error("the JSON is broken at line {line}, column {column}: {reason}")]
+    Syntax {
+        /// Counted from 1.
+        line: usize,
+        /// Counted from 1, in bytes.
+        column: usize,
+        /// The parser's words.
+        reason: String,
+    },
+    /// The JSON stops before its end.
+    #[error(
+        "the JSON ends too early, at line {line}, column {column}: the report seems to be cut off; \
+         send the whole file"
+    )]
+    Truncated {
+        /// Counted from 1.
+        line: usize,
+        /// Counted from 1, in bytes.
+        column: usize,
+    },
+    /// Nested deeper than any report.
+    #[error("the JSON is nested too deep at line {line}, column {column}: at most 127 levels are read")]
+    TooDeep {
+        /// Counted from 1.
+        line: usize,
+        /// Counted from 1, in bytes.
+        column: usize,
+    },
+    /// JSON, but another tool's, or another of Trivy's formats.
+    #[error("this is not a Trivy JSON report: it looks like {looks_like}; {advice}")]
+    NotTrivy {
+        /// The format that was recognised.
+        looks_like: &'static str,
+        /// What to send instead.
+        advice: &'static str,
+    },
+    /// A Trivy report whose version is not known.
+    #[error("SchemaVersion {found} is not known: only 2, and the arrays of Trivy up to v0.19, are")]
+    SchemaVersion {
+        /// The version in the report.
+        found: String,
+    },
+    /// A field that is not of its type, or missing.
+    #[error("{path}: {reason}")]
+    Field {
+        /// For example `Results[0].Vulnerabilities[3].PkgName`.
+        path: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// More vulnerabilities than the limit.
+    #[error("the report has more than {limit} vulnerabilities, the most that is taken from one report")]
+    TooManyFindings {
+        /// The limit.
+        limit: usize,
+    },
+    /// Nothing in the report names what was scanned.
+    #[error("nothing in the report names an image: add ?image_name= to the request")]
+    NoImageName,
+    /// The report's own name for its artifact cannot be stored.
+    #[error("the report's ArtifactName {source}: add ?image_name= to the request")]
+    ImageName {
+        /// What is wrong with it.
+        source: ImageNameError,
+    },
+}
+
+impl Error {
+    /// A report that was refused once is refused again.
+    #[must_use]
+    pub const fn is_transient(&self) -> bool {
+        false
+    }
+}

@@ -1,0 +1,50 @@
+//! The table: one function per access pattern of docs/DATA.md, and nothing else knows DynamoDB.
+
+use aws_sdk_dynamodb::Client;
+use jiff::Timestamp;
+use tokio::sync::OnceCell;
+
+mod backoff;
+mod blob;
+pub mod claims;
+mod counter;
+pub mod cursor;
+mod error;
+pub mod findings;
+mod keys;
+mod scans;
+
+pub use error::Error;
+pub use findings::Selection;
+pub use keys::FINDINGS_PER_BLOCK;
+
+/// A table and the client to reach it with.
+#[derive(Debug)]
+pub struct Store {
+    client: Client,
+    table: String,
+    codec: blob::Codec,
+    cursor_key: OnceCell<cursor::Key>,
+}
+
+impl Store {
+    /// A store on a table that exists.
+    #[must_use]
+    pub fn new(client: Client, table: impl Into<String>) -> Self {
+        Self { client, table: table.into(), codec: blob::Codec::default(), cursor_key: OnceCell::new() }
+    }
+
+    /// Opens the connection with one cheap read, so that the first request does not pay for it.
+    ///
+    /// A failure does not matter here: the request itself will meet it again, and answer for it.
+    pub async fn warm(&self) {
+        if let Err(error) = self.cursor_key().await {
+            tracing::debug!(%error, "the first read failed");
+        }
+    }
+}
+
+/// A time as the table keeps it: milliseconds since 1970.
+fn millis(time: Timestamp) -> String {
+    time.as_millisecond().to_string()
+}

@@ -1,0 +1,217 @@
+//! Who ingests a report: one at a time, and for good only once.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use aws_sdk_dynamodb::error::SdkError;
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
+use jiff::Timestamp;
+use serde::Deserialize;
+
+use super::keys::{Key, PK, SCAN_ID};
+use super::{Error, Store, millis};
+use crate::domain::report_hash::ReportHash;
+use crate::domain::scan::ScanId;
+
+pub(super) const STATE: &str = "state";
+pub(super) const ATTEMPT: &str = "attempt";
+pub(super) const INGESTING: &str = "ingesting";
+pub(super) const COMPLETE: &str = "complete";
+const HOLDER: &str = "holder";
+const LEASE_UNTIL: &str = "lease_until";
+
+/// Names one attempt at ingesting: a text that no other attempt has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holder(String);
+
+impl Holder {
+    /// A name made of 128 random bits.
+    ///
+    /// # Errors
+    /// If the operating system has no randomness.
+    pub fn random() -> Result<Self, getrandom::Error> {
+        let (high, low) = (getrandom::u64()?, getrandom::u64()?);
+        Ok(Self(format!("{high:016x}{low:016x}")))
+    }
+}
+
+/// The right to ingest one report until the lease is over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claim {
+    /// The report.
+    pub hash: ReportHash,
+    /// The fencing token: higher with every take-over. What is written last is written only if
+    /// this is still the highest.
+    pub attempt: u64,
+    /// The number that an earlier attempt took for this report; every later one uses it again.
+    pub scan_id: Option<ScanId>,
+}
+
+/// How a claim was answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Claimed {
+    /// The report is ours to ingest.
+    Ours(Claim),
+    /// The report is ingested already.
+    Complete(ScanId),
+    /// Another attempt is at it, at most until then.
+    Busy {
+        /// When its lease is over.
+        until: Timestamp,
+    },
+}
+
+/// The claim as it is stored.
+#[derive(Debug, Deserialize)]
+struct Stored {
+    state: String,
+    holder: String,
+    attempt: u64,
+    lease_until: i64,
+    scan_id: Option<ScanId>,
+}
+
+impl Stored {
+    fn read(hash: ReportHash, item: HashMap<String, AttributeValue>) -> Result<Self, Error> {
+        serde_dynamo::from_item(item).map_err(|error| Error::corrupt(Key::Claim(hash).pk(), error))
+    }
+}
+
+impl Store {
+    /// Claims a report for `holder` in one conditional write, which also tells what stands in the way.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`], [`Error::Refused`], [`Error::Corrupt`].
+    pub async fn claim(
+        &self,
+        hash: ReportHash,
+        holder: &Holder,
+        now: Timestamp,
+        lease: Duration,
+    ) -> Result<Claimed, Error> {
+        const OPERATION: &str = "UpdateItem(claim)";
+        let until =
+            now.checked_add(lease).map_err(|source| Error::Refused { operation: OPERATION, source: source.into() })?;
+        let answer = self
+            .client
+            .update_item()
+            .table_name(&self.table)
+            .set_key(Some(Key::Claim(hash).attributes()))
+            .update_expression("SET #state = :ingesting, #until = :until, #holder = :holder ADD #attempt :one")
+            .condition_expression("attribute_not_exists(#pk) OR (#state = :ingesting AND #until < :now)")
+            .expression_attribute_names("#pk", PK)
+            .expression_attribute_names("#state", STATE)
+            .expression_attribute_names("#until", LEASE_UNTIL)
+            .expression_attribute_names("#holder", HOLDER)
+            .expression_attribute_names("#attempt", ATTEMPT)
+            .expression_attribute_values(":ingesting", AttributeValue::S(INGESTING.to_owned()))
+            .expression_attribute_values(":until", AttributeValue::N(millis(until)))
+            .expression_attribute_values(":now", AttributeValue::N(millis(now)))
+            .expression_attribute_values(":holder", AttributeValue::S(holder.0.clone()))
+            .expression_attribute_values(":one", AttributeValue::N("1".to_owned()))
+            .return_values(ReturnValue::AllNew)
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+            .send()
+            .await;
+        let stored = match answer {
+            Ok(updated) => Stored::read(hash, updated.attributes.unwrap_or_default())?,
+            Err(error) => Stored::read(hash, standing(OPERATION, error)?)?,
+        };
+        // Also on a failed condition: if the answer to our own write was lost, the SDK's second try
+        // meets the claim that its first one made.
+        if stored.state == INGESTING && stored.holder == holder.0 {
+            return Ok(Claimed::Ours(Claim { hash, attempt: stored.attempt, scan_id: stored.scan_id }));
+        }
+        match (stored.state.as_str(), stored.scan_id) {
+            (COMPLETE, Some(scan_id)) => Ok(Claimed::Complete(scan_id)),
+            (INGESTING, _) => match Timestamp::from_millisecond(stored.lease_until) {
+                Ok(until) => Ok(Claimed::Busy { until }),
+                Err(error) => Err(Error::corrupt(Key::Claim(hash).pk(), error)),
+            },
+            (other, _) => Err(Error::corrupt(Key::Claim(hash).pk(), format!("state {other}"))),
+        }
+    }
+
+    /// The scan id for a claimed report: the one that the claim remembers, or a new one that it
+    /// will remember from now on.
+    ///
+    /// # Errors
+    /// [`Error::LostClaim`] if another attempt took over, and those of any call.
+    pub async fn number(&self, claim: &Claim) -> Result<ScanId, Error> {
+        const OPERATION: &str = "UpdateItem(claim number)";
+        if let Some(scan_id) = claim.scan_id {
+            return Ok(scan_id);
+        }
+        let fresh = self.next_scan_id().await?;
+        let updated = self
+            .client
+            .update_item()
+            .table_name(&self.table)
+            .set_key(Some(Key::Claim(claim.hash).attributes()))
+            .update_expression("SET #scan = if_not_exists(#scan, :scan)")
+            .condition_expression("#state = :ingesting AND #attempt = :attempt")
+            .expression_attribute_names("#scan", SCAN_ID)
+            .expression_attribute_names("#state", STATE)
+            .expression_attribute_names("#attempt", ATTEMPT)
+            .expression_attribute_values(":scan", AttributeValue::N(fresh.to_string()))
+            .expression_attribute_values(":ingesting", AttributeValue::S(INGESTING.to_owned()))
+            .expression_attribute_values(":attempt", AttributeValue::N(claim.attempt.to_string()))
+            .return_values(ReturnValue::AllNew)
+            .send()
+            .await
+            .map_err(|error| lost_or(OPERATION, error))?;
+        Stored::read(claim.hash, updated.attributes.unwrap_or_default())?
+            .scan_id
+            .ok_or_else(|| Error::corrupt(Key::Claim(claim.hash).pk(), "no scan_id"))
+    }
+
+    /// Ends a lease early, so that the next delivery need not wait for it. To fail at this is
+    /// harmless: the lease ends by itself.
+    ///
+    /// # Errors
+    /// [`Error::LostClaim`] if another attempt took over, and those of any call.
+    pub async fn release(&self, claim: &Claim) -> Result<(), Error> {
+        self.client
+            .update_item()
+            .table_name(&self.table)
+            .set_key(Some(Key::Claim(claim.hash).attributes()))
+            .update_expression("SET #until = :never")
+            .condition_expression("#state = :ingesting AND #attempt = :attempt")
+            .expression_attribute_names("#until", LEASE_UNTIL)
+            .expression_attribute_names("#state", STATE)
+            .expression_attribute_names("#attempt", ATTEMPT)
+            .expression_attribute_values(":never", AttributeValue::N("0".to_owned()))
+            .expression_attribute_values(":ingesting", AttributeValue::S(INGESTING.to_owned()))
+            .expression_attribute_values(":attempt", AttributeValue::N(claim.attempt.to_string()))
+            .send()
+            .await
+            .map_err(|error| lost_or("UpdateItem(claim release)", error))?;
+        Ok(())
+    }
+}
+
+type UpdateError = aws_sdk_dynamodb::operation::update_item::UpdateItemError;
+type Response = aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+
+/// The item that made a condition fail; any other failure stays one.
+fn standing(
+    operation: &'static str,
+    error: SdkError<UpdateError, Response>,
+) -> Result<HashMap<String, AttributeValue>, Error> {
+    match error {
+        SdkError::ServiceError(service) if service.err().is_conditional_check_failed_exception() => {
+            match service.into_err() {
+                UpdateError::ConditionalCheckFailedException(failed) => Ok(failed.item.unwrap_or_default()),
+                other => Err(Error::Refused { operation, source: other.into() }),
+            }
+        }
+        other => Err(Error::sdk(operation, other)),
+    }
+}
+
+fn lost_or(operation: &'static str, error: SdkError<UpdateError, Response>) -> Error {
+    match &error {
+        SdkError::ServiceError(service) if service.err().is_conditional_check_failed_exception() => Error::LostClaim,
+        _ => Error::sdk(operation, error),
+    }
+}

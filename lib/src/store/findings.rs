@@ -1,0 +1,315 @@
+//! Findings: written in batches under keys that are known beforehand, read in runs of ordinals.
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+use aws_sdk_dynamodb::primitives::Blob;
+use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes, PutRequest, WriteRequest};
+use futures_util::{StreamExt, TryStreamExt, stream};
+
+use super::blob::Packer;
+use super::keys::{self, FINDINGS_PER_BLOCK, Key, PK, SK};
+use super::{Error, Store, backoff, scans};
+use crate::domain::finding::{Finding, FindingId, Ordinal};
+use crate::domain::scan::{Scan, ScanId};
+use crate::report::{self, Report};
+
+/// `BatchWriteItem` takes no more:
+/// <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchWriteItem.html>.
+const BATCH: usize = 25;
+/// Batches under way at once: a fresh on-demand table takes 4,000 write units a second, and a
+/// batch of about 30 units comes back in some 10 ms.
+const CONCURRENCY: usize = 8;
+
+/// What errors call the writing of a batch.
+const WRITE: &str = "BatchWriteItem(findings)";
+
+/// The attributes that a filter can see, and the blob.
+const VULNERABILITY_ID: &str = "v";
+const PACKAGE: &str = "p";
+const FIXABLE: &str = "f";
+const BLOB: &str = "z";
+
+/// Which findings of a run are wanted.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Selection {
+    /// Of this package only.
+    pub package: Option<String>,
+    /// Of this vulnerability only.
+    pub vulnerability_id: Option<String>,
+    /// Only with, or only without, a fixed version.
+    pub fixable: Option<bool>,
+}
+
+impl Selection {
+    /// Every finding is wanted.
+    #[must_use]
+    pub const fn is_everything(&self) -> bool {
+        self.package.is_none() && self.vulnerability_id.is_none() && self.fixable.is_none()
+    }
+}
+
+impl Store {
+    /// Writes all findings of a report. Doing it again, or twice at once, writes the same items.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`], [`Error::Unprocessed`], [`Error::Refused`].
+    pub async fn write_findings(&self, scan: ScanId, report: &Report<'_>) -> Result<(), Error> {
+        let packer = self.codec.packer().map_err(|source| refused(source.into()))?;
+        let batches = Batches { packer, scan, report, findings: report.findings.chunks(BATCH), ordinal: 0 };
+        stream::iter(batches)
+            .map(|batch| async { self.write_batch(batch?).await })
+            .buffer_unordered(CONCURRENCY)
+            .try_collect()
+            .await
+    }
+
+    /// Writes a batch until nothing of it is left unprocessed.
+    async fn write_batch(&self, mut batch: Vec<WriteRequest>) -> Result<(), Error> {
+        let mut delays = backoff::delays();
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let written = self
+                .client
+                .batch_write_item()
+                .request_items(&self.table, batch)
+                .send()
+                .await
+                .map_err(|error| Error::sdk(WRITE, error))?;
+            batch = written.unprocessed_items.and_then(|mut left| left.remove(&self.table)).unwrap_or_default();
+            if batch.is_empty() {
+                return Ok(());
+            }
+            match delays.next() {
+                Some(delay) => tokio::time::sleep(delay).await,
+                None => return Err(Error::Unprocessed { operation: WRITE, tries }),
+            }
+        }
+    }
+
+    /// The findings with the given ordinals that are wanted, in order. The ordinals must exist, and
+    /// lie in one block.
+    ///
+    /// The read is eventually consistent, at half the price, since how many findings there are is
+    /// known: if some are not there yet, it is done again with consistency.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`], [`Error::Refused`]; [`Error::Corrupt`] if findings are missing.
+    pub async fn findings(
+        &self,
+        scan: ScanId,
+        ordinals: Range<u32>,
+        wanted: &Selection,
+    ) -> Result<Vec<Finding>, Error> {
+        let expected = ordinals.len();
+        let block = keys::block(scan, &ordinals);
+        for consistent in [false, true] {
+            let (seen, items) = self.query_block(&block, wanted, consistent).await?;
+            if seen == expected {
+                return items.into_iter().map(|item| self.read_finding(item)).collect();
+            }
+        }
+        Err(Error::corrupt(block.pk, format!("fewer than {expected} findings in {}..={}", block.first, block.last)))
+    }
+
+    /// How many items of a block there are in all, and the wanted ones.
+    async fn query_block(
+        &self,
+        block: &keys::Block,
+        wanted: &Selection,
+        consistent: bool,
+    ) -> Result<(usize, Vec<Item>), Error> {
+        let mut query = self
+            .client
+            .query()
+            .table_name(&self.table)
+            .consistent_read(consistent)
+            .key_condition_expression("#pk = :pk AND #sk BETWEEN :first AND :last")
+            .expression_attribute_names("#pk", PK)
+            .expression_attribute_names("#sk", SK)
+            .expression_attribute_values(":pk", AttributeValue::S(block.pk.clone()))
+            .expression_attribute_values(":first", AttributeValue::S(block.first.clone()))
+            .expression_attribute_values(":last", AttributeValue::S(block.last.clone()));
+        let mut conditions = Vec::new();
+        let text = |text: &String| AttributeValue::S(text.clone());
+        let conditions_on = [
+            (PACKAGE, wanted.package.as_ref().map(text)),
+            (VULNERABILITY_ID, wanted.vulnerability_id.as_ref().map(text)),
+            (FIXABLE, wanted.fixable.map(AttributeValue::Bool)),
+        ];
+        for (name, value) in conditions_on {
+            if let Some(value) = value {
+                conditions.push(format!("#{name} = :{name}"));
+                query = query
+                    .expression_attribute_names(format!("#{name}"), name)
+                    .expression_attribute_values(format!(":{name}"), value);
+            }
+        }
+        if !conditions.is_empty() {
+            query = query.filter_expression(conditions.join(" AND "));
+        }
+        // More than one page only if a block's items are over 1 MB together.
+        let mut pages = query.into_paginator().send();
+        let (mut seen, mut items) = (0, Vec::new());
+        while let Some(page) = pages.next().await {
+            let page = page.map_err(|error| Error::sdk("Query(findings)", error))?;
+            seen += usize::try_from(page.scanned_count).unwrap_or_default();
+            items.extend(page.items.unwrap_or_default());
+        }
+        Ok((seen, items))
+    }
+
+    /// A finding and its scan, in one round trip; none if the scan is not published, or has no
+    /// such finding.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`], [`Error::Unprocessed`], [`Error::Refused`], [`Error::Corrupt`].
+    pub async fn finding(&self, id: FindingId) -> Result<Option<(Scan, Finding)>, Error> {
+        const OPERATION: &str = "BatchGetItem(finding)";
+        let Some((scan_id, ordinal)) = id.split() else { return Ok(None) };
+        let key = Key::Finding(scan_id, ordinal);
+        let mut wanted = HashMap::from([(self.table.clone(), both(&Key::Scan(scan_id), &key, OPERATION)?)]);
+        let mut items = Vec::new();
+        let mut delays = backoff::delays();
+        let mut tries = 0;
+        while !wanted.is_empty() {
+            tries += 1;
+            let read = self
+                .client
+                .batch_get_item()
+                .set_request_items(Some(wanted))
+                .send()
+                .await
+                .map_err(|error| Error::sdk(OPERATION, error))?;
+            items.extend(read.responses.unwrap_or_default().into_values().flatten());
+            wanted = read.unprocessed_keys.unwrap_or_default();
+            if !wanted.is_empty() {
+                match delays.next() {
+                    Some(delay) => tokio::time::sleep(delay).await,
+                    None => return Err(Error::Unprocessed { operation: OPERATION, tries }),
+                }
+            }
+        }
+        let (mut scan, mut finding) = (None, None);
+        for item in items {
+            match text(&item, PK).zip(text(&item, SK)).and_then(|(pk, sk)| Key::parse(pk, sk)) {
+                Some(Key::Scan(_)) => scan = Some(scans::read(item)?),
+                Some(Key::Finding(..)) => finding = Some(item),
+                _ => {}
+            }
+        }
+        // A finding without its scan is not published yet, and one past its end is left over from
+        // nothing: neither is anyone's to see.
+        let Some(scan) = scan.filter(|scan| ordinal.get() < scan.total_findings()) else { return Ok(None) };
+        let finding = finding.ok_or_else(|| Error::corrupt(key.pk(), format!("{} is missing", key.sk())))?;
+        Ok(Some((scan, self.read_finding(finding)?)))
+    }
+
+    fn read_finding(&self, mut item: Item) -> Result<Finding, Error> {
+        let key = text(&item, PK).zip(text(&item, SK)).and_then(|(pk, sk)| Key::parse(pk, sk));
+        let Some(Key::Finding(scan_id, ordinal)) = key else {
+            return Err(Error::corrupt(format!("{:?}", item.get(PK)), "not the key of a finding"));
+        };
+        let corrupt = |reason: String| Error::corrupt(format!("{}", FindingId::new(scan_id, ordinal)), reason);
+        let blob = item.get(BLOB).and_then(|blob| blob.as_b().ok()).ok_or_else(|| corrupt("no blob".to_owned()))?;
+        let unpacked = self.codec.unpack(blob.as_ref()).map_err(corrupt)?;
+        let mut take =
+            |name| item.remove(name).and_then(|value| if let AttributeValue::S(s) = value { Some(s) } else { None });
+        Ok(Finding {
+            scan_id,
+            ordinal,
+            vulnerability_id: take(VULNERABILITY_ID),
+            pkg_name: take(PACKAGE),
+            target: unpacked.target,
+            class: unpacked.class,
+            kind: unpacked.kind,
+            vulnerability: unpacked.vulnerability,
+        })
+    }
+}
+
+/// Cuts ordinals into runs that lie in one block each.
+pub fn runs(ordinals: Range<u32>) -> impl Iterator<Item = Range<u32>> {
+    let mut start = ordinals.start;
+    std::iter::from_fn(move || {
+        let border = (start / FINDINGS_PER_BLOCK + 1) * FINDINGS_PER_BLOCK;
+        let run = start..border.min(ordinals.end);
+        start = run.end;
+        (!run.is_empty()).then_some(run)
+    })
+}
+
+type Item = HashMap<String, AttributeValue>;
+
+fn text<'i>(item: &'i Item, name: &str) -> Option<&'i str> {
+    item.get(name)?.as_s().ok().map(String::as_str)
+}
+
+fn both(scan: &Key, finding: &Key, operation: &'static str) -> Result<KeysAndAttributes, Error> {
+    KeysAndAttributes::builder()
+        .keys(scan.attributes())
+        .keys(finding.attributes())
+        .consistent_read(true)
+        .build()
+        .map_err(|source| Error::Refused { operation, source: source.into() })
+}
+
+fn refused(source: Box<dyn std::error::Error + Send + Sync>) -> Error {
+    Error::Refused { operation: WRITE, source }
+}
+
+/// The findings of a report as batches of puts, made only when they are about to be written: no
+/// more than a few of them are ever in memory.
+struct Batches<'p, 'r, 'c> {
+    packer: Packer<'p>,
+    scan: ScanId,
+    report: &'r Report<'c>,
+    findings: std::slice::Chunks<'r, report::Finding<'c>>,
+    ordinal: u32,
+}
+
+impl Iterator for Batches<'_, '_, '_> {
+    type Item = Result<Vec<WriteRequest>, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let findings = self.findings.next()?;
+        Some(findings.iter().map(|finding| self.put(finding).map_err(refused)).collect())
+    }
+}
+
+impl Batches<'_, '_, '_> {
+    fn put(&mut self, finding: &report::Finding<'_>) -> Result<WriteRequest, Box<dyn std::error::Error + Send + Sync>> {
+        let ordinal = Ordinal::new(self.ordinal).ok_or("more findings than a scan can have")?;
+        self.ordinal += 1;
+        let scanned = self.report.scanned.get(finding.scanned).ok_or("a finding of no result")?;
+        let mut item = Key::Finding(self.scan, ordinal).attributes();
+        let mut set = |name: &str, value| item.insert(name.to_owned(), value);
+        if let Some(id) = &finding.vulnerability_id {
+            set(VULNERABILITY_ID, AttributeValue::S(id.to_string()));
+        }
+        if let Some(package) = &finding.pkg_name {
+            set(PACKAGE, AttributeValue::S(package.to_string()));
+        }
+        set(FIXABLE, AttributeValue::Bool(finding.fixable));
+        set(BLOB, AttributeValue::B(Blob::new(self.packer.pack(scanned, finding)?)));
+        let put = PutRequest::builder().set_item(Some(item)).build()?;
+        Ok(WriteRequest::builder().put_request(put).build())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn runs_cover_every_ordinal_once_and_stay_in_their_block(start in 0u32..2000, len in 0u32..2000) {
+            let runs: Vec<_> = runs(start..start + len).collect();
+            prop_assert!(runs.iter().all(|run| run.start / FINDINGS_PER_BLOCK == (run.end - 1) / FINDINGS_PER_BLOCK));
+            prop_assert_eq!(runs.into_iter().flatten().collect::<Vec<_>>(), (start..start + len).collect::<Vec<_>>());
+        }
+    }
+}

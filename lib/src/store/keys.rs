@@ -1,0 +1,199 @@
+//! The keys of the table. Nothing else spells one.
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+
+use crate::domain::finding::Ordinal;
+use crate::domain::image_name::ImageName;
+use crate::domain::report_hash::ReportHash;
+use crate::domain::scan::ScanId;
+
+/// Partition key.
+pub(super) const PK: &str = "pk";
+/// Sort key.
+pub(super) const SK: &str = "sk";
+/// The index that lists all scans, newest last.
+pub(super) const LISTING_INDEX: &str = "scan-listing";
+/// The index's partition key: only scan items carry it, always with [`LISTED`].
+pub(super) const LISTING: &str = "listing";
+/// See [`LISTING`].
+pub(super) const LISTED: &str = "SCANS";
+/// The index's sort key, and an attribute of every item that belongs to a scan.
+pub(super) const SCAN_ID: &str = "scan_id";
+
+/// Findings that share a partition key.
+///
+/// A key takes 1,000 write units a second
+/// (<https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/bp-partition-key-design.html>),
+/// and 250 findings of four units each stay within that.
+pub const FINDINGS_PER_BLOCK: u32 = 250;
+
+/// Items over which the number of scans is spread. Scans that are published at the same time have
+/// ids that follow each other, and so write to different ones.
+pub(super) const TOTAL_SHARDS: u64 = 8;
+
+/// Names one item.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Key {
+    /// Who ingests a report, or did.
+    Claim(ReportHash),
+    /// A scan.
+    Scan(ScanId),
+    /// A scan again, under the name of its image.
+    ImageScan(ImageName, ScanId),
+    /// A finding.
+    Finding(ScanId, Ordinal),
+    /// The next scan's number, and the key that cursors are signed with.
+    Counter,
+    /// A part of the number of scans.
+    Total(u64),
+}
+
+impl Key {
+    /// The partition key.
+    pub(super) fn pk(&self) -> String {
+        match self {
+            Self::Claim(hash) => format!("REPORT#{hash}"),
+            Self::Scan(scan) => format!("SCAN#{scan}"),
+            Self::ImageScan(image, _) => image_pk(image),
+            Self::Finding(scan, ordinal) => block_pk(*scan, ordinal.get() / FINDINGS_PER_BLOCK),
+            Self::Counter | Self::Total(_) => COUNTERS.to_owned(),
+        }
+    }
+
+    /// The sort key.
+    pub(super) fn sk(&self) -> String {
+        match self {
+            Self::Claim(_) => "CLAIM".to_owned(),
+            Self::Scan(_) => "SCAN".to_owned(),
+            Self::ImageScan(_, scan) => image_sk(*scan),
+            Self::Finding(_, ordinal) => finding_sk(ordinal.get()),
+            Self::Counter => "SCAN".to_owned(),
+            Self::Total(shard) => format!("TOTAL#{shard}"),
+        }
+    }
+
+    /// Both, as the SDK wants them.
+    pub(super) fn attributes(&self) -> HashMap<String, AttributeValue> {
+        HashMap::from([(PK.to_owned(), AttributeValue::S(self.pk())), (SK.to_owned(), AttributeValue::S(self.sk()))])
+    }
+
+    /// The item that two keys name; none if Sirius never writes such keys.
+    pub(super) fn parse(pk: &str, sk: &str) -> Option<Self> {
+        let key = if pk == COUNTERS {
+            match sk.strip_prefix("TOTAL#") {
+                Some(shard) => Self::Total(shard.parse().ok()?),
+                None => Self::Counter,
+            }
+        } else if let Some(hash) = pk.strip_prefix("REPORT#") {
+            Self::Claim(hash.parse().ok()?)
+        } else if let Some(image) = pk.strip_prefix("IMAGE#") {
+            let scan = sk.strip_prefix("SCAN#")?.parse().ok().and_then(ScanId::new)?;
+            Self::ImageScan(image.parse().ok()?, scan)
+        } else {
+            let scan = pk.strip_prefix("SCAN#")?;
+            match scan.split_once('#') {
+                Some((scan, _)) => {
+                    let ordinal = sk.strip_prefix("FINDING#")?.parse().ok().and_then(Ordinal::new)?;
+                    Self::Finding(scan.parse().ok()?, ordinal)
+                }
+                None => Self::Scan(scan.parse().ok()?),
+            }
+        };
+        (key.pk() == pk && key.sk() == sk).then_some(key)
+    }
+}
+
+/// The partition of the counters.
+pub(super) const COUNTERS: &str = "COUNTER";
+
+/// The partition of an image's scans.
+pub(super) fn image_pk(image: &ImageName) -> String {
+    format!("IMAGE#{image}")
+}
+
+/// The sort key of an image's scan: padded to the ten digits of [`ScanId::MAX`], so that the newest
+/// is the last.
+pub(super) fn image_sk(scan: ScanId) -> String {
+    format!("SCAN#{:010}", scan.get())
+}
+
+fn block_pk(scan: ScanId, block: u32) -> String {
+    format!("SCAN#{scan}#{block}")
+}
+
+fn finding_sk(ordinal: u32) -> String {
+    format!("FINDING#{ordinal:06}")
+}
+
+/// A run of findings that one query can answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Block {
+    /// Its partition key.
+    pub(super) pk: String,
+    /// The first sort key of the run.
+    pub(super) first: String,
+    /// The last sort key of the run.
+    pub(super) last: String,
+}
+
+/// The run of the findings `ordinals` of a scan, which must not be empty nor cross a block's border.
+pub(super) fn block(scan: ScanId, ordinals: &Range<u32>) -> Block {
+    Block {
+        pk: block_pk(scan, ordinals.start / FINDINGS_PER_BLOCK),
+        first: finding_sk(ordinals.start),
+        last: finding_sk(ordinals.end.saturating_sub(1)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn scan_id() -> impl Strategy<Value = ScanId> {
+        (1..=ScanId::MAX).prop_map(|n| ScanId::new(n).unwrap())
+    }
+
+    fn any_key() -> impl Strategy<Value = Key> {
+        let name = "[\\PC#]{1,20}|SCAN#[0-9]{1,3}".prop_filter_map("a name", |n| n.parse::<ImageName>().ok());
+        prop_oneof![
+            any::<[u8; 32]>().prop_map(|digest| Key::Claim(digest.into())),
+            scan_id().prop_map(Key::Scan),
+            (name, scan_id()).prop_map(|(image, scan)| Key::ImageScan(image, scan)),
+            (scan_id(), 0u32..1_000_000).prop_map(|(scan, n)| Key::Finding(scan, Ordinal::new(n).unwrap())),
+            Just(Key::Counter),
+            (0..TOTAL_SHARDS).prop_map(Key::Total),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn a_key_is_read_back_and_fits_dynamodb(key in any_key()) {
+            let (pk, sk) = (key.pk(), key.sk());
+            prop_assert!(pk.len() <= 2048 && sk.len() <= 1024);
+            prop_assert_eq!(Key::parse(&pk, &sk), Some(key));
+        }
+
+        #[test]
+        fn two_items_never_share_a_key(a in any_key(), b in any_key()) {
+            prop_assert_eq!(a == b, (a.pk(), a.sk()) == (b.pk(), b.sk()));
+        }
+
+        #[test]
+        fn foreign_keys_name_nothing(pk in "\\PC{0,20}|SCAN#[0-9#]{0,5}", sk in "\\PC{0,20}|SCAN|FINDING#[0-9]{0,7}") {
+            if let Some(key) = Key::parse(&pk, &sk) {
+                prop_assert_eq!((key.pk(), key.sk()), (pk, sk));
+            }
+        }
+
+        #[test]
+        fn keys_sort_as_their_numbers_do(a in scan_id(), b in scan_id(), i in 0u32..1_000_000, j in 0u32..1_000_000) {
+            prop_assert_eq!(image_sk(a).cmp(&image_sk(b)), a.cmp(&b));
+            prop_assert_eq!(finding_sk(i).cmp(&finding_sk(j)), i.cmp(&j));
+        }
+    }
+}

@@ -1,0 +1,226 @@
+//! Scans: published in one transaction, listed newest first.
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::error::SdkError;
+use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
+use aws_sdk_dynamodb::types::{AttributeValue, Put, ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update};
+
+use super::claims::{ATTEMPT, COMPLETE, Claim, INGESTING, STATE};
+use super::counter::SCANS;
+use super::keys::{self, Key, LISTED, LISTING, LISTING_INDEX, PK, SCAN_ID, TOTAL_SHARDS};
+use super::{Error, Store, backoff};
+use crate::domain::image_name::ImageName;
+use crate::domain::scan::{Scan, ScanId};
+
+/// Some scans, newest first.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ScanPage {
+    /// The scans.
+    pub scans: Vec<Scan>,
+    /// There are older ones.
+    pub more: bool,
+}
+
+type Item = HashMap<String, AttributeValue>;
+
+impl Store {
+    /// Makes a scan visible and its claim complete, all in one transaction, if the claim is still
+    /// ours. Doing it again after it was done is success. Answers whether this attempt did it:
+    /// `false` if one that took over was faster.
+    ///
+    /// # Errors
+    /// [`Error::LostClaim`] if another attempt took over and has not published either;
+    /// [`Error::Unavailable`], [`Error::Unprocessed`], [`Error::Refused`].
+    pub async fn publish(&self, claim: &Claim, scan: &Scan) -> Result<bool, Error> {
+        const OPERATION: &str = "TransactWriteItems(publish)";
+        let refused =
+            |source: Box<dyn std::error::Error + Send + Sync>| Error::Refused { operation: OPERATION, source };
+        let complete = self.complete_claim(claim, scan).map_err(refused)?;
+        let listed = self.put(&Key::Scan(scan.scan_id), scan, true).map_err(refused)?;
+        let named = Key::ImageScan(scan.artifact.image_name.clone(), scan.scan_id);
+        let named = self.put(&named, scan, false).map_err(refused)?;
+        let total = self.count_one_more(scan.scan_id).map_err(refused)?;
+        let writes = vec![
+            TransactWriteItem::builder().update(complete).build(),
+            TransactWriteItem::builder().put(listed).build(),
+            TransactWriteItem::builder().put(named).build(),
+            TransactWriteItem::builder().update(total).build(),
+        ];
+        let mut delays = backoff::delays();
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let written = self.client.transact_write_items().set_transact_items(Some(writes.clone())).send().await;
+            let Err(error) = written else { return Ok(true) };
+            match cancelled(&error) {
+                Some(Cancelled::Complete { attempt }) => return Ok(attempt == claim.attempt),
+                Some(Cancelled::TakenOver) => return Err(Error::LostClaim),
+                Some(Cancelled::Contended) => match delays.next() {
+                    Some(delay) => tokio::time::sleep(delay).await,
+                    None => return Err(Error::Unprocessed { operation: OPERATION, tries }),
+                },
+                None => return Err(Error::sdk(OPERATION, error)),
+            }
+        }
+    }
+
+    fn complete_claim(&self, claim: &Claim, scan: &Scan) -> Result<Update, Box<dyn std::error::Error + Send + Sync>> {
+        Ok(Update::builder()
+            .table_name(&self.table)
+            .set_key(Some(Key::Claim(claim.hash).attributes()))
+            .update_expression("SET #state = :complete")
+            .condition_expression("#state = :ingesting AND #attempt = :attempt AND #scan = :scan")
+            .expression_attribute_names("#state", STATE)
+            .expression_attribute_names("#attempt", ATTEMPT)
+            .expression_attribute_names("#scan", SCAN_ID)
+            .expression_attribute_values(":complete", AttributeValue::S(COMPLETE.to_owned()))
+            .expression_attribute_values(":ingesting", AttributeValue::S(INGESTING.to_owned()))
+            .expression_attribute_values(":attempt", AttributeValue::N(claim.attempt.to_string()))
+            .expression_attribute_values(":scan", AttributeValue::N(scan.scan_id.to_string()))
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+            .build()?)
+    }
+
+    fn put(&self, key: &Key, scan: &Scan, listed: bool) -> Result<Put, Box<dyn std::error::Error + Send + Sync>> {
+        let mut item: Item = serde_dynamo::to_item(scan)?;
+        item.extend(key.attributes());
+        if listed {
+            item.insert(LISTING.to_owned(), AttributeValue::S(LISTED.to_owned()));
+        }
+        Ok(Put::builder().table_name(&self.table).set_item(Some(item)).build()?)
+    }
+
+    fn count_one_more(&self, scan: ScanId) -> Result<Update, Box<dyn std::error::Error + Send + Sync>> {
+        Ok(Update::builder()
+            .table_name(&self.table)
+            .set_key(Some(Key::Total(scan.get() % TOTAL_SHARDS).attributes()))
+            .update_expression("ADD #scans :one")
+            .expression_attribute_names("#scans", SCANS)
+            .expression_attribute_values(":one", AttributeValue::N("1".to_owned()))
+            .build()?)
+    }
+
+    /// A published scan.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`], [`Error::Refused`], [`Error::Corrupt`].
+    pub async fn scan(&self, id: ScanId) -> Result<Option<Scan>, Error> {
+        let read_back = self
+            .client
+            .get_item()
+            .table_name(&self.table)
+            .set_key(Some(Key::Scan(id).attributes()))
+            .consistent_read(true)
+            .send()
+            .await
+            .map_err(|error| Error::sdk("GetItem(scan)", error))?;
+        read_back.item.map(read).transpose()
+    }
+
+    /// Up to `limit` published scans of an image that are older than `before`, newest first.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`], [`Error::Refused`], [`Error::Corrupt`].
+    pub async fn scans_of_image(
+        &self,
+        image: &ImageName,
+        before: Option<ScanId>,
+        limit: usize,
+    ) -> Result<ScanPage, Error> {
+        let query = self
+            .client
+            .query()
+            .table_name(&self.table)
+            .consistent_read(true)
+            .key_condition_expression("#pk = :pk AND #sk < :before")
+            .expression_attribute_names("#pk", PK)
+            .expression_attribute_names("#sk", keys::SK)
+            .expression_attribute_values(":pk", AttributeValue::S(keys::image_pk(image)))
+            // Without an end: `SCAN$` comes right after every `SCAN#…`.
+            .expression_attribute_values(
+                ":before",
+                AttributeValue::S(before.map_or_else(|| "SCAN$".to_owned(), keys::image_sk)),
+            );
+        page(query, limit).await
+    }
+
+    /// Up to `limit` published scans that are older than `before`, newest first. Scans of the last
+    /// moments may be missing: the index follows the table.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`], [`Error::Refused`], [`Error::Corrupt`].
+    pub async fn scans(&self, before: Option<ScanId>, limit: usize) -> Result<ScanPage, Error> {
+        let query = self
+            .client
+            .query()
+            .table_name(&self.table)
+            .index_name(LISTING_INDEX)
+            .key_condition_expression("#listing = :listed AND #scan < :before")
+            .expression_attribute_names("#listing", LISTING)
+            .expression_attribute_names("#scan", SCAN_ID)
+            .expression_attribute_values(":listed", AttributeValue::S(LISTED.to_owned()))
+            .expression_attribute_values(
+                ":before",
+                AttributeValue::N(before.map_or(ScanId::MAX + 1, ScanId::get).to_string()),
+            );
+        page(query, limit).await
+    }
+}
+
+async fn page(
+    query: aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder,
+    limit: usize,
+) -> Result<ScanPage, Error> {
+    // One more than is wanted tells whether there is more.
+    let wanted = i32::try_from(limit).unwrap_or(i32::MAX).saturating_add(1);
+    let mut items = query.scan_index_forward(false).limit(wanted).into_paginator().items().send();
+    let mut scans = Vec::new();
+    while let Some(item) = items.next().await {
+        let item = item.map_err(|error| Error::sdk("Query(scans)", error))?;
+        if scans.len() == limit {
+            return Ok(ScanPage { scans, more: true });
+        }
+        scans.push(read(item)?);
+    }
+    Ok(ScanPage { scans, more: false })
+}
+
+pub(super) fn read(item: Item) -> Result<Scan, Error> {
+    let key = format!("{:?}", item.get(PK));
+    serde_dynamo::from_item(item).map_err(|error| Error::corrupt(key, error))
+}
+
+/// Why the publishing transaction did not happen.
+enum Cancelled {
+    /// Someone, perhaps an earlier try of ours, has published this very scan.
+    Complete {
+        /// Which attempt it was.
+        attempt: u64,
+    },
+    /// Another attempt has the claim.
+    TakenOver,
+    /// Another transaction was at one of the items: worth another try.
+    Contended,
+}
+
+fn cancelled<R>(error: &SdkError<TransactWriteItemsError, R>) -> Option<Cancelled> {
+    let SdkError::ServiceError(service) = error else { return None };
+    let TransactWriteItemsError::TransactionCanceledException(cancelled) = service.err() else { return None };
+    let reasons = cancelled.cancellation_reasons();
+    // The claim is the first of the writes, and the only one with a condition.
+    if let Some(claim) = reasons.first().filter(|reason| reason.code() == Some("ConditionalCheckFailed")) {
+        let item = claim.item();
+        let state = item.and_then(|item| item.get(STATE)?.as_s().ok());
+        let attempt = item.and_then(|item| item.get(ATTEMPT)?.as_n().ok()?.parse().ok());
+        return Some(match (state.map(String::as_str), attempt) {
+            (Some(COMPLETE), Some(attempt)) => Cancelled::Complete { attempt },
+            _ => Cancelled::TakenOver,
+        });
+    }
+    let contended = |code: &str| {
+        matches!(code, "TransactionConflict" | "ThrottlingError" | "ProvisionedThroughputExceeded" | "None")
+    };
+    let all = reasons.iter().all(|reason| reason.code().is_none_or(contended));
+    all.then_some(Cancelled::Contended)
+}
