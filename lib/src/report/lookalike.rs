@@ -63,7 +63,7 @@ pub(super) fn of_object(json: &str) -> Error {
     if let Some(version) = members.get("SchemaVersion") {
         return Error::SchemaVersion { found: version.get().chars().take(40).collect() };
     }
-    if !members.is_empty() && members.values().all(|value| is_kubernetes(value.get())) {
+    if members.values().any(|value| is_kubernetes(value.get())) {
         return not_trivy("a collection of Kubernetes objects, such as trivy-operator reports", SCAN_IMAGES);
     }
     not_trivy("JSON of no known kind", SEND_TRIVY)

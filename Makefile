@@ -1,0 +1,90 @@
+# `make` lists the targets. Everything runs on a fresh clone with Rust, Python 3, make and a C compiler:
+# other tools are installed into .tools/ by the target that needs them. CI runs these same targets.
+
+PYTHON ?= python3
+STACK := $(PYTHON) local/stack.py
+# One profile for all local work, so that the tests, the lints and the local stack share their builds.
+LOCAL := --profile local
+# cargo-lambda is a large download: only the targets that need it install it.
+CARGO_LAMBDA := PATH="$(CURDIR)/.tools/lambda-venv/bin:$$PATH" cargo lambda
+CARGO_DENY_VERSION := 0.20.2
+ARCH ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help demo up down logs test check check-code check-template check-deps fmt lint bench \
+	watch invoke build size validate-sam
+
+help:
+	@awk -F ':.*## ' '/^## / { printf "\n%s\n", substr($$0, 4) } /^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+## Try it
+
+demo: ## start the local stack, send a sample report through it, show its findings
+	@$(STACK) demo
+
+up: ## start the local stack or bring it up to date; its URL is in .local/api-url
+	@$(STACK) up
+
+down: ## end what `make up` has started
+	@$(STACK) down
+
+logs: ## show what the functions of the local stack have logged
+	@$(STACK) logs
+
+## Check it
+
+test: check-code check-template ## everything: lints, unit tests, integration tests on a stack of their own
+	@$(STACK) run -- cargo test $(LOCAL) --workspace
+
+check: check-code check-template check-deps ## what should be green before a commit; starts no stack
+	cargo test $(LOCAL) --package sirius
+
+check-code:
+	cargo fmt --all --check
+	cargo clippy $(LOCAL) --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc $(LOCAL) --workspace --no-deps --document-private-items
+
+check-template:
+	@$(STACK) install lint
+	.tools/lint-venv/bin/cfn-lint template.yaml
+
+check-deps: .tools/bin/cargo-deny-$(CARGO_DENY_VERSION) ## licences, bans and sources of the dependencies
+	$< --all-features check --hide-inclusion-graph bans licenses sources
+
+validate-sam: ## what check-template checks, by the SAM CLI itself (340 MB)
+	@$(STACK) install sam
+	AWS_DEFAULT_REGION=us-east-1 SAM_CLI_TELEMETRY=0 .tools/sam-venv/bin/sam validate --lint --template template.yaml
+
+bench: ## the benchmarks, on a stack of their own
+	@$(STACK) run -- cargo bench --package sirius-bench
+
+## Work on it
+
+fmt: ## format the code
+	cargo fmt --all
+
+lint: check-template ## clippy and cfn-lint
+	cargo clippy $(LOCAL) --workspace --all-targets -- -D warnings
+
+watch: up ## serve the functions on http://127.0.0.1:9000, rebuilt as you edit, on the local stack's table
+	@$(STACK) install lambda
+	. .local/env && . .local/functions.env && $(CARGO_LAMBDA) watch --invoke-address 127.0.0.1 $(LOCAL)
+
+invoke: ## send an event to `make watch`: make invoke F=get-scan CASE=found
+	@$(STACK) install lambda
+	$(CARGO_LAMBDA) invoke $(F) --invoke-address 127.0.0.1 --data-file events/$(F)/$(CASE).json
+
+## Ship it
+
+build: ## release binaries for Lambda, for this machine's architecture or ARCH=arm64|x86-64
+	@$(STACK) install lambda
+	$(CARGO_LAMBDA) build --release --skip-target-check $(if $(ARCH),--$(ARCH))
+
+size: build ## how large the functions are, as binaries and zipped
+	@cd "$${CARGO_TARGET_DIR:-target}/lambda" && for f in */bootstrap; do \
+		printf '%-20s %10d bytes %10d zipped\n' "$${f%/*}" "$$(wc -c < $$f)" "$$(gzip -9 < $$f | wc -c)"; done
+
+# cargo names no version in what it installs; the file's name here makes a new version a new target.
+.tools/bin/cargo-deny-$(CARGO_DENY_VERSION):
+	cargo install --locked --root .tools --version $(CARGO_DENY_VERSION) cargo-deny
+	mv .tools/bin/cargo-deny $@

@@ -1,0 +1,1 @@
+"""The parts of local/stack.py, one verb to a file."""

@@ -1,0 +1,90 @@
+"""Sends the sample report through the running stack and shows what comes back."""
+
+import json
+import shutil
+import urllib.error
+import urllib.request
+from typing import Any
+
+from . import logs
+from .console import Failure, step
+from .paths import ROOT, SAMPLE_REPORT
+from .up import Stack
+
+_COLUMNS = {
+    "severity": "SEVERITY",
+    "vulnerability_id": "VULNERABILITY",
+    "pkg_name": "PACKAGE",
+    "installed_version": "INSTALLED",
+    "fixed_version": "FIXED IN",
+    "title": "TITLE",
+}
+_WIDEST = {"pkg_name": 24, "installed_version": 20, "fixed_version": 20}
+_NARROWEST_TITLE = 24
+
+
+def demo(stack: Stack) -> None:
+    """Posts the sample report, lists its findings, and says how to go on by hand."""
+    sample = SAMPLE_REPORT.relative_to(ROOT)
+    step(f"posting {sample}")
+    scan = _ask(stack, "POST", "/api/container/scans", SAMPLE_REPORT.read_bytes())
+    step("reading its findings")
+    findings = _ask(stack, "GET", f"/api/container/scans/{scan['scan_id']}/findings")
+
+    print(f"\n$ curl --json @{sample} $(cat .local/api-url)/api/container/scans")
+    print(json.dumps(scan, indent=2))
+    if scan.get("duplicate"):
+        print(f"\nThis very report was here already: it stays scan {scan['scan_id']}, and nothing is stored twice.")
+    print(f"\nThe {len(findings)} findings of scan {scan['scan_id']}, worst first:\n")
+    print(table(findings))
+    print(_next_steps(scan["scan_id"], findings))
+
+
+def table(findings: list[dict[str, Any]]) -> str:
+    """The findings as text in aligned columns, the title cut to what the terminal has left."""
+    rows = [list(_COLUMNS.values())]
+    rows += [[_cut(finding.get(field), _WIDEST.get(field)) for field in _COLUMNS] for finding in findings]
+    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
+    left = shutil.get_terminal_size((120, 24)).columns - sum(width + 2 for width in widths[:-1])
+    widths[-1] = max(left, _NARROWEST_TITLE)
+    return "\n".join(
+        "  ".join(_cut(cell, width).ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    )
+
+
+def _cut(value: Any, width: int | None) -> str:
+    text = "-" if value in (None, "") else str(value)
+    return text if width is None or len(text) <= width else text[: width - 1] + "…"
+
+
+def _next_steps(scan_id: int, findings: list[dict[str, Any]]) -> str:
+    image = json.loads(SAMPLE_REPORT.read_text())["ArtifactName"]
+    lines = [
+        "Everything is still running. To go on:",
+        "",
+        "  API=$(cat .local/api-url)",
+        "  curl $API/api/container/scans                                  # all scans, newest first",
+        f"  curl $API/api/container/scans/{image}",
+        f'  curl "$API/api/container/scans/{scan_id}/findings?severity=CRITICAL&severity=HIGH"',
+        *[f"  curl $API/api/container/findings/{finding['finding_id']}" for finding in findings[:1]],
+        "  trivy image --format json alpine:3.18 | curl --json @- $API/api/container/scans",
+        "",
+        "  make logs     what the functions have logged",
+        "  make down     ends it all",
+    ]
+    return "\n" + "\n".join(lines)
+
+
+def _ask(stack: Stack, method: str, path: str, body: bytes | None = None) -> Any:
+    request = urllib.request.Request(stack.deployment.api_url + path, data=body, method=method)
+    request.add_header("Content-Type", "application/json")
+    try:
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return json.load(answer)
+    except urllib.error.HTTPError as error:
+        reason = f"answered {error.code}: {error.read().decode(errors='replace')}"
+    except (OSError, ValueError) as error:
+        reason = f"failed: {error}"
+    logged = "\n".join(logs.tail(stack.server, stack.deployment.log_group, 25))
+    raise Failure(f"{method} {path} {reason}\n\nThe functions have logged last:\n{logged}")

@@ -1,0 +1,72 @@
+"""Where things are."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+TEMPLATE = ROOT / "template.yaml"
+SAMPLE_REPORT = ROOT / "local" / "sample" / "checkout-api.json"
+REQUIREMENTS = ROOT / "local" / "requirements"
+TOOLS = ROOT / ".tools"
+
+
+@dataclass(frozen=True)
+class StateDirectory:
+    """What one running stack leaves on disk: `.local/`, or a directory of its own for each `run`."""
+
+    path: Path
+
+    @property
+    def server(self) -> Path:
+        """The server's process id and port."""
+        return self.path / "server.json"
+
+    @property
+    def alive(self) -> Path:
+        """A file the server keeps locked while it lives."""
+        return self.path / "alive.lock"
+
+    @property
+    def changing(self) -> Path:
+        """A file that `up` and `down` keep locked while they work."""
+        return self.path / "changing.lock"
+
+    @property
+    def owner(self) -> Path:
+        """A file that a `run` keeps locked, so that its stack is known to be still wanted."""
+        return self.path / "owner.lock"
+
+    @property
+    def log(self) -> Path:
+        """What the server prints."""
+        return self.path / "ministack.log"
+
+    @property
+    def temporary(self) -> Path:
+        """The server's own TMPDIR, where it unpacks the functions."""
+        return self.path / "tmp"
+
+    @property
+    def deployed(self) -> Path:
+        """What is deployed at present."""
+        return self.path / "deployed.json"
+
+    @property
+    def api_url(self) -> Path:
+        """The base URL of the API, alone on one line, for people and scripts."""
+        return self.path / "api-url"
+
+    @property
+    def env(self) -> Path:
+        """Shell `export` lines that point an AWS client at the stack."""
+        return self.path / "env"
+
+    @property
+    def functions_env(self) -> Path:
+        """Shell `export` lines of what template.yaml sets for the functions, for `make watch`."""
+        return self.path / "functions.env"
+
+
+DEVELOPER_STATE = StateDirectory(ROOT / ".local")
+RUNS = ROOT / ".local" / "runs"
+LOGS_OF_LAST_FAILED_RUN = ROOT / ".local" / "last-failed-run.log"

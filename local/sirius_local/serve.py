@@ -1,0 +1,168 @@
+"""Starts and stops the one process that plays AWS.
+
+A process id alone says little: the process may be gone and its number given to another one. So the
+server inherits the lock on a file when it is started, and holds it for as long as it lives. Only while
+that lock is held is the recorded process id believed.
+"""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from contextlib import closing, suppress
+from dataclasses import dataclass
+
+from . import lock
+from .console import Failure, step
+from .paths import StateDirectory
+
+REGION = "us-east-1"
+_START_SECONDS = 60.0
+_STOP_SECONDS = 5.0
+_ATTEMPTS = 3
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running server."""
+
+    pid: int
+    port: int
+
+    @property
+    def endpoint(self) -> str:
+        """The base URL of every AWS service."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def environment(self) -> dict[str, str]:
+        """What points an AWS client at this server and nowhere else."""
+        return {
+            "AWS_ENDPOINT_URL": self.endpoint,
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+            "AWS_REGION": REGION,
+            "AWS_DEFAULT_REGION": REGION,
+        }
+
+
+def running(state: StateDirectory) -> Server | None:
+    """The server of this state directory, if it is alive."""
+    if not lock.is_held(state.alive):
+        return None
+    try:
+        return Server(**json.loads(state.server.read_text()))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def start(state: StateDirectory) -> Server:
+    """Starts a server on a free port and waits until it answers."""
+    for attempt in range(1, _ATTEMPTS + 1):
+        server = _start_on(state, _free_port())
+        if server is not None:
+            return server
+        step(f"its port was taken meanwhile, trying another one ({attempt} of {_ATTEMPTS})")
+    raise Failure(f"ministack found no free port; its log ends:\n\n{log_tail(state)}")
+
+
+def stop(state: StateDirectory) -> bool:
+    """Ends the server and the functions it runs; false if there was nothing to end."""
+    server = running(state)
+    if server is not None:
+        # The server leads its own process group, and the functions it has started are in it.
+        _end_group(server.pid, signal.SIGTERM)
+        deadline = time.monotonic() + _STOP_SECONDS
+        while lock.is_held(state.alive) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        _end_group(server.pid, signal.SIGKILL)
+    for file in (state.server, state.deployed, state.api_url, state.env, state.functions_env):
+        file.unlink(missing_ok=True)
+    shutil.rmtree(state.temporary, ignore_errors=True)
+    return server is not None
+
+
+def forget_code(state: StateDirectory, keep: set[str]) -> None:
+    """Removes unpacked functions from the server's disk, but for packages with these SHA-256 sums."""
+    for unpacked in state.temporary.glob("ministack-provided-code-*/*"):
+        if unpacked.name not in keep:
+            shutil.rmtree(unpacked, ignore_errors=True)
+
+
+def log_tail(state: StateDirectory, lines: int = 25) -> str:
+    """The end of what the server printed."""
+    try:
+        return "\n".join(state.log.read_text(errors="replace").splitlines()[-lines:])
+    except OSError:
+        return f"(no log at {state.log})"
+
+
+def _start_on(state: StateDirectory, port: int) -> Server | None:
+    """One attempt; None if somebody else took the port first."""
+    state.temporary.mkdir(parents=True, exist_ok=True)
+    with lock.hold(state.alive) as alive, open(state.log, "w") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "ministack"],
+            env=_server_environment(state, port),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,  # outlives make, and Ctrl-C is not for it
+            pass_fds=[alive.fileno()],
+        )
+    server = Server(process.pid, port)
+    state.server.write_text(json.dumps({"pid": server.pid, "port": server.port}))
+    deadline = time.monotonic() + _START_SECONDS
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            if "already in use" in log_tail(state):
+                return None
+            raise Failure(f"ministack ended at once; its log:\n\n{log_tail(state)}")
+        # "Running on" is printed once the port is ours; asking the port alone might reach a stranger.
+        if "Running on" in log_tail(state) and _answers(server):
+            return server
+        time.sleep(0.05)
+    stop(state)
+    raise Failure(f"ministack did not answer within {_START_SECONDS:.0f} s; its log ends:\n\n{log_tail(state)}")
+
+
+def _server_environment(state: StateDirectory, port: int) -> dict[str, str]:
+    """The server's environment, which the functions it starts inherit."""
+    # Nothing of the developer's real AWS account may reach a function.
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    return {
+        **inherited,
+        **Server(0, port).environment(),
+        "GATEWAY_PORT": str(port),
+        "MINISTACK_HOST": "127.0.0.1",
+        "BIND_HOST": "127.0.0.1",  # the default is every interface
+        "IOT_MTLS_ENABLED": "0",  # or port 8883 is opened on every interface
+        "AUTH": "true",  # the policies in template.yaml are enforced
+        "AWS_LAMBDA_LOG_FORMAT": "JSON",  # as Lambda sets it for LogFormat: JSON
+        "TMPDIR": str(state.temporary),
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+def _free_port() -> int:
+    with closing(socket.socket()) as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+    return port
+
+
+def _answers(server: Server) -> bool:
+    try:
+        with urllib.request.urlopen(f"{server.endpoint}/_ministack/health", timeout=2) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False
+
+
+def _end_group(leader: int, how: signal.Signals) -> None:
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(leader, how)

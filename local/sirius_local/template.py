@@ -1,0 +1,52 @@
+"""Reads template.yaml: which functions it declares, and how it looks with their code filled in."""
+
+import copy
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from samtranslator.yaml_helper import yaml_parse
+
+from .console import Failure
+from .paths import TEMPLATE
+
+Template = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Function:
+    """A function of the template and the binary it runs."""
+
+    logical_id: str
+    binary: str
+
+
+def read() -> Template:
+    """The template, with `!Ref` and the like in their long form."""
+    template: Template = yaml_parse(TEMPLATE.read_text())
+    return template
+
+
+def functions(template: Template) -> list[Function]:
+    """Every function of the template that is built with cargo-lambda."""
+    found = []
+    for logical_id, resource in template["Resources"].items():
+        if resource["Type"] != "AWS::Serverless::Function":
+            continue
+        metadata = resource.get("Metadata", {})
+        binary = metadata.get("BuildProperties", {}).get("Binary")
+        if metadata.get("BuildMethod") != "rust-cargolambda" or not binary:
+            raise Failure(
+                f"{TEMPLATE.name}: {logical_id} needs Metadata with BuildMethod: rust-cargolambda\n"
+                "       and BuildProperties.Binary, as the other functions have"
+            )
+        found.append(Function(logical_id, binary))
+    return found
+
+
+def with_code(template: Template, code: dict[str, dict[str, str]]) -> str:
+    """The template as JSON, each function's CodeUri replaced by its object in S3."""
+    filled = copy.deepcopy(template)
+    for logical_id, location in code.items():
+        filled["Resources"][logical_id].setdefault("Properties", {})["CodeUri"] = location
+    return json.dumps(filled, sort_keys=True)

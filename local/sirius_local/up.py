@@ -1,0 +1,67 @@
+"""Brings a stack up: builds the functions, starts the server if need be, deploys, writes down where it is."""
+
+import os
+import shlex
+from dataclasses import dataclass
+
+from . import build, deploy, lock, serve, template
+from .console import step
+from .deploy import Deployment
+from .paths import StateDirectory
+from .serve import Server
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A running server and what is deployed to it."""
+
+    server: Server
+    deployment: Deployment
+
+    def environment(self) -> dict[str, str]:
+        """What a program needs to talk to the stack."""
+        return {
+            **self.server.environment(),
+            "TABLE_NAME": self.deployment.table,
+            "SIRIUS_API_URL": self.deployment.api_url,
+        }
+
+
+def up(state: StateDirectory, parameters: dict[str, str]) -> Stack:
+    """Makes the stack of a state directory match the working tree; quick when it already does."""
+    with lock.hold(state.changing):
+        source = template.read()
+        binaries = build.build([function.binary for function in template.functions(source)])
+        server = _server(state)
+        _use(server)
+        stack = Stack(server, deploy.deploy(state, server, source, binaries, parameters))
+        _write_down(state, stack)
+    return stack
+
+
+def _server(state: StateDirectory) -> Server:
+    server = serve.running(state)
+    if server is not None:
+        return server
+    serve.stop(state)  # what a server that died has left behind
+    step("starting ministack, which plays AWS")
+    server = serve.start(state)
+    step(f"ministack serves {server.endpoint} (process {server.pid}, log {state.log})")
+    return server
+
+
+def _use(server: Server) -> None:
+    """Points this process at the server, whatever AWS account the shell points to."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        del os.environ[name]
+    os.environ.update(server.environment())
+
+
+def _write_down(state: StateDirectory, stack: Stack) -> None:
+    state.env.write_text(_exports(stack.environment()))
+    state.functions_env.write_text(_exports(stack.deployment.function_variables))
+    state.api_url.write_text(stack.deployment.api_url + "\n")
+
+
+def _exports(variables: dict[str, str]) -> str:
+    return "".join(f"export {name}={shlex.quote(value)}\n" for name, value in sorted(variables.items()))

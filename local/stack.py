@@ -1,0 +1,102 @@
+#!/usr/bin/env python3
+"""Runs Sirius on this machine: AWS's services by ministack, the functions as compiled binaries.
+
+    up       start the stack, build and deploy template.yaml to it; safe to repeat
+    down     end what `up` started
+    run      a throw-away stack for one command: run -- cargo test
+    demo     up, then send a sample report through it and show what comes back
+    logs     what the functions have logged
+    install  prepare one of the tool sets in local/requirements/
+"""
+
+from __future__ import annotations  # a Python that is too old shall get as far as being told so
+
+import argparse
+import os
+import sys
+
+from sirius_local import console, install
+
+
+def arguments() -> argparse.ArgumentParser:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        prog="local/stack.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    deploying = argparse.ArgumentParser(add_help=False)
+    deploying.add_argument(
+        "--parameter",
+        metavar="NAME=VALUE",
+        action="append",
+        default=[],
+        help="a parameter of template.yaml; may be repeated",
+    )
+    commands.add_parser("up", parents=[deploying])
+    commands.add_parser("down")
+    run = commands.add_parser("run", parents=[deploying])
+    run.add_argument("program", nargs=argparse.REMAINDER, metavar="-- PROGRAM ...")
+    commands.add_parser("demo", parents=[deploying])
+    commands.add_parser("logs").add_argument("--lines", type=int, default=100)
+    commands.add_parser("install").add_argument("tools", choices=install.available())
+    return parser
+
+
+def main() -> int:
+    """Runs the command and returns its exit code."""
+    if sys.version_info < (3, 10):
+        raise console.Failure(f"Python 3.10 or newer is needed, this is {sys.version.split()[0]}")
+    args = arguments().parse_args()
+    if args.command == "install":
+        install.install(args.tools)
+        return 0
+    # Everything else talks to AWS's services and so needs boto3, which lives in a venv of ours.
+    install.continue_inside("stack")
+    return execute(args)
+
+
+def execute(args: argparse.Namespace) -> int:
+    """Runs a command that needs the venv."""
+    from sirius_local import demo, lock, logs, run, serve, up
+    from sirius_local.paths import DEVELOPER_STATE as state
+
+    keep_off_proxies()
+    if args.command == "down":
+        with lock.hold(state.changing):
+            console.step("stopped" if serve.stop(state) else "nothing was running")
+    elif args.command == "logs":
+        logs.show(state, args.lines)
+    elif args.command == "run":
+        return run.run(args.program, parameters(args.parameter))
+    else:
+        stack = up.up(state, parameters(args.parameter))
+        console.step(f"serving {stack.deployment.api_url}")
+        if args.command == "demo":
+            demo.demo(stack)
+    return 0
+
+
+def parameters(assignments: list[str]) -> dict[str, str]:
+    """The --parameter options as a dictionary."""
+    pairs = [assignment.partition("=") for assignment in assignments]
+    for name, equals, _ in pairs:
+        if not (name and equals):
+            raise console.Failure(f"--parameter wants NAME=VALUE, not {name!r}")
+    return {name: value for name, _, value in pairs}
+
+
+def keep_off_proxies() -> None:
+    """Keeps this process and what it starts from asking a proxy for 127.0.0.1."""
+    for name in ("NO_PROXY", "no_proxy"):
+        os.environ[name] = ",".join(filter(None, [os.environ.get(name), "127.0.0.1"]))
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except console.Failure as failure:
+        console.fail(failure)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -1,0 +1,118 @@
+//! Power is lost after any write: nothing shows, and the next delivery finishes the job.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde_json::json;
+use sirius::pipeline::ingest::{self, Ingested};
+use sirius::report::{Canonical, Limits, Report};
+use sirius::store::claims::Holder;
+use support::app::App;
+use support::proxy::Fault;
+use support::report::with_findings;
+
+const LEASE: Duration = Duration::from_secs(60);
+
+/// Delivers a report at a given second.
+async fn deliver(app: &App, report: &serde_json::Value, second: i64) -> Result<Ingested, ingest::Error> {
+    let limits = Limits::default();
+    let canonical = Canonical::read(report.to_string().as_bytes(), &limits).unwrap();
+    let report = Report::read(&canonical, None, &limits).unwrap();
+    let now = Timestamp::from_second(1_800_000_000 + second).unwrap();
+    ingest::run(&app.store().await, &report, &Holder::random().unwrap(), now, LEASE).await
+}
+
+async fn visible(app: &App) -> (usize, u16, u16) {
+    let scans = app.get("/api/container/scans").await.list().len();
+    (scans, app.get("/api/container/scans/app").await.status, app.get("/api/container/findings/1000000").await.status)
+}
+
+#[tokio::test]
+async fn a_crash_after_any_write_is_finished_by_the_next_delivery() {
+    let report = with_findings("app", 60);
+    // Claim, counter, number, three batches, publishing transaction.
+    let operations = [
+        "UpdateItem",
+        "UpdateItem",
+        "UpdateItem",
+        "BatchWriteItem",
+        "BatchWriteItem",
+        "BatchWriteItem",
+        "TransactWriteItems",
+    ];
+    for crash_after in 0..operations.len() {
+        let app = App::new().await;
+        app.proxy.inject(None, crash_after, 1, Fault::Crash);
+        tokio::select! {
+            outcome = deliver(&app, &report, 0) => panic!("survived the crash after call {crash_after}: {outcome:?}"),
+            () = app.proxy.crashed() => {}
+        }
+        app.proxy.heal();
+        let published = crash_after == operations.len() - 1;
+        assert_eq!(
+            visible(&app).await,
+            if published { (1, 200, 200) } else { (0, 404, 404) },
+            "after call {crash_after}"
+        );
+
+        if !published {
+            // The lease of the dead attempt still stands.
+            let busy = deliver(&app, &report, 59).await;
+            assert!(matches!(busy, Err(ingest::Error::Busy { .. })), "after call {crash_after}: {busy:?}");
+        }
+        let finished = deliver(&app, &report, 61).await.unwrap();
+        assert_eq!(finished.duplicate, published, "after call {crash_after}");
+        assert_eq!(visible(&app).await.0, 1);
+        let findings = app.get("/api/container/scans/app/findings").await;
+        assert_eq!(
+            (findings.list().len(), findings.header("x-total-count")),
+            (60, Some("60")),
+            "after call {crash_after}"
+        );
+        let again = deliver(&app, &report, 62).await.unwrap();
+        assert_eq!(again, Ingested { scan_id: finished.scan_id, duplicate: true });
+        assert_eq!(app.get("/api/container/scans").await.header("x-total-count"), Some("1"));
+    }
+}
+
+#[tokio::test]
+async fn an_attempt_that_was_taken_over_cannot_publish() {
+    let app = App::new().await;
+    let report = with_findings("app", 30);
+    // The first attempt is held up right before it publishes …
+    app.proxy.inject(Some("TransactWriteItems"), 0, 1, Fault::LostRequest);
+    app.proxy.inject(Some("TransactWriteItems"), 0, 1, Fault::Crash);
+    tokio::select! {
+        outcome = deliver(&app, &report, 0) => panic!("{outcome:?}"),
+        () = app.proxy.crashed() => {}
+    }
+    app.proxy.heal();
+    // … and the transaction landed all the same: the second one finds the work done.
+    let second = deliver(&app, &report, 100).await.unwrap();
+    assert!(second.duplicate);
+    assert_eq!(app.get("/api/container/scans").await.list().len(), 1);
+}
+
+#[tokio::test]
+async fn two_attempts_that_overlap_make_one_scan() {
+    let app = App::new().await;
+    let report = with_findings("app", 120);
+    // The lease of the first is over (by the second's clock) while it still writes.
+    let (first, second) = tokio::join!(deliver(&app, &report, 0), deliver(&app, &report, 1000));
+    let outcomes = [first, second];
+    let new = outcomes.iter().filter(|outcome| matches!(outcome, Ok(Ingested { duplicate: false, .. }))).count();
+    assert_eq!(new, 1, "{outcomes:?}");
+    assert_eq!(app.get("/api/container/scans").await.list().len(), 1);
+    assert_eq!(app.get("/api/container/scans/app/findings").await.list().len(), 120);
+}
+
+#[tokio::test]
+async fn a_failed_attempt_frees_its_lease_at_once() {
+    let app = App::new().await;
+    let report = with_findings("app", 30);
+    app.proxy.inject(Some("TransactWriteItems"), 0, 4, Fault::InternalError);
+    assert!(deliver(&app, &report, 0).await.unwrap_err().is_transient());
+    assert_eq!(visible(&app).await, (0, 404, 404));
+    assert!(!deliver(&app, &report, 1).await.unwrap().duplicate);
+    assert_eq!(app.get("/api/container/scans/app").await.json["scan_id"], json!(1));
+}

@@ -1,0 +1,154 @@
+//! The compiled functions behind real routes: API Gateway, Lambda, DynamoDB.
+
+use serde_json::{Value, json};
+use support::app::gzip;
+use support::deployed::Deployed;
+use support::report::{vulnerability, with_findings};
+use support::unique;
+
+#[tokio::test]
+async fn a_report_goes_in_and_comes_back_through_every_route() {
+    let api = Deployed::new();
+    let image = format!("ghcr.io/org/{}:1.0", unique("app"));
+    let report = with_findings(&image, 12);
+    let posted = api.post_json(&report).await;
+    assert_eq!(posted.status, 201, "{posted:?}");
+    let scan_id = posted.json["scan_id"].as_u64().unwrap();
+    assert_eq!(api.post_json(&report).await.json["duplicate"], true);
+
+    let scan = api.get(&format!("/api/container/scans/{image}")).await;
+    assert_eq!((scan.status, &scan.json["scan_id"], &scan.json["image_name"]), (200, &json!(scan_id), &json!(image)));
+    assert_eq!(api.get(&format!("/api/container/scans/{scan_id}")).await.json, scan.json);
+    let listed = api.get("/api/container/scans").await;
+    assert!(listed.list().contains(&scan.json));
+    assert!(listed.list().is_sorted_by(|a, b| a["scan_id"].as_u64() > b["scan_id"].as_u64()), "newest first");
+
+    let findings = api.get(&format!("/api/container/scans/{scan_id}/findings")).await;
+    assert_eq!((findings.list().len(), findings.header("x-total-count")), (12, Some("12")));
+    assert_eq!(api.get(&format!("/api/container/scans/{image}/findings")).await.json, findings.json);
+    let id = findings.json[3]["finding_id"].as_u64().unwrap();
+    assert_eq!(api.get(&format!("/api/container/findings/{id}")).await.json, findings.json[3]);
+
+    let page = api.get(&format!("/api/container/scans/{image}/findings?severity=HIGH&severity=LOW&limit=1")).await;
+    let next = page.next().unwrap();
+    let second = api.get(&format!("/api/container/scans/{image}/findings?{next}")).await;
+    assert_eq!((second.status, second.list().len()), (200, 1));
+    assert_ne!(second.json[0], page.json[0]);
+}
+
+#[tokio::test]
+async fn names_survive_the_gateway_raw_and_encoded() {
+    let api = Deployed::new();
+    let salt = unique("n");
+    for (sent, name) in [
+        (format!("reg.io%2Forg%2F{salt}%3A1.0"), format!("reg.io/org/{salt}:1.0")),
+        (format!("reg.io/org/{salt}@sha256:00ff"), format!("reg.io/org/{salt}@sha256:00ff")),
+        (format!("my%20image%20{salt}.tar"), format!("my image {salt}.tar")),
+        (format!("{salt}%25"), format!("{salt}%")),
+        (format!("%D0%BE%D0%B1%D1%80%D0%B0%D0%B7/{salt}"), format!("образ/{salt}")),
+        (format!("q%3F{salt}"), format!("q?{salt}")),
+    ] {
+        assert_eq!(api.post_json(&with_findings(&name, 2)).await.status, 201);
+        let scan = api.get(&format!("/api/container/scans/{sent}")).await;
+        assert_eq!((scan.status, &scan.json["image_name"]), (200, &json!(name)), "{sent}: {scan:?}");
+        let findings = api.get(&format!("/api/container/scans/{sent}/findings")).await;
+        assert_eq!((findings.status, findings.json.as_array().map(Vec::len)), (200, Some(2)), "{sent}: {findings:?}");
+    }
+}
+
+#[tokio::test]
+async fn twenty_posts_at_once_through_the_gateway_make_one_scan() {
+    let api = Deployed::new();
+    let image = unique("busy");
+    let report = with_findings(&image, 40);
+    let answers = futures_util::future::join_all((0..20).map(|_| api.post_json(&report))).await;
+    let of_status = |status| answers.iter().filter(|answer| answer.status == status).count();
+    assert_eq!(of_status(201), 1, "{answers:?}");
+    assert_eq!(of_status(201) + of_status(200) + of_status(409), 20, "{answers:?}");
+    let history = api.get(&format!("/api/container/scans/{image}?history=true")).await;
+    assert_eq!(history.list().len(), 1);
+}
+
+#[tokio::test]
+async fn compressed_bodies_and_answers_pass_the_gateway() {
+    let api = Deployed::new();
+    let image = unique("packed");
+    let body = gzip(&with_findings(&image, 300).to_string().into_bytes());
+    let posted = api.post("", &[("content-type", "application/gzip")], body).await;
+    assert_eq!(posted.status, 201, "{posted:?}");
+    let path = format!("/api/container/scans/{image}/findings");
+    let packed = api.get_with(&path, &[("accept-encoding", "gzip")]).await;
+    assert_eq!((packed.header("content-encoding"), packed.list().len()), (Some("gzip"), 300));
+    assert_eq!(packed.json, api.get(&path).await.json);
+}
+
+#[tokio::test]
+async fn refusals_are_problem_documents_with_a_request_id() {
+    let api = Deployed::new();
+    let refused = api.post("", &[("content-type", "application/json")], b"{\n \"a\":\n oops}".to_vec()).await;
+    assert_eq!((refused.status, refused.header("content-type")), (400, Some("application/problem+json")));
+    assert_eq!((&refused.json["code"], &refused.json["status"]), (&json!("invalid_json"), &json!(400)));
+    assert!(refused.json["detail"].as_str().unwrap().contains("line 3, column 2"));
+    assert!(!refused.json["request_id"].as_str().unwrap().is_empty());
+    let form = api.post("", &[("content-type", "application/x-www-form-urlencoded")], b"{}".to_vec()).await;
+    assert_eq!(form.status, 415);
+    for path in ["/api/container/findings/x", "/api/container/scans?limit=0", "/api/container/scans/%20"] {
+        assert_eq!(api.get(path).await.status, 400, "{path}");
+    }
+    for path in ["/api/container/findings/9000000000000000", "/api/container/scans/none/of/that/name"] {
+        assert_eq!(api.get(path).await.status, 404, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn hostile_paths_and_headers_never_crash_a_function() {
+    let api = Deployed::new();
+    for path in [
+        "/api/container/scans/..%2F..%2Fadmin",
+        "/api/container/scans/%00",
+        "/api/container/scans/%FF%FE",
+        "/api/container/scans/%25",
+        "/api/container/scans/a%23b",
+        "/api/container/scans/%2F%2F%2F",
+        "/api/container/scans/{{}}|^`",
+        "/api/container/scans/'%22",
+        "/api/container/findings/%31",
+        "/api/container/findings/..%2F1000000",
+        "/api/container/scans?limit=%FF",
+        "/api/container/scans?cursor=%00&limit=1",
+        "/api/container/scans?x=%",
+        "/api/container/scans/a/findings?package=%E2%80%AE",
+    ] {
+        let answer = api.get(path).await;
+        assert!((200..500).contains(&answer.status), "{path}: {answer:?}");
+        if answer.status >= 400 {
+            // The gateway itself answers for paths that are no route, without a code.
+            let by_gateway = answer.status == 404 && answer.json["message"] == "Not Found";
+            assert!(answer.json["code"].is_string() || by_gateway, "{path}: {answer:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_large_list_is_paged_through_the_gateway() {
+    let api = Deployed::new();
+    let image = unique("large");
+    let mut vulnerabilities: Vec<Value> = (0..1500).map(vulnerability).collect();
+    for (n, vulnerability) in vulnerabilities.iter_mut().enumerate() {
+        vulnerability["Description"] = format!("{n} ").repeat(1000).into();
+    }
+    let body = gzip(&support::report::of(&image, vulnerabilities).to_string().into_bytes());
+    assert_eq!(api.post("", &[("content-type", "application/gzip")], body).await.status, 201);
+    let (mut seen, mut query) = (0, String::new());
+    loop {
+        let page = api.get(&format!("/api/container/scans/{image}/findings?{query}")).await;
+        assert_eq!((page.status, page.header("x-total-count")), (200, Some("1500")));
+        seen += page.list().len();
+        match page.next() {
+            Some(next) => query = next,
+            None => break,
+        }
+    }
+    assert_eq!(seen, 1500);
+    assert!(!query.is_empty(), "7 MB of findings came in one answer");
+}

@@ -1,0 +1,41 @@
+//! template.yaml, functions/ and the router of `cargo lambda watch` tell the same story.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+fn read(name: &str) -> String {
+    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(name)).unwrap()
+}
+
+fn functions() -> BTreeSet<String> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../functions");
+    std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+}
+
+#[test]
+fn the_template_has_each_function_once() {
+    let template = read("template.yaml");
+    let mut named: Vec<&str> = template.lines().filter_map(|line| line.trim().strip_prefix("Binary: ")).collect();
+    named.sort_unstable();
+    assert_eq!(named, functions().iter().map(String::as_str).collect::<Vec<_>>());
+}
+
+#[test]
+fn the_watch_router_has_each_route_of_the_template() {
+    let (template, manifest) = (read("template.yaml"), read("Cargo.toml"));
+    let paths: BTreeSet<&str> = template.lines().filter_map(|line| line.trim().strip_prefix("Path: ")).collect();
+    assert!(paths.len() >= 4, "{paths:?}");
+    for path in paths {
+        let path = path.trim_matches(['"', '\'']);
+        // The router cannot have a route below a greedy one; `get-scan` answers that one as well.
+        if path == "/api/container/scans/{identifier}/findings" {
+            continue;
+        }
+        // `{name+}` is spelled `{*name}` there.
+        let spelled = path
+            .strip_suffix("+}")
+            .and_then(|path| path.rsplit_once('{'))
+            .map_or_else(|| path.to_owned(), |(before, name)| format!("{before}{{*{name}}}"));
+        assert!(manifest.contains(&format!("\"{spelled}\"")), "no route {spelled} in Cargo.toml");
+    }
+}

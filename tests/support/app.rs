@@ -1,0 +1,177 @@
+//! The handlers in this process, on a table of their own, with a proxy before it.
+
+use std::time::Duration;
+
+use lambda_http::{Body, Request, Response};
+use serde_json::{Value, json};
+use sirius::http::{self, get_finding, get_scan, ingest_scan, list_findings, list_scans};
+use sirius::report::Limits;
+use sirius::store::Store;
+
+use crate::proxy::Proxy;
+use crate::table;
+
+/// Sirius without Lambda.
+#[derive(Debug)]
+pub struct App {
+    /// The table's name.
+    pub table: String,
+    /// What stands before the table.
+    pub proxy: Proxy,
+    /// The lease of ingestions.
+    pub lease: Duration,
+    /// What a report may cost.
+    pub limits: Limits,
+}
+
+/// An answer, unpacked.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    pub status: u16,
+    pub headers: lambda_http::http::HeaderMap,
+    pub json: Value,
+}
+
+impl Answer {
+    /// A header's text.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    /// The array that a list is.
+    pub fn list(&self) -> &Vec<Value> {
+        self.json.as_array().unwrap_or_else(|| panic!("not a list: {self:?}"))
+    }
+
+    /// The query of the next page.
+    pub fn next(&self) -> Option<String> {
+        let link = self.header("link")?;
+        let next = link.strip_prefix("<?")?.strip_suffix(">; rel=\"next\"");
+        Some(next.unwrap_or_else(|| panic!("an odd link: {link}")).to_owned())
+    }
+}
+
+impl App {
+    pub async fn new() -> Self {
+        Self {
+            table: table::fresh().await,
+            proxy: Proxy::start(table::endpoint()).await,
+            lease: Duration::from_secs(60),
+            limits: Limits::default(),
+        }
+    }
+
+    /// A store as a new function instance has it: it knows nothing yet.
+    pub async fn store(&self) -> Store {
+        Store::new(table::client(&self.proxy.url).await, self.table.clone())
+    }
+
+    /// A store whose connection is open, as it is once `main` is through.
+    pub async fn warm_store(&self) -> Store {
+        let store = self.store().await;
+        store.warm().await;
+        self.proxy.take_calls();
+        store
+    }
+
+    pub async fn post(&self, report: &Value) -> Answer {
+        self.post_as(&report.to_string().into_bytes(), "", &[("content-type", "application/json")]).await
+    }
+
+    pub async fn post_as(&self, body: &[u8], query: &str, headers: &[(&str, &str)]) -> Answer {
+        let store = self.warm_store().await;
+        let deps = ingest_scan::Deps { store, limits: self.limits, lease: self.lease };
+        let request = event("POST", "/api/container/scans", query, headers, Some(body));
+        answer(http::serve(request, async |request| ingest_scan::handle(&deps, request).await).await)
+    }
+
+    pub async fn get(&self, path_and_query: &str) -> Answer {
+        self.get_as(path_and_query, &[]).await
+    }
+
+    /// Calls the handler that the routes of template.yaml name.
+    pub async fn get_as(&self, path_and_query: &str, headers: &[(&str, &str)]) -> Answer {
+        let (path, query) = path_and_query.split_once('?').unwrap_or((path_and_query, ""));
+        let request = event("GET", path, query, headers, None);
+        let store = self.warm_store().await;
+        answer(if path.starts_with("/api/container/findings/") {
+            let deps = get_finding::Deps { store };
+            http::serve(request, async |request| get_finding::handle(&deps, request).await).await
+        } else if path == "/api/container/scans" {
+            let deps = list_scans::Deps { store };
+            http::serve(request, async |request| list_scans::handle(&deps, request).await).await
+        } else {
+            let deps = list_findings::Deps { store };
+            if path.ends_with("/findings") && path.matches('/').count() == 5 {
+                http::serve(request, async |request| list_findings::handle(&deps, request).await).await
+            } else {
+                http::serve(request, async |request| get_scan::handle(&deps, request).await).await
+            }
+        })
+    }
+
+    /// All pages of a list.
+    pub async fn get_all(&self, path: &str, query: &str) -> Vec<Value> {
+        let mut all = Vec::new();
+        let mut next = Some(query.to_owned());
+        while let Some(query) = next {
+            let page = self.get(&format!("{path}?{query}")).await;
+            assert_eq!(page.status, 200, "{page:?}");
+            all.extend(page.list().iter().cloned());
+            next = page.next();
+        }
+        all
+    }
+}
+
+/// A request as API Gateway's HTTP API (payload 2.0) hands it over.
+pub fn event(method: &str, raw_path: &str, query: &str, headers: &[(&str, &str)], body: Option<&[u8]>) -> Request {
+    let headers: serde_json::Map<String, Value> =
+        headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).into())).collect();
+    let text = body.map(|body| std::str::from_utf8(body));
+    let (body, is_base64) = match text {
+        None => (Value::Null, false),
+        Some(Ok(text)) => (text.into(), false),
+        Some(Err(_)) => (base64(body.unwrap_or_default()).into(), true),
+    };
+    let event = json!({
+        "version": "2.0", "routeKey": "$default", "rawPath": raw_path, "rawQueryString": query,
+        "headers": headers, "body": body, "isBase64Encoded": is_base64,
+        "requestContext": {
+            "accountId": "000000000000", "apiId": "api", "domainName": "127.0.0.1", "domainPrefix": "127",
+            "http": {"method": method, "path": raw_path, "protocol": "HTTP/1.1", "sourceIp": "127.0.0.1", "userAgent": "test"},
+            "requestId": "test-request", "routeKey": "$default", "stage": "$default", "time": "21/Nov/2026:10:00:00 +0000",
+            "timeEpoch": 1_795_255_200_000_u64
+        }
+    });
+    lambda_http::request::from_str(&event.to_string()).unwrap()
+}
+
+fn base64(bytes: &[u8]) -> String {
+    base64::Engine::encode(&base64::engine::general_purpose::STANDARD, bytes)
+}
+
+fn answer(response: Result<Response<Body>, lambda_http::Error>) -> Answer {
+    let (parts, body) = response.unwrap().into_parts();
+    let mut bytes = body.to_vec();
+    if parts.headers.get("content-encoding").is_some_and(|encoding| encoding == "gzip") {
+        bytes = gunzip(&bytes);
+    }
+    let json =
+        serde_json::from_slice(&bytes).unwrap_or_else(|_| panic!("not JSON: {:?}", String::from_utf8_lossy(&bytes)));
+    Answer { status: parts.status.as_u16(), headers: parts.headers, json }
+}
+
+/// Unpacks gzip.
+pub fn gunzip(bytes: &[u8]) -> Vec<u8> {
+    let mut unpacked = Vec::new();
+    std::io::Read::read_to_end(&mut flate2::read::GzDecoder::new(bytes), &mut unpacked).unwrap();
+    unpacked
+}
+
+/// Packs gzip.
+pub fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    std::io::Write::write_all(&mut encoder, bytes).unwrap();
+    encoder.finish().unwrap()
+}

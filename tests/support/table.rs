@@ -1,0 +1,63 @@
+//! A fresh table for each test, with the keys and the index of template.yaml.
+
+use std::time::Duration;
+
+use aws_config::{BehaviorVersion, Region};
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::types::{
+    AttributeDefinition, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType, Projection, ProjectionType,
+    ScalarAttributeType,
+};
+use aws_smithy_types::retry::RetryConfig;
+
+/// The emulator's address.
+pub fn endpoint() -> String {
+    std::env::var("AWS_ENDPOINT_URL_DYNAMODB")
+        .or_else(|_| std::env::var("AWS_ENDPOINT_URL"))
+        .unwrap_or_else(|_| panic!("no local stack in the environment: run this through `make test` or `make bench`"))
+}
+
+/// A client of `endpoint`, which retries at once instead of after seconds.
+pub async fn client(endpoint: &str) -> Client {
+    let config = aws_config::defaults(BehaviorVersion::v2026_01_12())
+        .http_client(sirius::aws::http_client().unwrap())
+        .endpoint_url(endpoint)
+        .region(Region::from_static("us-east-1"))
+        .retry_config(RetryConfig::standard().with_max_attempts(4).with_initial_backoff(Duration::from_millis(5)))
+        .load()
+        .await;
+    Client::new(&config)
+}
+
+/// Makes a table of its own and answers its name.
+pub async fn fresh() -> String {
+    let name = crate::unique("test");
+    let attribute = |name: &str, kind: ScalarAttributeType| {
+        AttributeDefinition::builder().attribute_name(name).attribute_type(kind).build().unwrap()
+    };
+    let key =
+        |name: &str, kind: KeyType| KeySchemaElement::builder().attribute_name(name).key_type(kind).build().unwrap();
+    let index = GlobalSecondaryIndex::builder()
+        .index_name("scan-listing")
+        .key_schema(key("listing", KeyType::Hash))
+        .key_schema(key("scan_id", KeyType::Range))
+        .projection(Projection::builder().projection_type(ProjectionType::All).build())
+        .build()
+        .unwrap();
+    client(&endpoint())
+        .await
+        .create_table()
+        .table_name(&name)
+        .billing_mode(BillingMode::PayPerRequest)
+        .attribute_definitions(attribute("pk", ScalarAttributeType::S))
+        .attribute_definitions(attribute("sk", ScalarAttributeType::S))
+        .attribute_definitions(attribute("listing", ScalarAttributeType::S))
+        .attribute_definitions(attribute("scan_id", ScalarAttributeType::N))
+        .key_schema(key("pk", KeyType::Hash))
+        .key_schema(key("sk", KeyType::Range))
+        .global_secondary_indexes(index)
+        .send()
+        .await
+        .unwrap();
+    name
+}
