@@ -246,4 +246,4 @@ fn short(text: Option<String>, path: &str) -> Result<Option<String>, Error> {
 }
 
 #[cfg(test)]
-mod tests {}
+mod tests;
