@@ -9,9 +9,11 @@ LOCAL := --profile local
 CARGO_LAMBDA := PATH="$(CURDIR)/.tools/lambda-venv/bin:$$PATH" cargo lambda
 CARGO_DENY_VERSION := 0.20.2
 ARCH ?=
+# For the local stack: make up FLAGS=--no-model, or FLAGS="--parameter AutoAnalyze=CRITICAL".
+FLAGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up down logs test check check-code check-template check-deps fmt lint bench \
+.PHONY: help demo up down logs test check check-code check-template check-bridge check-deps fmt lint bench \
 	watch invoke build size validate-sam
 
 help:
@@ -19,11 +21,11 @@ help:
 
 ## Try it
 
-demo: ## start the local stack, send a sample report through it, show its findings
-	@$(STACK) demo
+demo: ## start the local stack, send a sample report through it, show its findings and one analysis
+	@$(STACK) demo $(FLAGS)
 
 up: ## start the local stack or bring it up to date; its URL is in .local/api-url
-	@$(STACK) up
+	@$(STACK) up $(FLAGS)
 
 down: ## end what `make up` has started
 	@$(STACK) down
@@ -33,7 +35,7 @@ logs: ## show what the functions of the local stack have logged
 
 ## Check it
 
-test: check-code check-template ## everything: lints, unit tests, integration tests on a stack of their own
+test: check-code check-template check-bridge ## everything: lints, unit tests, integration tests on a stack of their own
 	@$(STACK) run -- cargo test $(LOCAL) --workspace
 
 check: check-code check-template check-deps ## what should be green before a commit; starts no stack
@@ -48,6 +50,10 @@ check-template:
 	@$(STACK) install lint
 	.tools/lint-venv/bin/cfn-lint template.yaml
 
+check-bridge: ## the tests of the model bridge (local/ollama_bridge), about a minute
+	@$(STACK) install llm
+	cd local && ../.tools/llm-venv/bin/python -m unittest discover --start-directory ollama_bridge --top-level-directory .
+
 check-deps: .tools/bin/cargo-deny-$(CARGO_DENY_VERSION) ## licences, bans and sources of the dependencies
 	$< --all-features check --hide-inclusion-graph bans licenses sources
 
@@ -56,7 +62,7 @@ validate-sam: ## what check-template checks, by the SAM CLI itself (340 MB)
 	AWS_DEFAULT_REGION=us-east-1 SAM_CLI_TELEMETRY=0 .tools/sam-venv/bin/sam validate --lint --template template.yaml
 
 bench: ## the benchmarks, on a stack of their own
-	@$(STACK) run -- cargo bench --package sirius-bench
+	@$(STACK) run --no-model -- cargo bench --package sirius-bench
 
 ## Work on it
 
@@ -70,7 +76,7 @@ watch: up ## serve the functions on http://127.0.0.1:9000, rebuilt as you edit, 
 	@$(STACK) install lambda
 	. .local/env && . .local/functions.env && $(CARGO_LAMBDA) watch --invoke-address 127.0.0.1 $(LOCAL)
 
-invoke: ## send an event to `make watch`: make invoke F=get-scan CASE=found
+invoke: ## send an event to `make watch`: make invoke F=get-scan CASE=newest-of-image-200
 	@$(STACK) install lambda
 	$(CARGO_LAMBDA) invoke $(F) --invoke-address 127.0.0.1 --data-file events/$(F)/$(CASE).json
 

@@ -6,7 +6,10 @@
     run      a throw-away stack for one command: run -- cargo test
     demo     up, then send a sample report through it and show what comes back
     logs     what the functions have logged
-    install  prepare one of the tool sets in local/requirements/
+    install  prepare one of the tool sets in local/requirements/, or llm: the bundled model
+
+Findings are analysed by the Ollama host of $OLLAMA_URL (and its model $OLLAMA_MODEL) if it answers, else
+by a very small model that comes with a bridge of ours.
 """
 
 from __future__ import annotations  # a Python that is too old shall get as far as being told so
@@ -33,13 +36,16 @@ def arguments() -> argparse.ArgumentParser:
         default=[],
         help="a parameter of template.yaml; may be repeated",
     )
+    deploying.add_argument(
+        "--no-model", action="store_true", help="start no model, use none: findings cannot be analysed"
+    )
     commands.add_parser("up", parents=[deploying])
     commands.add_parser("down")
     run = commands.add_parser("run", parents=[deploying])
     run.add_argument("program", nargs=argparse.REMAINDER, metavar="-- PROGRAM ...")
     commands.add_parser("demo", parents=[deploying])
     commands.add_parser("logs").add_argument("--lines", type=int, default=100)
-    commands.add_parser("install").add_argument("tools", choices=install.available())
+    commands.add_parser("install").add_argument("tools", choices=[*install.available(), "llm"])
     return parser
 
 
@@ -49,28 +55,51 @@ def main() -> int:
         raise console.Failure(f"Python 3.10 or newer is needed, this is {sys.version.split()[0]}")
     args = arguments().parse_args()
     if args.command == "install":
-        install.install(args.tools)
-        return 0
+        return prepare(args.tools)
+    if args.command == "down":
+        return end()
     # Everything else talks to AWS's services and so needs boto3, which lives in a venv of ours.
     install.continue_inside("stack")
     return execute(args)
 
 
+def prepare(tools: str) -> int:
+    """Installs a tool set."""
+    from sirius_local import bridge
+
+    if tools == "llm":
+        bridge.install()
+    else:
+        install.install(tools)
+    return 0
+
+
+def end() -> int:
+    """Ends what `up` has started."""
+    from sirius_local import lock
+    from sirius_local.down import down
+    from sirius_local.paths import DEVELOPER_STATE as state
+
+    with lock.hold(state.changing):
+        console.step("stopped" if down(state) else "nothing was running")
+    return 0
+
+
 def execute(args: argparse.Namespace) -> int:
     """Runs a command that needs the venv."""
-    from sirius_local import demo, lock, logs, run, serve, up
+    from sirius_local import demo, logs, run, up
+    from sirius_local.model import Wish
     from sirius_local.paths import DEVELOPER_STATE as state
 
     keep_off_proxies()
-    if args.command == "down":
-        with lock.hold(state.changing):
-            console.step("stopped" if serve.stop(state) else "nothing was running")
-    elif args.command == "logs":
+    if args.command == "logs":
         logs.show(state, args.lines)
     elif args.command == "run":
-        return run.run(args.program, parameters(args.parameter))
+        wish = Wish.NONE if args.no_model else Wish.NEEDED
+        return run.run(args.program, parameters(args.parameter), wish)
     else:
-        stack = up.up(state, parameters(args.parameter))
+        wish = Wish.NONE if args.no_model else Wish.IF_POSSIBLE
+        stack = up.up(state, parameters(args.parameter), wish)
         console.step(f"serving {stack.deployment.api_url}")
         if args.command == "demo":
             demo.demo(stack)

@@ -9,6 +9,8 @@ use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use aws_smithy_types::retry::RetryConfig;
 use aws_smithy_types::timeout::TimeoutConfig;
 
+use crate::llm::ollama::Bearer;
+use crate::queue::Queue;
 use crate::store::Store;
 
 /// The roots that AWS endpoints chain to, and no others: parsing the 144 roots of an operating
@@ -42,7 +44,7 @@ pub fn http_client() -> Result<SharedHttpClient, lambda_http::Error> {
 ///
 /// # Errors
 /// If the built-in roots cannot be read.
-pub async fn load() -> Result<SdkConfig, lambda_http::Error> {
+async fn load() -> Result<SdkConfig, lambda_http::Error> {
     let config = aws_config::defaults(BehaviorVersion::v2026_01_12())
         .http_client(http_client()?)
         .timeout_config(timeouts())
@@ -56,12 +58,43 @@ pub async fn load() -> Result<SdkConfig, lambda_http::Error> {
     })
 }
 
-/// A store on `table`, with its connection open.
-///
-/// # Errors
-/// If the built-in roots cannot be read.
-pub async fn store(table: String) -> Result<Store, lambda_http::Error> {
-    let store = Store::new(aws_sdk_dynamodb::Client::new(&load().await?), table);
-    store.warm().await;
-    Ok(store)
+/// The clients that functions are wired from. All share one HTTP client and its connections.
+#[derive(Debug)]
+pub struct Clients {
+    config: SdkConfig,
+}
+
+impl Clients {
+    /// Reads the SDK's standard environment.
+    ///
+    /// # Errors
+    /// If the built-in roots cannot be read.
+    pub async fn load() -> Result<Self, lambda_http::Error> {
+        Ok(Self { config: load().await? })
+    }
+
+    /// A store on `table`, with its connection open.
+    pub async fn store(&self, table: String) -> Store {
+        let store = Store::new(aws_sdk_dynamodb::Client::new(&self.config), table);
+        store.warm().await;
+        store
+    }
+
+    /// The queue at `url`.
+    #[must_use]
+    pub fn queue(&self, url: String) -> Queue {
+        Queue::new(aws_sdk_sqs::Client::new(&self.config), url)
+    }
+
+    /// A bearer token from Secrets Manager, if there is a secret for it.
+    ///
+    /// # Errors
+    /// If the secret cannot be read, or is not text.
+    pub async fn bearer(&self, secret: Option<String>) -> Result<Option<Bearer>, lambda_http::Error> {
+        let Some(secret) = secret else { return Ok(None) };
+        let secrets = aws_sdk_secretsmanager::Client::new(&self.config);
+        let value = secrets.get_secret_value().secret_id(secret).send().await?;
+        let token = value.secret_string().ok_or("the secret of the Ollama token holds no text")?;
+        Ok(Some(Bearer::new(token.trim())))
+    }
 }

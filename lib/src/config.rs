@@ -4,6 +4,10 @@ use std::fmt::Display;
 use std::str::FromStr;
 use std::time::Duration;
 
+use crate::domain::severity::ParseSeverityError;
+use crate::llm::ollama::{Bearer, InvalidUrl};
+use crate::llm::{OllamaConfig, OllamaUrl, Options, Questions};
+use crate::pipeline::ingest::AutoAnalyze;
 use crate::report::Limits;
 
 /// Looks a variable up; `|name| std::env::var(name).ok()` outside tests.
@@ -39,8 +43,7 @@ pub fn environment(name: &str) -> Option<String> {
 /// # Errors
 /// If it is not set.
 pub fn table_name(lookup: Lookup<'_>) -> Result<String, Error> {
-    const NAME: &str = "TABLE_NAME";
-    lookup(NAME).filter(|name| !name.is_empty()).ok_or(Error::Missing { name: NAME })
+    required(lookup, "TABLE_NAME")
 }
 
 /// How reports are taken in.
@@ -67,6 +70,91 @@ impl Ingestion {
             lease: Duration::from_secs(number(lookup, "LEASE_SECONDS", 60, 1, 3600)?),
         })
     }
+}
+
+/// How findings are asked about, if they are: `OLLAMA_MODEL` (none: no analyses here),
+/// `OLLAMA_NUM_CTX` (default 4096), `OLLAMA_NUM_PREDICT` (default 700).
+///
+/// All functions must have the same values: they are part of the hash under which an analysis is found.
+///
+/// # Errors
+/// If one is not a number in its range.
+pub fn questions(lookup: Lookup<'_>) -> Result<Option<Questions>, Error> {
+    let Some(model) = lookup("OLLAMA_MODEL").filter(|model| !model.is_empty()) else { return Ok(None) };
+    let options = Options {
+        num_ctx: number(lookup, "OLLAMA_NUM_CTX", 4096, 2048, 131_072)?,
+        num_predict: number(lookup, "OLLAMA_NUM_PREDICT", 700, 256, 16_384)?,
+        ..Options::default()
+    };
+    Ok(Some(Questions { model, options }))
+}
+
+/// Where analyses are queued: `ANALYSIS_QUEUE_URL`.
+///
+/// # Errors
+/// If it is not set.
+pub fn analysis_queue_url(lookup: Lookup<'_>) -> Result<String, Error> {
+    required(lookup, "ANALYSIS_QUEUE_URL")
+}
+
+/// What is analysed of every new scan: `AUTO_ANALYZE`, severities with commas between them
+/// (`CRITICAL,HIGH`); empty or unset for nothing.
+///
+/// # Errors
+/// If one is not a severity, or `OLLAMA_MODEL` is not set.
+pub fn auto_analyze(lookup: Lookup<'_>) -> Result<Option<AutoAnalyze>, Error> {
+    const NAME: &str = "AUTO_ANALYZE";
+    let Some(list) = lookup(NAME).filter(|list| !list.trim().is_empty()) else { return Ok(None) };
+    let severities = list
+        .split(',')
+        .map(|word| word.trim().parse())
+        .collect::<Result<Vec<_>, ParseSeverityError>>()
+        .map_err(|error| Error::Invalid { name: NAME, reason: format!("not a list of severities: one {error}") })?;
+    let questions = questions(lookup)?.ok_or(Error::Missing { name: "OLLAMA_MODEL" })?;
+    Ok(Some(AutoAnalyze { severities, questions }))
+}
+
+/// How the Ollama host is reached, and for how long.
+#[derive(Debug)]
+pub struct Host {
+    /// `OLLAMA_URL`, and `OLLAMA_FIRST_TOKEN_SECONDS` (default 180: a model may have to be loaded)
+    /// and `OLLAMA_IDLE_SECONDS` (default 30).
+    pub ollama: OllamaConfig,
+    /// `LEASE_SECONDS` (default 360): must be more than the function's timeout.
+    pub lease: Duration,
+}
+
+impl Host {
+    /// Reads the variables. `bearer` is the token of a proxy before the host, if it wants one.
+    ///
+    /// # Errors
+    /// If the URL is missing or refused, or a number is not in its range.
+    pub fn read(lookup: Lookup<'_>, bearer: Option<Bearer>) -> Result<Self, Error> {
+        const URL: &str = "OLLAMA_URL";
+        let url: OllamaUrl = required(lookup, URL)?
+            .parse()
+            .map_err(|error: InvalidUrl| Error::Invalid { name: URL, reason: format!("refused: {error}") })?;
+        let seconds = |name, default, max| number(lookup, name, default, 1, max).map(Duration::from_secs);
+        Ok(Self {
+            ollama: OllamaConfig {
+                bearer,
+                first_token_timeout: seconds("OLLAMA_FIRST_TOKEN_SECONDS", 180, 840)?,
+                idle_timeout: seconds("OLLAMA_IDLE_SECONDS", 30, 840)?,
+                ..OllamaConfig::new(url)
+            },
+            lease: seconds("LEASE_SECONDS", 360, 3600)?,
+        })
+    }
+}
+
+/// `OLLAMA_TOKEN_SECRET`: the secret that holds the bearer token of a proxy before the Ollama host.
+#[must_use]
+pub fn token_secret(lookup: Lookup<'_>) -> Option<String> {
+    lookup("OLLAMA_TOKEN_SECRET").filter(|name| !name.is_empty())
+}
+
+fn required(lookup: Lookup<'_>, name: &'static str) -> Result<String, Error> {
+    lookup(name).filter(|value| !value.is_empty()).ok_or(Error::Missing { name })
 }
 
 fn number<N>(lookup: Lookup<'_>, name: &'static str, default: N, min: N, max: N) -> Result<N, Error>

@@ -2,6 +2,8 @@
 
 use lambda_http::{Body, Request, RequestExt as _, Response};
 
+pub mod analyze_finding;
+pub mod analyze_scan;
 pub mod error;
 pub mod get_finding;
 pub mod get_scan;

@@ -4,9 +4,11 @@
 //!
 //! | room | what is in it |
 //! |---|---|
-//! | [`http`] | one file per endpoint: parse, handle, answer |
+//! | [`http`], [`events`] | one file per endpoint or event: parse, handle, answer |
 //! | [`pipeline`] | the verbs: the order of effects |
-//! | [`store`] | the DynamoDB table; the only importer of its SDK |
+//! | [`store`] | the DynamoDB table; alone in knowing its API |
+//! | [`queue`] | the SQS queue of analyses; alone in knowing its API |
+//! | [`llm`] | a model explains a finding: prompt, client, answer, evidence |
 //! | [`report`] | bytes of a Trivy report → findings; pure |
 //! | [`domain`] | scans, findings, severities, hashes; pure |
 //! | [`aws`], [`config`], [`telemetry`] | what a function's `main` wires |
@@ -15,8 +17,11 @@
 pub mod aws;
 pub mod config;
 pub mod domain;
+pub mod events;
 pub mod http;
+pub mod llm;
 pub mod pipeline;
+pub mod queue;
 pub mod report;
 pub mod store;
 pub mod telemetry;

@@ -1,3 +1,7 @@
 //! The verbs. The order of effects is decided here and nowhere else.
 
+pub mod analyze;
+pub mod analyze_scan;
 pub mod ingest;
+pub mod join;
+pub mod recover;

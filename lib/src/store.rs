@@ -4,6 +4,7 @@ use aws_sdk_dynamodb::Client;
 use jiff::Timestamp;
 use tokio::sync::OnceCell;
 
+pub mod analyses;
 mod backoff;
 mod blob;
 pub mod claims;
@@ -12,7 +13,7 @@ pub mod cursor;
 mod error;
 pub mod findings;
 mod keys;
-mod scans;
+pub mod scans;
 
 pub use error::Error;
 pub use findings::Selection;

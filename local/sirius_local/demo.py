@@ -2,12 +2,11 @@
 
 import json
 import shutil
-import urllib.error
-import urllib.request
 from typing import Any
 
-from . import logs
-from .console import Failure, step
+from .ask import ask
+from .console import step
+from .explain import explain
 from .paths import ROOT, SAMPLE_REPORT
 from .up import Stack
 
@@ -24,20 +23,22 @@ _NARROWEST_TITLE = 24
 
 
 def demo(stack: Stack) -> None:
-    """Posts the sample report, lists its findings, and says how to go on by hand."""
+    """Posts the sample report, lists its findings, has the worst explained, and says how to go on by hand."""
     sample = SAMPLE_REPORT.relative_to(ROOT)
     step(f"posting {sample}")
-    scan = _ask(stack, "POST", "/api/container/scans", SAMPLE_REPORT.read_bytes())
+    scan = ask(stack, "POST", "/api/container/scans", SAMPLE_REPORT.read_bytes()).json
     step("reading its findings")
-    findings = _ask(stack, "GET", f"/api/container/scans/{scan['scan_id']}/findings")
+    findings = ask(stack, "GET", f"/api/container/scans/{scan['scan_id']}/findings").json
 
     print(f"\n$ curl --json @{sample} $(cat .local/api-url)/api/container/scans")
     print(json.dumps(scan, indent=2))
     if scan.get("duplicate"):
         print(f"\nThis very report was here already: it stays scan {scan['scan_id']}, and nothing is stored twice.")
     print(f"\nThe {len(findings)} findings of scan {scan['scan_id']}, worst first:\n")
-    print(table(findings))
-    print(_next_steps(scan["scan_id"], findings))
+    print(f"{table(findings)}\n", flush=True)
+    for worst in findings[:1]:
+        print(explain(stack, worst))
+    print(_next_steps(stack, scan["scan_id"], findings))
 
 
 def table(findings: list[dict[str, Any]]) -> str:
@@ -58,7 +59,7 @@ def _cut(value: Any, width: int | None) -> str:
     return text if width is None or len(text) <= width else text[: width - 1] + "…"
 
 
-def _next_steps(scan_id: int, findings: list[dict[str, Any]]) -> str:
+def _next_steps(stack: Stack, scan_id: int, findings: list[dict[str, Any]]) -> str:
     image = json.loads(SAMPLE_REPORT.read_text())["ArtifactName"]
     lines = [
         "Everything is still running. To go on:",
@@ -67,24 +68,19 @@ def _next_steps(scan_id: int, findings: list[dict[str, Any]]) -> str:
         "  curl $API/api/container/scans                                  # all scans, newest first",
         f"  curl $API/api/container/scans/{image}",
         f'  curl "$API/api/container/scans/{scan_id}/findings?severity=CRITICAL&severity=HIGH"',
-        *[f"  curl $API/api/container/findings/{finding['finding_id']}" for finding in findings[:1]],
+    ]
+    for finding in findings[:1]:
+        lines.append(f"  curl $API/api/container/findings/{finding['finding_id']}")
+        if stack.ollama_url:
+            lines.append(f"  curl $API/api/llm/analyze/container/{finding['finding_id']}")
+    if stack.ollama_url:
+        lines.append(
+            f'  curl -X POST "$API/api/llm/analyze/container/scans/{scan_id}?severity=CRITICAL"   # analyses many'
+        )
+    lines += [
         "  trivy image --format json alpine:3.18 | curl --json @- $API/api/container/scans",
         "",
         "  make logs     what the functions have logged",
         "  make down     ends it all",
     ]
-    return "\n" + "\n".join(lines)
-
-
-def _ask(stack: Stack, method: str, path: str, body: bytes | None = None) -> Any:
-    request = urllib.request.Request(stack.deployment.api_url + path, data=body, method=method)
-    request.add_header("Content-Type", "application/json")
-    try:
-        with urllib.request.urlopen(request, timeout=60) as answer:
-            return json.load(answer)
-    except urllib.error.HTTPError as error:
-        reason = f"answered {error.code}: {error.read().decode(errors='replace')}"
-    except (OSError, ValueError) as error:
-        reason = f"failed: {error}"
-    logged = "\n".join(logs.tail(stack.server, stack.deployment.log_group, 25))
-    raise Failure(f"{method} {path} {reason}\n\nThe functions have logged last:\n{logged}")
+    return "\n".join(lines)

@@ -71,9 +71,11 @@ def deploy(
     _upload(s3, packages)
     cloudformation = session.client("cloudformation")
     _apply(cloudformation, body, parameters)
+    lambda_ = session.client("lambda")
+    _count_in_numbers(lambda_)
     api_id = route.connect(cloudformation, session.client("apigatewayv2"), STACK)
 
-    deployed = _functions(session.client("lambda"))
+    deployed = _functions(lambda_)
     _forget_old_code(state, s3, set(packages), deployed)
     stack = cloudformation.describe_stacks(StackName=STACK)["Stacks"][0]
     deployment = Deployment(
@@ -166,6 +168,19 @@ def _reasons(cloudformation: Any) -> str:
 
 def _functions(lambda_: Any) -> list[dict[str, Any]]:
     return [function for page in lambda_.get_paginator("list_functions").paginate() for function in page["Functions"]]
+
+
+def _count_in_numbers(lambda_: Any) -> None:
+    """Makes the concurrency of each event source a number.
+
+    A parameter of type Number is one on AWS. ministack 1.5 keeps its text, and its poller fails on that.
+    """
+    for page in lambda_.get_paginator("list_event_source_mappings").paginate():
+        for mapping in page["EventSourceMappings"]:
+            if limit := mapping.get("ScalingConfig", {}).get("MaximumConcurrency"):
+                lambda_.update_event_source_mapping(
+                    UUID=mapping["UUID"], ScalingConfig={"MaximumConcurrency": int(limit)}
+                )
 
 
 def _variables(functions: list[dict[str, Any]]) -> dict[str, str]:

@@ -8,6 +8,7 @@ TEMPLATE = ROOT / "template.yaml"
 SAMPLE_REPORT = ROOT / "local" / "sample" / "checkout-api.json"
 REQUIREMENTS = ROOT / "local" / "requirements"
 TOOLS = ROOT / ".tools"
+BRIDGE = ROOT / "local" / "ollama_bridge"
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,26 @@ class StateDirectory:
     def alive(self) -> Path:
         """A file the server keeps locked while it lives."""
         return self.path / "alive.lock"
+
+    @property
+    def bridge(self) -> Path:
+        """The model bridge's process id."""
+        return self.path / "bridge.json"
+
+    @property
+    def bridge_alive(self) -> Path:
+        """A file the model bridge keeps locked while it lives."""
+        return self.path / "bridge.lock"
+
+    @property
+    def bridge_log(self) -> Path:
+        """What the model bridge prints."""
+        return self.path / "bridge.log"
+
+    @property
+    def bridge_url(self) -> Path:
+        """The model bridge's URL, alone on one line, once it serves."""
+        return self.path / "bridge-url"
 
     @property
     def changing(self) -> Path:

@@ -11,15 +11,17 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import FrameType
 
-from . import lock, logs, serve, up
+from . import bridge, lock, logs, serve, up
 from .console import Failure, step
+from .down import down
+from .model import Wish
 from .paths import LOGS_OF_LAST_FAILED_RUN, RUNS, StateDirectory
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _PATIENCE = 10.0
 
 
-def run(program: list[str], parameters: dict[str, str]) -> int:
+def run(program: list[str], parameters: dict[str, str], wish: Wish) -> int:
     """Runs the program with the stack in its environment; returns its exit code."""
     program = program[1:] if program[:1] == ["--"] else program
     if not program:
@@ -27,7 +29,7 @@ def run(program: list[str], parameters: dict[str, str]) -> int:
     for number in _SIGNALS:
         signal.signal(number, _exit_on_signal)
     with _own_state() as state:
-        stack = up.up(state, parameters)
+        stack = up.up(state, parameters, wish)
         step(f"running {' '.join(program)}")
         status = _call(program, {**os.environ, **stack.environment()})
         if status != 0:
@@ -59,7 +61,7 @@ def _remove_orphans() -> None:
 
 
 def _remove(state: StateDirectory) -> None:
-    serve.stop(state)
+    down(state)
     shutil.rmtree(state.path, ignore_errors=True)
 
 
@@ -94,9 +96,11 @@ def _end(child: subprocess.Popen[bytes], own_session: bool) -> None:
 
 def _keep_logs(state: StateDirectory, stack: up.Stack) -> None:
     """Saves the logs before the stack that holds them is gone."""
-    functions = logs.tail(stack.server, stack.deployment.log_group, 10_000)
+    sections = {
+        "functions": "\n".join(logs.tail(stack.server, stack.deployment.log_group, 10_000)),
+        "ministack": serve.daemon(state).log_tail(1000),
+        "model bridge": bridge.daemon(state).log_tail(1000),
+    }
     LOGS_OF_LAST_FAILED_RUN.parent.mkdir(exist_ok=True)
-    LOGS_OF_LAST_FAILED_RUN.write_text(
-        "\n".join(["--- functions ---", *functions, "--- ministack ---", serve.log_tail(state, 1000), ""])
-    )
+    LOGS_OF_LAST_FAILED_RUN.write_text("".join(f"--- {name} ---\n{text}\n" for name, text in sections.items()))
     step(f"it failed; what the stack has logged is in {LOGS_OF_LAST_FAILED_RUN}")

@@ -1,29 +1,20 @@
-"""Starts and stops the one process that plays AWS.
+"""Starts and stops the one process that plays AWS."""
 
-A process id alone says little: the process may be gone and its number given to another one. So the
-server inherits the lock on a file when it is started, and holds it for as long as it lives. Only while
-that lock is held is the recorded process id believed.
-"""
-
-import json
 import os
 import shutil
-import signal
 import socket
-import subprocess
 import sys
 import time
 import urllib.request
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import dataclass
 
-from . import lock
 from .console import Failure, step
+from .daemon import Daemon
 from .paths import StateDirectory
 
 REGION = "us-east-1"
 _START_SECONDS = 60.0
-_STOP_SECONDS = 5.0
 _ATTEMPTS = 3
 # ministack sends a function its event in two small packets. With Nagle's algorithm the second one
 # waits for the first one's acknowledgement, which the function's kernel holds back: 40 ms per call.
@@ -58,13 +49,17 @@ class Server:
         }
 
 
+def daemon(state: StateDirectory) -> Daemon:
+    """Where the server of this state directory leaves its traces."""
+    return Daemon(state.server, state.alive, state.log)
+
+
 def running(state: StateDirectory) -> Server | None:
     """The server of this state directory, if it is alive."""
-    if not lock.is_held(state.alive):
-        return None
+    recorded = daemon(state).running()
     try:
-        return Server(**json.loads(state.server.read_text()))
-    except (OSError, ValueError, TypeError):
+        return None if recorded is None else Server(**recorded)
+    except TypeError:
         return None
 
 
@@ -75,23 +70,17 @@ def start(state: StateDirectory) -> Server:
         if server is not None:
             return server
         step(f"its port was taken meanwhile, trying another one ({attempt} of {_ATTEMPTS})")
-    raise Failure(f"ministack found no free port; its log ends:\n\n{log_tail(state)}")
+    raise Failure(f"ministack found no free port; its log ends:\n\n{daemon(state).log_tail()}")
 
 
 def stop(state: StateDirectory) -> bool:
     """Ends the server and the functions it runs; false if there was nothing to end."""
-    server = running(state)
-    if server is not None:
-        # The server leads its own process group, and the functions it has started are in it.
-        _end_group(server.pid, signal.SIGTERM)
-        deadline = time.monotonic() + _STOP_SECONDS
-        while lock.is_held(state.alive) and time.monotonic() < deadline:
-            time.sleep(0.02)
-        _end_group(server.pid, signal.SIGKILL)
-    for file in (state.server, state.deployed, state.api_url, state.env, state.functions_env):
+    # The server leads its own process group, and the functions it has started are in it.
+    ended = daemon(state).stop()
+    for file in (state.deployed, state.api_url, state.env, state.functions_env):
         file.unlink(missing_ok=True)
     shutil.rmtree(state.temporary, ignore_errors=True)
-    return server is not None
+    return ended
 
 
 def forget_code(state: StateDirectory, keep: set[str]) -> None:
@@ -101,48 +90,31 @@ def forget_code(state: StateDirectory, keep: set[str]) -> None:
             shutil.rmtree(unpacked, ignore_errors=True)
 
 
-def log_tail(state: StateDirectory, lines: int = 25) -> str:
-    """The end of what the server printed."""
-    try:
-        return "\n".join(state.log.read_text(errors="replace").splitlines()[-lines:])
-    except OSError:
-        return f"(no log at {state.log})"
-
-
 def _start_on(state: StateDirectory, port: int) -> Server | None:
     """One attempt; None if somebody else took the port first."""
     state.temporary.mkdir(parents=True, exist_ok=True)
-    with lock.hold(state.alive) as alive, open(state.log, "w") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-c", _MINISTACK],
-            cwd=state.temporary,
-            env=_server_environment(state, port),
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,  # outlives make, and Ctrl-C is not for it
-            pass_fds=[alive.fileno()],
-        )
+    traces = daemon(state)
+    command = [sys.executable, "-c", _MINISTACK]
+    process = traces.start(command, state.temporary, _server_environment(state, port), port=port)
     server = Server(process.pid, port)
-    state.server.write_text(json.dumps({"pid": server.pid, "port": server.port}))
     deadline = time.monotonic() + _START_SECONDS
     while time.monotonic() < deadline:
         if process.poll() is not None:
-            if "already in use" in log_tail(state):
+            if "already in use" in traces.log_tail():
                 return None
-            raise Failure(f"ministack ended at once; its log:\n\n{log_tail(state)}")
+            raise Failure(f"ministack ended at once; its log:\n\n{traces.log_tail()}")
         # "Running on" is printed once the port is ours; asking the port alone might reach a stranger.
-        if "Running on" in log_tail(state) and _answers(server):
+        if "Running on" in traces.log_tail() and _answers(server):
             return server
         time.sleep(0.05)
     stop(state)
-    raise Failure(f"ministack did not answer within {_START_SECONDS:.0f} s; its log ends:\n\n{log_tail(state)}")
+    raise Failure(f"ministack did not answer within {_START_SECONDS:.0f} s; its log ends:\n\n{traces.log_tail()}")
 
 
 def _server_environment(state: StateDirectory, port: int) -> dict[str, str]:
     """The server's environment, which the functions it starts inherit."""
-    # Nothing of the developer's real AWS account may reach a function.
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    # Nothing of the developer's real AWS account may reach a function, and of Ollama only what is deployed.
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "OLLAMA_"))}
     return {
         **inherited,
         **Server(0, port).environment(),
@@ -170,8 +142,3 @@ def _answers(server: Server) -> bool:
             return bool(answer.status == 200)
     except OSError:
         return False
-
-
-def _end_group(leader: int, how: signal.Signals) -> None:
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(leader, how)

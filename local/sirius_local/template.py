@@ -44,6 +44,11 @@ def functions(template: Template) -> list[Function]:
     return found
 
 
+def value(template: Template, parameters: dict[str, str], name: str) -> str:
+    """What a parameter is in a deployment with these parameters."""
+    return str(parameters.get(name, template["Parameters"][name].get("Default", "")))
+
+
 def with_code(template: Template, code: dict[str, dict[str, str]]) -> str:
     """The template as JSON, each function's CodeUri replaced by its object in S3."""
     filled = copy.deepcopy(template)

@@ -1,10 +1,10 @@
-"""Brings a stack up: builds the functions, starts the server if need be, deploys, writes down where it is."""
+"""Brings a stack up: chooses a model, builds, starts what is missing, deploys, writes down where it is."""
 
 import os
 import shlex
 from dataclasses import dataclass
 
-from . import build, deploy, lock, serve, template
+from . import build, deploy, lock, model, serve, template
 from .console import step
 from .deploy import Deployment
 from .paths import StateDirectory
@@ -17,6 +17,9 @@ class Stack:
 
     server: Server
     deployment: Deployment
+    ollama_url: str
+    """Empty if findings cannot be analysed."""
+    ollama_model: str
 
     def environment(self) -> dict[str, str]:
         """What a program needs to talk to the stack."""
@@ -24,17 +27,24 @@ class Stack:
             **self.server.environment(),
             "TABLE_NAME": self.deployment.table,
             "SIRIUS_API_URL": self.deployment.api_url,
+            "OLLAMA_URL": self.ollama_url,
+            "OLLAMA_MODEL": self.ollama_model,
         }
 
 
-def up(state: StateDirectory, parameters: dict[str, str]) -> Stack:
+def up(state: StateDirectory, parameters: dict[str, str], wish: model.Wish) -> Stack:
     """Makes the stack of a state directory match the working tree; quick when it already does."""
     with lock.hold(state.changing):
         source = template.read()
+        # Before the build, which may take minutes: a run that needs a model and has none ends here.
+        parameters = {**model.choose(state, wish, parameters), **parameters}
         binaries = build.build([function.binary for function in template.functions(source)])
         server = _server(state)
         _use(server)
-        stack = Stack(server, deploy.deploy(state, server, source, binaries, parameters))
+        deployment = deploy.deploy(state, server, source, binaries, parameters)
+        ollama_url = template.value(source, parameters, "OllamaUrl")
+        ollama_model = template.value(source, parameters, "OllamaModel") if ollama_url else ""
+        stack = Stack(server, deployment, ollama_url, ollama_model)
         _write_down(state, stack)
     return stack
 

@@ -19,7 +19,7 @@ async fn deliver(app: &App, report: &serde_json::Value, second: i64) -> Result<I
     let canonical = Canonical::read(report.to_string().as_bytes(), &limits).unwrap();
     let report = Report::read(&canonical, None, &limits).unwrap();
     let now = Timestamp::from_second(1_800_000_000 + second).unwrap();
-    ingest::run(&app.store().await, &report, &Holder::random().unwrap(), now, LEASE).await
+    ingest::run(&app.store().await, &report, None, &Holder::random().unwrap(), now, LEASE).await
 }
 
 async fn visible(app: &App) -> (usize, u16, u16) {

@@ -3,9 +3,16 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use sirius::http::{self, get_finding, get_scan, ingest_scan, list_findings, list_scans};
+use jiff::Timestamp;
+use lambda_runtime::LambdaEvent;
+use sirius::domain::prompt_hash::PromptHash;
+use sirius::events::{recover, run_analysis};
 use support::app::App;
 use support::report::with_findings;
+use support::stand_in::{Reply, StandIn};
+
+/// Functions that are not called by HTTP.
+const EVENT_FUNCTIONS: [&str; 2] = ["recover", "run-analysis"];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
@@ -28,42 +35,53 @@ fn expected_status(case: &str) -> u16 {
 }
 
 #[tokio::test]
-async fn each_event_gives_the_status_in_its_name() {
+async fn each_http_event_gives_the_status_in_its_name() {
     for function in names(&root().join("events")) {
+        if EVENT_FUNCTIONS.contains(&function.as_str()) {
+            continue;
+        }
         for case in names(&root().join("events").join(&function)) {
             let event = std::fs::read_to_string(root().join("events").join(&function).join(&case)).unwrap();
             let request = lambda_http::request::from_str(&event).unwrap();
-            let app = App::new().await;
+            let app = App::with_analysis().await;
             // What the reading events ask for: scan 1 with 3 findings.
             if function != "ingest-scan" {
                 app.post(&with_findings("ghcr.io/org/app:1.0", 3)).await;
             }
-            let store = app.store().await;
-            let response = match function.as_str() {
-                "ingest-scan" => {
-                    let deps = ingest_scan::Deps { store, limits: app.limits, lease: app.lease };
-                    http::serve(request, async |request| ingest_scan::handle(&deps, request).await).await
-                }
-                "list-scans" => {
-                    let deps = list_scans::Deps { store };
-                    http::serve(request, async |request| list_scans::handle(&deps, request).await).await
-                }
-                "get-scan" => {
-                    let deps = list_findings::Deps { store };
-                    http::serve(request, async |request| get_scan::handle(&deps, request).await).await
-                }
-                "list-findings" => {
-                    let deps = list_findings::Deps { store };
-                    http::serve(request, async |request| list_findings::handle(&deps, request).await).await
-                }
-                "get-finding" => {
-                    let deps = get_finding::Deps { store };
-                    http::serve(request, async |request| get_finding::handle(&deps, request).await).await
-                }
-                other => panic!("no handler for the events of {other}"),
-            };
-            let response = response.unwrap();
-            assert_eq!(response.status().as_u16(), expected_status(&case), "{function}/{case}: {:?}", response.body());
+            let answer = app.invoke(&function, request).await;
+            assert_eq!(answer.status, expected_status(&case), "{function}/{case}: {:?}", answer.json);
         }
+    }
+}
+
+#[tokio::test]
+async fn each_message_event_ends_as_its_name_says() {
+    for case in names(&root().join("events/run-analysis")) {
+        let event = std::fs::read_to_string(root().join("events/run-analysis").join(&case)).unwrap();
+        let app = App::with_analysis().await;
+        let ollama = StandIn::always(Reply::answer("")).await;
+        let store = app.store().await;
+        let hash: PromptHash = "5f".repeat(32).parse().unwrap();
+        store.ask(&hash, "a question that is not its own", Timestamp::now()).await.unwrap();
+        let deps = run_analysis::Deps { store, ollama: ollama.client(), lease: app.lease };
+        let event = LambdaEvent::new(serde_json::from_str(&event).unwrap(), lambda_http::Context::default());
+        let outcome = run_analysis::handle(&deps, event).await;
+        match case.strip_suffix(".json").unwrap().rsplit('-').next().unwrap() {
+            "back" => assert_eq!(outcome.unwrap().batch_item_failures.len(), 1, "{case}"),
+            "refused" => assert!(outcome.is_err(), "{case}"),
+            _ => panic!("{case} ends in neither -back nor -refused"),
+        }
+        assert_eq!(ollama.seen().len(), 0, "{case}");
+    }
+}
+
+#[tokio::test]
+async fn each_schedule_event_runs_recovery() {
+    for case in names(&root().join("events/recover")) {
+        let event = std::fs::read_to_string(root().join("events/recover").join(&case)).unwrap();
+        let app = App::with_analysis().await;
+        let deps = recover::Deps { store: app.store().await, queue: app.queue().await, auto: None };
+        let event = LambdaEvent::new(serde_json::from_str(&event).unwrap(), lambda_http::Context::default());
+        recover::handle(&deps, event).await.unwrap();
     }
 }

@@ -1,5 +1,6 @@
 //! What Sirius promises, tried over the local stack. Run by `make test`.
 
+mod analysis;
 mod corpus;
 mod crash;
 mod deployed;
@@ -7,6 +8,8 @@ mod events;
 mod faults;
 mod ingestion;
 mod layering;
+mod llm_injection;
+mod llm_wire;
 mod reading;
 mod round_trips;
 mod template;

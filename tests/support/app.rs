@@ -3,13 +3,21 @@
 use std::time::Duration;
 
 use lambda_http::{Body, Request, Response};
+use lambda_runtime::LambdaEvent;
 use serde_json::{Value, json};
-use sirius::http::{self, get_finding, get_scan, ingest_scan, list_findings, list_scans};
+use sirius::domain::severity::Severity;
+use sirius::events::run_analysis;
+use sirius::http::{
+    self, analyze_finding, analyze_scan, get_finding, get_scan, ingest_scan, list_findings, list_scans,
+};
+use sirius::llm::{Ollama, OllamaConfig, Options, Questions};
+use sirius::pipeline::ingest::AutoAnalyze;
+use sirius::queue::Queue;
 use sirius::report::Limits;
 use sirius::store::Store;
 
 use crate::proxy::Proxy;
-use crate::table;
+use crate::{queue, table};
 
 /// Sirius without Lambda.
 #[derive(Debug)]
@@ -22,6 +30,12 @@ pub struct App {
     pub lease: Duration,
     /// What a report may cost.
     pub limits: Limits,
+    /// Where analyses are queued.
+    pub queue_url: String,
+    /// How findings are asked about.
+    pub questions: Option<Questions>,
+    /// What is analysed of every new scan.
+    pub auto: Vec<Severity>,
 }
 
 /// An answer, unpacked.
@@ -58,7 +72,38 @@ impl App {
             proxy: Proxy::start(table::endpoint()).await,
             lease: Duration::from_secs(60),
             limits: Limits::default(),
+            queue_url: String::new(),
+            questions: None,
+            auto: Vec::new(),
         }
+    }
+
+    /// The same with a queue, in a deployment where findings are analysed.
+    pub async fn with_analysis() -> Self {
+        let questions = Questions { model: "m".to_owned(), options: Options::default() };
+        Self { queue_url: queue::fresh().await, questions: Some(questions), ..Self::new().await }
+    }
+
+    /// The queue, through the proxy.
+    pub async fn queue(&self) -> Queue {
+        Queue::new(queue::client(&self.proxy.url).await, self.queue_url.clone())
+    }
+
+    /// Does what Lambda's poller and `run-analysis` do: works at each message that is in the queue.
+    /// Answers how many there were, and the identifiers of those that come back.
+    pub async fn work(&self, ollama: OllamaConfig) -> (usize, Vec<String>) {
+        let bodies = queue::drain(&self.queue_url).await;
+        let deps = run_analysis::Deps {
+            store: self.warm_store().await,
+            ollama: Ollama::new(ollama).unwrap(),
+            lease: self.lease,
+        };
+        let count = bodies.len();
+        let mut context = lambda_http::Context::default();
+        context.deadline = u64::MAX / 2;
+        let event = LambdaEvent::new(queue::event(bodies), context);
+        let response = run_analysis::handle(&deps, event).await.unwrap();
+        (count, response.batch_item_failures.into_iter().map(|failure| failure.item_identifier).collect())
     }
 
     /// A store as a new function instance has it: it knows nothing yet.
@@ -74,15 +119,56 @@ impl App {
         store
     }
 
+    /// Has the handler of a function answer a request.
+    pub async fn invoke(&self, function: &str, request: Request) -> Answer {
+        let store = self.warm_store().await;
+        let questions = self.questions.clone();
+        answer(match function {
+            "ingest-scan" => {
+                let questions = questions.filter(|_| !self.auto.is_empty());
+                let auto = match questions {
+                    Some(questions) => {
+                        Some((AutoAnalyze { severities: self.auto.clone(), questions }, self.queue().await))
+                    }
+                    None => None,
+                };
+                let deps = ingest_scan::Deps { store, limits: self.limits, lease: self.lease, auto };
+                http::serve(request, async |request| ingest_scan::handle(&deps, request).await).await
+            }
+            "list-scans" => {
+                let deps = list_scans::Deps { store };
+                http::serve(request, async |request| list_scans::handle(&deps, request).await).await
+            }
+            "get-scan" => {
+                let deps = list_findings::Deps { store, questions };
+                http::serve(request, async |request| get_scan::handle(&deps, request).await).await
+            }
+            "list-findings" => {
+                let deps = list_findings::Deps { store, questions };
+                http::serve(request, async |request| list_findings::handle(&deps, request).await).await
+            }
+            "get-finding" => {
+                let deps = get_finding::Deps { store, questions };
+                http::serve(request, async |request| get_finding::handle(&deps, request).await).await
+            }
+            "analyze-finding" => {
+                let deps = analyze_finding::Deps { store, queue: self.queue().await, questions };
+                http::serve(request, async |request| analyze_finding::handle(&deps, request).await).await
+            }
+            "analyze-scan" => {
+                let deps = analyze_finding::Deps { store, queue: self.queue().await, questions };
+                http::serve(request, async |request| analyze_scan::handle(&deps, request).await).await
+            }
+            other => panic!("no HTTP handler for {other}"),
+        })
+    }
+
     pub async fn post(&self, report: &Value) -> Answer {
         self.post_as(&report.to_string().into_bytes(), "", &[("content-type", "application/json")]).await
     }
 
     pub async fn post_as(&self, body: &[u8], query: &str, headers: &[(&str, &str)]) -> Answer {
-        let store = self.warm_store().await;
-        let deps = ingest_scan::Deps { store, limits: self.limits, lease: self.lease };
-        let request = event("POST", "/api/container/scans", query, headers, Some(body));
-        answer(http::serve(request, async |request| ingest_scan::handle(&deps, request).await).await)
+        self.invoke("ingest-scan", event("POST", "/api/container/scans", query, headers, Some(body))).await
     }
 
     pub async fn get(&self, path_and_query: &str) -> Answer {
@@ -92,22 +178,21 @@ impl App {
     /// Calls the handler that the routes of template.yaml name.
     pub async fn get_as(&self, path_and_query: &str, headers: &[(&str, &str)]) -> Answer {
         let (path, query) = path_and_query.split_once('?').unwrap_or((path_and_query, ""));
-        let request = event("GET", path, query, headers, None);
-        let store = self.warm_store().await;
-        answer(if path.starts_with("/api/container/findings/") {
-            let deps = get_finding::Deps { store };
-            http::serve(request, async |request| get_finding::handle(&deps, request).await).await
-        } else if path == "/api/container/scans" {
-            let deps = list_scans::Deps { store };
-            http::serve(request, async |request| list_scans::handle(&deps, request).await).await
-        } else {
-            let deps = list_findings::Deps { store };
-            if path.ends_with("/findings") && path.matches('/').count() == 5 {
-                http::serve(request, async |request| list_findings::handle(&deps, request).await).await
-            } else {
-                http::serve(request, async |request| get_scan::handle(&deps, request).await).await
-            }
-        })
+        let function = match path {
+            "/api/container/scans" => "list-scans",
+            _ if path.starts_with("/api/llm/") => "analyze-finding",
+            _ if path.starts_with("/api/container/findings/") => "get-finding",
+            _ if path.ends_with("/findings") && path.matches('/').count() == 5 => "list-findings",
+            _ => "get-scan",
+        };
+        self.invoke(function, event("GET", path, query, headers, None)).await
+    }
+
+    /// Has a scan analysed.
+    pub async fn analyze_scan(&self, scan_and_query: &str) -> Answer {
+        let (scan, query) = scan_and_query.split_once('?').unwrap_or((scan_and_query, ""));
+        let path = format!("/api/llm/analyze/container/scans/{scan}");
+        self.invoke("analyze-scan", event("POST", &path, query, &[], None)).await
     }
 
     /// All pages of a list.

@@ -17,10 +17,7 @@ impl Deployed {
     pub fn new() -> Self {
         let url = std::env::var("SIRIUS_API_URL")
             .unwrap_or_else(|_| panic!("no local stack in the environment: run this through `make test`"));
-        Self {
-            url: url.trim_end_matches('/').to_owned(),
-            client: reqwest::Client::builder().no_proxy().build().unwrap(),
-        }
+        Self { url: url.trim_end_matches('/').to_owned(), client: crate::http_client() }
     }
 
     pub async fn post(&self, query: &str, headers: &[(&str, &str)], body: Vec<u8>) -> Answer {

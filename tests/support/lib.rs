@@ -1,13 +1,20 @@
 //! What the tests and the benchmarks share: tables of their own, a proxy that injects faults, the
 //! handlers in this process, the functions that the local stack runs, and reports made to measure.
-#![expect(clippy::unwrap_used, clippy::panic, missing_docs, reason = "a test's support fails by panicking")]
-
 pub mod app;
 pub mod corpus;
 pub mod deployed;
 pub mod proxy;
+pub mod queue;
 pub mod report;
+pub mod stand_in;
 pub mod table;
+
+/// A client for servers on this machine. Reqwest wants a TLS provider even for plain HTTP.
+pub fn http_client() -> reqwest::Client {
+    // Whoever comes second finds it installed.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder().no_proxy().build().unwrap()
+}
 
 /// A word that no other call gets.
 pub fn unique(prefix: &str) -> String {

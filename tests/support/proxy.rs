@@ -1,5 +1,6 @@
 //! A proxy before the emulator, on the wire: it counts calls, makes them fail, and loses answers.
 
+use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
 
@@ -47,9 +48,18 @@ struct Rule {
 struct State {
     rules: Vec<Rule>,
     calls: Vec<String>,
-    /// Write units by partition key.
-    written: std::collections::HashMap<String, f64>,
+    written: Vec<Written>,
     count_capacity: bool,
+}
+
+/// What a call has written.
+#[derive(Debug, Clone)]
+pub struct Written {
+    pub operation: String,
+    /// The partition keys of its items.
+    pub partition_keys: BTreeSet<String>,
+    /// Write units, those of indexes included. The service tells them for a call, not for a key.
+    pub units: f64,
 }
 
 /// The proxy. It lives as long as the runtime of its test.
@@ -70,7 +80,7 @@ impl Proxy {
             state: Arc::default(),
             crashed: Arc::default(),
         };
-        let (serving, client) = (proxy.clone(), reqwest::Client::builder().no_proxy().build().unwrap());
+        let (serving, client) = (proxy.clone(), crate::http_client());
         tokio::spawn(async move {
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
@@ -100,15 +110,15 @@ impl Proxy {
         std::mem::take(&mut self.state.lock().unwrap().calls)
     }
 
-    /// Has the service say what each batch of writes cost, from now on.
+    /// Has the service say what each write costs, from now on.
     pub fn count_capacity(&self) {
         self.state.lock().unwrap().count_capacity = true;
     }
 
-    /// Write units so far: all of them, and those of the partition key that took the most.
-    pub fn written(&self) -> (f64, f64) {
-        let state = self.state.lock().unwrap();
-        (state.written.values().sum(), state.written.values().copied().fold(0.0, f64::max))
+    /// The writes since the last time this was asked, if [`Self::count_capacity`] is on. A refused
+    /// one has no units here, since the service does not tell them.
+    pub fn take_written(&self) -> Vec<Written> {
+        std::mem::take(&mut self.state.lock().unwrap().written)
     }
 
     /// Waits until a [`Fault::Crash`] has struck.
@@ -139,19 +149,19 @@ impl Proxy {
             }
             _ => {}
         }
-        let capacity = operation == "BatchWriteItem" && self.state.lock().unwrap().count_capacity;
+        let capacity = WRITES.contains(&operation.as_str()) && self.state.lock().unwrap().count_capacity;
         let mut left_over = None;
         if capacity || fault == Some(Fault::HalfUnprocessed) {
             let mut json: Value = serde_json::from_slice(&body).unwrap();
             if capacity {
-                json["ReturnConsumedCapacity"] = "INDEXES".into();
+                json["ReturnConsumedCapacity"] = "TOTAL".into();
             }
             if fault == Some(Fault::HalfUnprocessed) {
                 left_over = Some(keep_half(&mut json));
             }
             body = serde_json::to_vec(&json).unwrap().into();
         }
-        let keys = capacity.then(|| partition_keys(&body));
+        let partition_keys = capacity.then(|| partition_keys(&body));
         let mut forwarded = client.request(parts.method, format!("{upstream}{}", parts.uri));
         for (name, value) in
             parts.headers.iter().filter(|(name, _)| !["host", "content-length"].contains(&name.as_str()))
@@ -161,6 +171,11 @@ impl Proxy {
         let answer = forwarded.body(body).send().await.map_err(std::io::Error::other)?;
         let status = answer.status();
         let mut body = answer.bytes().await.map_err(std::io::Error::other)?;
+        if let Some(partition_keys) = partition_keys {
+            let json: Value = serde_json::from_slice(&body).unwrap();
+            let written = Written { operation, partition_keys, units: units(&json) };
+            self.state.lock().unwrap().written.push(written);
+        }
         match fault {
             Some(Fault::LostResponse) => return Err(std::io::ErrorKind::ConnectionReset.into()),
             Some(Fault::Crash) => {
@@ -173,10 +188,6 @@ impl Proxy {
             let mut json: Value = serde_json::from_slice(&body).unwrap();
             json["UnprocessedItems"] = left_over;
             body = serde_json::to_vec(&json).unwrap().into();
-        }
-        if let Some(keys) = keys {
-            let json: Value = serde_json::from_slice(&body).unwrap();
-            self.count(&keys, &json);
         }
         Ok(Response::builder()
             .status(status)
@@ -197,32 +208,34 @@ impl Proxy {
         rule.times -= 1;
         Some(rule.fault)
     }
-
-    /// Books the units of a batch on the partition keys of its items, evenly.
-    fn count(&self, keys: &[String], answer: &Value) {
-        let units: f64 = answer["ConsumedCapacity"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .filter_map(|capacity| {
-                capacity["CapacityUnits"].as_f64().or_else(|| capacity["WriteCapacityUnits"].as_f64())
-            })
-            .sum();
-        let mut state = self.state.lock().unwrap();
-        for key in keys {
-            *state.written.entry(key.clone()).or_default() += units / keys.len() as f64;
-        }
-    }
 }
 
-fn partition_keys(body: &[u8]) -> Vec<String> {
-    let json: Value = serde_json::from_slice(body).unwrap();
-    let tables = json["RequestItems"].as_object().unwrap();
-    tables
-        .values()
-        .flat_map(|writes| writes.as_array().unwrap())
-        .map(|write| write["PutRequest"]["Item"]["pk"]["S"].as_str().unwrap().to_owned())
-        .collect()
+/// The operations that cost write units.
+const WRITES: [&str; 5] = ["BatchWriteItem", "DeleteItem", "PutItem", "TransactWriteItems", "UpdateItem"];
+
+/// The partition keys that a write names. Only items and keys have the member `pk`.
+fn partition_keys(body: &[u8]) -> BTreeSet<String> {
+    fn walk(value: &Value, found: &mut BTreeSet<String>) {
+        match value {
+            Value::Object(members) => {
+                found.extend(value["pk"]["S"].as_str().map(str::to_owned));
+                members.values().for_each(|member| walk(member, found));
+            }
+            Value::Array(items) => items.iter().for_each(|item| walk(item, found)),
+            _ => {}
+        }
+    }
+
+    let mut found = BTreeSet::new();
+    walk(&serde_json::from_slice(body).unwrap(), &mut found);
+    found
+}
+
+/// The units that an answer tells: one entry, or one for each table.
+fn units(answer: &Value) -> f64 {
+    let consumed = &answer["ConsumedCapacity"];
+    let tables = consumed.as_array().map_or(std::slice::from_ref(consumed), Vec::as_slice);
+    tables.iter().filter_map(|table| table["CapacityUnits"].as_f64()).sum()
 }
 
 /// Takes the second half of every table's writes out, and answers it.

@@ -35,7 +35,7 @@ pub fn vulnerability(number: usize) -> Value {
         "References": [format!("https://example.org/advisories/{number}")],
         "PublishedDate": "2026-02-03T04:05:06.7Z", "LastModifiedDate": "2026-03-04T05:06:07Z"
     });
-    if number % 2 == 0 {
+    if number.is_multiple_of(2) {
         vulnerability["FixedVersion"] = format!("1.{}-3", number + 1).into();
     }
     vulnerability

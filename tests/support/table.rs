@@ -38,9 +38,9 @@ pub async fn fresh() -> String {
     let key =
         |name: &str, kind: KeyType| KeySchemaElement::builder().attribute_name(name).key_type(kind).build().unwrap();
     let index = GlobalSecondaryIndex::builder()
-        .index_name("scan-listing")
+        .index_name("listing")
         .key_schema(key("listing", KeyType::Hash))
-        .key_schema(key("scan_id", KeyType::Range))
+        .key_schema(key("rank", KeyType::Range))
         .projection(Projection::builder().projection_type(ProjectionType::All).build())
         .build()
         .unwrap();
@@ -52,7 +52,7 @@ pub async fn fresh() -> String {
         .attribute_definitions(attribute("pk", ScalarAttributeType::S))
         .attribute_definitions(attribute("sk", ScalarAttributeType::S))
         .attribute_definitions(attribute("listing", ScalarAttributeType::S))
-        .attribute_definitions(attribute("scan_id", ScalarAttributeType::N))
+        .attribute_definitions(attribute("rank", ScalarAttributeType::N))
         .key_schema(key("pk", KeyType::Hash))
         .key_schema(key("sk", KeyType::Range))
         .global_secondary_indexes(index)

@@ -1,15 +1,20 @@
-//! `ingest-scan`: POST /api/container/scans.
+//! `ingest-scan`: `POST /api/container/scans`.
 
 use lambda_http::{Error, run, service_fn};
+use sirius::aws::Clients;
+use sirius::config::{self, environment};
 use sirius::http::{self, ingest_scan};
-use sirius::{aws, config, telemetry};
+use sirius::telemetry;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     telemetry::init();
-    let store = aws::store(config::table_name(&config::environment)?).await?;
-    let config::Ingestion { limits, lease } = config::Ingestion::read(&config::environment)?;
-    let deps = ingest_scan::Deps { store, limits, lease };
+    let clients = Clients::load().await?;
+    let store = clients.store(config::table_name(&environment)?).await;
+    let config::Ingestion { limits, lease } = config::Ingestion::read(&environment)?;
+    let queue = config::analysis_queue_url(&environment).map(|url| clients.queue(url));
+    let auto = config::auto_analyze(&environment)?.zip(queue.ok());
+    let deps = ingest_scan::Deps { store, limits, lease, auto };
     let deps = &deps;
     run(service_fn(async |request| {
         http::serve(request, async |request| ingest_scan::handle(deps, request).await).await

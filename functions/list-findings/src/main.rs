@@ -1,14 +1,17 @@
-//! `list-findings`: GET /api/container/scans/{identifier}/findings.
+//! `list-findings`: `GET /api/container/scans/{identifier}/findings`.
 
 use lambda_http::{Error, run, service_fn};
+use sirius::aws::Clients;
+use sirius::config::{self, environment};
 use sirius::http::{self, list_findings};
-use sirius::{aws, config, telemetry};
+use sirius::telemetry;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     telemetry::init();
-    let store = aws::store(config::table_name(&config::environment)?).await?;
-    let deps = list_findings::Deps { store };
+    let clients = Clients::load().await?;
+    let store = clients.store(config::table_name(&environment)?).await;
+    let deps = list_findings::Deps { store, questions: config::questions(&environment)? };
     let deps = &deps;
     run(service_fn(async |request| {
         http::serve(request, async |request| list_findings::handle(deps, request).await).await

@@ -132,6 +132,6 @@ mod tests {
 
     #[test]
     fn the_last_finding_of_the_last_scan_is_below_2_to_the_53() {
-        assert!((ScanId::MAX + 1) * FindingId::PER_SCAN <= 1 << 53);
+        const { assert!((ScanId::MAX + 1) * FindingId::PER_SCAN <= 1 << 53) };
     }
 }

@@ -118,6 +118,20 @@ impl SeverityCounts {
         let start = Severity::DESCENDING.into_iter().take_while(|&s| s != severity).map(|s| self.of(s)).sum();
         start..start + self.of(severity)
     }
+
+    /// The ordinals from `start` on of the findings of any of `severities` (of all, if there are
+    /// none), in order, as ranges that are not empty.
+    #[must_use]
+    pub fn of_any(&self, severities: &[Severity], start: u32) -> Vec<Range<u32>> {
+        let ranges = if severities.is_empty() {
+            vec![0..self.total()]
+        } else {
+            let wanted = Severity::DESCENDING.into_iter().filter(|severity| severities.contains(severity));
+            wanted.map(|severity| self.ordinals(severity)).collect()
+        };
+        let from_start = ranges.into_iter().map(|range| range.start.max(start)..range.end);
+        from_start.filter(|range| !range.is_empty()).collect()
+    }
 }
 
 #[cfg(test)]
@@ -133,6 +147,17 @@ mod tests {
         for text in ["", "SEVERE", "HIGH ", "HIGH,LOW"] {
             assert_eq!(text.parse::<Severity>(), Err(ParseSeverityError), "{text}");
         }
+    }
+
+    #[test]
+    fn severities_are_ranges_of_ordinals() {
+        use Severity::{Critical, High, Low, Medium};
+        let counts = SeverityCounts { critical: 2, high: 3, medium: 0, low: 4, unknown: 1 };
+        assert_eq!(counts.of_any(&[], 0), [0..10]);
+        assert_eq!(counts.of_any(&[Low, Critical], 0), [0..2, 5..9]);
+        assert_eq!(counts.of_any(&[Low, Critical], 6), [6..9]);
+        assert_eq!(counts.of_any(&[High, High, Medium], 0), [2..5]);
+        assert_eq!(counts.of_any(&[], 10), []);
     }
 
     proptest! {

@@ -4,9 +4,12 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::domain::finding::{Finding, FindingId};
+use crate::domain::analysis::{Analysis, Failure, Removed, Status};
+use crate::domain::finding::FindingId;
+use crate::domain::prompt_hash::PromptHash;
 use crate::domain::scan::{Artifact, Scan, ScanId};
 use crate::domain::severity::{Severity, SeverityCounts};
+use crate::pipeline::join::{Counts, Joined};
 
 /// `ContainerScan`: docs/API.md.
 #[derive(Debug, Serialize)]
@@ -26,6 +29,15 @@ pub(super) struct ContainerScan<'a> {
     total_findings: u32,
     fixable_findings: u32,
     severity_counts: &'a SeverityCounts,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    analysis_counts: Option<Counts>,
+}
+
+impl ContainerScan<'_> {
+    /// The same scan, with how many of its findings are analysed.
+    pub(super) fn with_analyses(self, analysis_counts: Option<Counts>) -> Self {
+        Self { analysis_counts, ..self }
+    }
 }
 
 impl<'a> From<&'a Scan> for ContainerScan<'a> {
@@ -56,6 +68,7 @@ impl<'a> From<&'a Scan> for ContainerScan<'a> {
             total_findings: scan.total_findings(),
             fixable_findings: scan.fixable_counts.total(),
             severity_counts: &scan.severity_counts,
+            analysis_counts: None,
         }
     }
 }
@@ -82,12 +95,14 @@ pub(super) struct ContainerFinding {
     cvss: Option<Value>,
     published_date: Option<Value>,
     last_modified_date: Option<Value>,
+    #[serde(flatten)]
+    analysis: LlmAnalysis,
     /// All of the report's vulnerability object that has no field above, under Trivy's names.
     cve_data: Map<String, Value>,
 }
 
-impl From<Finding> for ContainerFinding {
-    fn from(finding: Finding) -> Self {
+impl From<Joined> for ContainerFinding {
+    fn from((finding, analysis): Joined) -> Self {
         let (finding_id, severity) = (finding.id(), finding.severity());
         let mut rest = finding.vulnerability;
         // A word that is not one of Trivy's severities is kept where it was.
@@ -104,7 +119,8 @@ impl From<Finding> for ContainerFinding {
             pkg_path: take_text(&mut rest, "PkgPath"),
             purl: take_purl(&mut rest),
             installed_version: take_text(&mut rest, "InstalledVersion"),
-            fixed_version: take_text(&mut rest, "FixedVersion").filter(|version| version != ""),
+            fixed_version: take_text(&mut rest, "FixedVersion")
+                .filter(|version| version.as_str().is_some_and(|version| !version.trim().is_empty())),
             status: take_text(&mut rest, "Status"),
             target: finding.target,
             class: finding.class,
@@ -113,8 +129,63 @@ impl From<Finding> for ContainerFinding {
             cvss: take_if(&mut rest, "CVSS", Value::is_object),
             published_date: take_text(&mut rest, "PublishedDate"),
             last_modified_date: take_text(&mut rest, "LastModifiedDate"),
+            analysis: analysis.map(|(hash, analysis)| LlmAnalysis::from(&hash, analysis)).unwrap_or_default(),
             cve_data: rest,
         }
+    }
+}
+
+/// What a model said of a finding; all `null` if nobody has asked.
+#[derive(Debug, Default, Serialize)]
+pub(super) struct LlmAnalysis {
+    llm_analysis_status: Option<Status>,
+    llm_analysis_summary: Option<String>,
+    llm_analysis_recommendations: Option<String>,
+    llm_analysis_risk_score: Option<f64>,
+    llm_analysis_timestamp: Option<Timestamp>,
+    llm_analysis_prompt_hash: Option<String>,
+    /// A person should look at it before anyone acts on it.
+    llm_analysis_needs_review: Option<bool>,
+    llm_analysis_review: Vec<String>,
+    llm_analysis_model: Option<String>,
+    /// Why there is no (new) answer, and when to ask again.
+    llm_analysis_failure: Option<Failure>,
+}
+
+impl LlmAnalysis {
+    pub(super) fn from(hash: &PromptHash, analysis: Analysis) -> Self {
+        let Analysis { status, answer, failure } = analysis;
+        let common = Self {
+            llm_analysis_status: Some(status),
+            llm_analysis_prompt_hash: Some(hash.to_string()),
+            llm_analysis_failure: failure,
+            ..Self::default()
+        };
+        match answer {
+            None => common,
+            Some(answer) => Self {
+                llm_analysis_summary: Some(answer.summary),
+                llm_analysis_recommendations: Some(answer.recommendations),
+                llm_analysis_risk_score: Some(answer.risk_score),
+                llm_analysis_timestamp: Some(answer.timestamp),
+                llm_analysis_needs_review: Some(answer.needs_review),
+                llm_analysis_review: answer.review,
+                llm_analysis_model: Some(answer.model),
+                ..common
+            },
+        }
+    }
+}
+
+/// What was removed from an answer: shown where one analysis is asked for, so that a reviewer sees it.
+#[derive(Debug, Default, Serialize)]
+pub(super) struct Removals {
+    llm_analysis_removed: Vec<Removed>,
+}
+
+impl From<&Analysis> for Removals {
+    fn from(analysis: &Analysis) -> Self {
+        Self { llm_analysis_removed: analysis.answer.as_ref().map(|a| a.removed.clone()).unwrap_or_default() }
     }
 }
 
@@ -141,7 +212,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::domain::finding::Ordinal;
+    use crate::domain::finding::{Finding, Ordinal};
 
     fn shown(vulnerability: Value) -> Value {
         let Value::Object(vulnerability) = vulnerability else { panic!("not an object") };
@@ -155,7 +226,7 @@ mod tests {
             kind: Some("debian".to_owned()),
             vulnerability,
         };
-        serde_json::to_value(ContainerFinding::from(finding)).unwrap()
+        serde_json::to_value(ContainerFinding::from((finding, None))).unwrap()
     }
 
     #[test]

@@ -9,13 +9,12 @@ use lambda_http::{Body, Response};
 use problem_details::ProblemDetails;
 use serde::Serialize;
 
-use crate::pipeline::ingest;
+use crate::pipeline::{analyze, ingest};
 use crate::store::cursor::InvalidCursor;
 use crate::{report, store};
 
 /// What kind of problem it is. The names are part of the API and never change.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Code {
     /// A path segment or query parameter is wrong.
     InvalidParameter,
@@ -35,6 +34,8 @@ pub enum Code {
     TooLarge,
     /// The content type is not one of those that are taken.
     UnsupportedMediaType,
+    /// This deployment has no model to ask.
+    AnalysisNotConfigured,
     /// Our fault.
     Internal,
     /// Our fault, and passing.
@@ -42,6 +43,24 @@ pub enum Code {
 }
 
 impl Code {
+    /// The name that clients and the log read.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::InvalidParameter => "invalid_parameter",
+            Self::InvalidCursor => "invalid_cursor",
+            Self::InvalidJson => "invalid_json",
+            Self::NotATrivyReport => "not_a_trivy_report",
+            Self::InvalidReport => "invalid_report",
+            Self::NotFound => "not_found",
+            Self::IngestionInProgress => "ingestion_in_progress",
+            Self::TooLarge => "too_large",
+            Self::UnsupportedMediaType => "unsupported_media_type",
+            Self::AnalysisNotConfigured => "analysis_not_configured",
+            Self::Internal => "internal",
+            Self::Unavailable => "unavailable",
+        }
+    }
+
     /// The one place where a status is chosen.
     const fn status(self) -> StatusCode {
         match self {
@@ -51,6 +70,7 @@ impl Code {
             Self::IngestionInProgress => StatusCode::CONFLICT,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::AnalysisNotConfigured => StatusCode::NOT_IMPLEMENTED,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
         }
@@ -71,7 +91,7 @@ pub struct ApiError {
 /// The members that Sirius adds to a problem document.
 #[derive(Serialize)]
 struct Extensions<'a> {
-    code: Code,
+    code: &'static str,
     request_id: &'a str,
 }
 
@@ -111,14 +131,14 @@ impl ApiError {
     }
 
     pub(super) fn log(&self, request_id: &str) {
-        let status = self.code.status().as_u16();
+        let (status, code) = (self.code.status().as_u16(), self.code.name());
         match &self.source {
             Some(source) => {
                 let cause = chain(source.as_ref());
-                tracing::error!(request_id, status, code = ?self.code, cause, "the request failed");
+                tracing::error!(request_id, status, code, cause, "the request failed");
             }
             // The detail may quote the request, so it stays out of the log.
-            None => tracing::info!(request_id, status, code = ?self.code, "the request was refused"),
+            None => tracing::info!(request_id, status, code, "the request was refused"),
         }
     }
 
@@ -126,7 +146,7 @@ impl ApiError {
         let status = self.code.status();
         let problem = ProblemDetails::from_status_code(status)
             .with_detail(self.detail)
-            .with_extensions(Extensions { code: self.code, request_id });
+            .with_extensions(Extensions { code: self.code.name(), request_id });
         let body = serde_json::to_string(&problem).unwrap_or_default();
         let mut response = Response::new(Body::Text(body));
         *response.status_mut() = status;
@@ -147,6 +167,12 @@ fn chain(error: &(dyn StdError + 'static)) -> String {
 
 impl From<store::Error> for ApiError {
     fn from(error: store::Error) -> Self {
+        Self::ours(error.is_transient(), error)
+    }
+}
+
+impl From<analyze::Error> for ApiError {
+    fn from(error: analyze::Error) -> Self {
         Self::ours(error.is_transient(), error)
     }
 }

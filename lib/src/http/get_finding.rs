@@ -8,6 +8,8 @@ use super::error::Code;
 use super::query::Query;
 use super::{ApiError, path, reply};
 use crate::domain::finding::FindingId;
+use crate::llm::Questions;
+use crate::pipeline::join;
 use crate::store::Store;
 
 /// What the handler works with.
@@ -15,6 +17,8 @@ use crate::store::Store;
 pub struct Deps {
     /// The table.
     pub store: Store,
+    /// How findings are asked about; none if nothing is analysed here.
+    pub questions: Option<Questions>,
 }
 
 /// Answers 200 with a finding.
@@ -25,10 +29,12 @@ pub async fn handle(deps: &Deps, request: &Request) -> Result<Response<Body>, Ap
     Query::read(request, &[])?;
     let id: FindingId =
         path::finding_id(request.raw_http_path())?.parse().map_err(|error| ApiError::parameter("finding_id", error))?;
-    let (_, finding) = deps
-        .store
-        .finding(id)
-        .await?
-        .ok_or_else(|| ApiError::new(Code::NotFound, "there is no finding with this id"))?;
+    let (_, finding) = deps.store.finding(id).await?.ok_or_else(no_finding)?;
+    let joined = join::analyses(&deps.store, deps.questions.as_ref(), vec![finding]).await?;
+    let finding = joined.into_iter().next().ok_or_else(no_finding)?;
     reply::json(request, StatusCode::OK, &ContainerFinding::from(finding))
+}
+
+pub(super) fn no_finding() -> ApiError {
+    ApiError::new(Code::NotFound, "there is no finding with this id")
 }

@@ -13,6 +13,7 @@ use super::query::Query;
 use super::{ApiError, list_findings, list_scans, reply};
 use crate::domain::image_name::ImageName;
 use crate::domain::scan::Scan;
+use crate::pipeline::join;
 use crate::store::Store;
 
 /// Answers 200 with a scan; with `?history=true` with an array of all scans of the image.
@@ -32,7 +33,11 @@ pub async fn handle(deps: &list_findings::Deps, request: &Request) -> Result<Res
             }
         }
         let scan = find(&deps.store, identifier).await?;
-        return reply::json(request, StatusCode::OK, &ContainerScan::from(&scan));
+        let counts = match &deps.questions {
+            Some(questions) => Some(join::counts(&deps.store, questions, &scan).await?),
+            None => None,
+        };
+        return reply::json(request, StatusCode::OK, &ContainerScan::from(&scan).with_analyses(counts));
     }
     let image = match &identifier {
         Identifier::Scan(_) => find(&deps.store, identifier).await?.artifact.image_name,

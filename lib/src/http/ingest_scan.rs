@@ -12,7 +12,8 @@ use super::query::Query;
 use super::{ApiError, reply};
 use crate::domain::image_name::ImageName;
 use crate::domain::scan::ScanId;
-use crate::pipeline::ingest;
+use crate::pipeline::ingest::{self, AutoAnalyze};
+use crate::queue::Queue;
 use crate::report::body::{self, Compression};
 use crate::report::{Canonical, Limits, Report};
 use crate::store::Store;
@@ -27,6 +28,8 @@ pub struct Deps {
     pub limits: Limits,
     /// How long an attempt may be at a report before another may take over.
     pub lease: Duration,
+    /// What is analysed of every new scan, and where that is queued.
+    pub auto: Option<(AutoAnalyze, Queue)>,
 }
 
 #[derive(Serialize)]
@@ -53,8 +56,9 @@ pub async fn handle(deps: &Deps, request: &Request) -> Result<Response<Body>, Ap
     };
     let report = Report::read(&canonical, image_name, &deps.limits)?;
 
+    let auto = deps.auto.as_ref().map(|(auto, queue)| (auto, queue));
     let now = Timestamp::now();
-    let ingested = ingest::run(&deps.store, &report, &Holder::random()?, now, deps.lease)
+    let ingested = ingest::run(&deps.store, &report, auto, &Holder::random()?, now, deps.lease)
         .await
         .map_err(|error| ApiError::from_ingest(error, now))?;
 

@@ -11,16 +11,20 @@ use super::path::{self, Identifier, Wanted};
 use super::query::Query;
 use super::reply::{self, ListBody};
 use super::{ApiError, get_scan};
-use crate::domain::scan::Scan;
-use crate::domain::severity::{Severity, SeverityCounts};
+use crate::domain::scan::{Scan, ScanId};
+use crate::domain::severity::Severity;
+use crate::llm::Questions;
+use crate::pipeline::join::{self, Joined};
 use crate::store::cursor::{self, InvalidCursor, Scope};
-use crate::store::{Selection, Store, findings};
+use crate::store::{self, Selection, Store, findings};
 
 /// What the handler works with.
 #[derive(Debug)]
 pub struct Deps {
     /// The table.
     pub store: Store,
+    /// How findings are asked about; none if nothing is analysed here.
+    pub questions: Option<Questions>,
 }
 
 /// Runs of findings that are read ahead while an answer is being written.
@@ -92,17 +96,17 @@ async fn page(
     limit: Option<usize>,
 ) -> Result<Page, ApiError> {
     let limit = limit.unwrap_or(usize::MAX);
-    let ordinals = ordinals(&scan.severity_counts, severities, start);
+    let ordinals = scan.severity_counts.of_any(severities, start);
     let end = ordinals.last().map_or(start, |range| range.end);
     // Without a filter it is known beforehand which findings the page has.
     let to_read = if wanted.is_everything() { first(ordinals, limit) } else { ordinals };
     let runs = to_read.into_iter().flat_map(findings::runs);
-    let mut runs = stream::iter(runs).map(|run| deps.store.findings(scan.scan_id, run, wanted)).buffered(READ_AHEAD);
+    let mut runs = stream::iter(runs).map(|run| read(deps, scan.scan_id, run, wanted)).buffered(READ_AHEAD);
     let mut list = ListBody::new(reply::accepts_gzip(request));
     let mut after_last = None;
     while let Some(findings) = runs.try_next().await? {
         for finding in findings {
-            let ordinal = finding.ordinal.get();
+            let ordinal = finding.0.ordinal.get();
             if list.len() == limit || !list.push(&ContainerFinding::from(finding))? {
                 return Ok(Page { list, next: Some(after_last.unwrap_or(ordinal)) });
             }
@@ -114,19 +118,10 @@ async fn page(
     Ok(Page { list, next })
 }
 
-/// The ordinals of the wanted severities from `start` on, in order.
-fn ordinals(counts: &SeverityCounts, severities: &[Severity], start: u32) -> Vec<Range<u32>> {
-    if severities.is_empty() {
-        let all = start..counts.total();
-        return if all.is_empty() { Vec::new() } else { vec![all] };
-    }
-    Severity::DESCENDING
-        .into_iter()
-        .filter(|severity| severities.contains(severity))
-        .map(|severity| counts.ordinals(severity))
-        .map(|range| range.start.max(start)..range.end)
-        .filter(|range| !range.is_empty())
-        .collect()
+/// The wanted findings of a run, with their analyses.
+async fn read(deps: &Deps, scan: ScanId, run: Range<u32>, wanted: &Selection) -> Result<Vec<Joined>, store::Error> {
+    let findings = deps.store.findings(scan, run, wanted).await?;
+    join::analyses(&deps.store, deps.questions.as_ref(), findings).await
 }
 
 /// The first `limit` ordinals.
@@ -181,25 +176,14 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::domain::severity::SeverityCounts;
 
-    fn counts() -> SeverityCounts {
-        SeverityCounts { critical: 2, high: 3, medium: 0, low: 4, unknown: 1 }
-    }
-
-    #[test]
-    fn severities_are_ranges_of_ordinals() {
-        use Severity::{Critical, High, Low, Medium};
-        assert_eq!(ordinals(&counts(), &[], 0), [0..10]);
-        assert_eq!(ordinals(&counts(), &[Low, Critical], 0), [0..2, 5..9]);
-        assert_eq!(ordinals(&counts(), &[Low, Critical], 6), [6..9]);
-        assert_eq!(ordinals(&counts(), &[High, High, Medium], 0), [2..5]);
-        assert_eq!(ordinals(&counts(), &[], 10), []);
-    }
+    const COUNTS: SeverityCounts = SeverityCounts { critical: 2, high: 3, medium: 0, low: 4, unknown: 1 };
 
     proptest! {
         #[test]
         fn the_first_ordinals_are_the_first(start in 0u32..12, limit in 1usize..12, severities in prop::collection::vec(prop::sample::select(&Severity::DESCENDING[..]), 0..4)) {
-            let all = ordinals(&counts(), &severities, start);
+            let all = COUNTS.of_any(&severities, start);
             let expected: Vec<u32> = all.clone().into_iter().flatten().take(limit).collect();
             prop_assert_eq!(first(all, limit).into_iter().flatten().collect::<Vec<_>>(), expected);
         }

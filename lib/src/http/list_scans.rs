@@ -7,9 +7,10 @@ use super::dto::ContainerScan;
 use super::query::Query;
 use super::reply::{self, ListBody};
 use crate::domain::image_name::ImageName;
-use crate::domain::scan::{Scan, ScanId};
+use crate::domain::scan::ScanId;
 use crate::store::Store;
 use crate::store::cursor::{self, InvalidCursor, Scope};
+use crate::store::scans::ScanPage;
 
 /// What the handler works with.
 #[derive(Debug)]
@@ -41,19 +42,13 @@ pub async fn handle(deps: &Deps, request: &Request) -> Result<Response<Body>, Ap
     if let Some(cursor) = cursor {
         cursor.verify(scope, key.as_ref())?;
     }
-    let mut list = ListBody::new(reply::accepts_gzip(request));
+    let mut list = ScanList::new(ListBody::new(reply::accepts_gzip(request)));
     let mut page = first?;
-    let rest = loop {
-        let left_over = fill(&mut list, &page.scans)?;
-        let last = page.scans.last().map(|scan| scan.scan_id);
-        match last {
-            _ if left_over.is_some() => break left_over,
-            Some(last) if page.more && limit.is_none() => page = deps.store.scans(Some(last), CHUNK).await?,
-            last => break last.filter(|_| page.more),
-        }
-    };
-    let next = rest.zip(key).map(|(last, key)| query.next_page(&cursor::sign(last.get(), scope, &key)));
-    list.respond(Some(total), next.as_deref())
+    while list.take(&page)? && limit.is_none() {
+        page = deps.store.scans(list.last, CHUNK).await?;
+    }
+    let next = list.rest().zip(key).map(|(last, key)| query.next_page(&cursor::sign(last.get(), scope, &key)));
+    list.body.respond(Some(total), next.as_deref())
 }
 
 /// All scans of one image, newest first.
@@ -71,20 +66,11 @@ pub(super) async fn history(
         before = Some(ScanId::new(position).ok_or(InvalidCursor)?);
     }
     let is_first = before.is_none();
-    let mut list = ListBody::new(reply::accepts_gzip(request));
-    let rest = loop {
-        let page = store.scans_of_image(image, before, limit.unwrap_or(CHUNK)).await?;
-        let left_over = fill(&mut list, &page.scans)?;
-        before = page.scans.last().map(|scan| scan.scan_id);
-        if left_over.is_some() {
-            break left_over;
-        }
-        if limit.is_some() || !page.more {
-            break before.filter(|_| page.more);
-        }
-    };
+    let mut list = ScanList { last: before, ..ScanList::new(ListBody::new(reply::accepts_gzip(request))) };
+    while list.take(&store.scans_of_image(image, list.last, limit.unwrap_or(CHUNK)).await?)? && limit.is_none() {}
+    let rest = list.rest();
     // How many there are is known once all of them were read.
-    let total = (is_first && rest.is_none()).then_some(list.len() as u64);
+    let total = (is_first && rest.is_none()).then_some(list.body.len() as u64);
     let next = match rest {
         Some(last) => {
             let key = store.cursor_key().await?;
@@ -92,17 +78,86 @@ pub(super) async fn history(
         }
         None => None,
     };
-    list.respond(total, next.as_deref())
+    list.body.respond(total, next.as_deref())
 }
 
-/// Puts scans into the list. If it gets full, answers the last one that went in.
-fn fill(list: &mut ListBody, scans: &[Scan]) -> Result<Option<ScanId>, ApiError> {
-    let mut last = None;
-    for scan in scans {
-        if !list.push(&ContainerScan::from(scan))? {
-            return Ok(last);
-        }
-        last = Some(scan.scan_id);
+/// A list of scans under construction.
+struct ScanList {
+    body: ListBody,
+    /// The last scan that went in.
+    last: Option<ScanId>,
+    /// There are scans after that one.
+    more: bool,
+}
+
+impl ScanList {
+    const fn new(body: ListBody) -> Self {
+        Self { body, last: None, more: false }
     }
-    Ok(None)
+
+    /// Puts a page in. Answers whether the next one would find room.
+    fn take(&mut self, page: &ScanPage) -> Result<bool, ApiError> {
+        for scan in &page.scans {
+            if !self.body.push(&ContainerScan::from(scan))? {
+                self.more = true;
+                return Ok(false);
+            }
+            self.last = Some(scan.scan_id);
+        }
+        self.more = page.more;
+        Ok(page.more)
+    }
+
+    /// The scan after which the next page goes on, if there is one.
+    fn rest(&self) -> Option<ScanId> {
+        self.last.filter(|_| self.more)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::domain::scan::{Artifact, Scan};
+    use crate::domain::severity::SeverityCounts;
+
+    fn scan(id: u64) -> Scan {
+        Scan {
+            scan_id: ScanId::new(id).unwrap(),
+            report_hash: [0; 32].into(),
+            artifact: Artifact {
+                image_name: "app".parse().unwrap(),
+                image_digest: None,
+                image_id: None,
+                artifact_type: None,
+                os_family: None,
+                os_name: None,
+                os_end_of_life: false,
+                trivy_version: None,
+            },
+            scan_timestamp: Timestamp::UNIX_EPOCH,
+            ingested_at: Timestamp::UNIX_EPOCH,
+            reported_findings: 0,
+            severity_counts: SeverityCounts::default(),
+            fixable_counts: SeverityCounts::default(),
+        }
+    }
+
+    #[test]
+    fn a_list_that_is_full_goes_on_after_its_last_scan_wherever_a_page_ended() {
+        // A scan weighs about 570 bytes here, so two of them fit and a third does not.
+        for page_len in 1..=5 {
+            let mut list = ScanList::new(ListBody::with_budget(false, 1400));
+            let ids: Vec<u64> = (1..=5).rev().collect();
+            let mut pages = ids.chunks(page_len).peekable();
+            while let Some(page) = pages.next() {
+                let page = ScanPage { scans: page.iter().map(|&id| scan(id)).collect(), more: pages.peek().is_some() };
+                if !list.take(&page).unwrap() {
+                    break;
+                }
+            }
+            assert_eq!((list.body.len(), list.rest()), (2, ScanId::new(4)), "pages of {page_len}");
+        }
+    }
 }

@@ -26,6 +26,8 @@ pub(super) enum Wanted {
 
 const SCANS: &str = "/api/container/scans/";
 const FINDINGS: &str = "/api/container/findings/";
+const ANALYZED_FINDING: &str = "/api/llm/analyze/container/";
+const ANALYZED_SCAN: &str = "/api/llm/analyze/container/scans/";
 const FINDINGS_OF: &str = "/findings";
 
 /// Reads the path below `/api/container/scans/`.
@@ -45,6 +47,16 @@ pub(super) fn scans(raw_path: &str) -> Result<Wanted, ApiError> {
 /// The text in the place of `{finding_id}`.
 pub(super) fn finding_id(raw_path: &str) -> Result<String, ApiError> {
     decode("finding_id", below(raw_path, FINDINGS))
+}
+
+/// The text in the place of `{finding_id}`, where a finding is analysed.
+pub(super) fn analyzed_finding_id(raw_path: &str) -> Result<String, ApiError> {
+    decode("finding_id", below(raw_path, ANALYZED_FINDING))
+}
+
+/// The text in the place of `{scan_id}`, where a scan is analysed.
+pub(super) fn analyzed_scan_id(raw_path: &str) -> Result<String, ApiError> {
+    decode("scan_id", below(raw_path, ANALYZED_SCAN))
 }
 
 /// The rest of the path after `prefix`, which a stage or a base path may precede.

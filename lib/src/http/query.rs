@@ -93,7 +93,7 @@ mod tests {
     use super::*;
 
     fn query(text: &str) -> Result<Query, ApiError> {
-        let map = text.parse::<lambda_http::aws_lambda_events::query_map::QueryMap>().unwrap();
+        let map = text.parse::<aws_lambda_events::query_map::QueryMap>().unwrap();
         let request = Request::default().with_query_string_parameters(map);
         Query::read(&request, &["limit", "cursor", "severity", "fixable"])
     }

@@ -107,12 +107,18 @@ fn escapes_in(bytes: &[u8]) -> usize {
 /// A JSON array that grows until the answer is full.
 pub(super) struct ListBody {
     body: JsonBody,
+    budget: usize,
     items: usize,
 }
 
 impl ListBody {
     pub(super) fn new(gzip: bool) -> Self {
-        Self { body: JsonBody::new(gzip), items: 0 }
+        Self::with_budget(gzip, BUDGET)
+    }
+
+    /// A list that may weigh `budget` bytes inside the function's answer.
+    pub(super) fn with_budget(gzip: bool, budget: usize) -> Self {
+        Self { body: JsonBody::new(gzip), budget, items: 0 }
     }
 
     /// How many items there are.
@@ -124,7 +130,7 @@ impl ListBody {
     pub(super) fn push(&mut self, item: &impl Serialize) -> Result<bool, ApiError> {
         let mut json = vec![if self.items == 0 { b'[' } else { b',' }];
         serde_json::to_writer(&mut json, item)?;
-        if self.items > 0 && self.body.weight_with(&json) > BUDGET {
+        if self.items > 0 && self.body.weight_with(&json) > self.budget {
             return Ok(false);
         }
         self.body.write(&json)?;

@@ -1,7 +1,7 @@
 //! Taking a report in: all or nothing, and once.
 //!
 //! ```text
-//! claim ──▶ number ──▶ findings ──▶ publish
+//! claim ──▶ number ──▶ findings ──▶ publish ──▶ queue analyses, if that is configured
 //!   │ complete already: a duplicate
 //!   │ someone's live lease: busy
 //!   └ an expired lease: taken over, same number, same keys, same items
@@ -13,8 +13,14 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use tokio::time::Instant;
 
+use super::analyze::{self, after};
+use super::analyze_scan::{self, Order};
 use crate::domain::scan::{Scan, ScanId};
+use crate::domain::severity::Severity;
+use crate::llm::Questions;
+use crate::queue::Queue;
 use crate::report::Report;
 use crate::store::claims::{Claim, Claimed, Holder};
 use crate::store::{self, Store};
@@ -53,9 +59,23 @@ impl Error {
     }
 }
 
+/// What is analysed of every new scan without anyone asking.
+#[derive(Debug)]
+pub struct AutoAnalyze {
+    /// Findings of these severities.
+    pub severities: Vec<Severity>,
+    /// How they are asked about.
+    pub questions: Questions,
+}
+
+/// When recovery looks after a scan whose findings were not queued: longer than queueing may take.
+const OUTBOX_DUE: Duration = Duration::from_secs(60);
+/// How long the sender of a report waits for its findings to be queued; recovery does the rest.
+const QUEUEING: Duration = Duration::from_secs(5);
+
 /// Takes a report in.
 ///
-/// `holder` names this attempt, `now` is the time by which leases are judged, and `lease` must be
+/// `auto` is what to analyse of it, and where that is queued; `holder` names this attempt, `now` is the time by which leases are judged, and `lease` must be
 /// longer than this attempt can live.
 ///
 /// # Errors
@@ -63,6 +83,7 @@ impl Error {
 pub async fn run(
     store: &Store,
     report: &Report<'_>,
+    auto: Option<(&AutoAnalyze, &Queue)>,
     holder: &Holder,
     now: Timestamp,
     lease: Duration,
@@ -72,8 +93,13 @@ pub async fn run(
         Claimed::Complete(scan_id) => return Ok(Ingested { scan_id, duplicate: true }),
         Claimed::Busy { until } => return Err(Error::Busy { until }),
     };
-    match store_and_publish(store, report, &claim, now).await {
-        Ok(ingested) => Ok(ingested),
+    match store_and_publish(store, report, &claim, auto.is_some(), now).await {
+        Ok((scan, is_ours)) => {
+            if let Some((auto, queue)) = auto.filter(|_| is_ours) {
+                queue_analyses(store, queue, auto, &scan, now).await;
+            }
+            Ok(Ingested { scan_id: scan.scan_id, duplicate: !is_ours })
+        }
         Err(error) => {
             if let Err(release) = store.release(&claim).await {
                 tracing::warn!(error = %release, "the lease stays until it ends by itself");
@@ -87,8 +113,9 @@ async fn store_and_publish(
     store: &Store,
     report: &Report<'_>,
     claim: &Claim,
+    is_to_be_analyzed: bool,
     now: Timestamp,
-) -> Result<Ingested, store::Error> {
+) -> Result<(Scan, bool), store::Error> {
     let scan_id = store.number(claim).await?;
     store.write_findings(scan_id, report).await?;
     let (severity_counts, fixable_counts) = report.counts();
@@ -102,6 +129,22 @@ async fn store_and_publish(
         severity_counts,
         fixable_counts,
     };
-    let published_by_us = store.publish(claim, &scan).await?;
-    Ok(Ingested { scan_id, duplicate: !published_by_us })
+    let outbox = is_to_be_analyzed.then(|| after(now, OUTBOX_DUE));
+    let is_ours = store.publish(claim, &scan, outbox).await?;
+    Ok((scan, is_ours))
+}
+
+/// Queues what is to be analysed. The report is in by now, so nothing here fails the request: what
+/// does not happen stays in the outbox, and recovery does it.
+async fn queue_analyses(store: &Store, queue: &Queue, auto: &AutoAnalyze, scan: &Scan, now: Timestamp) {
+    let order = Order { severities: &auto.severities, limit: usize::MAX, deadline: Instant::now() + QUEUEING };
+    let queued = analyze_scan::run(store, queue, &auto.questions, scan, order, now).await;
+    let cleared = match queued {
+        Ok(tally) if tally.more => return,
+        Ok(_) => store.clear_outbox(scan.scan_id).await.map_err(analyze::Error::from),
+        Err(error) => Err(error),
+    };
+    if let Err(error) = cleared {
+        tracing::warn!(scan_id = scan.scan_id.get(), %error, "recovery will queue the analyses");
+    }
 }

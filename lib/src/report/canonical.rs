@@ -5,6 +5,7 @@
 //! demands it, and without the two members that are new in every scan: `CreatedAt` and `ReportID`
 //! of the top level. Arrays keep their order, which Trivy makes the same every time.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
 
@@ -130,14 +131,14 @@ impl Writer {
         let Self { text, members, scratch, .. } = self;
         let open = members.get(first..).unwrap_or_default();
         let Some(start) = open.first().map(|member| member.start) else { return Ok(()) };
-        let key = |member: &Member| text.get(member.key.clone()).unwrap_or_default();
+        let key = |member: &Member| name(text.get(member.key.clone()).unwrap_or_default());
         if !open.is_sorted_by(|a, b| key(a) < key(b)) {
             let ends = open.iter().skip(1).map(|next| next.start).chain([text.len()]);
-            let mut order: Vec<(&[u8], Range<usize>)> =
+            let mut order: Vec<(Cow<'_, [u8]>, Range<usize>)> =
                 open.iter().zip(ends).map(|(member, end)| (key(member), member.start..end)).collect();
-            order.sort_unstable_by_key(|(key, _)| *key);
+            order.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
             if let Some(((twice, _), _)) = order.iter().zip(order.iter().skip(1)).find(|(a, b)| a.0 == b.0) {
-                return Err(format!("duplicate key {}", String::from_utf8_lossy(twice)));
+                return Err(format!("duplicate key {:?}", String::from_utf8_lossy(twice)));
             }
             scratch.clear();
             for (_, range) in order {
@@ -157,6 +158,14 @@ impl Writer {
             _ => self.text.push(bracket),
         }
     }
+}
+
+/// The name that a key, written with its quotes, stands for: jq sorts by it too.
+fn name(key: &[u8]) -> Cow<'_, [u8]> {
+    if key.contains(&b'\\') {
+        return Cow::Owned(serde_json::from_slice::<String>(key).unwrap_or_default().into_bytes());
+    }
+    Cow::Borrowed(key.get(1..key.len().saturating_sub(1)).unwrap_or_default())
 }
 
 /// Writes the value that comes next.
@@ -267,9 +276,9 @@ fn write_object<'de, A: MapAccess<'de>>(
         writer.text.push(b':');
         let value = writer.text.len();
         members.next_value_seed(Next(writer))?;
-        let name = writer.text.get(start + 1..key.end - 1).and_then(|name| std::str::from_utf8(name).ok());
-        if name.is_some_and(&is_volatile) {
-            if name == Some("CreatedAt") {
+        let name = name(writer.text.get(key.clone()).unwrap_or_default());
+        if std::str::from_utf8(&name).is_ok_and(&is_volatile) {
+            if *name == *b"CreatedAt" {
                 let json = writer.text.get(value..).unwrap_or_default();
                 writer.created_at = Some(String::from_utf8_lossy(json).into_owned());
             }
@@ -369,6 +378,14 @@ mod tests {
         let report = r#"{"b":{"z":1,"CreatedAt":2,"a":[]},"ReportID":"x","CreatedAt":"2026-01-01T00:00:00Z","a":null}"#;
         assert_eq!(text(report), r#"{"a":null,"b":{"CreatedAt":2,"a":[],"z":1}}"#);
         assert_eq!(text(r#"{"ReportID":1}"#), "{}");
+    }
+
+    #[test]
+    fn keys_are_sorted_by_their_names_whatever_their_spelling() {
+        assert_eq!(
+            text(r#"{"a\"":1,"ab":2,"a b":3,"a":4,"a!":5,"é":6,"\u0009":7}"#),
+            "{\"\\t\":7,\"a\":4,\"a b\":3,\"a!\":5,\"a\\\"\":1,\"ab\":2,\"é\":6}"
+        );
     }
 
     #[test]

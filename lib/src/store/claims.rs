@@ -4,10 +4,13 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::error::SdkError;
+use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use jiff::Timestamp;
 use serde::Deserialize;
 
+use super::error::condition_failed;
 use super::keys::{Key, PK, SCAN_ID};
 use super::{Error, Store, millis};
 use crate::domain::report_hash::ReportHash;
@@ -115,7 +118,7 @@ impl Store {
             .await;
         let stored = match answer {
             Ok(updated) => Stored::read(hash, updated.attributes.unwrap_or_default())?,
-            Err(error) => Stored::read(hash, standing(OPERATION, error)?)?,
+            Err(error) => Stored::read(hash, condition_failed(OPERATION, error)?.unwrap_or_default())?,
         };
         // Also on a failed condition: if the answer to our own write was lost, the SDK's second try
         // meets the claim that its first one made.
@@ -190,28 +193,11 @@ impl Store {
     }
 }
 
-type UpdateError = aws_sdk_dynamodb::operation::update_item::UpdateItemError;
-type Response = aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+type UpdateFailed = SdkError<UpdateItemError, HttpResponse>;
 
-/// The item that made a condition fail; any other failure stays one.
-fn standing(
-    operation: &'static str,
-    error: SdkError<UpdateError, Response>,
-) -> Result<HashMap<String, AttributeValue>, Error> {
-    match error {
-        SdkError::ServiceError(service) if service.err().is_conditional_check_failed_exception() => {
-            match service.into_err() {
-                UpdateError::ConditionalCheckFailedException(failed) => Ok(failed.item.unwrap_or_default()),
-                other => Err(Error::Refused { operation, source: other.into() }),
-            }
-        }
-        other => Err(Error::sdk(operation, other)),
-    }
-}
-
-fn lost_or(operation: &'static str, error: SdkError<UpdateError, Response>) -> Error {
-    match &error {
-        SdkError::ServiceError(service) if service.err().is_conditional_check_failed_exception() => Error::LostClaim,
-        _ => Error::sdk(operation, error),
+fn lost_or(operation: &'static str, error: UpdateFailed) -> Error {
+    match condition_failed(operation, error) {
+        Ok(_) => Error::LostClaim,
+        Err(error) => error,
     }
 }

@@ -1,8 +1,12 @@
 //! What can go wrong at the table.
 
+use std::collections::HashMap;
 use std::error::Error as StdError;
 
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
+use aws_sdk_dynamodb::types::AttributeValue;
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 
 /// A call that failed, or an answer that cannot be right.
 #[derive(Debug, thiserror::Error)]
@@ -91,4 +95,20 @@ fn passes(code: &str) -> bool {
             | "TransactionConflictException"
             | "TransactionInProgressException"
     )
+}
+
+/// The item that made an update's condition fail, if there is one; any other failure stays one.
+pub(super) fn condition_failed(
+    operation: &'static str,
+    error: SdkError<UpdateItemError, HttpResponse>,
+) -> Result<Option<HashMap<String, AttributeValue>>, Error> {
+    match error {
+        SdkError::ServiceError(service) if service.err().is_conditional_check_failed_exception() => {
+            match service.into_err() {
+                UpdateItemError::ConditionalCheckFailedException(failed) => Ok(failed.item),
+                other => Err(Error::Refused { operation, source: other.into() }),
+            }
+        }
+        other => Err(Error::sdk(operation, other)),
+    }
 }

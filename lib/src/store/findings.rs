@@ -55,13 +55,26 @@ impl Store {
     /// # Errors
     /// [`Error::Unavailable`], [`Error::Unprocessed`], [`Error::Refused`].
     pub async fn write_findings(&self, scan: ScanId, report: &Report<'_>) -> Result<(), Error> {
-        let packer = self.codec.packer().map_err(|source| refused(source.into()))?;
-        let batches = Batches { packer, scan, report, findings: report.findings.chunks(BATCH), ordinal: 0 };
-        stream::iter(batches)
+        stream::iter(self.finding_batches(scan, report)?)
             .map(|batch| async { self.write_batch(batch?).await })
             .buffer_unordered(CONCURRENCY)
             .try_collect()
             .await
+    }
+
+    /// The batches that [`Self::write_findings`] sends, each made only when it is asked for, so that
+    /// no more than a few of them are ever in memory. Public for the benchmarks, which measure what
+    /// making them costs without a network.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] if the compressor cannot be set up; in practice only for want of memory.
+    pub fn finding_batches(
+        &self,
+        scan: ScanId,
+        report: &Report<'_>,
+    ) -> Result<impl Iterator<Item = Result<Vec<WriteRequest>, Error>>, Error> {
+        let packer = self.codec.packer().map_err(|source| refused(source.into()))?;
+        Ok(Batches { packer, scan, report, findings: report.findings.chunks(BATCH), ordinal: 0 })
     }
 
     /// Writes a batch until nothing of it is left unprocessed.
@@ -259,8 +272,7 @@ fn refused(source: Box<dyn std::error::Error + Send + Sync>) -> Error {
     Error::Refused { operation: WRITE, source }
 }
 
-/// The findings of a report as batches of puts, made only when they are about to be written: no
-/// more than a few of them are ever in memory.
+/// See [`Store::finding_batches`].
 struct Batches<'p, 'r, 'c> {
     packer: Packer<'p>,
     scan: ScanId,

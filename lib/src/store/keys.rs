@@ -7,6 +7,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 
 use crate::domain::finding::Ordinal;
 use crate::domain::image_name::ImageName;
+use crate::domain::prompt_hash::PromptHash;
 use crate::domain::report_hash::ReportHash;
 use crate::domain::scan::ScanId;
 
@@ -14,13 +15,19 @@ use crate::domain::scan::ScanId;
 pub(super) const PK: &str = "pk";
 /// Sort key.
 pub(super) const SK: &str = "sk";
-/// The index that lists all scans, newest last.
-pub(super) const LISTING_INDEX: &str = "scan-listing";
-/// The index's partition key: only scan items carry it, always with [`LISTED`].
+/// The sparse index: only what must be found without knowing its key carries its attributes.
+pub(super) const LISTING_INDEX: &str = "listing";
+/// The index's partition key: what kind of list an item is on.
 pub(super) const LISTING: &str = "listing";
-/// See [`LISTING`].
-pub(super) const LISTED: &str = "SCANS";
-/// The index's sort key, and an attribute of every item that belongs to a scan.
+/// The index's sort key, a number: a scan's id, or the time at which an item is due (milliseconds).
+pub(super) const RANK: &str = "rank";
+/// The list of all published scans.
+pub(super) const SCANS_LIST: &str = "SCANS";
+/// The list of analyses that are pending, by the time at which they are looked at again.
+pub(super) const PENDING_LIST: &str = "PENDING";
+/// The list of scans whose findings are yet to be queued for analysis.
+pub(super) const OUTBOX_LIST: &str = "OUTBOX";
+/// An attribute of every item that belongs to a scan.
 pub(super) const SCAN_ID: &str = "scan_id";
 
 /// Findings that share a partition key.
@@ -49,6 +56,12 @@ pub(super) enum Key {
     Counter,
     /// A part of the number of scans.
     Total(u64),
+    /// The analysis of a prompt: its state and, once there is one, its answer.
+    Analysis(PromptHash),
+    /// What is asked under that hash: the messages, and the facts that the answer is checked against.
+    Question(PromptHash),
+    /// A scan whose findings are yet to be queued for analysis.
+    Outbox(ScanId),
 }
 
 impl Key {
@@ -56,7 +69,8 @@ impl Key {
     pub(super) fn pk(&self) -> String {
         match self {
             Self::Claim(hash) => format!("REPORT#{hash}"),
-            Self::Scan(scan) => format!("SCAN#{scan}"),
+            Self::Scan(scan) | Self::Outbox(scan) => format!("SCAN#{scan}"),
+            Self::Analysis(hash) | Self::Question(hash) => format!("PROMPT#{hash}"),
             Self::ImageScan(image, _) => image_pk(image),
             Self::Finding(scan, ordinal) => block_pk(*scan, ordinal.get() / FINDINGS_PER_BLOCK),
             Self::Counter | Self::Total(_) => COUNTERS.to_owned(),
@@ -68,6 +82,9 @@ impl Key {
         match self {
             Self::Claim(_) => "CLAIM".to_owned(),
             Self::Scan(_) => "SCAN".to_owned(),
+            Self::Outbox(_) => "OUTBOX".to_owned(),
+            Self::Analysis(_) => "ANALYSIS".to_owned(),
+            Self::Question(_) => "QUESTION".to_owned(),
             Self::ImageScan(_, scan) => image_sk(*scan),
             Self::Finding(_, ordinal) => finding_sk(ordinal.get()),
             Self::Counter => "SCAN".to_owned(),
@@ -89,6 +106,9 @@ impl Key {
             }
         } else if let Some(hash) = pk.strip_prefix("REPORT#") {
             Self::Claim(hash.parse().ok()?)
+        } else if let Some(hash) = pk.strip_prefix("PROMPT#") {
+            let hash = hash.parse().ok()?;
+            if sk == "ANALYSIS" { Self::Analysis(hash) } else { Self::Question(hash) }
         } else if let Some(image) = pk.strip_prefix("IMAGE#") {
             let scan = sk.strip_prefix("SCAN#")?.parse().ok().and_then(ScanId::new)?;
             Self::ImageScan(image.parse().ok()?, scan)
@@ -99,6 +119,7 @@ impl Key {
                     let ordinal = sk.strip_prefix("FINDING#")?.parse().ok().and_then(Ordinal::new)?;
                     Self::Finding(scan.parse().ok()?, ordinal)
                 }
+                None if sk == "OUTBOX" => Self::Outbox(scan.parse().ok()?),
                 None => Self::Scan(scan.parse().ok()?),
             }
         };
@@ -166,6 +187,9 @@ mod tests {
             (name, scan_id()).prop_map(|(image, scan)| Key::ImageScan(image, scan)),
             (scan_id(), 0u32..1_000_000).prop_map(|(scan, n)| Key::Finding(scan, Ordinal::new(n).unwrap())),
             Just(Key::Counter),
+            scan_id().prop_map(Key::Outbox),
+            "[0-9a-f]{64}".prop_map(|hash| Key::Analysis(hash.parse().unwrap())),
+            "[0-9a-f]{64}".prop_map(|hash| Key::Question(hash.parse().unwrap())),
             (0..TOTAL_SHARDS).prop_map(Key::Total),
         ]
     }

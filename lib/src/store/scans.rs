@@ -8,8 +8,10 @@ use aws_sdk_dynamodb::types::{AttributeValue, Put, ReturnValuesOnConditionCheckF
 
 use super::claims::{ATTEMPT, COMPLETE, Claim, INGESTING, STATE};
 use super::counter::SCANS;
-use super::keys::{self, Key, LISTED, LISTING, LISTING_INDEX, PK, SCAN_ID, TOTAL_SHARDS};
-use super::{Error, Store, backoff};
+use super::keys::{self, Key, LISTING, LISTING_INDEX, OUTBOX_LIST, PK, RANK, SCAN_ID, SCANS_LIST, TOTAL_SHARDS};
+use super::{Error, Store, backoff, millis};
+use jiff::Timestamp;
+
 use crate::domain::image_name::ImageName;
 use crate::domain::scan::{Scan, ScanId};
 
@@ -29,10 +31,13 @@ impl Store {
     /// ours. Doing it again after it was done is success. Answers whether this attempt did it:
     /// `false` if one that took over was faster.
     ///
+    /// With `outbox` the scan also goes on the list of those whose findings are yet to be queued
+    /// for analysis; that is the time from which recovery looks after it.
+    ///
     /// # Errors
     /// [`Error::LostClaim`] if another attempt took over and has not published either;
     /// [`Error::Unavailable`], [`Error::Unprocessed`], [`Error::Refused`].
-    pub async fn publish(&self, claim: &Claim, scan: &Scan) -> Result<bool, Error> {
+    pub async fn publish(&self, claim: &Claim, scan: &Scan, outbox: Option<Timestamp>) -> Result<bool, Error> {
         const OPERATION: &str = "TransactWriteItems(publish)";
         let refused =
             |source: Box<dyn std::error::Error + Send + Sync>| Error::Refused { operation: OPERATION, source };
@@ -41,12 +46,14 @@ impl Store {
         let named = Key::ImageScan(scan.artifact.image_name.clone(), scan.scan_id);
         let named = self.put(&named, scan, false).map_err(refused)?;
         let total = self.count_one_more(scan.scan_id).map_err(refused)?;
-        let writes = vec![
+        let outbox = outbox.map(|due| self.put_outbox(scan.scan_id, due)).transpose().map_err(refused)?;
+        let mut writes = vec![
             TransactWriteItem::builder().update(complete).build(),
             TransactWriteItem::builder().put(listed).build(),
             TransactWriteItem::builder().put(named).build(),
             TransactWriteItem::builder().update(total).build(),
         ];
+        writes.extend(outbox.map(|put| TransactWriteItem::builder().put(put).build()));
         let mut delays = backoff::delays();
         let mut tries = 0;
         loop {
@@ -86,9 +93,49 @@ impl Store {
         let mut item: Item = serde_dynamo::to_item(scan)?;
         item.extend(key.attributes());
         if listed {
-            item.insert(LISTING.to_owned(), AttributeValue::S(LISTED.to_owned()));
+            item.insert(LISTING.to_owned(), AttributeValue::S(SCANS_LIST.to_owned()));
+            item.insert(RANK.to_owned(), AttributeValue::N(scan.scan_id.to_string()));
         }
         Ok(Put::builder().table_name(&self.table).set_item(Some(item)).build()?)
+    }
+
+    fn put_outbox(&self, scan: ScanId, due: Timestamp) -> Result<Put, Box<dyn std::error::Error + Send + Sync>> {
+        let mut item = Key::Outbox(scan).attributes();
+        item.insert(LISTING.to_owned(), AttributeValue::S(OUTBOX_LIST.to_owned()));
+        item.insert(RANK.to_owned(), AttributeValue::N(millis(due)));
+        Ok(Put::builder().table_name(&self.table).set_item(Some(item)).build()?)
+    }
+
+    /// Takes a scan off the list of those whose findings are yet to be queued. To do it again is
+    /// success.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`], [`Error::Refused`].
+    pub async fn clear_outbox(&self, scan: ScanId) -> Result<(), Error> {
+        self.client
+            .delete_item()
+            .table_name(&self.table)
+            .set_key(Some(Key::Outbox(scan).attributes()))
+            .send()
+            .await
+            .map_err(|error| Error::sdk("DeleteItem(outbox)", error))?;
+        Ok(())
+    }
+
+    /// Scans whose findings should have been queued for analysis by now, the longest due first.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`], [`Error::Refused`].
+    pub async fn due_outbox(&self, now: Timestamp, limit: usize) -> Result<Vec<ScanId>, Error> {
+        let items = self.due(OUTBOX_LIST, now, limit).await?;
+        let key = |item: &Item, name: &str| item.get(name).and_then(|value| value.as_s().ok()).cloned();
+        Ok(items
+            .iter()
+            .filter_map(|item| match Key::parse(&key(item, PK)?, &key(item, keys::SK)?)? {
+                Key::Outbox(scan) => Some(scan),
+                _ => None,
+            })
+            .collect())
     }
 
     fn count_one_more(&self, scan: ScanId) -> Result<Update, Box<dyn std::error::Error + Send + Sync>> {
@@ -156,10 +203,10 @@ impl Store {
             .query()
             .table_name(&self.table)
             .index_name(LISTING_INDEX)
-            .key_condition_expression("#listing = :listed AND #scan < :before")
+            .key_condition_expression("#listing = :listed AND #rank < :before")
             .expression_attribute_names("#listing", LISTING)
-            .expression_attribute_names("#scan", SCAN_ID)
-            .expression_attribute_values(":listed", AttributeValue::S(LISTED.to_owned()))
+            .expression_attribute_names("#rank", RANK)
+            .expression_attribute_values(":listed", AttributeValue::S(SCANS_LIST.to_owned()))
             .expression_attribute_values(
                 ":before",
                 AttributeValue::N(before.map_or(ScanId::MAX + 1, ScanId::get).to_string()),

@@ -1,0 +1,62 @@
+//! The figures that Sirius wants to reach (docs/ARCHITECTURE.md), measured in one run: `make bench`.
+//!
+//! Nothing here is compared with a number of another day or machine. CPU is told as the ratio of two
+//! things done in turns in this run, and everything else is counted: write units, calls, bytes. A
+//! counted figure that misses its reach fails the run; a ratio of times only says so.
+//!
+//! `cargo bench --package sirius-bench -- cpu memory` measures these groups only.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "a benchmark fails by panicking and prints its result"
+)]
+
+mod cpu;
+mod figure;
+mod floor;
+mod input;
+mod memory;
+mod python;
+mod round_trips;
+mod write_units;
+
+use std::process::ExitCode;
+
+use input::Input;
+
+const GROUPS: [&str; 4] = ["cpu", "memory", "round-trips", "write-units"];
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    // `--bench` is what cargo says to every benchmark.
+    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    if let Some((memory::CHILD, rest)) = arguments.split_first().map(|(first, rest)| (first.as_str(), rest)) {
+        memory::child(rest).await;
+        return ExitCode::SUCCESS;
+    }
+    if let Some(unknown) = arguments.iter().find(|argument| !GROUPS.contains(&argument.as_str())) {
+        eprintln!("no group {unknown}; there are {}", GROUPS.join(", "));
+        return ExitCode::FAILURE;
+    }
+    let wanted = |group: &str| arguments.is_empty() || arguments.iter().any(|argument| argument == group);
+
+    let large = Input::large();
+    let corpus = Input::corpus();
+    let mut figures = Vec::new();
+    if wanted("cpu") {
+        figures.extend(cpu::figures(&large, corpus.as_ref()).await);
+    }
+    if wanted("write-units") {
+        figures.extend(write_units::figures(&large, corpus.as_ref()).await);
+    }
+    if wanted("memory") {
+        figures.extend(memory::figures(&large).await);
+    }
+    if wanted("round-trips") {
+        figures.extend(round_trips::figures().await);
+    }
+    figure::print(&figures);
+    if figures.iter().any(figure::Figure::is_failure) { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}

@@ -1,0 +1,69 @@
+//! The `analysis` queue: calls the model for each pending prompt.
+
+use std::time::Duration;
+
+use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
+use jiff::Timestamp;
+use lambda_runtime::LambdaEvent;
+use tokio::time::Instant;
+
+use super::sqs;
+use crate::llm::Ollama;
+use crate::pipeline::analyze::{self, Error};
+use crate::queue::Message;
+use crate::store::Store;
+
+/// What the handler works with.
+#[derive(Debug)]
+pub struct Deps {
+    /// The table.
+    pub store: Store,
+    /// The model's host.
+    pub ollama: Ollama,
+    /// How long a worker may be at an analysis before another may take over.
+    pub lease: Duration,
+}
+
+/// Kept back from the function's own time, to write down how it went.
+const MARGIN: Duration = Duration::from_secs(10);
+
+/// Works at each message. Those that cannot be read, or not be worked at by anyone, come back until
+/// the dead-letter queue has them.
+///
+/// # Errors
+/// If the event is not one of SQS.
+pub async fn handle(deps: &Deps, event: LambdaEvent<SqsEvent>) -> Result<SqsBatchResponse, lambda_runtime::Error> {
+    let deadline = Instant::now() + time_left(event.context.deadline, Timestamp::now());
+    sqs::each(event.payload, async |message| one(deps, message, deadline).await).await
+}
+
+/// Until shortly before Lambda ends this invocation; `deadline` is in milliseconds since 1970.
+fn time_left(deadline: u64, now: Timestamp) -> Duration {
+    let now = u64::try_from(now.as_millisecond()).unwrap_or_default();
+    Duration::from_millis(deadline.saturating_sub(now)).saturating_sub(MARGIN)
+}
+
+async fn one(deps: &Deps, message: &SqsMessage, deadline: Instant) -> Result<(), Error> {
+    let body = message.body.as_deref().unwrap_or_default();
+    let Ok(Message { prompt_hash }) = serde_json::from_str(body) else {
+        return Err(Error::Poison("it does not name a prompt"));
+    };
+    let started = Instant::now();
+    let worked = analyze::work(&deps.store, &deps.ollama, &prompt_hash, Timestamp::now(), deps.lease, deadline).await?;
+    let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+    tracing::info!(prompt_hash = %prompt_hash, outcome = ?worked, duration_ms, "worked at an analysis");
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_margin_is_kept_for_writing_down_how_it_went() {
+        let now = Timestamp::from_millisecond(1_000_000).unwrap();
+        assert_eq!(time_left(1_300_000, now), Duration::from_secs(290));
+        assert_eq!(time_left(1_005_000, now), Duration::ZERO);
+        assert_eq!(time_left(0, now), Duration::ZERO);
+    }
+}

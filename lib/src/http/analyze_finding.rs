@@ -1,0 +1,107 @@
+//! `GET /api/llm/analyze/container/{finding_id}`: a model's explanation of a finding.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use lambda_http::http::{HeaderValue, StatusCode, header};
+use lambda_http::{Body, Request, RequestExt as _, Response};
+use serde::Serialize;
+use tokio::time::Instant;
+
+use super::dto::{LlmAnalysis, Removals};
+use super::error::Code;
+use super::query::Query;
+use super::{ApiError, get_finding, path, reply};
+use crate::domain::analysis::Status;
+use crate::domain::finding::FindingId;
+use crate::llm::Questions;
+use crate::pipeline::analyze;
+use crate::queue::Queue;
+use crate::store::Store;
+
+/// What the handler works with.
+#[derive(Debug)]
+pub struct Deps {
+    /// The table.
+    pub store: Store,
+    /// Where questions are queued.
+    pub queue: Queue,
+    /// How findings are asked about; none if nothing is analysed here.
+    pub questions: Option<Questions>,
+}
+
+impl Deps {
+    /// How findings are asked about.
+    ///
+    /// # Errors
+    /// 501 if nothing is analysed here.
+    pub(super) fn questions(&self) -> Result<&Questions, ApiError> {
+        self.questions.as_ref().ok_or_else(|| {
+            ApiError::new(Code::AnalysisNotConfigured, "this deployment has no Ollama host: set OllamaUrl")
+        })
+    }
+}
+
+/// Seconds that a caller waits for an answer if it does not say.
+const DEFAULT_WAIT: u64 = 20;
+/// Less than the 30 seconds after which API Gateway gives up.
+const MAX_WAIT: u64 = 25;
+/// Between two looks at a pending analysis.
+const LOOK: Duration = Duration::from_millis(500);
+
+#[derive(Serialize)]
+struct Answer<'a> {
+    finding_id: FindingId,
+    scan_id: u64,
+    vulnerability_id: Option<&'a str>,
+    #[serde(flatten)]
+    analysis: LlmAnalysis,
+    #[serde(flatten)]
+    removals: Removals,
+}
+
+/// Answers 200 with an answer or a failure, 202 while it is pending.
+///
+/// # Errors
+/// 400 for a wrong id or parameter, 404 if there is no such finding.
+pub async fn handle(deps: &Deps, request: &Request) -> Result<Response<Body>, ApiError> {
+    let started = Instant::now();
+    let query = Query::read(request, &["wait", "refresh"])?;
+    let id: FindingId = path::analyzed_finding_id(request.raw_http_path())?
+        .parse()
+        .map_err(|error| ApiError::parameter("finding_id", error))?;
+    let wait = match query.one("wait")? {
+        None => DEFAULT_WAIT,
+        Some(text) => text
+            .parse()
+            .ok()
+            .filter(|seconds| *seconds <= MAX_WAIT && !text.starts_with('+'))
+            .ok_or_else(|| ApiError::parameter("wait", format!("is not a number from 0 to {MAX_WAIT}")))?,
+    };
+    let again = query.flag("refresh")?.unwrap_or(false);
+
+    let questions = deps.questions()?;
+    let (_, finding) = deps.store.finding(id).await?.ok_or_else(get_finding::no_finding)?;
+    let (hash, question) = questions.about(&finding).map_err(analyze::Error::from)?;
+    let mut analysis = analyze::request(&deps.store, &deps.queue, &hash, &question, again, Timestamp::now()).await?;
+    let deadline = started + Duration::from_secs(wait);
+    while analysis.status == Status::Pending && Instant::now() + LOOK <= deadline {
+        tokio::time::sleep(LOOK).await;
+        analysis = deps.store.analysis(&hash).await?.unwrap_or(analysis);
+    }
+
+    let pending = analysis.status == Status::Pending;
+    let answer = Answer {
+        finding_id: id,
+        scan_id: finding.scan_id.get(),
+        vulnerability_id: finding.vulnerability_id.as_deref(),
+        removals: Removals::from(&analysis),
+        analysis: LlmAnalysis::from(&hash, analysis),
+    };
+    let status = if pending { StatusCode::ACCEPTED } else { StatusCode::OK };
+    let mut response = reply::json(request, status, &answer)?;
+    if pending {
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(5));
+    }
+    Ok(response)
+}

@@ -1,0 +1,60 @@
+//! `POST /api/llm/analyze/container/scans/{scan_id}`: has the findings of a scan explained.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use lambda_http::http::StatusCode;
+use lambda_http::{Body, Request, RequestExt as _, Response};
+use serde::Serialize;
+use tokio::time::Instant;
+
+use super::analyze_finding::Deps;
+use super::error::Code;
+use super::query::Query;
+use super::{ApiError, path, reply};
+use crate::domain::scan::ScanId;
+use crate::domain::severity::Severity;
+use crate::pipeline::analyze_scan::{self, Order, Tally};
+
+/// Prompts that one request queues if it does not say.
+const DEFAULT_LIMIT: usize = 500;
+/// A request stops queueing after this, well before its function's timeout.
+const TIME: Duration = Duration::from_secs(20);
+
+#[derive(Serialize)]
+struct Answer {
+    message: &'static str,
+    scan_id: ScanId,
+    #[serde(flatten)]
+    tally: Tally,
+}
+
+/// Answers 202 with how many prompts were queued, were answered before, or are on their way.
+///
+/// # Errors
+/// 400 for a wrong id or parameter, 404 if there is no such scan.
+pub async fn handle(deps: &Deps, request: &Request) -> Result<Response<Body>, ApiError> {
+    let deadline = Instant::now() + TIME;
+    let query = Query::read(request, &["severity", "limit"])?;
+    let id: ScanId = path::analyzed_scan_id(request.raw_http_path())?
+        .parse()
+        .map_err(|error| ApiError::parameter("scan_id", error))?;
+    let severities = query
+        .all("severity")
+        .map(|text| text.parse().map_err(|error| ApiError::parameter("severity", error)))
+        .collect::<Result<Vec<Severity>, _>>()?;
+    let limit = query.limit()?.unwrap_or(DEFAULT_LIMIT);
+
+    let questions = deps.questions()?;
+    let scan =
+        deps.store.scan(id).await?.ok_or_else(|| ApiError::new(Code::NotFound, "there is no scan with this id"))?;
+    let order = Order { severities: &severities, limit, deadline };
+    let tally = analyze_scan::run(&deps.store, &deps.queue, questions, &scan, order, Timestamp::now()).await?;
+    let message = match tally {
+        Tally { more: true, .. } => "a part was queued; call again to go on",
+        Tally { queued: 0, .. } => "there was nothing to queue",
+        _ => "queued",
+    };
+    tracing::info!(scan_id = id.get(), queued = tally.queued, cached = tally.cached, "a scan is being analysed");
+    reply::json(request, StatusCode::ACCEPTED, &Answer { message, scan_id: id, tally })
+}

@@ -1,0 +1,202 @@
+//! Flat lines → the three parts, by headings in whatever form the model writes them.
+
+use super::markdown::{Kind, Line, flatten};
+use super::{Error, RiskScore, ScoreError, Section, loose_json, score};
+use crate::llm::text::fold;
+
+/// The parts as found, not yet judged.
+#[derive(Debug, Default)]
+pub(super) struct Draft {
+    pub(super) summary: Vec<String>,
+    pub(super) recommendations: Vec<String>,
+    pub(super) risk_score: Option<RiskScore>,
+}
+
+/// Finds the parts of an answer in Markdown, JSON, or either of them inside a code fence.
+pub(super) fn draft(text: &str) -> Result<Draft, Error> {
+    if loose_json::looks_like(text) {
+        return loose_json::read(text);
+    }
+    let document = flatten(text);
+    let parts = split(document.lines);
+    if !parts.is_empty() {
+        return assemble(parts);
+    }
+    // No heading at all: the answer may be inside a fence, or JSON may follow some words.
+    for code in &document.code_blocks {
+        if loose_json::looks_like(code) {
+            return loose_json::read(code);
+        }
+        let parts = split(flatten(code).lines);
+        if !parts.is_empty() {
+            return assemble(parts);
+        }
+    }
+    match (text.find('{'), text.rfind('}')) {
+        (Some(start), Some(end)) if start < end => {
+            let object = text.get(start..=end).unwrap_or_default();
+            if loose_json::looks_like(object) {
+                return loose_json::read(object);
+            }
+        }
+        _ => {}
+    }
+    Err(Error::Missing(Section::Summary))
+}
+
+struct Part {
+    section: Section,
+    lines: Vec<Line>,
+}
+
+fn split(lines: Vec<Line>) -> Vec<Part> {
+    let mut parts: Vec<Part> = Vec::new();
+    // The level of the heading that opened the current part; none for a bold or plain label.
+    let mut level = None;
+    let mut open = false;
+    for line in lines {
+        let found = label(&line);
+        match (line.kind, found) {
+            (Kind::Heading(depth), Some((section, rest))) => {
+                parts.push(Part { section, lines: body(rest, false) });
+                (level, open) = (Some(depth), true);
+            }
+            // A heading that is none of ours ends the part, unless it is a level below it.
+            (Kind::Heading(depth), None) => open &= level.is_some_and(|level| depth > level),
+            (_, Some((section, rest))) => {
+                let rest = body(rest, line.kind == Kind::Item);
+                match parts.last_mut() {
+                    // `- Recommendation: …` inside the recommendations opens nothing new.
+                    Some(part) if open && part.section == section => part.lines.extend(rest),
+                    _ => {
+                        parts.push(Part { section, lines: rest });
+                        (level, open) = (None, true);
+                    }
+                }
+            }
+            (_, None) if open => {
+                if let Some(part) = parts.last_mut() {
+                    part.lines.push(line);
+                }
+            }
+            (_, None) => {}
+        }
+    }
+    parts
+}
+
+fn body(rest: String, item: bool) -> Vec<Line> {
+    let kind = if item { Kind::Item } else { Kind::Text };
+    let line = Line { kind, text: rest, bold: false, continues: false };
+    if line.text.is_empty() { Vec::new() } else { vec![line] }
+}
+
+/// The part a line announces, and what else the line says.
+///
+/// A heading announces with its first words; any other line must end there or go on with a colon.
+fn label(line: &Line) -> Option<(Section, String)> {
+    const NAMES: [(&str, Section); 11] = [
+        ("executive summary", Section::Summary),
+        ("summary", Section::Summary),
+        ("recommendations", Section::Recommendations),
+        ("recommendation", Section::Recommendations),
+        ("recommended actions", Section::Recommendations),
+        ("remediation", Section::Recommendations),
+        ("risk score", Section::RiskScore),
+        ("risk rating", Section::RiskScore),
+        ("risk_score", Section::RiskScore),
+        ("risk-score", Section::RiskScore),
+        ("risk", Section::RiskScore),
+    ];
+    let heading = matches!(line.kind, Kind::Heading(_));
+    // `1. Summary`, `🔒 Summary`, `## Summary` inside bold: what stands before the first letter is dress.
+    let text = line.text.trim_start_matches(|c: char| !c.is_alphabetic());
+    let (section, rest) = NAMES.iter().find_map(|(name, section)| {
+        let head = text.get(..name.len())?;
+        head.eq_ignore_ascii_case(name).then(|| (*section, text.get(name.len()..).unwrap_or_default()))
+    })?;
+    if rest.starts_with(|c: char| c.is_alphanumeric() || c == '_') {
+        return None;
+    }
+    let dress = |c: char| c.is_whitespace() || matches!(c, '*' | '_' | '#' | ':' | '-' | '–' | '—' | '=');
+    let trimmed = rest.trim_start_matches(['*', '_', '#', ' ']);
+    let score_follows =
+        section == Section::RiskScore && rest.contains(|c: char| c.is_ascii_digit()) && (heading || line.bold);
+    if rest.trim_matches(dress).is_empty() {
+        Some((section, String::new()))
+    } else if trimmed.starts_with([':', '：']) {
+        Some((section, trimmed.trim_start_matches([':', '：']).trim_start_matches(['*', ' ']).trim().to_owned()))
+    } else if score_follows {
+        Some((section, trimmed.trim().to_owned()))
+    } else if heading {
+        // `Summary of the vulnerability`: the words name the part, they are not its text.
+        Some((section, String::new()))
+    } else {
+        None
+    }
+}
+
+fn assemble(parts: Vec<Part>) -> Result<Draft, Error> {
+    let mut draft = Draft::default();
+    let mut scores = Vec::new();
+    let mut score_seen = false;
+    for Part { section, lines } in parts {
+        let texts = match section {
+            Section::Recommendations => items(lines),
+            _ => paragraphs(lines),
+        };
+        let slot = match section {
+            Section::RiskScore => {
+                score_seen = true;
+                if !texts.is_empty() {
+                    scores.push(score::read(&texts.join(" "))?);
+                }
+                continue;
+            }
+            Section::Summary => &mut draft.summary,
+            Section::Recommendations => &mut draft.recommendations,
+        };
+        if slot.is_empty() {
+            *slot = texts;
+        } else if !texts.is_empty() && !same(slot, &texts) {
+            return Err(Error::Duplicate(section));
+        }
+    }
+    if scores.windows(2).any(|pair| pair.first() != pair.last()) {
+        return Err(ScoreError::Contradicting.into());
+    }
+    draft.risk_score = scores.first().copied();
+    if draft.risk_score.is_none() && score_seen {
+        return Err(ScoreError::NoNumber.into());
+    }
+    Ok(draft)
+}
+
+fn same(a: &[String], b: &[String]) -> bool {
+    let flat = |texts: &[String]| fold(&texts.join(" ")).to_lowercase();
+    flat(a) == flat(b)
+}
+
+/// Lines joined to paragraphs and items; headings that survived are dropped.
+pub(super) fn paragraphs(lines: Vec<Line>) -> Vec<String> {
+    let mut texts: Vec<String> = Vec::new();
+    for line in lines {
+        match (line.kind, texts.last_mut()) {
+            (Kind::Heading(_), _) => {}
+            (Kind::Text, Some(text)) if line.continues => {
+                text.push(' ');
+                text.push_str(&line.text);
+            }
+            _ => texts.push(line.text),
+        }
+    }
+    texts
+}
+
+/// The recommendations: `We recommend:` before a list is not one.
+fn items(lines: Vec<Line>) -> Vec<String> {
+    let listed = lines.iter().any(|line| line.kind == Kind::Item);
+    let lines =
+        lines.into_iter().filter(|line| !(listed && line.kind == Kind::Text && line.text.ends_with(':'))).collect();
+    paragraphs(lines)
+}

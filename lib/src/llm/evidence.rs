@@ -1,0 +1,413 @@
+//! The model explains, it does not decide: what the facts do not say does not reach the user.
+//!
+//! An answer is split into sentences. A sentence goes when it holds a version, an identifier, a link, a
+//! package or a claim that the facts do not carry ([`Reason`]), and the analysis is marked
+//! `needs_review` with what went and why. Two more things mark it without removing anything: a score far
+//! from the CVSS scores and the severity, and facts that read like instructions to a model
+//! ([`Review`]) — a model that obeys them can bend words no rule here can see.
+//!
+//! What counts as evidence depends on who wrote it. A title and a description are anybody's text: a
+//! version or an id in them may be *mentioned*. A *fix* comes from the report's fixed version alone, and
+//! a *link* from the report's references alone.
+
+use std::fmt;
+
+use std::collections::HashSet;
+
+use serde::{Deserialize, Serialize};
+
+use crate::llm::answer::{Parsed, RiskScore, Section};
+use crate::llm::facts::Facts;
+use crate::llm::prompt::{day, is_web_link};
+use crate::llm::text::{cap, clean, fold, sentences};
+
+mod claims;
+mod links;
+mod suspicion;
+mod tokens;
+mod words;
+
+pub use suspicion::{Suspicion, SuspicionKind};
+
+/// How far a score may lie outside the range that CVSS scores and severity span.
+///
+/// 1.5 lets a model lift a 7.5 to a 9 for a service that faces the network; it does not let it call a
+/// HIGH a 5 or a LOW a 6.
+pub const MAX_SCORE_DISTANCE: f64 = 1.5;
+
+/// What the facts of one finding support.
+#[derive(Debug, Clone)]
+pub struct Evidence {
+    /// Fixed versions, lower case, each spelled as in the report.
+    fixed: Vec<String>,
+    installed: HashSet<String>,
+    /// Tokens of fields with a format: versions, ids, scores, dates, names.
+    structured: HashSet<String>,
+    /// The above and the tokens of title and description.
+    mentioned: HashSet<String>,
+    /// All of it as running text, for phrases.
+    running: String,
+    urls: HashSet<String>,
+    hosts: HashSet<String>,
+    /// Package name, PURL and links, for paths like `github.com/org/repo`.
+    paths: String,
+    /// Lower case; a package called `patch` is no fix.
+    package: String,
+    severity: String,
+    cvss_scores: Vec<f64>,
+    anchor: Option<(f64, f64)>,
+    known_exploited: bool,
+    not_affected: bool,
+    suspicions: Vec<Suspicion>,
+}
+
+/// Why a sentence went. The text is the offending part, as folded for comparison.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reason {
+    /// A version, date or number that is not in the facts.
+    UnknownVersion(String),
+    /// A CVE, GHSA, RHSA, … that is not in the facts.
+    UnknownId(String),
+    /// A URL, domain, address or e-mail that is not among the references.
+    UnknownLink(String),
+    /// A package or file name that is not in the facts.
+    UnknownName(String),
+    /// A version offered as the fix that is not a fixed version of the report.
+    NotTheFix(String),
+    /// A fix is claimed and the report has none.
+    NoSuchFix,
+    /// A fix is denied and the report has one, or the advice is not to apply it.
+    FixDenied,
+    /// The finding is called harmless or wrong; that is not the model's to decide.
+    Dismissal,
+    /// Exploitation is claimed that no fact reports.
+    Exploitation,
+    /// Another severity than the report's.
+    WrongSeverity(String),
+    /// A rating other than the risk score and the CVSS scores.
+    OtherScore,
+    /// Advice to switch a protection off or to give a secret away.
+    HarmfulAdvice(String),
+    /// HTML, an image or a Markdown link.
+    Markup,
+    /// A command that is more than a package manager's.
+    Command(String),
+    /// A version, link or id spelled so that a plain comparison misses it.
+    Obfuscated,
+    /// Letters or digits of another script.
+    ForeignScript,
+}
+
+impl fmt::Display for Reason {
+    /// Why, in words that hold nothing of the model's text.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::UnknownVersion(_) => "a version, date or number that is not in the facts",
+            Self::UnknownId(_) => "an advisory id that is not in the facts",
+            Self::UnknownLink(_) => "a link that is not among the references",
+            Self::UnknownName(_) => "a package or file name that is not in the facts",
+            Self::NotTheFix(_) => "a fixed version that is not the report's",
+            Self::NoSuchFix => "a fix, where the report has none",
+            Self::FixDenied => "a denial of the report's fix",
+            Self::Dismissal => "a dismissal of the finding",
+            Self::Exploitation => "a claim of exploitation that no fact supports",
+            Self::WrongSeverity(_) => "a severity that is not the report's",
+            Self::OtherScore => "a rating of its own",
+            Self::HarmfulAdvice(_) => "harmful advice",
+            Self::Markup => "HTML, an image or a link",
+            Self::Command(_) => "a command beyond a package manager's",
+            Self::Obfuscated => "a disguised version, link or id",
+            Self::ForeignScript => "letters of another script",
+        })
+    }
+}
+
+/// A sentence that went.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Removed {
+    /// Where it stood.
+    pub section: Section,
+    /// The sentence, capped. Hostile text: show it as plain text only.
+    pub sentence: String,
+    /// Why.
+    pub reason: Reason,
+}
+
+/// Why a person should look before anyone acts on the analysis.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Review {
+    /// Sentences were removed: what is left may read differently.
+    TextRemoved,
+    /// The score lies more than [`MAX_SCORE_DISTANCE`] outside what the facts span.
+    ScoreFarFromFacts {
+        /// Lowest of CVSS scores and the severity's range.
+        low: f64,
+        /// Highest of them.
+        high: f64,
+    },
+    /// Neither a CVSS score nor a severity to compare the score with.
+    ScoreWithoutAnchor,
+    /// The facts hold text that reads like instructions to a model, or hidden characters.
+    SuspiciousInput(Suspicion),
+}
+
+impl fmt::Display for Review {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TextRemoved => f.write_str("sentences were removed that the facts do not support"),
+            Self::ScoreFarFromFacts { low, high } => {
+                write!(f, "the risk score is far from what the facts span, {low} to {high}")
+            }
+            Self::ScoreWithoutAnchor => f.write_str("no CVSS score and no severity backs the risk score"),
+            Self::SuspiciousInput(suspicion) => {
+                write!(f, "the report's {} reads like instructions to a model or hides text", suspicion.field)
+            }
+        }
+    }
+}
+
+/// An answer that holds nothing the facts do not support.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Checked {
+    /// Plain text; show it as such, it is no Markdown.
+    pub summary: String,
+    /// Plain text, at least one.
+    pub recommendations: Vec<String>,
+    /// The model's number, unchanged.
+    pub risk_score: RiskScore,
+    /// True when `review` is not empty.
+    pub needs_review: bool,
+    /// Why.
+    pub review: Vec<Review>,
+    /// What went.
+    pub removed: Vec<Removed>,
+}
+
+impl Checked {
+    /// The recommendations as one text: a `- ` line each.
+    #[must_use]
+    pub fn recommendations_text(&self) -> String {
+        self.recommendations.iter().map(|item| format!("- {item}")).collect::<Vec<_>>().join("\n")
+    }
+}
+
+/// Nothing of a part is left after removal.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the facts support nothing of the {section}")]
+pub struct Unsupported {
+    /// The empty part.
+    pub section: Section,
+    /// What went, of all parts.
+    pub removed: Vec<Removed>,
+}
+
+impl Unsupported {
+    /// Always false: the same answer is judged the same way.
+    #[must_use]
+    pub const fn is_transient(&self) -> bool {
+        false
+    }
+}
+
+impl From<&Facts> for Evidence {
+    fn from(facts: &Facts) -> Self {
+        let extra = facts.enrichment.clone().unwrap_or_default();
+        let links: Vec<&str> = facts
+            .references
+            .iter()
+            .chain(&facts.primary_url)
+            .map(|link| link.trim())
+            .filter(|link| is_web_link(link))
+            .collect();
+        let mut structured = HashSet::new();
+        let mut running = String::new();
+        let mut learn = |text: &str| {
+            tokens::learn(&mut structured, text);
+            running.push_str(&fold(text).to_lowercase());
+            running.push('\n');
+        };
+        for text in [
+            &facts.vulnerability_id,
+            &facts.package,
+            &facts.package_type,
+            &facts.installed_version,
+            &facts.severity,
+            &facts.status,
+        ] {
+            learn(text);
+        }
+        for text in
+            [&facts.fixed_version, &facts.purl, &facts.published_date, &facts.last_modified_date].into_iter().flatten()
+        {
+            learn(text);
+        }
+        learn(day(facts.published_date.as_deref()));
+        learn(day(facts.last_modified_date.as_deref()));
+        facts.cwe_ids.iter().chain(&extra.aliases).for_each(|text| learn(text));
+        links.iter().for_each(|text| learn(text));
+        for cvss in &facts.cvss {
+            learn(&format!("{} {} {}", cvss.source, cvss.version, cvss.vector));
+            if let Some(score) = cvss.score {
+                learn(&format!("{score} {score:.1}"));
+            }
+        }
+        if let Some(epss) = &extra.epss {
+            learn(&format!("epss {} {}", epss.date, epss.band()));
+            for share in [epss.score, epss.percentile] {
+                let percent = share * 100.0;
+                learn(&format!("{share} {share:.2} {share:.3} {percent} {percent:.1} {percent:.2}"));
+            }
+        }
+        if let Some(kev) = &extra.kev {
+            learn(&format!("kev cisa {}", kev.date_added));
+        }
+        let mut mentioned = structured.clone();
+        for text in [&facts.title, &facts.description] {
+            tokens::learn(&mut mentioned, text);
+            running.push_str(&fold(text).to_lowercase());
+            running.push('\n');
+        }
+        let lower = |text: &str| fold(text).to_lowercase();
+        let urls: Vec<url::Url> = links.iter().filter_map(|link| url::Url::parse(link).ok()).collect();
+        Self {
+            fixed: facts.fixed_versions().into_iter().map(lower).collect(),
+            installed: tokens::of(&lower(&facts.installed_version)).map(str::to_owned).collect(),
+            structured,
+            mentioned,
+            running,
+            hosts: urls.iter().filter_map(|url| url.host_str().map(str::to_owned)).collect(),
+            urls: urls.iter().map(url::Url::to_string).collect(),
+            paths: lower(&format!(
+                "{} {} {}",
+                facts.package,
+                facts.purl.as_deref().unwrap_or_default(),
+                links.join(" ")
+            )),
+            package: lower(&facts.package),
+            severity: facts.severity.trim().to_lowercase(),
+            cvss_scores: facts.cvss.iter().filter_map(|cvss| cvss.score).collect(),
+            anchor: anchor(facts),
+            known_exploited: extra.kev.is_some(),
+            not_affected: facts.status == "not_affected",
+            suspicions: suspicion::of(facts),
+        }
+    }
+}
+
+/// The range that CVSS scores and the severity's own range span; neither is in a description's reach.
+///
+/// CVSS 2 counts only when there is nothing newer: its scale differs.
+fn anchor(facts: &Facts) -> Option<(f64, f64)> {
+    let scores = |old: bool| {
+        facts
+            .cvss
+            .iter()
+            .filter(move |cvss| cvss.version.starts_with('2') == old)
+            .filter_map(|cvss| cvss.score)
+            .filter(|score| (0.0..=10.0).contains(score) && *score > 0.0)
+            .collect::<Vec<f64>>()
+    };
+    let mut values = scores(false);
+    if values.is_empty() {
+        values = scores(true);
+    }
+    // CVSS 3.1 §5, the qualitative scale.
+    match facts.severity.trim().to_ascii_uppercase().as_str() {
+        "LOW" => values.extend([1.0, 3.9]),
+        "MEDIUM" => values.extend([4.0, 6.9]),
+        "HIGH" => values.extend([7.0, 8.9]),
+        "CRITICAL" => values.extend([9.0, 10.0]),
+        _ => {}
+    }
+    let low = values.iter().copied().reduce(f64::min)?;
+    let high = values.iter().copied().reduce(f64::max)?;
+    Some((low, high))
+}
+
+/// Removes what the facts do not support and says what a person should look at.
+///
+/// # Errors
+/// [`Unsupported`] when nothing of the summary or of the recommendations is left.
+pub fn check(parsed: Parsed, evidence: &Evidence) -> Result<Checked, Unsupported> {
+    let mut removed = Vec::new();
+    let score = parsed.risk_score;
+    let mut keep = |section: Section, text: &str| -> Option<String> {
+        let kept: Vec<String> = text
+            .lines()
+            .map(|line| {
+                let kept = sentences(line).filter(|sentence| match evidence.judge(sentence, section, score) {
+                    None => true,
+                    Some(reason) => {
+                        let sentence = cap(&clean(sentence), 400);
+                        removed.push(Removed { section, sentence, reason });
+                        false
+                    }
+                });
+                kept.collect::<Vec<_>>().join(" ")
+            })
+            .filter(|line| line.chars().any(char::is_alphabetic))
+            .collect();
+        let text = kept.join("\n");
+        // A word or two that a removal left behind says nothing.
+        (text.split_whitespace().count() >= 2).then_some(text)
+    };
+    let summary = keep(Section::Summary, &parsed.summary);
+    let recommendations: Vec<String> =
+        parsed.recommendations.iter().filter_map(|item| keep(Section::Recommendations, item)).collect();
+    let Some(summary) = summary else {
+        return Err(Unsupported { section: Section::Summary, removed });
+    };
+    if recommendations.is_empty() {
+        return Err(Unsupported { section: Section::Recommendations, removed });
+    }
+    let mut review = Vec::new();
+    if !removed.is_empty() {
+        review.push(Review::TextRemoved);
+    }
+    match evidence.anchor {
+        None => review.push(Review::ScoreWithoutAnchor),
+        Some((low, high)) => {
+            let score = score.value();
+            if score < low - MAX_SCORE_DISTANCE || score > high + MAX_SCORE_DISTANCE {
+                review.push(Review::ScoreFarFromFacts { low, high });
+            }
+        }
+    }
+    review.extend(evidence.suspicions.iter().cloned().map(Review::SuspiciousInput));
+    Ok(Checked { summary, recommendations, risk_score: score, needs_review: !review.is_empty(), review, removed })
+}
+
+impl Evidence {
+    /// What in the facts reads like instructions to a model.
+    #[must_use]
+    pub fn suspicions(&self) -> &[Suspicion] {
+        &self.suspicions
+    }
+
+    /// The first reason to remove a sentence.
+    fn judge(&self, sentence: &str, section: Section, score: RiskScore) -> Option<Reason> {
+        let folded = fold(sentence);
+        let lower = folded.to_lowercase();
+        if crate::llm::text::has_foreign_script(&folded) {
+            return Some(Reason::ForeignScript);
+        }
+        if links::has_markup(&lower) {
+            return Some(Reason::Markup);
+        }
+        if tokens::is_obfuscated(&lower) {
+            return Some(Reason::Obfuscated);
+        }
+        let without_links = match self.check_links(&folded) {
+            Ok(rest) => rest.to_lowercase(),
+            Err(reason) => return Some(reason),
+        };
+        self.check_code(&without_links)
+            .or_else(|| self.check_tokens(&without_links, score))
+            .or_else(|| self.check_claims(&without_links, section, score))
+    }
+}
+
+#[cfg(test)]
+mod tests;

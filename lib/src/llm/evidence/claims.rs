@@ -1,0 +1,299 @@
+//! Claims in words: a fix, its absence, exploitation, harmlessness, a severity, bad advice.
+//!
+//! Word lists, not language understanding: they lean towards removing, since what goes is marked and
+//! what stays is believed.
+
+use super::tokens::{Kind, kind, of};
+use super::words::{has, said_in};
+use super::{Evidence, Reason};
+use crate::llm::answer::{RiskScore, Section, ratings};
+
+/// Words that speak of a fix.
+fn is_fix_word(word: &str) -> bool {
+    const STEMS: [&str; 9] =
+        ["upgrad", "updat", "patch", "hotfix", "bump", "remediat", "downgrad", "rollback", "backport"];
+    has("fix, fixed, fixes, fixing, bugfix, pin, pinned, revert, reverting", word)
+        || STEMS.iter().any(|stem| word.starts_with(stem))
+}
+
+/// More words that speak of a fix; too common to be read that way where there is one.
+const LOOSE_FIX_WORDS: &str =
+    "solved, solves, corrected, correction, corrections, remedied, cured, newer, newest, latest";
+const LOOSE_FIX_PHRASES: &str = "has been addressed, was addressed, is addressed, been resolved, was resolved upstream, \
+    resolved upstream, resolves it, resolves this, resolves the issue, resolves the problem, resolved in, addressed in, \
+    current release, current version, next release, next version, next major, new release, new version, fresh version";
+
+/// Phrases that speak of a fix besides the words.
+const FIX_PHRASES: &str = "resolved in, addressed in, corrected in, roll back, solved in, repaired in, new version, \
+    newer version, latest version, newest version, latest release, newer release, later version, safe version, \
+    secure version, safe release";
+
+/// Words before a fix word after which it claims nothing: denials, conditions, waiting.
+const HEDGES_AHEAD: &str = "no, never, without, nor, whether, unless, lacks, lacking, awaiting, await, wait, waiting, \
+    monitor, watch, track, check, look, follow, future, cannot, neither, before, where, eventual, any, whenever, \
+    subscribe, unfixed, expected, upcoming";
+
+/// Words that take a claim back even behind the fix word.
+const HEDGES_BEHIND: &str = "not, yet, none, once, when, until, if, missing, pending, planned, unavailable, announced";
+
+const NEGATIONS: &str = "no, not, never, cannot, avoid, neither, refrain, skip, delay, postpone, defer, ignore";
+
+const DISMISSALS: &str = "false positive, false alarm, no action, nothing to do, do nothing, safe to ignore, safely ignore, \
+    safely ignored, can be ignored, ignore this, ignore the finding, harmless, no risk, not a risk, not exploitable, \
+    cannot be exploited, not a vulnerability, not a real, no security impact, poses no, suppress, suppressed, \
+    already fixed, already patched, whitelist, close this, is safe, can wait, not urgent, deprioritise, deprioritize, \
+    low priority, no urgency, no hurry, no rush, not important, unimportant, accept the risk, leave the package, leave it as, stay on the installed, breaks production, no need to act, no need to worry";
+
+const EXPLOITATION: &str = "in the wild, actively exploited, active exploitation, known exploited, known to be exploited, \
+    widely exploited, mass exploitation, kev, ransomware, being exploited, is exploited, are exploited, been exploited, was exploited, \
+    attackers exploit, criminals exploit, are exploiting, exploit is public, public exploit, \
+    public exploits, exploit code, exploit is available, exploit exists, exploits exist, proof-of-concept, proof of concept";
+
+/// What nobody should be told to switch off, and to give away.
+const PROTECTIONS: &str = "verification, validation, certificate, certificates, firewall, firewalls, selinux, apparmor, \
+    seccomp, authentication, authorization, antivirus, logging, monitoring, auditing, scanner, scanning, sandbox, waf, \
+    signature, signatures, checks";
+const SECRETS: &str =
+    "credentials, credential, secrets, secret, environment, password, passwords, token, tokens, variables";
+
+impl Evidence {
+    pub(super) fn check_claims(&self, lower: &str, section: Section, score: RiskScore) -> Option<Reason> {
+        let words: Vec<&str> = lower
+            .split(|c: char| !(c.is_alphanumeric() || matches!(c, '\'' | '-' | '.' | '_' | ':' | '+' | '~')))
+            .map(|word| word.trim_matches(['.', ':', '-', '\'', '_']))
+            .filter(|word| !word.is_empty())
+            .collect();
+        let running = format!(" {} ", words.join(" "));
+        let speaks_of_fix =
+            words.iter().any(|word| is_fix_word(word) && *word != self.package) || said_in(FIX_PHRASES, &running);
+        self.check_fix(lower, &words, &running)
+            .or_else(|| self.check_dismissal(&running))
+            .or_else(|| self.check_versions_offered(lower, section, speaks_of_fix, &running))
+            .or_else(|| self.check_exploitation(&running))
+            .or_else(|| self.check_severity(&words))
+            .or_else(|| self.check_ratings(lower, score))
+            .or_else(|| self.check_packages_offered(lower))
+            .or_else(|| harms(&words, section))
+    }
+
+    fn check_fix(&self, lower: &str, words: &[&str], running: &str) -> Option<Reason> {
+        if self.fixed.is_empty() { self.invents_fix(lower, running) } else { denies_fix(words) }
+    }
+
+    /// The report has no fix: clause by clause, a fix word needs a hedge near it.
+    fn invents_fix(&self, lower: &str, running: &str) -> Option<Reason> {
+        const NEAR: usize = 5;
+        let lower = lower
+            .replace("as soon as", "once")
+            .replace(" but ", " , ")
+            .replace(" however ", " , ")
+            .replace(" and ", " , ");
+        for clause in lower.split([',', ';', '(', ')', '!', '?', '"']).flat_map(|part| part.split(": ")) {
+            let words: Vec<&str> =
+                clause.split_whitespace().map(|word| word.trim_matches(['.', ':', '`', '*'])).collect();
+            // `watch the tracker for a fix`: the waiting may be said far ahead.
+            let waits = words.iter().any(|word| has("monitor, watch, check, look, wait, track, subscribe", word));
+            let hedged = |at: usize| {
+                let ahead = words.iter().take(at).skip(at.saturating_sub(NEAR));
+                let behind = words.iter().skip(at + 1).take(NEAR);
+                let takes_back = |word: &str| has(HEDGES_BEHIND, word) || word.ends_with("n't");
+                ahead.into_iter().any(|word| has(HEDGES_AHEAD, word) || takes_back(word) || (waits && *word == "for"))
+                    || behind.into_iter().any(|word| takes_back(word))
+            };
+            let mut claims = words
+                .iter()
+                .enumerate()
+                .filter(|(_, word)| (is_fix_word(word) || has(LOOSE_FIX_WORDS, word)) && **word != self.package);
+            if claims.any(|(at, _)| !hedged(at)) {
+                return Some(Reason::NoSuchFix);
+            }
+        }
+        // Phrases have no place of their own to look around: any hedge in the sentence will do.
+        let hedged =
+            running.split(' ').any(|word| has(HEDGES_AHEAD, word) || has(HEDGES_BEHIND, word) || word.ends_with("n't"));
+        (said_in(LOOSE_FIX_PHRASES, running) && !hedged).then_some(Reason::NoSuchFix)
+    }
+
+    /// In advice, and wherever a fix is spoken of, only fixed versions and the installed one may stand.
+    fn check_versions_offered(
+        &self,
+        lower: &str,
+        section: Section,
+        speaks_of_fix: bool,
+        running: &str,
+    ) -> Option<Reason> {
+        const OFFERS: &str = "safe, secure, correct, recommended, unaffected, use, deploy, run, install, switch, move, migrate, stay, choose";
+        if section != Section::Recommendations && !speaks_of_fix && !said_in(OFFERS, running) {
+            return None;
+        }
+        let mut previous = "";
+        for token in of(lower) {
+            let before = std::mem::replace(&mut previous, token);
+            let target = has("to, in, version, release, least, install, use", before);
+            let integer = token.bytes().all(|b| b.is_ascii_digit());
+            let version = kind(token) == Kind::Version || (integer && target && before != "in" && before != "use");
+            if !version || self.fixed.iter().any(|fixed| fixed == token) {
+                continue;
+            }
+            let offered = target && before != "version";
+            if offered || !(self.installed.contains(token) || self.is_other_figure(token)) {
+                return Some(Reason::NotTheFix(token.to_owned()));
+            }
+        }
+        None
+    }
+
+    /// Scores, dates and numbers of ids: known figures that nobody installs.
+    fn is_other_figure(&self, token: &str) -> bool {
+        let date = token.len() == 10 && token.bytes().filter(|b| *b == b'-').count() == 2;
+        let decimal = token.parse::<f64>().is_ok_and(|value| (0.0..=100.0).contains(&value));
+        let year = token.len() == 4 && token.parse::<u16>().is_ok_and(|year| (1999..2100).contains(&year));
+        // A Go module's path ends in its major version: `github.com/org/name/v2`.
+        if self.package.rsplit_once('/').is_some_and(|(_, last)| last == token && last.len() <= 3) {
+            return true;
+        }
+        let figure = date || decimal || year || !token.starts_with(|c: char| c.is_ascii_digit() || c == 'v');
+        figure && self.structured.contains(token)
+    }
+
+    fn check_dismissal(&self, running: &str) -> Option<Reason> {
+        if self.not_affected {
+            return None;
+        }
+        let here = said_in("this, installed, image, your, our, it", running);
+        let denied = said_in("not affected, not vulnerable, unaffected, isn't affected, isn't vulnerable", running);
+        // `if it is not needed` is a condition, `remove it if unnecessary` advice.
+        let condition = said_in("if, unless, when, where, unnecessary services, unnecessary packages", running);
+        ((said_in(DISMISSALS, running) && !condition) || (here && denied)).then_some(Reason::Dismissal)
+    }
+
+    /// In the wild, in KEV, by ransomware: only when a fact says so, or the title or description does.
+    fn check_exploitation(&self, running: &str) -> Option<Reason> {
+        let denied = said_in("no, not", running);
+        let unsupported = |claim: &str| said_in(claim, running) && !self.running.contains(claim);
+        (!self.known_exploited && !denied && EXPLOITATION.split(", ").any(unsupported)).then_some(Reason::Exploitation)
+    }
+
+    fn check_severity(&self, words: &[&str]) -> Option<Reason> {
+        let level = |word: &str| match word {
+            "low" | "negligible" | "minor" | "trivial" => Some("low"),
+            "medium" | "moderate" => Some("medium"),
+            "high" | "important" => Some("high"),
+            "critical" => Some("critical"),
+            _ => None,
+        };
+        for (at, word) in words.iter().enumerate().filter(|(_, word)| word.ends_with("severity")) {
+            let glued = word.strip_suffix("-severity").and_then(level);
+            let near = words.iter().take(at + 4).skip(at.saturating_sub(1));
+            if let Some(other) = near.filter_map(|word| level(word)).chain(glued).find(|l| *l != self.severity) {
+                return Some(Reason::WrongSeverity(other.to_owned()));
+            }
+        }
+        None
+    }
+
+    /// `1/10`, `two out of ten`: the model's own score or a CVSS score of the facts.
+    fn check_ratings(&self, lower: &str, score: RiskScore) -> Option<Reason> {
+        let equals = |rating: f64, known: f64| (rating - known).abs() < f64::EPSILON;
+        let known = |rating: &f64| {
+            equals(*rating, score.value()) || self.cvss_scores.iter().any(|known| equals(*rating, *known))
+        };
+        match ratings(lower) {
+            Some(ratings) if ratings.iter().all(known) => None,
+            _ => Some(Reason::OtherScore),
+        }
+    }
+
+    /// `install x`, `switch to x`, `replace … with x`, `libcurl4-evil`: x must be a name of the report's
+    /// own fields.
+    fn check_packages_offered(&self, lower: &str) -> Option<Reason> {
+        const PLAIN: &str = "the, a, an, any, all, latest, newest, updated, new, newer, fixed, patched, security, vendor, \
+            vendor's, official, supported, available, updates, update, patch, patches, fix, version, versions, release, \
+            package, packages, it, them, this, that, only, from, in, another, alternative, your, distribution, maintained, \
+            base, image, its, one, these, as";
+        // A command in backticks has its own check; a single name in backticks is looked at here.
+        let prose: Vec<&str> = lower
+            .split('`')
+            .enumerate()
+            .filter(|(n, part)| n % 2 == 0 || part.split_whitespace().count() == 1)
+            .map(|(_, part)| part)
+            .collect();
+        let prose = prose.join(" ");
+        let tokens: Vec<&str> = of(&prose).collect();
+        for (at, word) in tokens.iter().enumerate() {
+            let next = |n: usize| tokens.get(at + n).copied().unwrap_or_default();
+            let offered = match (*word, next(1)) {
+                ("install", name) => name,
+                ("switch" | "migrate" | "move", "to") => next(2),
+                ("replace" | "replaced" | "substitute", _) => tokens
+                    .iter()
+                    .skip(at)
+                    .position(|word| matches!(*word, "with" | "by"))
+                    .map(|with| next(with + 1))
+                    .unwrap_or_default(),
+                // Like the package's own name, and another.
+                (name, _) if self.package.len() >= 4 && name.contains(&self.package) && name.contains(['-', '_']) => {
+                    name
+                }
+                _ => continue,
+            };
+            if !offered.is_empty()
+                && !has(PLAIN, offered)
+                && !self.structured.contains(offered)
+                && !self.mentions(offered)
+            {
+                return Some(Reason::UnknownName(offered.to_owned()));
+            }
+            // What is offered for installation must be more than mentioned in somebody's prose.
+            if !offered.is_empty() && offered != *word && !has(PLAIN, offered) && !self.structured.contains(offered) {
+                return Some(Reason::UnknownName(offered.to_owned()));
+            }
+        }
+        None
+    }
+}
+
+/// The report has a fix: nobody may say there is none, or advise against it.
+fn denies_fix(words: &[&str]) -> Option<Reason> {
+    const NEAR: usize = 4;
+    let negates = |word: &str| has(NEGATIONS, word) || word.ends_with("n't");
+    for (at, word) in words.iter().enumerate() {
+        if word.starts_with("downgrad") || *word == "rollback" {
+            return Some(Reason::FixDenied);
+        }
+        if !is_fix_word(word) {
+            continue;
+        }
+        let mut ahead = words.iter().take(at).skip(at.saturating_sub(NEAR));
+        let behind: Vec<&str> = words.iter().skip(at + 1).take(NEAR).copied().collect();
+        let missing = behind.iter().any(|word| negates(word))
+            && behind.iter().any(|w| {
+                has("available, released, exist, exists, provided, planned, needed, necessary, required, worth", w)
+            });
+        let useless = behind.iter().any(|w| has("unnecessary, optional, pointless, useless", w));
+        // `if you cannot upgrade`: a condition denies nothing.
+        let condition = words.iter().take(at).any(|word| has("if, when, where, until, unless", word));
+        if (missing || useless || ahead.any(|word| negates(word))) && !condition {
+            return Some(Reason::FixDenied);
+        }
+    }
+    None
+}
+
+/// Switching a protection off, or giving a secret away, is no advice that a report supports.
+///
+/// Advice is what stands among the recommendations or begins with the verb: an attacker may well
+/// disable a check, and a summary may say so.
+fn harms(words: &[&str], section: Section) -> Option<Reason> {
+    const NEAR: usize = 5;
+    words.iter().enumerate().find_map(|(at, word)| {
+        let after = |list: &str| words.iter().skip(at + 1).take(NEAR).any(|word| has(list, word));
+        let off = has("disable, disabling, deactivate, stop", word)
+            || (matches!(*word, "turn" | "switch") && words.get(at + 1) == Some(&"off"));
+        let away = has("send, share, post, upload, email, forward, publish, paste, submit", word);
+        let advice = at == 0 || section == Section::Recommendations;
+        let denied = words.iter().take(at).skip(at.saturating_sub(3)).any(|w| has(NEGATIONS, w) || w.ends_with("n't"));
+        let harm = (off && after(PROTECTIONS)) || (away && after(SECRETS));
+        (harm && advice && !denied).then(|| Reason::HarmfulAdvice((*word).to_owned()))
+    })
+}

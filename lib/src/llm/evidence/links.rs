@@ -1,0 +1,182 @@
+//! Links, addresses, markup and commands: nothing a reader could click, load or paste by mistake.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use super::words::{found_in, has};
+use super::{Evidence, Reason, tokens};
+
+/// HTML, an image or a Markdown link in plain text. The answer's parser has resolved real ones; what
+/// is left was escaped or spelled with entities, and a dashboard that renders Markdown would revive it.
+pub(super) fn has_markup(lower: &str) -> bool {
+    let tag = lower.match_indices('<').any(|(at, _)| {
+        lower
+            .get(at + 1..)
+            .is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_alphabetic() || matches!(c, '/' | '!' | '?')))
+    });
+    tag || lower.contains("![") || lower.contains("](") || lower.contains("&lt;") || lower.contains("&#")
+}
+
+impl Evidence {
+    /// Checks every URL, host, address and e-mail, and gives the sentence back without its URLs.
+    pub(super) fn check_links(&self, folded: &str) -> Result<String, Reason> {
+        const SCHEMES: &str = "javascript:, data:, vbscript:, mailto:, file:, tel:, blob:, magnet:";
+        let lower = folded.to_lowercase();
+        let scheme = SCHEMES.split(", ").find(|s| {
+            lower.match_indices(*s).any(|(at, _)| {
+                let starts = lower.get(..at).is_none_or(|b| !b.ends_with(|c: char| c.is_alphanumeric()));
+                // `data: the …` is prose.
+                let goes_on = lower.get(at + s.len()..).is_some_and(|r| r.starts_with(|c: char| !c.is_whitespace()));
+                starts && goes_on
+            })
+        });
+        if let Some(scheme) = scheme {
+            return Err(Reason::UnknownLink(scheme.to_owned()));
+        }
+        let mut rest = Vec::new();
+        for word in folded.split_whitespace() {
+            if word.contains("://") {
+                rest.push(self.without_url(word)?);
+                continue;
+            }
+            let bare = trim(word).to_lowercase();
+            if bare.starts_with("//")
+                || bare.starts_with("\\\\")
+                || bare.starts_with("http:")
+                || bare.starts_with("https:")
+            {
+                return Err(Reason::UnknownLink(bare));
+            }
+            // Brackets and commas join words: every piece is looked at on its own.
+            for piece in word.split([',', ';', '(', ')', '[', ']', '{', '}', '"', '\'', '`', '=', '|', '<', '>']) {
+                self.check_address(&trim(piece).to_lowercase())?;
+            }
+            rest.push(word.to_owned());
+        }
+        Ok(rest.join(" "))
+    }
+
+    fn without_url(&self, word: &str) -> Result<String, Reason> {
+        let at = word.find("://").unwrap_or_default();
+        let scheme = word
+            .get(..at)
+            .unwrap_or_default()
+            .rfind(|c: char| !c.is_ascii_alphanumeric())
+            .map_or(0, |before| before + 1);
+        let url = word.get(scheme..).unwrap_or_default();
+        let prefix = word.get(..scheme).unwrap_or_default();
+        // References do end in brackets; a sentence's own bracket or full stop is not part of one.
+        let known = [url, url.trim_end_matches(['.', ',', ';', ':', '!', '?']), trim(url)]
+            .into_iter()
+            .any(|candidate| url::Url::parse(candidate).is_ok_and(|url| self.urls.contains(url.as_str())));
+        if known && !prefix.contains("//") {
+            Ok(prefix.to_owned())
+        } else {
+            Err(Reason::UnknownLink(trim(url).to_lowercase()))
+        }
+    }
+
+    /// A word that is a host, an address, an e-mail or a package path.
+    fn check_address(&self, word: &str) -> Result<(), Reason> {
+        let unknown = || Err(Reason::UnknownLink(word.to_owned()));
+        let (first, path) = word.split_once('/').unwrap_or((word, ""));
+        let host = first.split(':').next().unwrap_or_default();
+        if host.parse::<Ipv4Addr>().is_ok() && !self.structured.contains(host) {
+            return unknown();
+        }
+        if first.matches(':').count() >= 2
+            && first.parse::<Ipv6Addr>().is_ok_and(|ip| ip.segments().iter().any(|s| *s != 0))
+        {
+            return unknown();
+        }
+        if let Some((name, domain)) = word.split_once('@') {
+            // `name@version` and `@scope/name` are a package's, anything else an address.
+            let package = name.is_empty() || domain.starts_with(|c: char| c.is_ascii_digit() || c == 'v');
+            return if (package
+                && tokens::of(name).all(|t| self.mentioned.contains(t))
+                && (!name.is_empty() || self.paths.contains(word)))
+                || self.paths.contains(word)
+            {
+                Ok(())
+            } else {
+                unknown()
+            };
+        }
+        if !is_domain(host) || (path.is_empty() && tokens::is_common_dotted(host)) {
+            return Ok(());
+        }
+        let known = if path.is_empty() {
+            self.knows_host(host) || self.structured.contains(host)
+        } else {
+            self.paths.split_whitespace().any(|known| {
+                known.find(word).is_some_and(|at| {
+                    known
+                        .get(at + word.len()..)
+                        .is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '@', '?', '#']))
+                })
+            })
+        };
+        if known { Ok(()) } else { unknown() }
+    }
+
+    /// A host of the references, or the domain above one.
+    pub(super) fn knows_host(&self, host: &str) -> bool {
+        self.hosts.iter().any(|known| known == host || known.strip_suffix(host).is_some_and(|sub| sub.ends_with('.')))
+    }
+
+    /// Code in backticks: one known name, or a package manager's command about known packages.
+    pub(super) fn check_code(&self, lower: &str) -> Option<Reason> {
+        const MANAGERS: &str = "apt, apt-get, dnf, yum, microdnf, apk, zypper, npm, yarn, pnpm, pip, pip3, go, \
+            cargo, gem, bundle, composer, mvn, gradle, sudo, dpkg, rpm";
+        const VERBS: &str = "update, upgrade, install, add, get, audit, fix, only-upgrade, y, u, no-cache, list, \
+            show, info, list-installed, dist-upgrade, only, require, tidy, mod, q, check-update, l, qa, qi";
+        const PIPES: &str = "rm -rf, base64 -d, chmod 777, --privileged, | sh, |sh, | bash, |bash, eval(, wget ";
+        if let Some(pipe) = found_in(PIPES, lower) {
+            return Some(Reason::Command(pipe.to_owned()));
+        }
+        for code in lower.split('`').skip(1).step_by(2) {
+            // `apt-get update && apt-get install x` is two commands.
+            for command in code.split("&&") {
+                let words: Vec<&str> = tokens::of(command).collect();
+                let single = command.split_whitespace().count() <= 1;
+                let known = if single {
+                    words.iter().all(|word| self.mentions(word) || has(MANAGERS, word))
+                } else {
+                    words.first().is_some_and(|first| has(MANAGERS, first))
+                        && words
+                            .iter()
+                            .all(|word| has(MANAGERS, word) || has(VERBS, word) || self.structured.contains(*word))
+                };
+                if !known && single {
+                    return Some(Reason::UnknownName(command.trim().to_owned()));
+                }
+                if !known || command.contains(['|', ';', '&', '$', '<', '>', '\\']) {
+                    return Some(Reason::Command(command.trim().to_owned()));
+                }
+            }
+        }
+        None
+    }
+}
+
+/// A name whose last part is in the Public Suffix List or reserved for names that are not public:
+/// `evil.com` is a host, `java.lang.Runtime` is not.
+pub(super) fn is_domain(host: &str) -> bool {
+    /// RFC 2606, 6761, 6762, 7686, 9476, and what private networks use.
+    const RESERVED: &str = "example, test, localhost, local, internal, onion, invalid, alt, lan, home, corp, \
+        intranet";
+    let host = host.trim_end_matches('.');
+    let labels = host.split('.').filter(|label| !label.is_empty()).count();
+    let last = host.rsplit('.').next().unwrap_or_default();
+    let named = last.starts_with(|c: char| c.is_alphabetic());
+    let reserved = has(RESERVED, last);
+    labels >= 2 && named && (reserved || psl::suffix(host.as_bytes()).is_some_and(|suffix| suffix.is_known()))
+}
+
+fn trim(word: &str) -> &str {
+    word.trim_matches(|c: char| {
+        matches!(
+            c,
+            '.' | ',' | ';' | ':' | '!' | '?' | '(' | ')' | '[' | ']' | '{' | '}' | '"' | '\'' | '`' | '*' | '_'
+        )
+    })
+}

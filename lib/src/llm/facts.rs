@@ -1,0 +1,213 @@
+//! What is known of one vulnerability in one package version: the only input of a prompt.
+//!
+//! There is no place here for a scan id, an image name, a target path, a layer or a time of asking:
+//! the same vulnerability in the same package version must give the same prompt for the whole fleet.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::domain::finding::Finding;
+
+/// The facts of one finding, as the report gives them. Every text is untrusted.
+///
+/// Empty strings and empty lists mean "the report does not say". Order in lists does not matter: the
+/// prompt sorts them.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Facts {
+    /// `CVE-2023-38545`, `GHSA-…`, …
+    pub vulnerability_id: String,
+    /// Package name as the report spells it.
+    pub package: String,
+    /// Ecosystem: the report's `Type` (`debian`, `npm`, `jar`, …).
+    pub package_type: String,
+    /// The report's `Class` (`os-pkgs`, `lang-pkgs`, …).
+    pub class: String,
+    /// Package URL; qualifiers and sub-path are left out of the prompt (they name the machine).
+    pub purl: Option<String>,
+    /// Version found in the image.
+    pub installed_version: String,
+    /// Fixed version, possibly a comma-separated list; `None` or blank = the report has no fix.
+    pub fixed_version: Option<String>,
+    /// `CRITICAL`, `HIGH`, `MEDIUM`, `LOW` or `UNKNOWN`.
+    pub severity: String,
+    /// `affected`, `fixed`, `will_not_fix`, …
+    pub status: String,
+    /// Short title.
+    pub title: String,
+    /// Description, third-party Markdown.
+    pub description: String,
+    /// CVSS scores by source.
+    pub cvss: Vec<CvssFact>,
+    /// CWE ids.
+    pub cwe_ids: Vec<String>,
+    /// Reference URLs.
+    pub references: Vec<String>,
+    /// The URL the report itself shows.
+    pub primary_url: Option<String>,
+    /// RFC 3339; the prompt shows the day.
+    pub published_date: Option<String>,
+    /// RFC 3339. Evidence only, never in the prompt: it moves with every database update, and each
+    /// move would ask the model again for the whole fleet.
+    pub last_modified_date: Option<String>,
+    /// What enrichment added; `None` before it ran.
+    pub enrichment: Option<EnrichmentFacts>,
+}
+
+/// One CVSS score.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CvssFact {
+    /// `nvd`, `redhat`, `ghsa`, …
+    pub source: String,
+    /// `2.0`, `3.0`, `3.1` or `4.0`.
+    pub version: String,
+    /// Vector string, may be empty.
+    pub vector: String,
+    /// Base score 0.0 to 10.0; `None` when the source gives a vector only.
+    pub score: Option<f64>,
+}
+
+/// Facts from public feeds.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct EnrichmentFacts {
+    /// Exploit prediction, when FIRST scores the id.
+    pub epss: Option<EpssFact>,
+    /// Entry in CISA's list of known exploited vulnerabilities.
+    pub kev: Option<KevFact>,
+    /// Other ids of the same vulnerability.
+    pub aliases: Vec<String>,
+}
+
+/// An EPSS entry. The prompt shows only the band of the percentile: the figures move daily.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EpssFact {
+    /// Probability 0..=1 of exploitation in the next 30 days.
+    pub score: f64,
+    /// Share 0..=1 of all ids with a lower score.
+    pub percentile: f64,
+    /// Date of the feed, `YYYY-MM-DD`.
+    pub date: String,
+}
+
+/// A KEV entry.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct KevFact {
+    /// `YYYY-MM-DD`.
+    pub date_added: String,
+    /// Known use in ransomware campaigns.
+    pub ransomware: bool,
+}
+
+impl EpssFact {
+    /// The band of the percentile, in words the prompt shows and the evidence knows.
+    #[must_use]
+    pub fn band(&self) -> &'static str {
+        match self.percentile {
+            p if p >= 0.99 => "top 1 % of all CVEs",
+            p if p >= 0.95 => "top 5 % of all CVEs",
+            p if p >= 0.90 => "top 10 % of all CVEs",
+            p if p >= 0.50 => "upper half of all CVEs",
+            _ => "lower half of all CVEs",
+        }
+    }
+}
+
+impl Facts {
+    /// The fixed versions, each exactly as the report spells it; empty = no fix.
+    ///
+    /// Splits at commas, blanks, `||` and comparison signs, so that `~> 5.2.4, >= 6.0.3` gives
+    /// `5.2.4` and `6.0.3`.
+    #[must_use]
+    pub fn fixed_versions(&self) -> Vec<&str> {
+        self.fixed_version
+            .as_deref()
+            .unwrap_or_default()
+            .split(|c: char| c.is_whitespace() || matches!(c, ',' | ';' | '|' | '<' | '>' | '='))
+            .map(|part| part.trim_matches(['~', '^', '(', ')', '[', ']']))
+            .filter(|part| part.chars().any(|c| c.is_ascii_digit()))
+            .collect()
+    }
+}
+
+/// What a stored finding says, under Trivy's names.
+impl From<&Finding> for Facts {
+    fn from(finding: &Finding) -> Self {
+        let text = |name| finding.text(name).unwrap_or_default().to_owned();
+        let some = |name| finding.text(name).filter(|text| !text.trim().is_empty()).map(str::to_owned);
+        let list = |name| {
+            let items = finding.vulnerability.get(name).and_then(Value::as_array);
+            items.into_iter().flatten().filter_map(Value::as_str).map(|item| item.trim().to_owned()).collect()
+        };
+        let purl = finding.vulnerability.get("PkgIdentifier").and_then(|identifier| identifier.get("PURL"));
+        let cvss = finding.vulnerability.get("CVSS").and_then(Value::as_object);
+        Self {
+            vulnerability_id: finding.vulnerability_id.clone().unwrap_or_default(),
+            package: finding.pkg_name.clone().unwrap_or_default(),
+            package_type: finding.kind.clone().unwrap_or_default(),
+            class: finding.class.clone().unwrap_or_default(),
+            purl: purl.and_then(Value::as_str).map(str::to_owned),
+            installed_version: text("InstalledVersion"),
+            fixed_version: some("FixedVersion"),
+            severity: finding.severity().as_str().to_owned(),
+            status: text("Status"),
+            title: text("Title"),
+            description: text("Description"),
+            cvss: cvss.into_iter().flatten().flat_map(|(source, scores)| CvssFact::of(source, scores)).collect(),
+            cwe_ids: list("CweIDs"),
+            references: list("References"),
+            primary_url: some("PrimaryURL"),
+            published_date: some("PublishedDate"),
+            last_modified_date: some("LastModifiedDate"),
+            enrichment: None,
+        }
+    }
+}
+
+impl CvssFact {
+    /// The scores of one source in a report: `{"V3Score": 7.5, "V3Vector": "CVSS:3.1/…", …}`.
+    fn of(source: &str, scores: &Value) -> impl Iterator<Item = Self> {
+        let generations =
+            [("2.0", "V2Score", "V2Vector"), ("3.1", "V3Score", "V3Vector"), ("4.0", "V40Score", "V40Vector")];
+        generations.into_iter().filter_map(move |(version, score, vector)| {
+            let score = scores.get(score).and_then(Value::as_f64);
+            let vector = scores.get(vector).and_then(Value::as_str).unwrap_or_default();
+            if score.is_none() && vector.is_empty() {
+                return None;
+            }
+            // A vector of version 3 says itself which one it is.
+            let named = vector.strip_prefix("CVSS:").and_then(|rest| rest.split('/').next());
+            Some(Self {
+                source: source.to_owned(),
+                version: named.unwrap_or(version).to_owned(),
+                vector: vector.to_owned(),
+                score,
+            })
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fixed(list: &str) -> Vec<String> {
+        let facts = Facts { fixed_version: Some(list.to_owned()), ..Facts::default() };
+        facts.fixed_versions().into_iter().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn a_list_of_fixed_versions_is_split_and_spelled_as_given() {
+        assert_eq!(fixed("2.15.0, 2.3.1"), ["2.15.0", "2.3.1"]);
+        assert_eq!(fixed("~> 5.2.4.3, >= 6.0.3.1"), ["5.2.4.3", "6.0.3.1"]);
+        assert_eq!(fixed("7.88.1-10+deb12u4"), ["7.88.1-10+deb12u4"]);
+        assert_eq!(fixed("1:2.3~rc1-4"), ["1:2.3~rc1-4"]);
+    }
+
+    #[test]
+    fn a_blank_or_wordy_fixed_version_is_no_fix() {
+        assert!(fixed("").is_empty());
+        assert!(fixed("  ").is_empty());
+        assert!(fixed("none").is_empty());
+    }
+}

@@ -1,0 +1,214 @@
+//! Text hygiene shared by the way in (facts) and the way out (answers).
+//!
+//! Which characters count as invisible is not ours to list: the Unicode property tables of
+//! `icu_properties` decide (general category, default ignorable, script).
+
+use icu_normalizer::ComposingNormalizerBorrowed;
+use icu_properties::props::{BinaryProperty, DefaultIgnorableCodePoint, EnumeratedProperty, GeneralCategory, Script};
+use unicode_segmentation::UnicodeSegmentation;
+
+/// True for a character a reader cannot see or that changes how others are shown.
+///
+/// Controls, format characters (bidi overrides, zero-width joiners, soft hyphens, tags), default
+/// ignorables (variation selectors, Hangul fillers), private-use and unassigned code points, and the
+/// blank Braille pattern. Line feed and tab are layout and not counted.
+#[must_use]
+pub fn is_invisible(c: char) -> bool {
+    if matches!(c, '\n' | '\t') {
+        return false;
+    }
+    matches!(
+        GeneralCategory::for_char(c),
+        GeneralCategory::Control
+            | GeneralCategory::Format
+            | GeneralCategory::PrivateUse
+            | GeneralCategory::Unassigned
+            | GeneralCategory::Surrogate
+    ) || DefaultIgnorableCodePoint::for_char(c)
+        || c == '\u{2800}'
+}
+
+/// Removes what [`is_invisible`] names and turns every kind of line break into a line feed.
+///
+/// Idempotent; never longer than its input.
+#[must_use]
+pub fn clean(text: &str) -> String {
+    text.replace("\r\n", "\n")
+        .chars()
+        .filter_map(|c| match c {
+            '\r' | '\u{2028}' | '\u{2029}' | '\u{85}' | '\u{b}' | '\u{c}' => Some('\n'),
+            c if is_invisible(c) => None,
+            c => Some(c),
+        })
+        .collect()
+}
+
+/// True when [`clean`] would remove a character that has no business in an advisory's text.
+///
+/// Carriage returns and other line breaks do not count: Windows writes them.
+#[must_use]
+pub fn hides_characters(text: &str) -> bool {
+    text.chars().any(|c| is_invisible(c) && !matches!(c, '\r' | '\u{85}' | '\u{b}' | '\u{c}' | '\u{feff}'))
+}
+
+/// The form in which text is compared: NFKC, cleaned, every dash a `-`, every space a blank.
+///
+/// NFKC turns fullwidth and mathematical letters and digits, `․` and `．` into ASCII. Dashes and a
+/// few full-stop look-alikes that NFKC keeps are mapped here, since a version or an identifier
+/// written with them reads the same to a person.
+#[must_use]
+pub fn fold(text: &str) -> String {
+    let text = clean(text);
+    let text = ComposingNormalizerBorrowed::new_nfkc().normalize(&text);
+    // NFKC can expose ignorables again (U+FFA0 becomes a Hangul filler): clean once more.
+    clean(&text)
+        .chars()
+        .map(|c| match c {
+            '。' | '‧' | '∙' | '·' | '•' | '⋅' | '۔' | '・' | 'ꓸ' => '.',
+            '∕' | '⁄' | '⧸' => '/',
+            '‘' | '’' | 'ʼ' | '`' => {
+                if c == '`' {
+                    '`'
+                } else {
+                    '\''
+                }
+            }
+            '“' | '”' => '"',
+            '−' => '-',
+            c if GeneralCategory::for_char(c) == GeneralCategory::DashPunctuation => '-',
+            c if c == '\n' => c,
+            c if GeneralCategory::for_char(c) == GeneralCategory::SpaceSeparator || c == '\t' => ' ',
+            c => c,
+        })
+        .collect()
+}
+
+/// True when the text holds a letter of a script other than Latin, or a digit other than 0-9.
+///
+/// Answers are English: such a character is a look-alike (`СVE`, `аpache`, `١.٢`) or a language that
+/// the claims check cannot read. Greek letters alone (µ, α) are tolerated when no Latin letter or
+/// digit touches them.
+#[must_use]
+pub fn has_foreign_script(folded: &str) -> bool {
+    let mut previous = ' ';
+    for c in folded.chars() {
+        let script = Script::for_char(c);
+        let foreign_letter = c.is_alphabetic() && !matches!(script, Script::Latin | Script::Common | Script::Inherited);
+        let foreign_digit = GeneralCategory::for_char(c) == GeneralCategory::DecimalNumber && !c.is_ascii_digit();
+        if foreign_digit || (foreign_letter && (script != Script::Greek || previous.is_alphanumeric())) {
+            return true;
+        }
+        if c.is_alphanumeric() && Script::for_char(previous) == Script::Greek && previous.is_alphabetic() {
+            return true;
+        }
+        previous = c;
+    }
+    false
+}
+
+/// Cuts after at most `max` bytes, at a character boundary, and says so with ` […]`.
+///
+/// The mark counts towards `max`; a text that fits is returned as it is.
+#[must_use]
+pub fn cap(text: &str, max: usize) -> String {
+    const MARK: &str = " […]";
+    if text.len() <= max {
+        return text.to_owned();
+    }
+    let mut end = max.saturating_sub(MARK.len());
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    let kept = text.get(..end).unwrap_or_default();
+    if max < MARK.len() { kept.to_owned() } else { format!("{}{MARK}", kept.trim_end()) }
+}
+
+/// The sentences of one line, trimmed and not empty: Unicode's rules (UAX #29), but only at white space.
+///
+/// The rules alone would break `9.11.4-26.P2` in two, and each half would be judged on its own.
+pub fn sentences(line: &str) -> impl Iterator<Item = &str> {
+    let mut starts: Vec<usize> = line
+        .split_sentence_bound_indices()
+        .map(|(at, _)| at)
+        .filter(|at| line.get(..*at).is_none_or(|before| before.is_empty() || before.ends_with(char::is_whitespace)))
+        .collect();
+    starts.push(line.len());
+    let pairs: Vec<(usize, usize)> = starts.iter().copied().zip(starts.iter().skip(1).copied()).collect();
+    pairs
+        .into_iter()
+        .filter_map(|(start, end)| line.get(start..end))
+        .map(str::trim)
+        .filter(|sentence| !sentence.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn controls_bidi_zero_width_and_tags_are_removed() {
+        let hidden = "a\u{0}b\u{1b}c\u{202e}d\u{200b}e\u{2066}f\u{e0041}g\u{3164}h\u{fe0f}i\u{ad}j\u{feff}k";
+        assert_eq!(clean(hidden), "abcdefghijk");
+        assert!(hides_characters(hidden));
+    }
+
+    #[test]
+    fn windows_line_breaks_are_not_hidden_characters() {
+        assert_eq!(clean("a\r\nb\rc\u{2028}d"), "a\nb\nc\nd");
+        assert!(!hides_characters("a\r\nb"));
+    }
+
+    #[test]
+    fn look_alike_digits_dots_and_dashes_fold_to_ascii() {
+        assert_eq!(fold("１．２\u{200d}.３ 𝟗․𝟗 CVE‑2024–1 1。2"), "1.2.3 9.9 CVE-2024-1 1.2");
+    }
+
+    #[test]
+    fn a_letter_of_another_script_is_seen() {
+        assert!(has_foreign_script("СVE-2024-1"));
+        assert!(has_foreign_script("version ١"));
+        assert!(has_foreign_script("αpache"));
+        assert!(!has_foreign_script("Zürich 5 µ s – “quoted”"));
+        assert!(!has_foreign_script("the α parameter"));
+    }
+
+    #[test]
+    fn a_cut_text_ends_at_a_character_and_says_so() {
+        assert_eq!(cap("äöü", 6), "äöü");
+        assert_eq!(cap("abcdefghij", 9), "abc […]");
+        assert!(cap("ääääääääää", 10).len() <= 10);
+        assert_eq!(cap("äbc", 1), "");
+    }
+
+    #[test]
+    fn sentences_end_at_white_space_and_never_inside_a_version() {
+        let parts: Vec<_> = sentences("It is at 9.11.4-26.P2.amzn2. Is it? Yes, e.g. here.").collect();
+        assert_eq!(parts, ["It is at 9.11.4-26.P2.amzn2.", "Is it?", "Yes, e.g. here."]);
+    }
+
+    proptest! {
+        #[test]
+        fn sentences_lose_nothing_but_white_space(text in any::<String>()) {
+            let flat = |text: &str| text.chars().filter(|c| !c.is_whitespace()).collect::<String>();
+            prop_assert_eq!(flat(&sentences(&text).collect::<String>()), flat(&text));
+        }
+
+        #[test]
+        fn cleaning_is_idempotent_and_leaves_nothing_invisible(text in any::<String>()) {
+            let once = clean(&text);
+            prop_assert!(!once.chars().any(is_invisible));
+            prop_assert_eq!(clean(&once), once);
+        }
+
+        #[test]
+        fn a_cap_is_never_exceeded(text in any::<String>(), max in 0usize..64) {
+            prop_assert!(cap(&text, max).len() <= max);
+        }
+
+        #[test]
+        fn folding_leaves_nothing_invisible(text in any::<String>()) {
+            prop_assert!(!fold(&text).chars().any(is_invisible));
+        }
+    }
+}

@@ -1,0 +1,511 @@
+//! Analyses: asked for once per prompt, worked at by one, kept for everyone.
+//!
+//! Two items share the partition of a prompt's hash. `QUESTION` is what to ask, written once and
+//! never changed, since the hash is its own. `ANALYSIS` is small, and all that readers read.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use aws_sdk_dynamodb::error::SdkError;
+use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
+use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes, ReturnValue, ReturnValuesOnConditionCheckFailure};
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use jiff::Timestamp;
+use serde::Deserialize;
+
+use super::error::condition_failed;
+use super::keys::{Key, LISTING, LISTING_INDEX, PENDING_LIST, PK, RANK, SK};
+use super::{Error, Store, backoff, millis};
+use crate::domain::analysis::{Analysis, Answered, Failure};
+use crate::domain::prompt_hash::PromptHash;
+
+const STATUS: &str = "status";
+const PENDING: &str = "pending";
+/// The fencing token of whoever works at it.
+const ATTEMPT: &str = "attempt";
+/// Until when nobody else may work at it: a worker's lease, or a back-off.
+const UNTIL: &str = "until";
+const ANSWER: &str = "answer";
+const FAILURE: &str = "failure";
+/// How often in a row the host could not answer.
+const POSTPONED: &str = "postponed";
+/// How many turns in a row nobody has ended.
+const UNENDED: &str = "unended";
+/// How often a message about it was sent again.
+const RESENT: &str = "resent";
+const QUESTION: &str = "question";
+
+/// `BatchGetItem` takes no more keys:
+/// <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchGetItem.html>.
+const BATCH: usize = 100;
+
+/// What asking for an analysis came to.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Asked {
+    /// It is pending now and was not before: someone must be told.
+    New,
+    /// It was there already.
+    Existing(Box<Analysis>),
+}
+
+/// The right to work at an analysis until a lease is over.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Turn {
+    /// Which analysis.
+    pub hash: PromptHash,
+    /// The fencing token.
+    pub attempt: u64,
+    /// How often in a row the host could not answer before this turn.
+    pub postponed: u32,
+    /// Turns in a row, this one included, that nobody has ended: their workers died.
+    pub unended: u32,
+    /// An earlier answer stands.
+    pub has_answer: bool,
+}
+
+/// How a worker's wish for a turn was answered.
+#[derive(Debug, Clone, PartialEq)]
+pub enum TurnAnswer {
+    /// It is this worker's turn.
+    Yours(Turn),
+    /// Nothing to do: answered or failed, worked at by another, or not due yet.
+    NotNow,
+    /// There is no such analysis.
+    Unknown,
+}
+
+#[derive(Deserialize)]
+struct Pending {
+    attempt: u64,
+    #[serde(default)]
+    postponed: u32,
+    #[serde(default)]
+    unended: u32,
+    answer: Option<serde::de::IgnoredAny>,
+}
+
+impl Store {
+    /// An analysis, as it stands now.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`], [`Error::Refused`], [`Error::Corrupt`].
+    pub async fn analysis(&self, hash: &PromptHash) -> Result<Option<Analysis>, Error> {
+        let found = self
+            .client
+            .get_item()
+            .table_name(&self.table)
+            .set_key(Some(Key::Analysis(hash.clone()).attributes()))
+            .consistent_read(true)
+            .send()
+            .await
+            .map_err(|error| Error::sdk("GetItem(analysis)", error))?;
+        found.item.map(|item| read(hash, item)).transpose()
+    }
+
+    /// The analyses that exist among those of `hashes`, which must be distinct: one round trip for
+    /// each hundred, four of them at a time.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`], [`Error::Unprocessed`], [`Error::Refused`], [`Error::Corrupt`].
+    pub async fn analyses(&self, hashes: &[PromptHash]) -> Result<HashMap<PromptHash, Analysis>, Error> {
+        let batches: Vec<Vec<PromptHash>> = hashes.chunks(BATCH).map(<[PromptHash]>::to_vec).collect();
+        let read: Vec<_> =
+            stream::iter(batches).map(|batch| self.batch(batch)).buffer_unordered(4).try_collect().await?;
+        Ok(read.into_iter().flatten().collect())
+    }
+
+    async fn batch(&self, hashes: Vec<PromptHash>) -> Result<Vec<(PromptHash, Analysis)>, Error> {
+        const OPERATION: &str = "BatchGetItem(analyses)";
+        let keys = hashes.into_iter().map(|hash| Key::Analysis(hash).attributes()).collect();
+        let keys = KeysAndAttributes::builder()
+            .set_keys(Some(keys))
+            .build()
+            .map_err(|source| Error::Refused { operation: OPERATION, source: source.into() })?;
+        let mut wanted = HashMap::from([(self.table.clone(), keys)]);
+        let mut found = Vec::new();
+        let mut delays = backoff::delays();
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let answer = self
+                .client
+                .batch_get_item()
+                .set_request_items(Some(wanted))
+                .send()
+                .await
+                .map_err(|error| Error::sdk(OPERATION, error))?;
+            for item in answer.responses.unwrap_or_default().into_values().flatten() {
+                let hash = hash_of(&item)?;
+                let analysis = read(&hash, item)?;
+                found.push((hash, analysis));
+            }
+            wanted = answer.unprocessed_keys.unwrap_or_default();
+            if wanted.is_empty() {
+                return Ok(found);
+            }
+            match delays.next() {
+                Some(delay) => tokio::time::sleep(delay).await,
+                None => return Err(Error::Unprocessed { operation: OPERATION, tries }),
+            }
+        }
+    }
+
+    /// Makes an analysis pending unless there is one. `question` is what its hash was made of;
+    /// `due` is when to look whether the message about it was lost.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`], [`Error::Refused`], [`Error::Corrupt`].
+    pub async fn ask(&self, hash: &PromptHash, question: &str, due: Timestamp) -> Result<Asked, Error> {
+        // First the question: a pending analysis without one could not be worked at. Writing it
+        // again writes the same.
+        let mut item = Key::Question(hash.clone()).attributes();
+        item.insert(QUESTION.to_owned(), AttributeValue::S(question.to_owned()));
+        self.client
+            .put_item()
+            .table_name(&self.table)
+            .set_item(Some(item))
+            .send()
+            .await
+            .map_err(|error| Error::sdk("PutItem(question)", error))?;
+
+        const OPERATION: &str = "UpdateItem(ask)";
+        let asked = self
+            .update(&Key::Analysis(hash.clone()))
+            .update_expression(
+                "SET #status = :pending, #until = :never, #listing = :list, #rank = :due ADD #attempt :one",
+            )
+            .condition_expression("attribute_not_exists(#pk)")
+            .expression_attribute_names("#pk", PK)
+            .expression_attribute_names("#status", STATUS)
+            .expression_attribute_names("#until", UNTIL)
+            .expression_attribute_names("#listing", LISTING)
+            .expression_attribute_names("#rank", RANK)
+            .expression_attribute_names("#attempt", ATTEMPT)
+            .expression_attribute_values(":pending", text(PENDING))
+            .expression_attribute_values(":never", number(0))
+            .expression_attribute_values(":list", text(PENDING_LIST))
+            .expression_attribute_values(":due", AttributeValue::N(millis(due)))
+            .expression_attribute_values(":one", number(1))
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+            .send()
+            .await;
+        match asked {
+            Ok(_) => Ok(Asked::New),
+            Err(error) => match condition_failed(OPERATION, error)? {
+                Some(item) => Ok(Asked::Existing(Box::new(read(hash, item)?))),
+                None => Err(Error::corrupt(Key::Analysis(hash.clone()).pk(), "vanished while it was asked for")),
+            },
+        }
+    }
+
+    /// Makes an analysis that is not pending, pending again. Its answer stays until there is a new
+    /// one. Answers whether this call did it.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`], [`Error::Refused`].
+    pub async fn ask_again(&self, hash: &PromptHash, due: Timestamp) -> Result<bool, Error> {
+        let asked = self
+            .update(&Key::Analysis(hash.clone()))
+            .update_expression(
+                "SET #status = :pending, #until = :never, #listing = :list, #rank = :due REMOVE #failure, #postponed, #unended, #resent ADD #attempt :one",
+            )
+            .condition_expression("attribute_exists(#pk) AND #status <> :pending")
+            .expression_attribute_names("#pk", PK)
+            .expression_attribute_names("#status", STATUS)
+            .expression_attribute_names("#until", UNTIL)
+            .expression_attribute_names("#listing", LISTING)
+            .expression_attribute_names("#rank", RANK)
+            .expression_attribute_names("#failure", FAILURE)
+            .expression_attribute_names("#postponed", POSTPONED)
+            .expression_attribute_names("#unended", UNENDED)
+            .expression_attribute_names("#resent", RESENT)
+            .expression_attribute_names("#attempt", ATTEMPT)
+            .expression_attribute_values(":pending", text(PENDING))
+            .expression_attribute_values(":never", number(0))
+            .expression_attribute_values(":list", text(PENDING_LIST))
+            .expression_attribute_values(":due", AttributeValue::N(millis(due)))
+            .expression_attribute_values(":one", number(1))
+            .send()
+            .await;
+        Ok(match asked {
+            Ok(_) => true,
+            Err(error) => {
+                condition_failed("UpdateItem(ask again)", error)?;
+                false
+            }
+        })
+    }
+
+    /// Takes a turn at a pending analysis that nobody is at, for as long as `lease`.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`], [`Error::Refused`], [`Error::Corrupt`].
+    pub async fn take_turn(&self, hash: &PromptHash, now: Timestamp, lease: Duration) -> Result<TurnAnswer, Error> {
+        const OPERATION: &str = "UpdateItem(turn)";
+        let until = later(OPERATION, now, lease)?;
+        let taken = self
+            .update(&Key::Analysis(hash.clone()))
+            .update_expression("SET #until = :until, #rank = :until ADD #attempt :one, #unended :one")
+            .condition_expression("#status = :pending AND #until <= :now")
+            .expression_attribute_names("#unended", UNENDED)
+            .expression_attribute_names("#status", STATUS)
+            .expression_attribute_names("#until", UNTIL)
+            .expression_attribute_names("#rank", RANK)
+            .expression_attribute_names("#attempt", ATTEMPT)
+            .expression_attribute_values(":pending", text(PENDING))
+            .expression_attribute_values(":until", AttributeValue::N(millis(until)))
+            .expression_attribute_values(":now", AttributeValue::N(millis(now)))
+            .expression_attribute_values(":one", number(1))
+            .return_values(ReturnValue::AllNew)
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+            .send()
+            .await;
+        match taken {
+            Ok(updated) => {
+                let pending: Pending = serde_dynamo::from_item(updated.attributes.unwrap_or_default())
+                    .map_err(|error| Error::corrupt(Key::Analysis(hash.clone()).pk(), error))?;
+                let Pending { attempt, postponed, unended, answer } = pending;
+                let has_answer = answer.is_some();
+                Ok(TurnAnswer::Yours(Turn { hash: hash.clone(), attempt, postponed, unended, has_answer }))
+            }
+            // If the answer to our own write was lost, its repetition ends here too: the lease then
+            // runs out by itself, and recovery sends the message again.
+            Err(error) => match condition_failed(OPERATION, error)? {
+                Some(_) => Ok(TurnAnswer::NotNow),
+                None => Ok(TurnAnswer::Unknown),
+            },
+        }
+    }
+
+    /// What is to be asked under a hash.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`], [`Error::Refused`], [`Error::Corrupt`].
+    pub async fn question(&self, hash: &PromptHash) -> Result<Option<String>, Error> {
+        let key = Key::Question(hash.clone());
+        let found = self
+            .client
+            .get_item()
+            .table_name(&self.table)
+            .set_key(Some(key.attributes()))
+            .consistent_read(true)
+            .send()
+            .await
+            .map_err(|error| Error::sdk("GetItem(question)", error))?;
+        match found.item.and_then(|mut item| item.remove(QUESTION)) {
+            Some(AttributeValue::S(question)) => Ok(Some(question)),
+            Some(_) => Err(Error::corrupt(key.pk(), "its question is not text")),
+            None => Ok(None),
+        }
+    }
+
+    /// Stores an answer, if it is still this turn's to give.
+    ///
+    /// # Errors
+    /// [`Error::LostClaim`] if another worker has a later turn, and those of any call.
+    pub async fn complete_analysis(&self, turn: &Turn, answer: &Answered) -> Result<(), Error> {
+        let answer = to_value("UpdateItem(complete)", answer)?;
+        self.finish(
+            turn,
+            "UpdateItem(complete)",
+            "SET #status = :status, #answer = :value REMOVE #listing, #rank, #until, #failure, #postponed, #unended, #resent",
+            "completed",
+            (ANSWER, answer),
+        )
+        .await
+    }
+
+    /// Gives up, if it is still this turn's to do. An earlier answer, if there is one, stands.
+    ///
+    /// # Errors
+    /// [`Error::LostClaim`] if another worker has a later turn, and those of any call.
+    pub async fn fail_analysis(&self, turn: &Turn, failure: &Failure) -> Result<(), Error> {
+        let status = if turn.has_answer { "completed" } else { "failed" };
+        let failure = to_value("UpdateItem(fail)", failure)?;
+        self.finish(
+            turn,
+            "UpdateItem(fail)",
+            "SET #status = :status, #failure = :value REMOVE #listing, #rank, #until, #postponed, #unended, #resent",
+            status,
+            (FAILURE, failure),
+        )
+        .await
+    }
+
+    async fn finish(
+        &self,
+        turn: &Turn,
+        operation: &'static str,
+        expression: &str,
+        status: &str,
+        (name, value): (&str, AttributeValue),
+    ) -> Result<(), Error> {
+        let placeholder = format!("#{name}");
+        let mut update = self
+            .update(&Key::Analysis(turn.hash.clone()))
+            .update_expression(expression)
+            .condition_expression("#status = :pending AND #attempt = :attempt")
+            .expression_attribute_names(placeholder, name)
+            .expression_attribute_names("#status", STATUS)
+            .expression_attribute_names("#attempt", ATTEMPT)
+            .expression_attribute_names("#listing", LISTING)
+            .expression_attribute_names("#rank", RANK)
+            .expression_attribute_names("#until", UNTIL)
+            .expression_attribute_names("#postponed", POSTPONED)
+            .expression_attribute_names("#unended", UNENDED)
+            .expression_attribute_names("#resent", RESENT)
+            .expression_attribute_values(":value", value)
+            .expression_attribute_values(":status", text(status))
+            .expression_attribute_values(":pending", text(PENDING))
+            .expression_attribute_values(":attempt", number(turn.attempt))
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+        if name != FAILURE && expression.contains("#failure") {
+            update = update.expression_attribute_names("#failure", FAILURE);
+        }
+        self.ours_or_done(turn, operation, status, update.send().await.map(drop))
+    }
+
+    /// Ends a turn without an answer: nobody takes another one before `until`.
+    ///
+    /// # Errors
+    /// [`Error::LostClaim`] if another worker has a later turn, and those of any call.
+    pub async fn postpone_analysis(&self, turn: &Turn, failure: &Failure) -> Result<(), Error> {
+        const OPERATION: &str = "UpdateItem(postpone)";
+        let until = AttributeValue::N(millis(failure.retry_at));
+        let updated = self
+            .update(&Key::Analysis(turn.hash.clone()))
+            .update_expression(
+                "SET #until = :until, #rank = :until, #failure = :failure, #postponed = :postponed REMOVE #unended",
+            )
+            .condition_expression("#status = :pending AND #attempt = :attempt")
+            .expression_attribute_names("#status", STATUS)
+            .expression_attribute_names("#attempt", ATTEMPT)
+            .expression_attribute_names("#until", UNTIL)
+            .expression_attribute_names("#rank", RANK)
+            .expression_attribute_names("#failure", FAILURE)
+            .expression_attribute_names("#postponed", POSTPONED)
+            .expression_attribute_names("#unended", UNENDED)
+            .expression_attribute_values(":pending", text(PENDING))
+            .expression_attribute_values(":attempt", number(turn.attempt))
+            .expression_attribute_values(":until", until)
+            .expression_attribute_values(":failure", to_value(OPERATION, failure)?)
+            .expression_attribute_values(":postponed", number(turn.postponed.saturating_add(1).into()))
+            .send()
+            .await;
+        match updated {
+            Ok(_) => Ok(()),
+            Err(error) => condition_failed(OPERATION, error).and(Err(Error::LostClaim)),
+        }
+    }
+
+    /// Pending analyses that are due, the longest due first, each with how often a message about it
+    /// was sent again.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`], [`Error::Refused`], [`Error::Corrupt`].
+    pub async fn due_analyses(&self, now: Timestamp, limit: usize) -> Result<Vec<(PromptHash, u32)>, Error> {
+        let items = self.due(PENDING_LIST, now, limit).await?;
+        let resent = |item: &Item| item.get(RESENT).and_then(|n| n.as_n().ok()?.parse().ok()).unwrap_or_default();
+        items.iter().map(|item| Ok((hash_of(item)?, resent(item)))).collect()
+    }
+
+    /// Sets when to look at a pending analysis again, unless it has changed since it was due.
+    /// Answers whether this call did it, and so may tell someone.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`], [`Error::Refused`].
+    pub async fn look_again(&self, hash: &PromptHash, now: Timestamp, due: Timestamp) -> Result<bool, Error> {
+        let updated = self
+            .update(&Key::Analysis(hash.clone()))
+            .update_expression("SET #rank = :due ADD #resent :one")
+            .condition_expression("#status = :pending AND #rank <= :now")
+            .expression_attribute_names("#resent", RESENT)
+            .expression_attribute_values(":one", number(1))
+            .expression_attribute_names("#status", STATUS)
+            .expression_attribute_names("#rank", RANK)
+            .expression_attribute_values(":pending", text(PENDING))
+            .expression_attribute_values(":now", AttributeValue::N(millis(now)))
+            .expression_attribute_values(":due", AttributeValue::N(millis(due)))
+            .send()
+            .await;
+        Ok(match updated {
+            Ok(_) => true,
+            Err(error) => {
+                condition_failed("UpdateItem(look again)", error)?;
+                false
+            }
+        })
+    }
+
+    /// The items of a list whose time has come, the longest due first.
+    pub(super) async fn due(&self, list: &str, now: Timestamp, limit: usize) -> Result<Vec<Item>, Error> {
+        let page = self
+            .client
+            .query()
+            .table_name(&self.table)
+            .index_name(LISTING_INDEX)
+            .key_condition_expression("#listing = :list AND #rank <= :now")
+            .expression_attribute_names("#listing", LISTING)
+            .expression_attribute_names("#rank", RANK)
+            .expression_attribute_values(":list", text(list))
+            .expression_attribute_values(":now", AttributeValue::N(millis(now)))
+            .limit(i32::try_from(limit).unwrap_or(i32::MAX))
+            .send()
+            .await
+            .map_err(|error| Error::sdk("Query(due)", error))?;
+        Ok(page.items.unwrap_or_default())
+    }
+
+    fn update(&self, key: &Key) -> aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder {
+        self.client.update_item().table_name(&self.table).set_key(Some(key.attributes()))
+    }
+
+    /// A write of a turn that met another state is lost, unless it is this turn's own write that
+    /// the SDK repeated.
+    fn ours_or_done(
+        &self,
+        turn: &Turn,
+        operation: &'static str,
+        status: &str,
+        written: Result<(), SdkError<UpdateItemError, HttpResponse>>,
+    ) -> Result<(), Error> {
+        let Err(error) = written else { return Ok(()) };
+        let item = condition_failed(operation, error)?.unwrap_or_default();
+        let is = |name: &str, value: &str| match item.get(name) {
+            Some(AttributeValue::S(text) | AttributeValue::N(text)) => text == value,
+            _ => false,
+        };
+        if is(STATUS, status) && is(ATTEMPT, &turn.attempt.to_string()) { Ok(()) } else { Err(Error::LostClaim) }
+    }
+}
+
+pub(super) type Item = HashMap<String, AttributeValue>;
+
+fn text(value: &str) -> AttributeValue {
+    AttributeValue::S(value.to_owned())
+}
+
+fn number(value: u64) -> AttributeValue {
+    AttributeValue::N(value.to_string())
+}
+
+fn later(operation: &'static str, now: Timestamp, by: Duration) -> Result<Timestamp, Error> {
+    now.checked_add(by).map_err(|source| Error::Refused { operation, source: source.into() })
+}
+
+fn to_value(operation: &'static str, value: &impl serde::Serialize) -> Result<AttributeValue, Error> {
+    serde_dynamo::to_attribute_value(value).map_err(|source| Error::Refused { operation, source: source.into() })
+}
+
+fn read(hash: &PromptHash, item: Item) -> Result<Analysis, Error> {
+    serde_dynamo::from_item(item).map_err(|error| Error::corrupt(Key::Analysis(hash.clone()).pk(), error))
+}
+
+fn hash_of(item: &Item) -> Result<PromptHash, Error> {
+    let key = |name: &str| item.get(name).and_then(|value| value.as_s().ok());
+    match key(PK).zip(key(SK)).and_then(|(pk, sk)| Key::parse(pk, sk)) {
+        Some(Key::Analysis(hash)) => Ok(hash),
+        _ => Err(Error::corrupt(format!("{:?}", key(PK)), "not the key of an analysis")),
+    }
+}
