@@ -18,6 +18,7 @@ mod figure;
 mod floor;
 mod input;
 mod memory;
+mod model;
 mod python;
 mod round_trips;
 mod write_units;
@@ -26,7 +27,8 @@ use std::process::ExitCode;
 
 use input::Input;
 
-const GROUPS: [&str; 4] = ["cpu", "memory", "round-trips", "write-units"];
+/// Of these `model` takes minutes, and is measured only when it is named.
+const GROUPS: [&str; 5] = ["cpu", "memory", "model", "round-trips", "write-units"];
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
@@ -56,6 +58,9 @@ async fn main() -> ExitCode {
     }
     if wanted("round-trips") {
         figures.extend(round_trips::figures().await);
+    }
+    if arguments.iter().any(|argument| argument == "model") {
+        figures.extend(model::figures().await);
     }
     figure::print(&figures);
     if figures.iter().any(figure::Figure::is_failure) { ExitCode::FAILURE } else { ExitCode::SUCCESS }

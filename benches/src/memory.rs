@@ -9,11 +9,12 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use sirius::aws::Clients;
 use sirius::http::{self, ingest_scan};
 use sirius::pipeline::ingest;
 use sirius::report::{Canonical, Limits, Report};
+use sirius::store::Store;
 use sirius::store::claims::Holder;
-use sirius::{aws, store::Store};
 use support::app::{event, gzip};
 use support::table;
 
@@ -71,7 +72,7 @@ async fn peak_of_child(way: &str, file: &Path) -> Option<u64> {
 /// What the measured process does.
 pub(crate) async fn child(arguments: &[String]) {
     let [way, table, file] = arguments else { panic!("{CHILD} takes a way, a table and a file") };
-    let store = aws::store(table.clone()).await.unwrap();
+    let store = Clients::load().await.unwrap().store(table.clone()).await;
     match way.as_str() {
         FILE => ingest_file(&store, Path::new(file)).await,
         POST => post(store, Path::new(file)).await,
@@ -84,14 +85,15 @@ async fn ingest_file(store: &Store, file: &Path) {
     let limits = Limits::default();
     let canonical = Canonical::read(&std::fs::read(file).unwrap(), &limits).unwrap();
     let report = Report::read(&canonical, None, &limits).unwrap();
-    let ingested = ingest::run(store, &report, &Holder::random().unwrap(), Timestamp::now(), LEASE).await.unwrap();
+    let ingested =
+        ingest::run(store, &report, None, &Holder::random().unwrap(), Timestamp::now(), LEASE).await.unwrap();
     assert!(!ingested.duplicate);
 }
 
 async fn post(store: Store, file: &Path) {
     let headers = [("content-type", "application/gzip")];
     let request = event("POST", "/api/container/scans", "", &headers, Some(&std::fs::read(file).unwrap()));
-    let deps = ingest_scan::Deps { store, limits: Limits::default(), lease: LEASE };
+    let deps = ingest_scan::Deps { store, limits: Limits::default(), lease: LEASE, auto: None };
     let response = http::serve(request, async |request| ingest_scan::handle(&deps, request).await).await.unwrap();
     assert_eq!(response.status(), 201);
 }

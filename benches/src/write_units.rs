@@ -80,7 +80,7 @@ async fn ingest(store: &Store, proxy: &Proxy, bytes: &[u8], cost: &mut Cost) {
     let canonical = Canonical::read(bytes, &limits).unwrap();
     let report = Report::read(&canonical, None, &limits).unwrap();
     let holder = Holder::random().unwrap();
-    let ingested = ingest::run(store, &report, &holder, Timestamp::now(), Duration::from_secs(60)).await.unwrap();
+    let ingested = ingest::run(store, &report, None, &holder, Timestamp::now(), Duration::from_secs(60)).await.unwrap();
     let written = proxy.take_written();
     if ingested.duplicate {
         return;

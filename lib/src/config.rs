@@ -49,7 +49,7 @@ pub fn table_name(lookup: Lookup<'_>) -> Result<String, Error> {
 /// How reports are taken in.
 #[derive(Debug, Clone, Copy)]
 pub struct Ingestion {
-    /// `MAX_REPORT_BYTES` (default 64 MiB) and `MAX_FINDINGS` (default 50,000, at most 1,000,000).
+    /// `MAX_REPORT_BYTES` (default 64 MiB) and `MAX_FINDINGS` (default 50,000, at most 100,000).
     pub limits: Limits,
     /// `LEASE_SECONDS` (default 60): must be more than the function's timeout.
     pub lease: Duration,
@@ -65,7 +65,7 @@ impl Ingestion {
         Ok(Self {
             limits: Limits {
                 max_bytes: number(lookup, "MAX_REPORT_BYTES", default.max_bytes, 1, 512 << 20)?,
-                max_findings: number(lookup, "MAX_FINDINGS", default.max_findings, 1, 1_000_000)?,
+                max_findings: number(lookup, "MAX_FINDINGS", default.max_findings, 1, 100_000)?,
             },
             lease: Duration::from_secs(number(lookup, "LEASE_SECONDS", 60, 1, 3600)?),
         })
@@ -81,11 +81,16 @@ impl Ingestion {
 /// If one is not a number in its range.
 pub fn questions(lookup: Lookup<'_>) -> Result<Option<Questions>, Error> {
     let Some(model) = lookup("OLLAMA_MODEL").filter(|model| !model.is_empty()) else { return Ok(None) };
+    let default = Options::default();
     let options = Options {
-        num_ctx: number(lookup, "OLLAMA_NUM_CTX", 4096, 2048, 131_072)?,
-        num_predict: number(lookup, "OLLAMA_NUM_PREDICT", 700, 256, 16_384)?,
-        ..Options::default()
+        num_ctx: number(lookup, "OLLAMA_NUM_CTX", default.num_ctx, 2048, 131_072)?,
+        num_predict: number(lookup, "OLLAMA_NUM_PREDICT", default.num_predict, 256, 16_384)?,
+        ..default
     };
+    if options.num_predict > options.num_ctx / 2 {
+        let reason = "more than half of OLLAMA_NUM_CTX: no room for a question".to_owned();
+        return Err(Error::Invalid { name: "OLLAMA_NUM_PREDICT", reason });
+    }
     Ok(Some(Questions { model, options }))
 }
 
@@ -98,11 +103,11 @@ pub fn analysis_queue_url(lookup: Lookup<'_>) -> Result<String, Error> {
 }
 
 /// What is analysed of every new scan: `AUTO_ANALYZE`, severities with commas between them
-/// (`CRITICAL,HIGH`); empty or unset for nothing.
+/// (`CRITICAL,HIGH`); empty or unset for nothing. With it, the URL of the queue.
 ///
 /// # Errors
-/// If one is not a severity, or `OLLAMA_MODEL` is not set.
-pub fn auto_analyze(lookup: Lookup<'_>) -> Result<Option<AutoAnalyze>, Error> {
+/// If one is not a severity, or `OLLAMA_MODEL` or `ANALYSIS_QUEUE_URL` is not set.
+pub fn auto_analyze(lookup: Lookup<'_>) -> Result<Option<(AutoAnalyze, String)>, Error> {
     const NAME: &str = "AUTO_ANALYZE";
     let Some(list) = lookup(NAME).filter(|list| !list.trim().is_empty()) else { return Ok(None) };
     let severities = list
@@ -111,13 +116,14 @@ pub fn auto_analyze(lookup: Lookup<'_>) -> Result<Option<AutoAnalyze>, Error> {
         .collect::<Result<Vec<_>, ParseSeverityError>>()
         .map_err(|error| Error::Invalid { name: NAME, reason: format!("not a list of severities: one {error}") })?;
     let questions = questions(lookup)?.ok_or(Error::Missing { name: "OLLAMA_MODEL" })?;
-    Ok(Some(AutoAnalyze { severities, questions }))
+    Ok(Some((AutoAnalyze { severities, questions }, analysis_queue_url(lookup)?)))
 }
 
 /// How the Ollama host is reached, and for how long.
 #[derive(Debug)]
 pub struct Host {
-    /// `OLLAMA_URL`, and `OLLAMA_FIRST_TOKEN_SECONDS` (default 180: a model may have to be loaded)
+    /// `OLLAMA_URL`; `OLLAMA_CA_PEM`, certificates of a private authority that the host's is signed by
+    /// (default none); and `OLLAMA_FIRST_TOKEN_SECONDS` (default 240: a model may have to be loaded)
     /// and `OLLAMA_IDLE_SECONDS` (default 30).
     pub ollama: OllamaConfig,
     /// `LEASE_SECONDS` (default 360): must be more than the function's timeout.
@@ -138,7 +144,8 @@ impl Host {
         Ok(Self {
             ollama: OllamaConfig {
                 bearer,
-                first_token_timeout: seconds("OLLAMA_FIRST_TOKEN_SECONDS", 180, 840)?,
+                extra_roots_pem: lookup("OLLAMA_CA_PEM").filter(|pem| !pem.is_empty()).map(String::into_bytes),
+                first_token_timeout: seconds("OLLAMA_FIRST_TOKEN_SECONDS", 240, 840)?,
                 idle_timeout: seconds("OLLAMA_IDLE_SECONDS", 30, 840)?,
                 ..OllamaConfig::new(url)
             },
@@ -181,11 +188,25 @@ mod tests {
     }
 
     #[test]
+    fn what_is_analysed_by_itself_needs_a_model_and_a_queue() {
+        let with = |names: &'static [(&str, &str)]| {
+            move |name: &str| names.iter().find(|(n, _)| *n == name).map(|(_, value)| (*value).to_owned())
+        };
+        assert!(auto_analyze(&with(&[])).unwrap().is_none());
+        assert!(auto_analyze(&with(&[("AUTO_ANALYZE", "HIGH")])).is_err());
+        assert!(auto_analyze(&with(&[("AUTO_ANALYZE", "HIGH"), ("OLLAMA_MODEL", "m")])).is_err());
+        let all = with(&[("AUTO_ANALYZE", "CRITICAL, high"), ("OLLAMA_MODEL", "m"), ("ANALYSIS_QUEUE_URL", "u")]);
+        assert_eq!(auto_analyze(&all).unwrap().unwrap().0.severities.len(), 2);
+        let cramped = with(&[("OLLAMA_MODEL", "m"), ("OLLAMA_NUM_CTX", "2048"), ("OLLAMA_NUM_PREDICT", "1025")]);
+        assert!(questions(&cramped).is_err());
+    }
+
+    #[test]
     fn a_wrong_value_is_named_and_not_shown() {
-        for value in ["0", "1000001", "many", "-1"] {
+        for value in ["0", "100001", "many", "-1"] {
             let lookup = |name: &str| (name == "MAX_FINDINGS").then(|| value.to_owned());
             let message = Ingestion::read(&lookup).unwrap_err().to_string();
-            assert_eq!(message, "the environment variable MAX_FINDINGS is not a number from 1 to 1000000");
+            assert_eq!(message, "the environment variable MAX_FINDINGS is not a number from 1 to 100000");
         }
     }
 }

@@ -71,8 +71,9 @@ def install() -> Path:
         try:
             return make_venv(_VENV)
         except (OSError, subprocess.CalledProcessError) as error:
+            reason = error if isinstance(error, OSError) else "see above"
             raise Failure(
-                f"the model bridge could not be installed: {error}\n"
+                f"the model bridge could not be installed: {reason}\n"
                 "       It needs the network once, and a platform that xllamacpp has a wheel for (Linux x86-64)."
             ) from error
 

@@ -18,7 +18,7 @@ _REAL_MODEL = "OLLAMA_URL=http://127.0.0.1:11434 OLLAMA_MODEL=llama3.1:8b make d
 def explain(stack: Stack, finding: dict[str, Any]) -> str:
     """Asks for an analysis, waits for it as a client would, and returns what to show of it."""
     if not stack.ollama_url:
-        return f"\nNo finding was analysed, since there is no model here. With an Ollama host:\n\n  {_REAL_MODEL}\n"
+        return f"No finding was analysed, since there is no model here. With an Ollama host:\n\n  {_REAL_MODEL}\n"
     path = f"/api/llm/analyze/container/{finding['finding_id']}?wait=25"
     step(f"asking {stack.ollama_model} about {finding.get('vulnerability_id')} (finding {finding['finding_id']})")
     started = time.monotonic()

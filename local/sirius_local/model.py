@@ -59,7 +59,7 @@ def _bundled(state: StateDirectory, wish: Wish) -> dict[str, str]:
     except Failure as failure:
         if wish is Wish.NEEDED:
             raise Failure(f"{failure}\n       To do without a model: local/stack.py run --no-model -- ...") from failure
-        step(f"WARNING: findings cannot be analysed: {failure}")
+        step(f"WARNING: findings cannot be analysed: {failure}\n       --no-model does not try.")
         return {"OllamaUrl": ""}
     step(f"findings are analysed by the bundled model {bridge.MODEL} at {url} (log {state.bridge_log})")
     return {"OllamaUrl": url, "OllamaModel": bridge.MODEL}

@@ -8,6 +8,7 @@ import time
 import urllib.request
 from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
 
 from .console import Failure, step
 from .daemon import Daemon
@@ -16,14 +17,7 @@ from .paths import StateDirectory
 REGION = "us-east-1"
 _START_SECONDS = 60.0
 _ATTEMPTS = 3
-# ministack sends a function its event in two small packets. With Nagle's algorithm the second one
-# waits for the first one's acknowledgement, which the function's kernel holds back: 40 ms per call.
-_MINISTACK = """
-import socketserver
-socketserver.StreamRequestHandler.disable_nagle_algorithm = True
-from ministack.app import main
-main()
-"""
+_PROGRAM = Path(__file__).with_name("aws_process.py")
 
 
 @dataclass(frozen=True)
@@ -94,7 +88,8 @@ def _start_on(state: StateDirectory, port: int) -> Server | None:
     """One attempt; None if somebody else took the port first."""
     state.temporary.mkdir(parents=True, exist_ok=True)
     traces = daemon(state)
-    command = [sys.executable, "-c", _MINISTACK]
+    # Isolated: nothing of the directory or of PYTHON* reaches it, and output is not held back.
+    command = [sys.executable, "-I", "-u", str(_PROGRAM)]
     process = traces.start(command, state.temporary, _server_environment(state, port), port=port)
     server = Server(process.pid, port)
     deadline = time.monotonic() + _START_SECONDS
@@ -125,7 +120,6 @@ def _server_environment(state: StateDirectory, port: int) -> dict[str, str]:
         "AUTH": "true",  # the policies in template.yaml are enforced
         "AWS_LAMBDA_LOG_FORMAT": "JSON",  # as Lambda sets it for LogFormat: JSON
         "TMPDIR": str(state.temporary),
-        "PYTHONUNBUFFERED": "1",
     }
 
 

@@ -62,7 +62,8 @@ async fn each_message_event_ends_as_its_name_says() {
         let ollama = StandIn::always(Reply::answer("")).await;
         let store = app.store().await;
         let hash: PromptHash = "5f".repeat(32).parse().unwrap();
-        store.ask(&hash, "a question that is not its own", Timestamp::now()).await.unwrap();
+        store.put_question(&hash, "a question that is not its own", false).await.unwrap();
+        store.ask(&hash, Timestamp::now()).await.unwrap();
         let deps = run_analysis::Deps { store, ollama: ollama.client(), lease: app.lease };
         let event = LambdaEvent::new(serde_json::from_str(&event).unwrap(), lambda_http::Context::default());
         let outcome = run_analysis::handle(&deps, event).await;

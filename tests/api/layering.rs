@@ -9,9 +9,9 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("store", &["store", "report", "domain"]),
     ("queue", &["queue", "domain"]),
     ("llm", &["llm", "domain"]),
-    ("pipeline", &["pipeline", "store", "queue", "llm", "report", "domain"]),
-    ("http", &["http", "pipeline", "store", "queue", "llm", "report", "domain"]),
-    ("events", &["events", "pipeline", "store", "queue", "llm", "domain"]),
+    ("pipeline", &["pipeline", "store", "queue", "llm", "report", "domain", "telemetry"]),
+    ("http", &["http", "pipeline", "store", "queue", "llm", "report", "domain", "telemetry"]),
+    ("events", &["events", "pipeline", "store", "queue", "llm", "domain", "telemetry"]),
     // What `main` wires with.
     ("config", &["config", "pipeline", "llm", "report", "domain"]),
     ("aws", &["aws", "store", "queue", "llm"]),

@@ -12,8 +12,7 @@ async fn main() -> Result<(), Error> {
     let clients = Clients::load().await?;
     let store = clients.store(config::table_name(&environment)?).await;
     let config::Ingestion { limits, lease } = config::Ingestion::read(&environment)?;
-    let queue = config::analysis_queue_url(&environment).map(|url| clients.queue(url));
-    let auto = config::auto_analyze(&environment)?.zip(queue.ok());
+    let auto = config::auto_analyze(&environment)?.map(|(auto, url)| (auto, clients.queue(url)));
     let deps = ingest_scan::Deps { store, limits, lease, auto };
     let deps = &deps;
     run(service_fn(async |request| {

@@ -12,6 +12,7 @@ async fn main() -> Result<(), Error> {
     let clients = Clients::load().await?;
     let store = clients.store(config::table_name(&environment)?).await;
     let queue = clients.queue(config::analysis_queue_url(&environment)?);
-    let deps = &Deps { store, queue, auto: config::auto_analyze(&environment)? };
+    let auto = config::auto_analyze(&environment)?.map(|(auto, _)| auto);
+    let deps = &Deps { store, queue, auto };
     run(service_fn(async |event| recover::handle(deps, event).await)).await
 }

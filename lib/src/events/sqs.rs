@@ -2,11 +2,13 @@
 
 use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage};
 
+use crate::telemetry::chain;
+
 /// Handles each record of a batch, one after the other, and answers which ones are to come back.
 ///
 /// # Errors
 /// If the event is not one of SQS: an empty `itemIdentifier` would fail a whole batch silently.
-pub(super) async fn each<E: std::fmt::Display>(
+pub(super) async fn each<E: std::error::Error + 'static>(
     event: SqsEvent,
     handle: impl AsyncFn(&SqsMessage) -> Result<(), E>,
 ) -> Result<SqsBatchResponse, lambda_runtime::Error> {
@@ -16,7 +18,7 @@ pub(super) async fn each<E: std::fmt::Display>(
             return Err("a record that is not of SQS".into());
         };
         if let Err(error) = handle(message).await {
-            tracing::error!(message_id = id, %error, "the message comes back");
+            tracing::error!(message_id = id, cause = chain(&error), "the message comes back");
             let mut failure = BatchItemFailure::default();
             failure.item_identifier = id.to_owned();
             response.batch_item_failures.push(failure);

@@ -46,6 +46,8 @@ impl Deps {
 const DEFAULT_WAIT: u64 = 20;
 /// Less than the 30 seconds after which API Gateway gives up.
 const MAX_WAIT: u64 = 25;
+/// Seconds after which to look again at an analysis that someone is at.
+const SOON: i64 = 5;
 /// Between two looks at a pending analysis.
 const LOOK: Duration = Duration::from_millis(500);
 
@@ -85,12 +87,20 @@ pub async fn handle(deps: &Deps, request: &Request) -> Result<Response<Body>, Ap
     let (hash, question) = questions.about(&finding).map_err(analyze::Error::from)?;
     let mut analysis = analyze::request(&deps.store, &deps.queue, &hash, &question, again, Timestamp::now()).await?;
     let deadline = started + Duration::from_secs(wait);
-    while analysis.status == Status::Pending && Instant::now() + LOOK <= deadline {
+    // While the host cannot answer, there is nothing to wait for.
+    while analysis.status == Status::Pending && analysis.failure.is_none() && Instant::now() + LOOK <= deadline {
         tokio::time::sleep(LOOK).await;
-        analysis = deps.store.analysis(&hash).await?.unwrap_or(analysis);
+        // A look that fails or hangs is no reason to take back what is known.
+        if let Ok(Ok(Some(now))) = tokio::time::timeout_at(deadline, deps.store.analysis(&hash)).await {
+            analysis = now;
+        }
     }
 
     let pending = analysis.status == Status::Pending;
+    let retry_after = analysis
+        .failure
+        .as_ref()
+        .map_or(SOON, |failure| failure.retry_at.duration_since(Timestamp::now()).as_secs().max(SOON));
     let answer = Answer {
         finding_id: id,
         scan_id: finding.scan_id.get(),
@@ -101,7 +111,7 @@ pub async fn handle(deps: &Deps, request: &Request) -> Result<Response<Body>, Ap
     let status = if pending { StatusCode::ACCEPTED } else { StatusCode::OK };
     let mut response = reply::json(request, status, &answer)?;
     if pending {
-        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(5));
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(retry_after));
     }
     Ok(response)
 }

@@ -246,6 +246,10 @@ mod tests {
                 "class": "os-pkgs", "type": "debian", "primary_url": "https://example.org",
                 "cvss": {"nvd": {"V3Score": 7.5}}, "published_date": "2026-01-01T00:00:00Z",
                 "last_modified_date": "2026-01-02T00:00:00Z",
+                "llm_analysis_status": null, "llm_analysis_summary": null, "llm_analysis_recommendations": null,
+                "llm_analysis_risk_score": null, "llm_analysis_timestamp": null, "llm_analysis_prompt_hash": null,
+                "llm_analysis_needs_review": null, "llm_analysis_review": [], "llm_analysis_model": null,
+                "llm_analysis_failure": null,
                 "cve_data": {"PkgIdentifier": {"UID": "u"}, "Description": "d", "New": [1]}
             })
         );

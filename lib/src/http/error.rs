@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use crate::pipeline::{analyze, ingest};
 use crate::store::cursor::InvalidCursor;
+use crate::telemetry::chain;
 use crate::{report, store};
 
 /// What kind of problem it is. The names are part of the API and never change.
@@ -34,6 +35,8 @@ pub enum Code {
     TooLarge,
     /// The content type is not one of those that are taken.
     UnsupportedMediaType,
+    /// The finding has more text than the model's context has room for.
+    PromptTooLong,
     /// This deployment has no model to ask.
     AnalysisNotConfigured,
     /// Our fault.
@@ -55,6 +58,7 @@ impl Code {
             Self::IngestionInProgress => "ingestion_in_progress",
             Self::TooLarge => "too_large",
             Self::UnsupportedMediaType => "unsupported_media_type",
+            Self::PromptTooLong => "prompt_too_long",
             Self::AnalysisNotConfigured => "analysis_not_configured",
             Self::Internal => "internal",
             Self::Unavailable => "unavailable",
@@ -65,7 +69,7 @@ impl Code {
     const fn status(self) -> StatusCode {
         match self {
             Self::InvalidParameter | Self::InvalidCursor | Self::InvalidJson => StatusCode::BAD_REQUEST,
-            Self::NotATrivyReport | Self::InvalidReport => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::NotATrivyReport | Self::InvalidReport | Self::PromptTooLong => StatusCode::UNPROCESSABLE_ENTITY,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::IngestionInProgress => StatusCode::CONFLICT,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
@@ -99,7 +103,14 @@ impl ApiError {
     /// A problem of the client's, in words that say what is wrong and where.
     #[must_use]
     pub fn new(code: Code, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { code, detail: detail.into(), retry_after: None, source: None }
+        /// A parser's words quote what they are about, which may be megabytes.
+        const MAX_DETAIL: usize = 600;
+        let mut detail = detail.into();
+        if detail.len() > MAX_DETAIL {
+            let end = detail.floor_char_boundary(MAX_DETAIL);
+            detail = format!("{}…", detail.get(..end).unwrap_or_default()).into();
+        }
+        Self { code, detail, retry_after: None, source: None }
     }
 
     /// A parameter that is wrong: `limit: is not …`.
@@ -159,12 +170,6 @@ impl ApiError {
     }
 }
 
-/// An error and its causes, in one line.
-fn chain(error: &(dyn StdError + 'static)) -> String {
-    let causes = std::iter::successors(Some(error), |&error| error.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
-}
-
 impl From<store::Error> for ApiError {
     fn from(error: store::Error) -> Self {
         Self::ours(error.is_transient(), error)
@@ -173,7 +178,12 @@ impl From<store::Error> for ApiError {
 
 impl From<analyze::Error> for ApiError {
     fn from(error: analyze::Error) -> Self {
-        Self::ours(error.is_transient(), error)
+        match error {
+            analyze::Error::Prompt(error) => {
+                Self::new(Code::PromptTooLong, format!("the finding cannot be asked about: {error}"))
+            }
+            error => Self::ours(error.is_transient(), error),
+        }
     }
 }
 
@@ -259,6 +269,12 @@ mod tests {
                 "request_id": "r-1", "detail": "Sirius failed; the request id leads to the cause in its log."
             })
         );
+    }
+
+    #[test]
+    fn a_detail_that_quotes_megabytes_is_cut() {
+        let error = ApiError::parameter("x", "é".repeat(1 << 20));
+        assert!(error.detail().len() < 610 && error.detail().ends_with('…'));
     }
 
     #[test]

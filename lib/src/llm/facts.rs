@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::text::cap;
 use crate::domain::finding::Finding;
 
 /// The facts of one finding, as the report gives them. Every text is untrusted.
@@ -130,14 +131,30 @@ impl Facts {
     }
 }
 
-/// What a stored finding says, under Trivy's names.
+/// The most that is taken of one text, in bytes: the longest known description has 7,109.
+const MAX_TEXT: usize = 16 << 10;
+/// The most that is taken of one reference, vector or the like, in bytes.
+const MAX_ITEM: usize = 500;
+/// The most references that are taken: the most known are 283.
+const MAX_ITEMS: usize = 300;
+/// The most sources of CVSS scores that are taken: five are known.
+const MAX_SOURCES: usize = 20;
+
+/// What a stored finding says, under Trivy's names. A report that says more than any real one is cut:
+/// the facts are kept with every question, and looked through for every answer.
 impl From<&Finding> for Facts {
     fn from(finding: &Finding) -> Self {
-        let text = |name| finding.text(name).unwrap_or_default().to_owned();
-        let some = |name| finding.text(name).filter(|text| !text.trim().is_empty()).map(str::to_owned);
+        let text = |name| cap(finding.text(name).unwrap_or_default(), MAX_TEXT);
+        let some = |name| finding.text(name).filter(|text| !text.trim().is_empty()).map(|text| cap(text, MAX_TEXT));
         let list = |name| {
             let items = finding.vulnerability.get(name).and_then(Value::as_array);
-            items.into_iter().flatten().filter_map(Value::as_str).map(|item| item.trim().to_owned()).collect()
+            items
+                .into_iter()
+                .flatten()
+                .filter_map(Value::as_str)
+                .take(MAX_ITEMS)
+                .map(|item| cap(item.trim(), MAX_ITEM))
+                .collect()
         };
         let purl = finding.vulnerability.get("PkgIdentifier").and_then(|identifier| identifier.get("PURL"));
         let cvss = finding.vulnerability.get("CVSS").and_then(Value::as_object);
@@ -153,7 +170,12 @@ impl From<&Finding> for Facts {
             status: text("Status"),
             title: text("Title"),
             description: text("Description"),
-            cvss: cvss.into_iter().flatten().flat_map(|(source, scores)| CvssFact::of(source, scores)).collect(),
+            cvss: cvss
+                .into_iter()
+                .flatten()
+                .take(MAX_SOURCES)
+                .flat_map(|(source, scores)| CvssFact::of(source, scores))
+                .collect(),
             cwe_ids: list("CweIDs"),
             references: list("References"),
             primary_url: some("PrimaryURL"),
@@ -178,9 +200,9 @@ impl CvssFact {
             // A vector of version 3 says itself which one it is.
             let named = vector.strip_prefix("CVSS:").and_then(|rest| rest.split('/').next());
             Some(Self {
-                source: source.to_owned(),
-                version: named.unwrap_or(version).to_owned(),
-                vector: vector.to_owned(),
+                source: cap(source, MAX_ITEM),
+                version: cap(named.unwrap_or(version), MAX_ITEM),
+                vector: cap(vector, MAX_ITEM),
                 score,
             })
         })

@@ -72,7 +72,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { num_ctx: 4096, num_predict: 512, temperature: 0.0, seed: 42, repeat_penalty: 1.1, think: Some(false) }
+        Self { num_ctx: 4096, num_predict: 700, temperature: 0.0, seed: 42, repeat_penalty: 1.1, think: Some(false) }
     }
 }
 

@@ -16,6 +16,7 @@ use crate::llm::{self, Explanation, Ollama, Outcome, Question};
 use crate::queue::{self, Queue};
 use crate::store::analyses::{Asked, Turn, TurnAnswer};
 use crate::store::{self, Store};
+use crate::telemetry::chain;
 
 /// Recovery looks this long after a question was asked whether its message was lost.
 pub(super) const FIRST_LOOK: Duration = Duration::from_secs(120);
@@ -28,8 +29,13 @@ const LONGEST_BACK_OFF: Duration = Duration::from_secs(600);
 const AFTER_INVALID: Duration = Duration::from_secs(24 * 3600);
 /// When to ask again after a failure that somebody has to mend, such as a missing model.
 const AFTER_FINAL: Duration = Duration::from_secs(15 * 60);
-/// Workers that may die over one question before it is given up.
+/// Workers in a row that may not get to the end of one question before it is given up.
 const MAX_UNENDED: u32 = 5;
+/// Times in a row that a host which was reached may fail at one question before it is given up.
+const MAX_REACHED: u32 = 8;
+/// Failures after which a message is worth keeping in the dead-letter queue.
+const WORKERS_DIED: &str = "workers_died";
+const NO_QUESTION: &str = "no_question";
 
 /// Why nothing could be asked, or worked at, this time.
 #[derive(Debug, thiserror::Error)]
@@ -77,10 +83,16 @@ pub async fn request(
     now: Timestamp,
 ) -> Result<Analysis, Error> {
     let due = after(now, FIRST_LOOK);
-    let is_new = match store.analysis(hash).await? {
-        Some(analysis) if !is_to_be_asked(&analysis, again, now) => return Ok(analysis),
-        Some(_) => store.ask_again(hash, due).await?,
-        None => match store.ask(hash, &write(question)?, due).await? {
+    let known = store.analysis(hash).await?;
+    if let Some(analysis) = &known
+        && !is_to_be_asked(analysis, again, now)
+    {
+        return Ok(analysis.clone());
+    }
+    store.put_question(hash, &write(question)?, known.is_some()).await?;
+    let is_new = match known {
+        Some(analysis) => store.ask_again(hash, analysis.status, due).await?,
+        None => match store.ask(hash, due).await? {
             Asked::New => true,
             Asked::Existing(analysis) => return Ok(*analysis),
         },
@@ -134,13 +146,16 @@ pub async fn work(
 ) -> Result<Worked, Error> {
     let turn = match store.take_turn(hash, now, lease).await? {
         TurnAnswer::Yours(turn) => turn,
-        TurnAnswer::NotNow => return Ok(Worked::NothingToDo),
+        TurnAnswer::NotNow(Some(failure)) if [WORKERS_DIED, NO_QUESTION].contains(&failure.reason.as_str()) => {
+            return Err(Error::Poison("it has failed for good"));
+        }
+        TurnAnswer::NotNow(_) => return Ok(Worked::NothingToDo),
         TurnAnswer::Unknown => return Err(Error::Poison("nobody has asked for this analysis")),
     };
     if turn.unended > MAX_UNENDED {
-        let detail = format!("{MAX_UNENDED} workers in a row died over it");
-        fail(store, &turn, "workers_died", detail, after(now, AFTER_INVALID)).await?;
-        return Err(Error::Poison("workers died over it"));
+        let detail = format!("{MAX_UNENDED} workers in a row did not get to its end");
+        fail(store, &turn, WORKERS_DIED, detail, after(now, AFTER_INVALID)).await?;
+        return Err(Error::Poison("workers did not get to its end"));
     }
     let question = store.question(hash).await?.and_then(|json| serde_json::from_str::<Question>(&json).ok());
     let is_intact = |question: &Question| question.prompt.hash().is_ok_and(|found| found == *hash);
@@ -148,18 +163,21 @@ pub async fn work(
         fail(
             store,
             &turn,
-            "no_question",
+            NO_QUESTION,
             "its question is not in the table as it was asked".to_owned(),
             after(now, AFTER_FINAL),
         )
         .await?;
         return Err(Error::Poison("its question is missing or changed"));
     };
+    let started = Instant::now();
     let outcome = llm::explain(ollama, &question.prompt, &question.facts, deadline).await;
+    // Asking may have taken minutes.
+    let now = after(now, started.elapsed());
     let name = outcome.name();
     let worked = match outcome {
         Outcome::Completed(explanation) => {
-            let answer = answered(*explanation, &question);
+            let answer = answered(*explanation, &question, now);
             mine(store.complete_analysis(&turn, &answer).await, Worked::Completed)?
         }
         Outcome::Invalid { first, repair } => {
@@ -168,7 +186,7 @@ pub async fn work(
         }
         Outcome::Final(error) => {
             // The host's own words stay in the log: a client reads which kind of failure it was.
-            tracing::error!(prompt_hash = %hash, outcome = name, error = %error, "the Ollama host needs attention");
+            tracing::error!(prompt_hash = %hash, outcome = name, cause = chain(&error), "the Ollama host needs attention");
             fail(
                 store,
                 &turn,
@@ -178,14 +196,28 @@ pub async fn work(
             )
             .await?
         }
+        Outcome::Transient(error) if is_reached(&error) && turn.reached >= MAX_REACHED => {
+            tracing::error!(prompt_hash = %hash, outcome = name, cause = chain(&error), "the Ollama host fails at this again and again");
+            let detail = "the Ollama host was reached, and failed at this again and again".to_owned();
+            fail(store, &turn, name, detail, after(now, AFTER_INVALID)).await?
+        }
         Outcome::Transient(error) => {
-            tracing::warn!(prompt_hash = %hash, outcome = name, error = %error, "the Ollama host cannot answer for now");
+            tracing::warn!(prompt_hash = %hash, outcome = name, cause = chain(&error), "the Ollama host cannot answer for now");
             let detail = "the Ollama host cannot answer for now; it is asked again by itself".to_owned();
             let failure = Failure { reason: name.to_owned(), detail, retry_at: after(now, back_off(&turn, &error)) };
-            mine(store.postpone_analysis(&turn, &failure).await, Worked::Postponed)?
+            mine(store.postpone_analysis(&turn, &failure, is_reached(&error)).await, Worked::Postponed)?
         }
     };
     Ok(worked)
+}
+
+/// Whether a host was there, and not merely busy: what it fails at time and again, it may fail at for ever.
+const fn is_reached(error: &llm::ollama::Error) -> bool {
+    use llm::ollama::Error;
+    !matches!(
+        error,
+        Error::Refused(_) | Error::Dns(_) | Error::Connect(_) | Error::Busy { .. } | Error::FirstTokenTimeout(_)
+    )
 }
 
 /// Doubles with each time in a row; at least what the host asks for.
@@ -218,7 +250,7 @@ fn mine(written: Result<(), store::Error>, worked: Worked) -> Result<Worked, sto
     }
 }
 
-fn answered(explanation: Explanation, question: &Question) -> Answered {
+fn answered(explanation: Explanation, question: &Question, timestamp: Timestamp) -> Answered {
     let Explanation { checked, repaired_after, answer } = explanation;
     Answered {
         recommendations: checked.recommendations_text(),
@@ -232,7 +264,7 @@ fn answered(explanation: Explanation, question: &Question) -> Answered {
             .collect(),
         summary: checked.summary,
         model: question.prompt.model.clone(),
-        timestamp: Timestamp::now(),
+        timestamp,
         prompt_tokens: answer.prompt_eval_count,
         answer_tokens: answer.eval_count,
         duration_ms: answer.total_duration_ns.map(|ns| ns / 1_000_000),

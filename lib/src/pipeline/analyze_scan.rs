@@ -31,6 +31,8 @@ pub struct Tally {
     pub pending: usize,
     /// Failed before, and not due to be asked for again.
     pub failed: usize,
+    /// Findings with so much text that the model's context has no room for it.
+    pub too_long: usize,
     /// The limit or the time was reached before the last finding: call again to go on.
     pub more: bool,
 }
@@ -64,7 +66,10 @@ pub async fn run(
     for run in scan.severity_counts.of_any(severities, 0).into_iter().flat_map(findings::runs) {
         let mut new = Vec::new();
         for finding in store.findings(scan.scan_id, run, &Selection::default()).await? {
-            let (hash, question) = questions.about(&finding)?;
+            let Ok((hash, question)) = questions.about(&finding) else {
+                tally.too_long += 1;
+                continue;
+            };
             if seen.insert(hash.clone()) {
                 new.push((hash, question));
             }
@@ -79,7 +84,7 @@ pub async fn run(
                     Status::Pending => tally.pending += 1,
                     Status::Failed => tally.failed += 1,
                 },
-                known => to_ask.push((hash, question, known.is_some())),
+                known => to_ask.push((hash, question, known.map(|analysis| analysis.status))),
             }
         }
         let left = limit.saturating_sub(tally.queued);
@@ -102,16 +107,16 @@ pub async fn run(
 /// Makes analyses pending; answers those that were not before.
 async fn ask_all(
     store: &Store,
-    to_ask: Vec<(PromptHash, Question, bool)>,
+    to_ask: Vec<(PromptHash, Question, Option<Status>)>,
     now: Timestamp,
 ) -> Result<Vec<PromptHash>, Error> {
     let due = after(now, FIRST_LOOK);
     stream::iter(to_ask)
-        .map(|(hash, question, exists)| async move {
-            let is_new = if exists {
-                store.ask_again(&hash, due).await?
-            } else {
-                matches!(store.ask(&hash, &write(&question)?, due).await?, Asked::New)
+        .map(|(hash, question, seen)| async move {
+            store.put_question(&hash, &write(&question)?, seen.is_some()).await?;
+            let is_new = match seen {
+                Some(seen) => store.ask_again(&hash, seen, due).await?,
+                None => matches!(store.ask(&hash, due).await?, Asked::New),
             };
             Ok(is_new.then_some(hash))
         })

@@ -24,6 +24,7 @@ use crate::queue::Queue;
 use crate::report::Report;
 use crate::store::claims::{Claim, Claimed, Holder};
 use crate::store::{self, Store};
+use crate::telemetry::chain;
 
 /// How a report was taken in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,13 +97,16 @@ pub async fn run(
     match store_and_publish(store, report, &claim, auto.is_some(), now).await {
         Ok((scan, is_ours)) => {
             if let Some((auto, queue)) = auto.filter(|_| is_ours) {
-                queue_analyses(store, queue, auto, &scan, now).await;
+                let queueing = queue_analyses(store, queue, auto, &scan, now);
+                if tokio::time::timeout(QUEUEING, queueing).await.is_err() {
+                    tracing::info!(scan_id = scan.scan_id.get(), "recovery will queue the rest of the analyses");
+                }
             }
             Ok(Ingested { scan_id: scan.scan_id, duplicate: !is_ours })
         }
         Err(error) => {
             if let Err(release) = store.release(&claim).await {
-                tracing::warn!(error = %release, "the lease stays until it ends by itself");
+                tracing::warn!(cause = chain(&release), "the lease stays until it ends by itself");
             }
             Err(error.into())
         }
@@ -145,6 +149,6 @@ async fn queue_analyses(store: &Store, queue: &Queue, auto: &AutoAnalyze, scan: 
         Err(error) => Err(error),
     };
     if let Err(error) = cleared {
-        tracing::warn!(scan_id = scan.scan_id.get(), %error, "recovery will queue the analyses");
+        tracing::warn!(scan_id = scan.scan_id.get(), cause = chain(&error), "recovery will queue the analyses");
     }
 }

@@ -2,17 +2,25 @@
 
 use std::time::Duration;
 
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::analyze::{Error, after};
 use super::analyze_scan::{self, Order};
 use super::ingest::AutoAnalyze;
+use crate::domain::prompt_hash::PromptHash;
+use crate::domain::scan::ScanId;
 use crate::queue::Queue;
 use crate::store::Store;
+use crate::telemetry::chain;
 
 /// How many analyses one run looks at; the next run, a minute later, goes on.
 const BATCH: usize = 500;
+/// Messages that are sent before their times are moved.
+const CHUNK: usize = 50;
+/// Times that are moved at once.
+const CONCURRENCY: usize = 8;
 /// Scans whose findings one run queues.
 const SCANS: usize = 10;
 /// After a message was sent again, the next look is this far off, and twice as far with each
@@ -29,7 +37,7 @@ pub struct Recovered {
     pub scans: usize,
 }
 
-/// Sends what is due again. Running it twice at once sends nothing twice.
+/// Sends what is due again. Running it twice at once may send something twice, which is harmless.
 ///
 /// # Errors
 /// Those of the table and the queue; the next run goes on.
@@ -40,26 +48,57 @@ pub async fn run(
     now: Timestamp,
     deadline: Instant,
 ) -> Result<Recovered, Error> {
-    let mut due = Vec::new();
-    for (hash, resent) in store.due_analyses(now, BATCH).await? {
-        let wait = NEXT_LOOK.saturating_mul(1u32.checked_shl(resent).unwrap_or(u32::MAX)).min(LONGEST_LOOK);
-        // Whoever moves the time sends the message.
-        if store.look_again(&hash, now, after(now, wait)).await? {
-            due.push(hash);
-        }
+    let due = store.due_analyses(now, BATCH).await?;
+    for batch in due.chunks(CHUNK) {
+        let hashes: Vec<PromptHash> = batch.iter().map(|(hash, _)| hash.clone()).collect();
+        queue.send_all(&hashes).await?;
+        // Only now: what was not sent is due again in a minute. To send twice is harmless.
+        stream::iter(batch.to_vec())
+            .map(|(hash, resent)| async move {
+                let wait = NEXT_LOOK.saturating_mul(1u32.checked_shl(resent).unwrap_or(u32::MAX)).min(LONGEST_LOOK);
+                store.look_again(&hash, now, after(now, wait)).await
+            })
+            .buffer_unordered(CONCURRENCY)
+            .try_for_each(|_| async { Ok(()) })
+            .await?;
     }
-    queue.send_all(&due).await?;
     let mut recovered = Recovered { resent: due.len(), scans: 0 };
     for scan_id in store.due_outbox(now, SCANS).await? {
-        let Some(auto) = auto else { break };
-        if let Some(scan) = store.scan(scan_id).await? {
-            let order = Order { severities: &auto.severities, limit: usize::MAX, deadline };
-            if analyze_scan::run(store, queue, &auto.questions, &scan, order, now).await?.more {
-                break;
+        match queue_scan(store, queue, auto, scan_id, now, deadline).await {
+            Ok(true) => recovered.scans += 1,
+            Ok(false) => break,
+            // One scan that cannot be read must not keep the others waiting.
+            Err(error) => {
+                tracing::error!(
+                    scan_id = scan_id.get(),
+                    cause = chain(&error),
+                    "the findings of a scan could not be queued"
+                );
+                store.put_off_outbox(scan_id, after(now, NEXT_LOOK)).await?;
             }
         }
-        store.clear_outbox(scan_id).await?;
-        recovered.scans += 1;
     }
     Ok(recovered)
+}
+
+/// Queues the findings of one scan; answers whether the time sufficed.
+async fn queue_scan(
+    store: &Store,
+    queue: &Queue,
+    auto: Option<&AutoAnalyze>,
+    scan_id: ScanId,
+    now: Timestamp,
+    deadline: Instant,
+) -> Result<bool, Error> {
+    // Where nothing is analysed any more, there is nothing to queue.
+    if let Some(auto) = auto
+        && let Some(scan) = store.scan(scan_id).await?
+    {
+        let order = Order { severities: &auto.severities, limit: usize::MAX, deadline };
+        if analyze_scan::run(store, queue, &auto.questions, &scan, order, now).await?.more {
+            return Ok(false);
+        }
+    }
+    store.clear_outbox(scan_id).await?;
+    Ok(true)
 }

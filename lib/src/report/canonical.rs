@@ -20,6 +20,9 @@ use crate::domain::report_hash::ReportHash;
 /// Members of the top level that differ between two runs of the same scan.
 const VOLATILE: [&str; 2] = ["CreatedAt", "ReportID"];
 
+/// `serde_json` itself gives objects with such a key a meaning: what was stored could not be read.
+const RESERVED: &[u8] = b"$serde_json::private::";
+
 /// A report's canonical text.
 #[derive(Debug)]
 pub struct Canonical {
@@ -277,6 +280,9 @@ fn write_object<'de, A: MapAccess<'de>>(
         let value = writer.text.len();
         members.next_value_seed(Next(writer))?;
         let name = name(writer.text.get(key.clone()).unwrap_or_default());
+        if name.starts_with(RESERVED) {
+            return Err(A::Error::custom("a key that begins with $serde_json::private, which no tool writes"));
+        }
         if std::str::from_utf8(&name).is_ok_and(&is_volatile) {
             if *name == *b"CreatedAt" {
                 let json = writer.text.get(value..).unwrap_or_default();
@@ -398,6 +404,15 @@ mod tests {
     fn a_key_given_twice_is_refused() {
         let error = canonical("{\"x\":{\n\"a\":1,\"b\":2,\"\\u0061\":3}}").unwrap_err();
         assert!(matches!(&error, Error::Syntax { line: 2, reason, .. } if reason == "duplicate key \"a\""), "{error}");
+    }
+
+    #[test]
+    fn a_key_that_means_something_to_the_parser_itself_is_refused() {
+        for key in ["RawValue", "Number"] {
+            let json = format!(r#"{{"a":[{{"$serde_json::private::{key}":"[1]"}}]}}"#);
+            assert!(matches!(canonical(&json), Err(Error::Syntax { reason, .. }) if reason.contains("$serde_json")));
+        }
+        assert!(canonical(r#"{"$serde":1}"#).is_ok());
     }
 
     #[test]

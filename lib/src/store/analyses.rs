@@ -17,11 +17,13 @@ use serde::Deserialize;
 use super::error::condition_failed;
 use super::keys::{Key, LISTING, LISTING_INDEX, PENDING_LIST, PK, RANK, SK};
 use super::{Error, Store, backoff, millis};
-use crate::domain::analysis::{Analysis, Answered, Failure};
+use crate::domain::analysis::{Analysis, Answered, Failure, Status};
 use crate::domain::prompt_hash::PromptHash;
 
 const STATUS: &str = "status";
 const PENDING: &str = "pending";
+const COMPLETED: &str = "completed";
+const FAILED: &str = "failed";
 /// The fencing token of whoever works at it.
 const ATTEMPT: &str = "attempt";
 /// Until when nobody else may work at it: a worker's lease, or a back-off.
@@ -30,6 +32,8 @@ const ANSWER: &str = "answer";
 const FAILURE: &str = "failure";
 /// How often in a row the host could not answer.
 const POSTPONED: &str = "postponed";
+/// How often in a row of those it was reached, and failed all the same.
+const REACHED: &str = "reached";
 /// How many turns in a row nobody has ended.
 const UNENDED: &str = "unended";
 /// How often a message about it was sent again.
@@ -58,6 +62,8 @@ pub struct Turn {
     pub attempt: u64,
     /// How often in a row the host could not answer before this turn.
     pub postponed: u32,
+    /// How often in a row of those it was reached, and failed all the same.
+    pub reached: u32,
     /// Turns in a row, this one included, that nobody has ended: their workers died.
     pub unended: u32,
     /// An earlier answer stands.
@@ -69,8 +75,9 @@ pub struct Turn {
 pub enum TurnAnswer {
     /// It is this worker's turn.
     Yours(Turn),
-    /// Nothing to do: answered or failed, worked at by another, or not due yet.
-    NotNow,
+    /// Nothing to do: answered or failed, worked at by another, or not due yet. With the reason if
+    /// it failed.
+    NotNow(Option<Failure>),
     /// There is no such analysis.
     Unknown,
 }
@@ -80,6 +87,8 @@ struct Pending {
     attempt: u64,
     #[serde(default)]
     postponed: u32,
+    #[serde(default)]
+    reached: u32,
     #[serde(default)]
     unended: u32,
     answer: Option<serde::de::IgnoredAny>,
@@ -151,24 +160,33 @@ impl Store {
         }
     }
 
-    /// Makes an analysis pending unless there is one. `question` is what its hash was made of;
-    /// `due` is when to look whether the message about it was lost.
+    /// Writes down what is asked under a hash. It comes before asking: a pending analysis without
+    /// its question could not be worked at. The first one stands, so that nobody changes the facts
+    /// under a worker; with `anew`, where nobody works at it, it is replaced.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`], [`Error::Refused`].
+    pub async fn put_question(&self, hash: &PromptHash, question: &str, anew: bool) -> Result<(), Error> {
+        const OPERATION: &str = "PutItem(question)";
+        let mut item = Key::Question(hash.clone()).attributes();
+        item.insert(QUESTION.to_owned(), AttributeValue::S(question.to_owned()));
+        let mut put = self.client.put_item().table_name(&self.table).set_item(Some(item));
+        if !anew {
+            put = put.condition_expression("attribute_not_exists(#pk)").expression_attribute_names("#pk", PK);
+        }
+        match put.send().await {
+            Err(SdkError::ServiceError(service)) if service.err().is_conditional_check_failed_exception() => Ok(()),
+            Err(error) => Err(Error::sdk(OPERATION, error)),
+            Ok(_) => Ok(()),
+        }
+    }
+
+    /// Makes an analysis pending unless there is one. `due` is when to look whether the message
+    /// about it was lost.
     ///
     /// # Errors
     /// [`Error::Unavailable`], [`Error::Refused`], [`Error::Corrupt`].
-    pub async fn ask(&self, hash: &PromptHash, question: &str, due: Timestamp) -> Result<Asked, Error> {
-        // First the question: a pending analysis without one could not be worked at. Writing it
-        // again writes the same.
-        let mut item = Key::Question(hash.clone()).attributes();
-        item.insert(QUESTION.to_owned(), AttributeValue::S(question.to_owned()));
-        self.client
-            .put_item()
-            .table_name(&self.table)
-            .set_item(Some(item))
-            .send()
-            .await
-            .map_err(|error| Error::sdk("PutItem(question)", error))?;
-
+    pub async fn ask(&self, hash: &PromptHash, due: Timestamp) -> Result<Asked, Error> {
         const OPERATION: &str = "UpdateItem(ask)";
         let asked = self
             .update(&Key::Analysis(hash.clone()))
@@ -199,19 +217,26 @@ impl Store {
         }
     }
 
-    /// Makes an analysis that is not pending, pending again. Its answer stays until there is a new
-    /// one. Answers whether this call did it.
+    /// Makes an analysis that was `seen` completed or failed, pending again. Its answer stays until
+    /// there is a new one. Answers whether this call did it: not if it has changed since.
     ///
     /// # Errors
     /// [`Error::Unavailable`], [`Error::Refused`].
-    pub async fn ask_again(&self, hash: &PromptHash, due: Timestamp) -> Result<bool, Error> {
+    pub async fn ask_again(&self, hash: &PromptHash, seen: Status, due: Timestamp) -> Result<bool, Error> {
+        let seen = match seen {
+            Status::Pending => return Ok(false),
+            Status::Completed => COMPLETED,
+            Status::Failed => FAILED,
+        };
         let asked = self
             .update(&Key::Analysis(hash.clone()))
             .update_expression(
-                "SET #status = :pending, #until = :never, #listing = :list, #rank = :due REMOVE #failure, #postponed, #unended, #resent ADD #attempt :one",
+                "SET #status = :pending, #until = :never, #listing = :list, #rank = :due \
+                 REMOVE #failure, #postponed, #reached, #unended, #resent ADD #attempt :one",
             )
-            .condition_expression("attribute_exists(#pk) AND #status <> :pending")
-            .expression_attribute_names("#pk", PK)
+            .condition_expression("#status = :seen")
+            .expression_attribute_values(":seen", text(seen))
+            .expression_attribute_names("#reached", REACHED)
             .expression_attribute_names("#status", STATUS)
             .expression_attribute_names("#until", UNTIL)
             .expression_attribute_names("#listing", LISTING)
@@ -265,14 +290,17 @@ impl Store {
             Ok(updated) => {
                 let pending: Pending = serde_dynamo::from_item(updated.attributes.unwrap_or_default())
                     .map_err(|error| Error::corrupt(Key::Analysis(hash.clone()).pk(), error))?;
-                let Pending { attempt, postponed, unended, answer } = pending;
+                let Pending { attempt, postponed, reached, unended, answer } = pending;
                 let has_answer = answer.is_some();
-                Ok(TurnAnswer::Yours(Turn { hash: hash.clone(), attempt, postponed, unended, has_answer }))
+                Ok(TurnAnswer::Yours(Turn { hash: hash.clone(), attempt, postponed, reached, unended, has_answer }))
             }
             // If the answer to our own write was lost, its repetition ends here too: the lease then
             // runs out by itself, and recovery sends the message again.
             Err(error) => match condition_failed(OPERATION, error)? {
-                Some(_) => Ok(TurnAnswer::NotNow),
+                Some(item) => {
+                    let analysis = read(hash, item)?;
+                    Ok(TurnAnswer::NotNow(analysis.failure.filter(|_| analysis.status == Status::Failed)))
+                }
                 None => Ok(TurnAnswer::Unknown),
             },
         }
@@ -309,8 +337,8 @@ impl Store {
         self.finish(
             turn,
             "UpdateItem(complete)",
-            "SET #status = :status, #answer = :value REMOVE #listing, #rank, #until, #failure, #postponed, #unended, #resent",
-            "completed",
+            "SET #status = :status, #answer = :value REMOVE #listing, #rank, #until, #failure, #postponed, #reached, #unended, #resent",
+            COMPLETED,
             (ANSWER, answer),
         )
         .await
@@ -321,12 +349,12 @@ impl Store {
     /// # Errors
     /// [`Error::LostClaim`] if another worker has a later turn, and those of any call.
     pub async fn fail_analysis(&self, turn: &Turn, failure: &Failure) -> Result<(), Error> {
-        let status = if turn.has_answer { "completed" } else { "failed" };
+        let status = if turn.has_answer { COMPLETED } else { FAILED };
         let failure = to_value("UpdateItem(fail)", failure)?;
         self.finish(
             turn,
             "UpdateItem(fail)",
-            "SET #status = :status, #failure = :value REMOVE #listing, #rank, #until, #postponed, #unended, #resent",
+            "SET #status = :status, #failure = :value REMOVE #listing, #rank, #until, #postponed, #reached, #unended, #resent",
             status,
             (FAILURE, failure),
         )
@@ -355,6 +383,7 @@ impl Store {
             .expression_attribute_names("#postponed", POSTPONED)
             .expression_attribute_names("#unended", UNENDED)
             .expression_attribute_names("#resent", RESENT)
+            .expression_attribute_names("#reached", REACHED)
             .expression_attribute_values(":value", value)
             .expression_attribute_values(":status", text(status))
             .expression_attribute_values(":pending", text(PENDING))
@@ -366,17 +395,18 @@ impl Store {
         self.ours_or_done(turn, operation, status, update.send().await.map(drop))
     }
 
-    /// Ends a turn without an answer: nobody takes another one before `until`.
+    /// Ends a turn without an answer: nobody takes another one before the failure's `retry_at`.
+    /// `reached` tells whether the host was.
     ///
     /// # Errors
     /// [`Error::LostClaim`] if another worker has a later turn, and those of any call.
-    pub async fn postpone_analysis(&self, turn: &Turn, failure: &Failure) -> Result<(), Error> {
+    pub async fn postpone_analysis(&self, turn: &Turn, failure: &Failure, reached: bool) -> Result<(), Error> {
         const OPERATION: &str = "UpdateItem(postpone)";
         let until = AttributeValue::N(millis(failure.retry_at));
         let updated = self
             .update(&Key::Analysis(turn.hash.clone()))
             .update_expression(
-                "SET #until = :until, #rank = :until, #failure = :failure, #postponed = :postponed REMOVE #unended",
+                "SET #until = :until, #rank = :until, #failure = :failure, #postponed = :postponed, #reached = :reached REMOVE #unended, #resent",
             )
             .condition_expression("#status = :pending AND #attempt = :attempt")
             .expression_attribute_names("#status", STATUS)
@@ -385,11 +415,14 @@ impl Store {
             .expression_attribute_names("#rank", RANK)
             .expression_attribute_names("#failure", FAILURE)
             .expression_attribute_names("#postponed", POSTPONED)
+            .expression_attribute_names("#resent", RESENT)
             .expression_attribute_names("#unended", UNENDED)
             .expression_attribute_values(":pending", text(PENDING))
             .expression_attribute_values(":attempt", number(turn.attempt))
             .expression_attribute_values(":until", until)
             .expression_attribute_values(":failure", to_value(OPERATION, failure)?)
+            .expression_attribute_names("#reached", REACHED)
+            .expression_attribute_values(":reached", number((turn.reached + u32::from(reached)).into()))
             .expression_attribute_values(":postponed", number(turn.postponed.saturating_add(1).into()))
             .send()
             .await;

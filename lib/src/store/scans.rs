@@ -106,6 +106,23 @@ impl Store {
         Ok(Put::builder().table_name(&self.table).set_item(Some(item)).build()?)
     }
 
+    /// Has recovery look after a scan later.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`], [`Error::Refused`].
+    pub async fn put_off_outbox(&self, scan: ScanId, due: Timestamp) -> Result<(), Error> {
+        const OPERATION: &str = "PutItem(outbox)";
+        let put = self.put_outbox(scan, due).map_err(|source| Error::Refused { operation: OPERATION, source })?;
+        self.client
+            .put_item()
+            .table_name(&self.table)
+            .set_item(Some(put.item))
+            .send()
+            .await
+            .map_err(|error| Error::sdk(OPERATION, error))?;
+        Ok(())
+    }
+
     /// Takes a scan off the list of those whose findings are yet to be queued. To do it again is
     /// success.
     ///

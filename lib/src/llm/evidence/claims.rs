@@ -38,11 +38,16 @@ const HEDGES_BEHIND: &str = "not, yet, none, once, when, until, if, missing, pen
 
 const NEGATIONS: &str = "no, not, never, cannot, avoid, neither, refrain, skip, delay, postpone, defer, ignore";
 
-const DISMISSALS: &str = "false positive, false alarm, no action, nothing to do, do nothing, safe to ignore, safely ignore, \
-    safely ignored, can be ignored, ignore this, ignore the finding, harmless, no risk, not a risk, not exploitable, \
-    cannot be exploited, not a vulnerability, not a real, no security impact, poses no, suppress, suppressed, \
-    already fixed, already patched, whitelist, close this, is safe, can wait, not urgent, deprioritise, deprioritize, \
-    low priority, no urgency, no hurry, no rush, not important, unimportant, accept the risk, leave the package, leave it as, stay on the installed, breaks production, no need to act, no need to worry";
+/// Dismissals that no condition excuses.
+const DISMISSALS: &str = "false positive, false alarm, safe to ignore, safely ignore, safely ignored, can be ignored, \
+    ignore this, ignore the finding, harmless, not a risk, not exploitable, cannot be exploited, not a vulnerability, \
+    not a real, no security impact, poses no, suppress, suppressed, already fixed, already patched, whitelist, close this, \
+    is safe, can wait, not urgent, deprioritise, deprioritize, low priority, no urgency, no hurry, no rush, not important, \
+    unimportant, accept the risk, leave the package, leave it as, stay on the installed, breaks production, \
+    no need to worry";
+
+/// Dismissals that are advice under a condition: `no action is needed if …`.
+const SOFT_DISMISSALS: &str = "no action, nothing to do, do nothing, no risk, no need to act";
 
 const EXPLOITATION: &str = "in the wild, actively exploited, active exploitation, known exploited, known to be exploited, \
     widely exploited, mass exploitation, kev, ransomware, being exploited, is exploited, are exploited, been exploited, was exploited, \
@@ -162,16 +167,16 @@ impl Evidence {
         }
         let here = said_in("this, installed, image, your, our, it", running);
         let denied = said_in("not affected, not vulnerable, unaffected, isn't affected, isn't vulnerable", running);
-        // `if it is not needed` is a condition, `remove it if unnecessary` advice.
-        let condition = said_in("if, unless, when, where, unnecessary services, unnecessary packages", running);
-        ((said_in(DISMISSALS, running) && !condition) || (here && denied)).then_some(Reason::Dismissal)
+        // `no action is needed if the service is off` is a condition; a false positive is one in any case.
+        let condition = said_in("if, unless, when, where", running);
+        let dismissed = said_in(DISMISSALS, running) || (said_in(SOFT_DISMISSALS, running) && !condition);
+        (dismissed || (here && denied)).then_some(Reason::Dismissal)
     }
 
     /// In the wild, in KEV, by ransomware: only when a fact says so, or the title or description does.
     fn check_exploitation(&self, running: &str) -> Option<Reason> {
-        let denied = said_in("no, not", running);
-        let unsupported = |claim: &str| said_in(claim, running) && !self.running.contains(claim);
-        (!self.known_exploited && !denied && EXPLOITATION.split(", ").any(unsupported)).then_some(Reason::Exploitation)
+        let unsupported = |claim: &str| claims(claim, running) && !self.running.contains(claim);
+        (!self.known_exploited && EXPLOITATION.split(", ").any(unsupported)).then_some(Reason::Exploitation)
     }
 
     fn check_severity(&self, words: &[&str]) -> Option<Reason> {
@@ -251,6 +256,17 @@ impl Evidence {
         }
         None
     }
+}
+
+/// Says it, without taking it back in the three words before: `not known to be exploited` claims nothing,
+/// `exploited in the wild and does not need a password` does.
+fn claims(claim: &str, running: &str) -> bool {
+    running.match_indices(claim).any(|(at, _)| {
+        let before = running.get(..at).unwrap_or_default();
+        let after = running.get(at + claim.len()..).unwrap_or_default();
+        let denied = before.split_whitespace().rev().take(3).any(|word| has("no, not, never, without", word));
+        before.ends_with(' ') && after.starts_with(' ') && !denied
+    })
 }
 
 /// The report has a fix: nobody may say there is none, or advise against it.

@@ -212,7 +212,7 @@ fn no_fact_can_close_the_block_or_spell_a_control_token() {
 #[test]
 fn a_long_description_is_cut_before_anything_else() {
     let facts = Facts { description: "word ".repeat(5_000), ..log4shell() };
-    let options = Options { num_ctx: 2600, ..Options::default() };
+    let options = Options { num_ctx: 2600, num_predict: 512, ..Options::default() };
     let prompt = Prompt::build(&facts, "m", &options).unwrap();
     let question = &prompt.messages.last().unwrap().content;
     assert!(question.contains("[…]"));
@@ -223,7 +223,7 @@ fn a_long_description_is_cut_before_anything_else() {
 
 #[test]
 fn a_context_that_holds_no_facts_is_a_configuration_error() {
-    let options = Options { num_ctx: 1024, ..Options::default() };
+    let options = Options { num_ctx: 1024, num_predict: 512, ..Options::default() };
     let error = Prompt::build(&log4shell(), "m", &options).unwrap_err();
     assert!(matches!(error, Error::ContextTooSmall { available: 512, .. }), "{error}");
     assert!(!error.is_transient());
