@@ -29,7 +29,7 @@ pub(crate) async fn figures() -> Vec<Figure> {
         return Vec::new();
     }
     let ollama = Ollama::new(OllamaConfig::new(url.parse().unwrap())).unwrap();
-    let (mut first, mut repaired, mut review) = (0, 0, 0);
+    let (mut first, mut repaired, mut review, mut valid_form) = (0, 0, 0, 0);
     let mut unusable = BTreeMap::<String, usize>::new();
     for question in &questions {
         let deadline = Instant::now() + Duration::from_secs(280);
@@ -40,10 +40,9 @@ pub(crate) async fn figures() -> Vec<Figure> {
                 review += usize::from(explanation.checked.needs_review);
             }
             // Of the right form, but nothing in it is supported by the facts: refused for its content.
-            Outcome::Invalid { first: _, repair: Unusable::Content(_) } => {
-                *unusable.entry("valid form, nothing supported".to_owned()).or_default() += 1;
-            }
             Outcome::Invalid { first, repair } => {
+                // Of the right form, but without sense, or with nothing that the facts support.
+                valid_form += usize::from(is_of_the_form(&repair));
                 *unusable.entry(format!("{}, then {}", first.name(), repair.name())).or_default() += 1;
             }
             Outcome::Transient(error) | Outcome::Final(error) => panic!("the host failed: {error}"),
@@ -55,9 +54,8 @@ pub(crate) async fn figures() -> Vec<Figure> {
         );
     }
     let all = questions.len();
-    let unsupported = unusable.get("valid form, nothing supported").copied().unwrap_or_default();
     println!("needs_review: {review}; unusable: {unusable:?}");
-    let valid = first + repaired + unsupported;
+    let valid = first + repaired + valid_form;
     let share = |count: usize| format!("{count} of {all}");
     vec![
         Figure::shown("answers of a valid form, first try", share(first)),
@@ -65,6 +63,18 @@ pub(crate) async fn figures() -> Vec<Figure> {
         Figure::shown("answers that are shown, after the evidence check", share(first + repaired)),
         Figure::shown("of these marked needs_review", share(review)),
     ]
+}
+
+/// Whether an answer that was refused has the three parts of the schema.
+fn is_of_the_form(unusable: &Unusable) -> bool {
+    use sirius::llm::answer::Error;
+    match unusable {
+        Unusable::Text(_) => false,
+        Unusable::Form(error) => {
+            !matches!(error, Error::Json(_) | Error::Missing(_) | Error::Score(_) | Error::TooLong)
+        }
+        Unusable::Content(_) => true,
+    }
 }
 
 /// Questions about findings from all over the corpus, the same ones each time.

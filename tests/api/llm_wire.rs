@@ -61,7 +61,7 @@ async fn the_request_says_everything_explicitly() {
     assert_eq!(body["messages"], serde_json::to_value(prompt().messages).unwrap());
     assert_eq!(
         body["options"],
-        json!({"num_ctx": 4096, "num_predict": 512, "temperature": 0.0, "seed": 42, "repeat_penalty": 1.1})
+        json!({"num_ctx": 4096, "num_predict": 700, "temperature": 0.0, "seed": 42, "repeat_penalty": 1.1})
     );
     assert_eq!(body["format"], repair_schema());
     for (field, value) in [

@@ -155,14 +155,13 @@ impl Prompt {
         Ok(PromptHash::of(&canonical))
     }
 
-    /// The same question again, to be answered with JSON: new rules, no example turn.
+    /// The same question again, to be answered with JSON: new rules, the same example.
     ///
     /// Never longer than the prompt it repairs: the facts are taken over as they are.
     #[must_use]
     pub fn repair(&self) -> Self {
-        let question = self.messages.last().cloned().into_iter();
-        let rules = Message { role: Role::System, content: REPAIR_SYSTEM.to_owned() };
-        Self { messages: std::iter::once(rules).chain(question).collect(), ..self.clone() }
+        let question = self.messages.last().cloned();
+        Self { messages: question.map(template::repair_messages).unwrap_or_default(), ..self.clone() }
     }
 
     /// A lower bound for the tokens of this prompt, to notice that a server cut it silently.
