@@ -14,6 +14,7 @@ mod counter;
 pub mod cursor;
 mod error;
 pub mod findings;
+mod item;
 mod keys;
 pub mod scans;
 

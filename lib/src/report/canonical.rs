@@ -42,9 +42,11 @@ impl Canonical {
         }
         let json = body::json(bytes)?;
         let mut writer = Writer::with_capacity(json.len());
-        let mut deserializer = serde_json::Deserializer::from_slice(json);
-        TopLevel(&mut writer).deserialize(&mut deserializer).map_err(broken)?;
-        deserializer.end().map_err(broken)?;
+        match std::str::from_utf8(json) {
+            Ok(json) => write(&mut writer, serde_json::Deserializer::from_str(json))?,
+            // Broken somewhere: this reader checks each string by itself, and so can tell where.
+            Err(_) => write(&mut writer, serde_json::Deserializer::from_slice(json))?,
+        }
         let text = String::from_utf8(writer.text)
             .map_err(|_| Error::NotJson { found: "text that is not UTF-8", advice: "send UTF-8" })?;
         Ok(Self { text, created_at: writer.created_at })
@@ -87,6 +89,14 @@ impl Canonical {
             reason: "expected an RFC 3339 time, such as 2026-11-21T10:00:00Z".to_owned(),
         })
     }
+}
+
+fn write<'de, R: serde_json::de::Read<'de>>(
+    writer: &mut Writer,
+    mut deserializer: serde_json::Deserializer<R>,
+) -> Result<(), Error> {
+    TopLevel(writer).deserialize(&mut deserializer).map_err(broken)?;
+    deserializer.end().map_err(broken)
 }
 
 fn broken(error: serde_json::Error) -> Error {
@@ -220,6 +230,15 @@ impl<'de> Visitor<'de> for Next<'_> {
 
     fn visit_str<E: serde::de::Error>(self, value: &str) -> Result<(), E> {
         self.0.json(&value).map_err(E::custom)
+    }
+
+    /// What `serde_json` lends has no escapes, and so needs none.
+    fn visit_borrowed_str<E: serde::de::Error>(self, value: &'de str) -> Result<(), E> {
+        let text = &mut self.0.text;
+        text.push(b'"');
+        text.extend_from_slice(value.as_bytes());
+        text.push(b'"');
+        Ok(())
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {

@@ -8,15 +8,16 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
-use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes, ReturnValue, ReturnValuesOnConditionCheckFailure};
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::error::condition_failed;
-use super::keys::{Key, LISTING, LISTING_INDEX, PENDING_LIST, PK, RANK, SK};
-use super::{Error, Store, backoff, millis};
+use super::item::{Item, key_of};
+use super::keys::{Key, LISTING, LISTING_INDEX, PENDING_LIST, PK, RANK};
+use super::{Error, Store, millis};
 use crate::domain::analysis::{Analysis, Answered, Failure, Status};
 use crate::domain::prompt_hash::PromptHash;
 
@@ -125,39 +126,13 @@ impl Store {
     }
 
     async fn batch(&self, hashes: Vec<PromptHash>) -> Result<Vec<(PromptHash, Analysis)>, Error> {
-        const OPERATION: &str = "BatchGetItem(analyses)";
-        let keys = hashes.into_iter().map(|hash| Key::Analysis(hash).attributes()).collect();
-        let keys = KeysAndAttributes::builder()
-            .set_keys(Some(keys))
-            .build()
-            .map_err(|source| Error::Refused { operation: OPERATION, source: source.into() })?;
-        let mut wanted = HashMap::from([(self.table.clone(), keys)]);
-        let mut found = Vec::new();
-        let mut delays = backoff::delays();
-        let mut tries = 0;
-        loop {
-            tries += 1;
-            let answer = self
-                .client
-                .batch_get_item()
-                .set_request_items(Some(wanted))
-                .send()
-                .await
-                .map_err(|error| Error::sdk(OPERATION, error))?;
-            for item in answer.responses.unwrap_or_default().into_values().flatten() {
-                let hash = hash_of(&item)?;
-                let analysis = read(&hash, item)?;
-                found.push((hash, analysis));
-            }
-            wanted = answer.unprocessed_keys.unwrap_or_default();
-            if wanted.is_empty() {
-                return Ok(found);
-            }
-            match delays.next() {
-                Some(delay) => tokio::time::sleep(delay).await,
-                None => return Err(Error::Unprocessed { operation: OPERATION, tries }),
-            }
-        }
+        let items = self.batch_get("BatchGetItem(analyses)", hashes.into_iter().map(Key::Analysis), false).await?;
+        let read = |item: Item| {
+            let hash = hash_of(&item)?;
+            let analysis = read(&hash, item)?;
+            Ok((hash, analysis))
+        };
+        items.into_iter().map(read).collect()
     }
 
     /// Writes down what is asked under a hash. It comes before asking: a pending analysis without
@@ -513,8 +488,6 @@ impl Store {
     }
 }
 
-pub(super) type Item = HashMap<String, AttributeValue>;
-
 fn text(value: &str) -> AttributeValue {
     AttributeValue::S(value.to_owned())
 }
@@ -536,9 +509,8 @@ fn read(hash: &PromptHash, item: Item) -> Result<Analysis, Error> {
 }
 
 fn hash_of(item: &Item) -> Result<PromptHash, Error> {
-    let key = |name: &str| item.get(name).and_then(|value| value.as_s().ok());
-    match key(PK).zip(key(SK)).and_then(|(pk, sk)| Key::parse(pk, sk)) {
+    match key_of(item) {
         Some(Key::Analysis(hash)) => Ok(hash),
-        _ => Err(Error::corrupt(format!("{:?}", key(PK)), "not the key of an analysis")),
+        _ => Err(Error::corrupt(format!("{:?}", item.get(PK)), "not the key of an analysis")),
     }
 }

@@ -40,6 +40,7 @@ impl fmt::Debug for Codec {
 pub(super) struct Packer<'c> {
     compressor: Compressor<'c>,
     json: Vec<u8>,
+    frame: Vec<u8>,
 }
 
 /// What a blob says.
@@ -58,7 +59,7 @@ impl Codec {
         let dictionary = self.encoder.get_or_init(|| EncoderDictionary::copy(DICTIONARY, LEVEL));
         let mut compressor = Compressor::with_prepared_dictionary(dictionary)?;
         compressor.set_parameter(zstd::zstd_safe::CParameter::DictIdFlag(false))?;
-        Ok(Packer { compressor, json: Vec::new() })
+        Ok(Packer { compressor, json: Vec::new(), frame: Vec::new() })
     }
 
     pub(super) fn unpack(&self, blob: &[u8]) -> Result<Unpacked, String> {
@@ -89,7 +90,7 @@ struct Place<'a> {
 
 impl Packer<'_> {
     pub(super) fn pack(&mut self, scanned: &Scanned<'_>, finding: &Finding<'_>) -> std::io::Result<Vec<u8>> {
-        let Self { compressor, json } = self;
+        let Self { compressor, json, frame } = self;
         json.clear();
         let place = Place { class: scanned.class.as_deref(), target: &scanned.target, kind: scanned.kind.as_deref() };
         serde_json::to_writer(&mut *json, &place)?;
@@ -98,8 +99,10 @@ impl Packer<'_> {
         json.extend_from_slice(b",\"Vulnerability\":");
         finding.write_rest(json)?;
         json.push(b'}');
-        let mut blob = vec![VERSION];
-        blob.append(&mut compressor.compress(json)?);
-        Ok(blob)
+        // Into a buffer that stays: the most that a frame may take is several times what it does take.
+        frame.clear();
+        frame.reserve(zstd::zstd_safe::compress_bound(json.len()));
+        compressor.compress_to_buffer(json, frame)?;
+        Ok([&[VERSION], frame.as_slice()].concat())
     }
 }

@@ -1,13 +1,13 @@
 //! Findings: written in batches under keys that are known beforehand, read in runs of ordinals.
 
-use std::collections::HashMap;
 use std::ops::Range;
 
 use aws_sdk_dynamodb::primitives::Blob;
-use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes, PutRequest, WriteRequest};
+use aws_sdk_dynamodb::types::{AttributeValue, PutRequest, WriteRequest};
 use futures_util::{StreamExt, TryStreamExt, stream};
 
 use super::blob::Packer;
+use super::item::{Item, key_of};
 use super::keys::{self, FINDINGS_PER_BLOCK, Key, PK, SK};
 use super::{Error, Store, backoff, scans};
 use crate::domain::finding::{Finding, FindingId, Ordinal};
@@ -179,34 +179,12 @@ impl Store {
     /// # Errors
     /// [`Error::Unavailable`], [`Error::Unprocessed`], [`Error::Refused`], [`Error::Corrupt`].
     pub async fn finding(&self, id: FindingId) -> Result<Option<(Scan, Finding)>, Error> {
-        const OPERATION: &str = "BatchGetItem(finding)";
         let Some((scan_id, ordinal)) = id.split() else { return Ok(None) };
         let key = Key::Finding(scan_id, ordinal);
-        let mut wanted = HashMap::from([(self.table.clone(), both(&Key::Scan(scan_id), &key, OPERATION)?)]);
-        let mut items = Vec::new();
-        let mut delays = backoff::delays();
-        let mut tries = 0;
-        while !wanted.is_empty() {
-            tries += 1;
-            let read = self
-                .client
-                .batch_get_item()
-                .set_request_items(Some(wanted))
-                .send()
-                .await
-                .map_err(|error| Error::sdk(OPERATION, error))?;
-            items.extend(read.responses.unwrap_or_default().into_values().flatten());
-            wanted = read.unprocessed_keys.unwrap_or_default();
-            if !wanted.is_empty() {
-                match delays.next() {
-                    Some(delay) => tokio::time::sleep(delay).await,
-                    None => return Err(Error::Unprocessed { operation: OPERATION, tries }),
-                }
-            }
-        }
+        let items = self.batch_get("BatchGetItem(finding)", [Key::Scan(scan_id), key.clone()], true).await?;
         let (mut scan, mut finding) = (None, None);
         for item in items {
-            match text(&item, PK).zip(text(&item, SK)).and_then(|(pk, sk)| Key::parse(pk, sk)) {
+            match key_of(&item) {
                 Some(Key::Scan(_)) => scan = Some(scans::read(item)?),
                 Some(Key::Finding(..)) => finding = Some(item),
                 _ => {}
@@ -220,8 +198,7 @@ impl Store {
     }
 
     fn read_finding(&self, mut item: Item) -> Result<Finding, Error> {
-        let key = text(&item, PK).zip(text(&item, SK)).and_then(|(pk, sk)| Key::parse(pk, sk));
-        let Some(Key::Finding(scan_id, ordinal)) = key else {
+        let Some(Key::Finding(scan_id, ordinal)) = key_of(&item) else {
             return Err(Error::corrupt(format!("{:?}", item.get(PK)), "not the key of a finding"));
         };
         let corrupt = |reason: String| Error::corrupt(format!("{}", FindingId::new(scan_id, ordinal)), reason);
@@ -251,21 +228,6 @@ pub fn runs(ordinals: Range<u32>) -> impl Iterator<Item = Range<u32>> {
         start = run.end;
         (!run.is_empty()).then_some(run)
     })
-}
-
-type Item = HashMap<String, AttributeValue>;
-
-fn text<'i>(item: &'i Item, name: &str) -> Option<&'i str> {
-    item.get(name)?.as_s().ok().map(String::as_str)
-}
-
-fn both(scan: &Key, finding: &Key, operation: &'static str) -> Result<KeysAndAttributes, Error> {
-    KeysAndAttributes::builder()
-        .keys(scan.attributes())
-        .keys(finding.attributes())
-        .consistent_read(true)
-        .build()
-        .map_err(|source| Error::Refused { operation, source: source.into() })
 }
 
 fn refused(source: Box<dyn std::error::Error + Send + Sync>) -> Error {

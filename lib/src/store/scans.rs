@@ -1,13 +1,12 @@
 //! Scans: published in one transaction, listed newest first.
 
-use std::collections::HashMap;
-
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{AttributeValue, Put, ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update};
 
 use super::claims::{ATTEMPT, COMPLETE, Claim, INGESTING, STATE};
 use super::counter::SCANS;
+use super::item::{Item, key_of};
 use super::keys::{self, Key, LISTING, LISTING_INDEX, OUTBOX_LIST, PK, RANK, SCAN_ID, SCANS_LIST, TOTAL_SHARDS};
 use super::{Error, Store, backoff, millis};
 use jiff::Timestamp;
@@ -23,8 +22,6 @@ pub struct ScanPage {
     /// There are older ones.
     pub more: bool,
 }
-
-type Item = HashMap<String, AttributeValue>;
 
 impl Store {
     /// Makes a scan visible and its claim complete, all in one transaction, if the claim is still
@@ -145,14 +142,11 @@ impl Store {
     /// [`Error::Unavailable`], [`Error::Refused`].
     pub async fn due_outbox(&self, now: Timestamp, limit: usize) -> Result<Vec<ScanId>, Error> {
         let items = self.due(OUTBOX_LIST, now, limit).await?;
-        let key = |item: &Item, name: &str| item.get(name).and_then(|value| value.as_s().ok()).cloned();
-        Ok(items
-            .iter()
-            .filter_map(|item| match Key::parse(&key(item, PK)?, &key(item, keys::SK)?)? {
-                Key::Outbox(scan) => Some(scan),
-                _ => None,
-            })
-            .collect())
+        let scan = |item| match key_of(item) {
+            Some(Key::Outbox(scan)) => Some(scan),
+            _ => None,
+        };
+        Ok(items.iter().filter_map(scan).collect())
     }
 
     fn count_one_more(&self, scan: ScanId) -> Result<Update, Box<dyn std::error::Error + Send + Sync>> {
