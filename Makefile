@@ -13,7 +13,7 @@ ARCH ?=
 FLAGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up down logs test check check-code check-template check-bridge check-deps fmt lint bench \
+.PHONY: help demo up down logs test check check-code check-template check-bridge check-deps fmt lint bench bench-model \
 	watch invoke build size validate-sam
 
 help:
@@ -63,6 +63,9 @@ validate-sam: ## what check-template checks, by the SAM CLI itself (340 MB)
 
 bench: ## the benchmarks, on a stack of their own
 	@$(STACK) run --no-model -- cargo bench --package sirius-bench
+
+bench-model: ## how often the bundled model (or that of OLLAMA_URL) answers in a form that can be used; minutes
+	@$(STACK) run -- cargo bench --package sirius-bench -- model
 
 ## Work on it
 

@@ -460,7 +460,7 @@ async fn a_finding_with_endless_text_stops_neither_its_scan_nor_the_recovery_of_
     let mut app = App::with_analysis().await;
     app.auto = vec![Severity::Critical];
     let mut hostile = vulnerability(1);
-    hostile["PkgName"] = "<".repeat(4000).into();
+    hostile["PkgName"] = "<".repeat(2000).into();
     hostile["Title"] = "<".repeat(4000).into();
     hostile["FixedVersion"] = "<1".repeat(2000).into();
     hostile["InstalledVersion"] = "<".repeat(4000).into();

@@ -265,3 +265,21 @@ async fn ten_thousand_findings_are_served_whole_or_page_by_page() {
     let page = app.get(&format!("{path}?limit=1000&severity=LOW")).await;
     assert_eq!((page.list().len(), page.header("x-total-count")), (1000, Some("2000")));
 }
+
+#[tokio::test]
+async fn findings_that_would_be_huge_in_memory_are_listed_as_any_others() {
+    let app = App::new().await;
+    // Seven bytes of text for what takes hundreds in memory, if it is read.
+    let dense: Value = serde_json::from_str(&format!("[{}]", vec!["{\"\":0}"; 20_000].join(","))).unwrap();
+    let vulnerabilities = (0..5)
+        .map(|n| {
+            let mut vulnerability = vulnerability(n);
+            vulnerability["Dense"] = dense.clone();
+            vulnerability
+        })
+        .collect();
+    assert_eq!(app.post(&of("dense", vulnerabilities)).await.status, 201);
+    let findings = app.get("/api/container/scans/dense/findings").await;
+    assert_eq!(findings.list().len(), 5);
+    assert_eq!(findings.json[0]["cve_data"]["Dense"], dense);
+}

@@ -39,3 +39,26 @@ fn the_watch_router_has_each_route_of_the_template() {
         assert!(manifest.contains(&format!("\"{spelled}\"")), "no route {spelled} in Cargo.toml");
     }
 }
+
+/// The text of a resource, and the number that follows a key in it.
+fn number_in(resource: &str, key: &str) -> Option<u64> {
+    let line = resource.lines().find_map(|line| line.trim().strip_prefix(key))?;
+    line.trim().trim_matches('"').split_whitespace().next()?.parse().ok()
+}
+
+#[test]
+fn a_lease_is_longer_than_the_function_that_holds_it_can_live() {
+    let template = read("template.yaml");
+    let globals = number_in(&template, "Timeout:").unwrap();
+    let mut leases = 0;
+    for resource in template.split("Type: AWS::Serverless::Function").skip(1) {
+        let timeout = number_in(resource, "Timeout:").unwrap_or(globals);
+        if let Some(lease) = number_in(resource, "LEASE_SECONDS:") {
+            assert!(lease > timeout, "a lease of {lease} s and a timeout of {timeout} s");
+            leases += 1;
+        }
+    }
+    assert_eq!(leases, 2);
+    let visibility = number_in(&template, "VisibilityTimeout:").unwrap();
+    assert!(visibility >= 6 * 300, "six times the timeout of run-analysis");
+}

@@ -1,6 +1,6 @@
 //! `analyze-finding`: `GET /api/llm/analyze/container/{finding_id}`.
 
-use lambda_http::{Error, run, service_fn};
+use lambda_http::Error;
 use sirius::aws::Clients;
 use sirius::config::{self, environment};
 use sirius::http::{self, analyze_finding};
@@ -14,8 +14,6 @@ async fn main() -> Result<(), Error> {
     let queue = clients.queue(config::analysis_queue_url(&environment)?);
     let deps = analyze_finding::Deps { store, queue, questions: config::questions(&environment)? };
     let deps = &deps;
-    run(service_fn(async |request| {
-        http::serve(request, async |request| analyze_finding::handle(deps, request).await).await
-    }))
-    .await
+    http::run(async |request| http::serve(request, async |request| analyze_finding::handle(deps, request).await).await)
+        .await
 }

@@ -1,6 +1,6 @@
 //! `get-finding`: `GET /api/container/findings/{finding_id}`.
 
-use lambda_http::{Error, run, service_fn};
+use lambda_http::Error;
 use sirius::aws::Clients;
 use sirius::config::{self, environment};
 use sirius::http::{self, get_finding};
@@ -13,8 +13,6 @@ async fn main() -> Result<(), Error> {
     let store = clients.store(config::table_name(&environment)?).await;
     let deps = get_finding::Deps { store, questions: config::questions(&environment)? };
     let deps = &deps;
-    run(service_fn(async |request| {
-        http::serve(request, async |request| get_finding::handle(deps, request).await).await
-    }))
-    .await
+    http::run(async |request| http::serve(request, async |request| get_finding::handle(deps, request).await).await)
+        .await
 }

@@ -1,6 +1,6 @@
 //! `get-scan`: `GET /api/container/scans/{artifactname}`.
 
-use lambda_http::{Error, run, service_fn};
+use lambda_http::Error;
 use sirius::aws::Clients;
 use sirius::config::{self, environment};
 use sirius::http::{self, get_scan, list_findings};
@@ -13,6 +13,5 @@ async fn main() -> Result<(), Error> {
     let store = clients.store(config::table_name(&environment)?).await;
     let deps = list_findings::Deps { store, questions: config::questions(&environment)? };
     let deps = &deps;
-    run(service_fn(async |request| http::serve(request, async |request| get_scan::handle(deps, request).await).await))
-        .await
+    http::run(async |request| http::serve(request, async |request| get_scan::handle(deps, request).await).await).await
 }

@@ -1,6 +1,6 @@
 //! `ingest-scan`: `POST /api/container/scans`.
 
-use lambda_http::{Error, run, service_fn};
+use lambda_http::Error;
 use sirius::aws::Clients;
 use sirius::config::{self, environment};
 use sirius::http::{self, ingest_scan};
@@ -15,8 +15,6 @@ async fn main() -> Result<(), Error> {
     let auto = config::auto_analyze(&environment)?.map(|(auto, url)| (auto, clients.queue(url)));
     let deps = ingest_scan::Deps { store, limits, lease, auto };
     let deps = &deps;
-    run(service_fn(async |request| {
-        http::serve(request, async |request| ingest_scan::handle(deps, request).await).await
-    }))
-    .await
+    http::run(async |request| http::serve(request, async |request| ingest_scan::handle(deps, request).await).await)
+        .await
 }

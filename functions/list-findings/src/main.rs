@@ -1,6 +1,6 @@
 //! `list-findings`: `GET /api/container/scans/{identifier}/findings`.
 
-use lambda_http::{Error, run, service_fn};
+use lambda_http::Error;
 use sirius::aws::Clients;
 use sirius::config::{self, environment};
 use sirius::http::{self, list_findings};
@@ -13,8 +13,6 @@ async fn main() -> Result<(), Error> {
     let store = clients.store(config::table_name(&environment)?).await;
     let deps = list_findings::Deps { store, questions: config::questions(&environment)? };
     let deps = &deps;
-    run(service_fn(async |request| {
-        http::serve(request, async |request| list_findings::handle(deps, request).await).await
-    }))
-    .await
+    http::run(async |request| http::serve(request, async |request| list_findings::handle(deps, request).await).await)
+        .await
 }

@@ -1,6 +1,6 @@
 //! `list-scans`: `GET /api/container/scans`.
 
-use lambda_http::{Error, run, service_fn};
+use lambda_http::Error;
 use sirius::aws::Clients;
 use sirius::config::{self, environment};
 use sirius::http::{self, list_scans};
@@ -13,6 +13,5 @@ async fn main() -> Result<(), Error> {
     let store = clients.store(config::table_name(&environment)?).await;
     let deps = list_scans::Deps { store };
     let deps = &deps;
-    run(service_fn(async |request| http::serve(request, async |request| list_scans::handle(deps, request).await).await))
-        .await
+    http::run(async |request| http::serve(request, async |request| list_scans::handle(deps, request).await).await).await
 }

@@ -1,10 +1,12 @@
 //! One vulnerability of one package in one scan.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::scan::{ScanId, parse_decimal};
 use super::severity::Severity;
@@ -79,8 +81,12 @@ impl FromStr for FindingId {
     }
 }
 
+/// The members of a JSON object, each still as text: read into memory, a hostile one could be a
+/// hundred times larger.
+pub type Members = BTreeMap<String, Box<RawValue>>;
+
 /// A stored finding, with everything that the report said about it.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Finding {
     /// The scan it belongs to.
     pub scan_id: ScanId,
@@ -97,7 +103,7 @@ pub struct Finding {
     /// `debian`, `npm`, `jar`, …
     pub kind: Option<String>,
     /// The rest of the vulnerability object as the report has it, under Trivy's own names.
-    pub vulnerability: Map<String, Value>,
+    pub vulnerability: Members,
 }
 
 impl Finding {
@@ -110,13 +116,19 @@ impl Finding {
     /// The severity, [`Severity::Unknown`] if the report's word for it is not one of Trivy's.
     #[must_use]
     pub fn severity(&self) -> Severity {
-        self.text("Severity").and_then(|s| s.parse().ok()).unwrap_or(Severity::Unknown)
+        self.text("Severity").and_then(|severity| severity.parse().ok()).unwrap_or(Severity::Unknown)
     }
 
     /// A field of the vulnerability object, if it is there and a string.
     #[must_use]
-    pub fn text(&self, name: &str) -> Option<&str> {
-        self.vulnerability.get(name)?.as_str()
+    pub fn text(&self, name: &str) -> Option<String> {
+        serde_json::from_str(self.vulnerability.get(name)?.get()).ok()
+    }
+
+    /// A field of the vulnerability object, read into memory.
+    #[must_use]
+    pub fn value(&self, name: &str) -> Option<Value> {
+        serde_json::from_str(self.vulnerability.get(name)?.get()).ok()
     }
 }
 

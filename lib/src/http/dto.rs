@@ -2,10 +2,10 @@
 
 use jiff::Timestamp;
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::value::RawValue;
 
 use crate::domain::analysis::{Analysis, Failure, Removed, Status};
-use crate::domain::finding::FindingId;
+use crate::domain::finding::{FindingId, Members};
 use crate::domain::prompt_hash::PromptHash;
 use crate::domain::scan::{Artifact, Scan, ScanId};
 use crate::domain::severity::{Severity, SeverityCounts};
@@ -80,25 +80,25 @@ pub(super) struct ContainerFinding {
     scan_id: ScanId,
     vulnerability_id: Option<String>,
     severity: Severity,
-    title: Option<Value>,
+    title: Option<Box<RawValue>>,
     pkg_name: Option<String>,
-    pkg_path: Option<Value>,
-    purl: Option<Value>,
-    installed_version: Option<Value>,
-    fixed_version: Option<Value>,
-    status: Option<Value>,
+    pkg_path: Option<Box<RawValue>>,
+    purl: Option<Box<RawValue>>,
+    installed_version: Option<Box<RawValue>>,
+    fixed_version: Option<Box<RawValue>>,
+    status: Option<Box<RawValue>>,
     target: String,
     class: Option<String>,
     #[serde(rename = "type")]
     kind: Option<String>,
-    primary_url: Option<Value>,
-    cvss: Option<Value>,
-    published_date: Option<Value>,
-    last_modified_date: Option<Value>,
+    primary_url: Option<Box<RawValue>>,
+    cvss: Option<Box<RawValue>>,
+    published_date: Option<Box<RawValue>>,
+    last_modified_date: Option<Box<RawValue>>,
     #[serde(flatten)]
     analysis: LlmAnalysis,
     /// All of the report's vulnerability object that has no field above, under Trivy's names.
-    cve_data: Map<String, Value>,
+    cve_data: Members,
 }
 
 impl From<Joined> for ContainerFinding {
@@ -106,7 +106,7 @@ impl From<Joined> for ContainerFinding {
         let (finding_id, severity) = (finding.id(), finding.severity());
         let mut rest = finding.vulnerability;
         // A word that is not one of Trivy's severities is kept where it was.
-        if rest.get("Severity").is_some_and(|said| said == severity.as_str()) {
+        if rest.get("Severity").is_some_and(|said| said.get().trim_matches('"') == severity.as_str()) {
             rest.remove("Severity");
         }
         Self {
@@ -119,14 +119,13 @@ impl From<Joined> for ContainerFinding {
             pkg_path: take_text(&mut rest, "PkgPath"),
             purl: take_purl(&mut rest),
             installed_version: take_text(&mut rest, "InstalledVersion"),
-            fixed_version: take_text(&mut rest, "FixedVersion")
-                .filter(|version| version.as_str().is_some_and(|version| !version.trim().is_empty())),
+            fixed_version: take_text(&mut rest, "FixedVersion").filter(|version| !is_blank(version)),
             status: take_text(&mut rest, "Status"),
             target: finding.target,
             class: finding.class,
             kind: finding.kind,
             primary_url: take_text(&mut rest, "PrimaryURL"),
-            cvss: take_if(&mut rest, "CVSS", Value::is_object),
+            cvss: take_if(&mut rest, "CVSS", '{'),
             published_date: take_text(&mut rest, "PublishedDate"),
             last_modified_date: take_text(&mut rest, "LastModifiedDate"),
             analysis: analysis.map(|(hash, analysis)| LlmAnalysis::from(&hash, analysis)).unwrap_or_default(),
@@ -189,33 +188,41 @@ impl From<&Analysis> for Removals {
     }
 }
 
-/// Moves a member out, if it is of the type that its field promises; else it stays as it came.
-fn take_if(members: &mut Map<String, Value>, name: &str, fits: impl Fn(&Value) -> bool) -> Option<Value> {
-    members.get(name).is_some_and(fits).then(|| members.remove(name)).flatten()
+/// Moves a member out, if its JSON begins as that of its field's type does; else it stays as it came.
+fn take_if(members: &mut Members, name: &str, begins: char) -> Option<Box<RawValue>> {
+    members.get(name).is_some_and(|json| json.get().starts_with(begins)).then(|| members.remove(name)).flatten()
 }
 
-fn take_text(members: &mut Map<String, Value>, name: &str) -> Option<Value> {
-    take_if(members, name, Value::is_string)
+fn take_text(members: &mut Members, name: &str) -> Option<Box<RawValue>> {
+    take_if(members, name, '"')
 }
 
-fn take_purl(members: &mut Map<String, Value>) -> Option<Value> {
-    let identifier = members.get_mut("PkgIdentifier")?.as_object_mut()?;
-    let purl = take_text(identifier, "PURL");
+/// A string of nothing but white space.
+fn is_blank(json: &RawValue) -> bool {
+    serde_json::from_str::<String>(json.get()).is_ok_and(|text| text.trim().is_empty())
+}
+
+fn take_purl(members: &mut Members) -> Option<Box<RawValue>> {
+    const NAME: &str = "PkgIdentifier";
+    let mut identifier: Members = serde_json::from_str(members.get(NAME)?.get()).ok()?;
+    let purl = take_text(&mut identifier, "PURL");
     if identifier.is_empty() {
-        members.remove("PkgIdentifier");
+        members.remove(NAME);
+    } else if purl.is_some() {
+        members.insert(NAME.to_owned(), serde_json::value::to_raw_value(&identifier).ok()?);
     }
     purl
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
     use crate::domain::finding::{Finding, Ordinal};
 
     fn shown(vulnerability: Value) -> Value {
-        let Value::Object(vulnerability) = vulnerability else { panic!("not an object") };
+        let vulnerability = serde_json::from_value(vulnerability).unwrap();
         let finding = Finding {
             scan_id: ScanId::new(3).unwrap(),
             ordinal: Ordinal::new(14).unwrap(),

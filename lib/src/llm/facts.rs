@@ -144,26 +144,25 @@ const MAX_SOURCES: usize = 20;
 /// the facts are kept with every question, and looked through for every answer.
 impl From<&Finding> for Facts {
     fn from(finding: &Finding) -> Self {
-        let text = |name| cap(finding.text(name).unwrap_or_default(), MAX_TEXT);
-        let some = |name| finding.text(name).filter(|text| !text.trim().is_empty()).map(|text| cap(text, MAX_TEXT));
+        let text = |name| cap(&finding.text(name).unwrap_or_default(), MAX_TEXT);
+        let some = |name| finding.text(name).filter(|text| !text.trim().is_empty()).map(|text| cap(&text, MAX_TEXT));
         let list = |name| {
-            let items = finding.vulnerability.get(name).and_then(Value::as_array);
-            items
-                .into_iter()
-                .flatten()
-                .filter_map(Value::as_str)
-                .take(MAX_ITEMS)
-                .map(|item| cap(item.trim(), MAX_ITEM))
-                .collect()
+            let items = finding.value(name).and_then(|value| match value {
+                Value::Array(items) => Some(items),
+                _ => None,
+            });
+            let items = items.unwrap_or_default();
+            items.iter().filter_map(Value::as_str).take(MAX_ITEMS).map(|item| cap(item.trim(), MAX_ITEM)).collect()
         };
-        let purl = finding.vulnerability.get("PkgIdentifier").and_then(|identifier| identifier.get("PURL"));
-        let cvss = finding.vulnerability.get("CVSS").and_then(Value::as_object);
+        let purl =
+            finding.value("PkgIdentifier").and_then(|identifier| Some(identifier.get("PURL")?.as_str()?.to_owned()));
+        let cvss = finding.value("CVSS").unwrap_or_default();
         Self {
             vulnerability_id: finding.vulnerability_id.clone().unwrap_or_default(),
             package: finding.pkg_name.clone().unwrap_or_default(),
             package_type: finding.kind.clone().unwrap_or_default(),
             class: finding.class.clone().unwrap_or_default(),
-            purl: purl.and_then(Value::as_str).map(str::to_owned),
+            purl,
             installed_version: text("InstalledVersion"),
             fixed_version: some("FixedVersion"),
             severity: finding.severity().as_str().to_owned(),
@@ -171,6 +170,7 @@ impl From<&Finding> for Facts {
             title: text("Title"),
             description: text("Description"),
             cvss: cvss
+                .as_object()
                 .into_iter()
                 .flatten()
                 .take(MAX_SOURCES)

@@ -288,6 +288,7 @@ fn write_object<'de, A: MapAccess<'de>>(
     is_volatile: impl Fn(&str) -> bool,
 ) -> Result<(), A::Error> {
     let first = writer.members.len();
+    let mut volatile_seen = Vec::new();
     writer.text.push(b'{');
     loop {
         let start = writer.text.len();
@@ -302,8 +303,12 @@ fn write_object<'de, A: MapAccess<'de>>(
         if name.starts_with(RESERVED) {
             return Err(A::Error::custom("a key that begins with $serde_json::private, which no tool writes"));
         }
-        if std::str::from_utf8(&name).is_ok_and(&is_volatile) {
-            if *name == *b"CreatedAt" {
+        if let Some(name) = std::str::from_utf8(&name).ok().filter(|name| is_volatile(name)) {
+            if volatile_seen.contains(&name.to_owned()) {
+                return Err(A::Error::custom(format_args!("duplicate key {name:?}")));
+            }
+            volatile_seen.push(name.to_owned());
+            if name == "CreatedAt" {
                 let json = writer.text.get(value..).unwrap_or_default();
                 writer.created_at = Some(String::from_utf8_lossy(json).into_owned());
             }
@@ -423,6 +428,10 @@ mod tests {
     fn a_key_given_twice_is_refused() {
         let error = canonical("{\"x\":{\n\"a\":1,\"b\":2,\"\\u0061\":3}}").unwrap_err();
         assert!(matches!(&error, Error::Syntax { line: 2, reason, .. } if reason == "duplicate key \"a\""), "{error}");
+        for name in ["CreatedAt", "ReportID"] {
+            let twice = canonical(&format!(r#"{{"{name}":"2026-01-01T00:00:00Z","{name}":null}}"#));
+            assert!(matches!(twice, Err(Error::Syntax { .. })), "{name}");
+        }
     }
 
     #[test]

@@ -77,6 +77,9 @@ fn content<'m>((name, value): &'m (Cow<'_, str>, &RawValue)) -> (&'m str, &'m st
 /// 25,669; a DynamoDB item, even of bytes that do not compress, must stay below 400 KB.
 const MAX_FINDING_BYTES: usize = 256 << 10;
 
+/// The longest `VulnerabilityID` or `PkgName` that is taken, in bytes; the longest known have 24 and 50.
+const MAX_NAME_BYTES: usize = 2 << 10;
+
 /// The longest Target, Class or Type that is taken, in bytes; the longest known has 97.
 const MAX_PLACE_BYTES: usize = 8 << 10;
 
@@ -305,6 +308,12 @@ impl<'c> Visitor<'c> for FindingVisitor {
         let named = [&finding.vulnerability_id, &finding.pkg_name].into_iter().flatten().map(|text| text.len());
         let bytes =
             finding.members.iter().map(|(name, value)| name.len() + value.get().len()).chain(named).sum::<usize>();
+        if [&finding.vulnerability_id, &finding.pkg_name].into_iter().flatten().any(|name| name.len() > MAX_NAME_BYTES)
+        {
+            return Err(A::Error::custom(format_args!(
+                "a VulnerabilityID or PkgName of more than {MAX_NAME_BYTES} bytes"
+            )));
+        }
         if bytes > MAX_FINDING_BYTES {
             return Err(A::Error::custom(format_args!(
                 "a vulnerability of {bytes} bytes; at most {MAX_FINDING_BYTES} are taken"

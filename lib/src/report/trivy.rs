@@ -183,7 +183,8 @@ fn read_results<'c>(text: &'c str, path: &str, collector: &mut Collector<'c>) ->
     if collector.over_limit {
         return Err(Error::TooManyFindings { limit: collector.limit });
     }
-    // Only a report that is refused pays for knowing where.
+    // Only a report that is refused pays for knowing where; what was read of it is not needed.
+    *collector = Collector { limit: collector.limit, ..Collector::default() };
     let mut deserializer = serde_json::Deserializer::from_str(text);
     let mut track = serde_path_to_error::Track::new();
     let traced = serde_path_to_error::Deserializer::new(&mut deserializer, &mut track);
@@ -212,7 +213,7 @@ fn field(error: &serde_path_to_error::Error<serde_json::Error>, inside: &str) ->
 fn own_name(envelope: &Envelope<'_>, collector: &Collector<'_>) -> Option<String> {
     let named = |text: &String| (!text.trim().is_empty()).then(|| text.clone());
     let tag = || envelope.metadata.as_ref()?.repo_tags.as_ref()?.first().and_then(named);
-    let os = || collector.os_target.as_ref()?.rsplit_once(" (").map(|(name, _)| name.to_owned());
+    let os = || named(&collector.os_target.as_ref()?.rsplit_once(" (")?.0.to_owned());
     let target = || collector.first_target.as_ref().map(|target| target.to_string());
     envelope.artifact_name.as_ref().and_then(named).or_else(tag).or_else(os).or_else(target)
 }

@@ -9,10 +9,10 @@ use std::fmt;
 use std::sync::OnceLock;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 use zstd::bulk::{Compressor, Decompressor};
 use zstd::dict::{DecoderDictionary, EncoderDictionary};
 
+use crate::domain::finding::Members;
 use crate::report::{Finding, Scanned};
 
 const VERSION: u8 = 1;
@@ -51,7 +51,7 @@ pub(super) struct Unpacked {
     pub(super) target: String,
     #[serde(rename = "Type")]
     pub(super) kind: Option<String>,
-    pub(super) vulnerability: Map<String, Value>,
+    pub(super) vulnerability: Members,
 }
 
 impl Codec {
