@@ -13,7 +13,7 @@ use std::fmt;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use serde_json::{Value, json};
 
-use crate::llm::prompt::EXAMPLE_SUMMARY;
+use crate::llm::prompt::EXAMPLE_MARKS;
 use crate::llm::text::fold;
 
 mod loose_json;
@@ -177,14 +177,19 @@ pub fn parse(text: &str) -> Result<Parsed, Error> {
     validated(sections::draft(&text)?)
 }
 
+/// The example is invented: nothing of it can be true of a finding.
+fn is_of_the_example(text: &str) -> bool {
+    let folded = fold(text).to_lowercase();
+    EXAMPLE_MARKS.iter().any(|mark| folded.contains(mark))
+}
+
 fn validated(draft: Draft) -> Result<Parsed, Error> {
     use Section::{Recommendations, Summary};
     let summary = draft.summary.join("\n");
     if words(&summary) == 0 {
         return Err(Error::Missing(Summary));
     }
-    // The example is invented: its summary can be true of no finding.
-    if is_placeholder(&summary) || words(&summary) < 4 || fold(&summary).contains(EXAMPLE_SUMMARY) {
+    if is_placeholder(&summary) || words(&summary) < 4 || is_of_the_example(&summary) {
         return Err(Error::Placeholder(Summary));
     }
     let sentences: Vec<&str> = draft.summary.iter().flat_map(|line| crate::llm::text::sentences(line)).collect();
@@ -204,7 +209,9 @@ fn validated(draft: Draft) -> Result<Parsed, Error> {
     if loops(&inside) {
         return Err(Error::Repetitive(Recommendations));
     }
-    if items.iter().all(|item| is_placeholder(item) || words(item) < 2) {
+    if items.iter().all(|item| is_placeholder(item) || words(item) < 2)
+        || items.iter().any(|item| is_of_the_example(item))
+    {
         return Err(Error::Placeholder(Recommendations));
     }
     let mut seen = Vec::new();

@@ -14,6 +14,7 @@ use crate::llm::text::{cap, clean};
 
 mod template;
 
+pub(crate) use template::EXAMPLE_MARKS;
 pub use template::{EXAMPLE_SUMMARY, REPAIR_SYSTEM, SYSTEM, TEMPLATE_VERSION};
 
 /// First line of the data block.

@@ -1,5 +1,6 @@
 //! A table of answers: what models write, what they break, what an attacker makes them write.
 
+use crate::llm::prompt::EXAMPLE_SUMMARY;
 use proptest::prelude::*;
 
 use super::*;
@@ -63,6 +64,8 @@ fn table() -> Vec<(&'static str, String, Expected)> {
         ("a word for a score", format!("## Summary\n{S}\n## Recommendations\n{recs}\n## Risk Score\nHigh"), Err("score")),
         ("the template parroted", "## Summary\n[2 or 3 sentences]\n## Recommendations\n[2 to 4 bullets]\n## Risk Score\n7/10".into(), Err("placeholder")),
         ("dots for text", "## Summary\n...\n## Recommendations\n- ...\n## Risk Score\n7/10".into(), Err("missing")),
+        ("the example's JSON parroted", r#"{"summary": "An attacker can overflow a heap buffer while libfetch-example talks to a proxy.", "recommendations": ["Do this."], "risk_score": 8}"#.to_owned(), Err("placeholder")),
+        ("an example's bullet parroted", format!("## Summary\n{S}\n## Recommendations\n- Watch the service.\n- Until then, do not let this image use a SOCKS5 proxy that resolves host names.\n## Risk Score\n7/10"), Err("placeholder")),
         ("the example parroted", format!("## Summary\n{EXAMPLE_SUMMARY}\n## Recommendations\n{recs}\n## Risk Score\n8/10"), Err("placeholder")),
         ("a shrug for a recommendation", format!("## Summary\n{S}\n## Recommendations\nN/A\n## Risk Score\n7/10"), Err("placeholder")),
         ("a loop of bullets", format!("## Summary\n{S}\n## Recommendations\n{}## Risk Score\n7/10", "- Upgrade the package now.\n".repeat(40)), Err("repetitive")),

@@ -75,6 +75,16 @@ pub(super) fn repair_messages(question: Message) -> Vec<Message> {
     ]
 }
 
+/// Texts of the example that can be true of no finding, in lower case: an answer with one of them has
+/// parroted the example.
+pub(crate) const EXAMPLE_MARKS: [&str; 5] = [
+    "libfetch-example",
+    "cve-2023-99999",
+    "controls the host name in a transfer",
+    "use a socks5 proxy that resolves host names",
+    "transfer data from addresses that users supply",
+];
+
 /// System, example question, example answer, question.
 pub(super) fn messages(question: String) -> Vec<Message> {
     let message = |role, content| Message { role, content };
