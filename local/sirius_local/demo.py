@@ -36,8 +36,12 @@ def demo(stack: Stack) -> None:
         print(f"\nThis very report was here already: it stays scan {scan['scan_id']}, and nothing is stored twice.")
     print(f"\nThe {len(findings)} findings of scan {scan['scan_id']}, worst first:\n")
     print(f"{table(findings)}\n", flush=True)
-    for worst in findings[:1]:
-        print(explain(stack, worst))
+    # The bundled model often gives no usable answer: the next finding may fare better.
+    for worst in findings[:3]:
+        text, is_explained = explain(stack, worst)
+        print(text)
+        if is_explained or not stack.ollama_url:
+            break
     print(_next_steps(stack, scan["scan_id"], findings))
 
 

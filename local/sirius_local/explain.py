@@ -15,10 +15,11 @@ _INDENT = " " * 19
 _REAL_MODEL = "OLLAMA_URL=http://127.0.0.1:11434 OLLAMA_MODEL=llama3.1:8b make demo"
 
 
-def explain(stack: Stack, finding: dict[str, Any]) -> str:
-    """Asks for an analysis, waits for it as a client would, and returns what to show of it."""
+def explain(stack: Stack, finding: dict[str, Any]) -> tuple[str, bool]:
+    """Asks for an analysis and waits for it as a client would; what to show of it, and whether there is one."""
     if not stack.ollama_url:
-        return f"No finding was analysed, since there is no model here. With an Ollama host:\n\n  {_REAL_MODEL}\n"
+        none = "No finding was analysed, since there is no model here. With an Ollama host:"
+        return f"{none}\n\n  {_REAL_MODEL}\n", False
     path = f"/api/llm/analyze/container/{finding['finding_id']}?wait=25"
     step(f"asking {stack.ollama_model} about {finding.get('vulnerability_id')} (finding {finding['finding_id']})")
     started = time.monotonic()
@@ -29,7 +30,7 @@ def explain(stack: Stack, finding: dict[str, Any]) -> str:
     taken = time.monotonic() - started
     command = f'\n$ curl "$(cat .local/api-url){path}"\n'
     shown = "\n".join(f"  {label:<15}  {text}" for label, text in rows(answer.json, taken))
-    return f"{command}\n{shown}\n{_remark(stack)}"
+    return f"{command}\n{shown}\n{_remark(stack)}", answer.json.get("llm_analysis_status") == "completed"
 
 
 def rows(analysis: dict[str, Any], taken: float) -> list[tuple[str, str]]:

@@ -156,7 +156,7 @@ impl Prompt {
         Ok(PromptHash::of(&canonical))
     }
 
-    /// The same question again, to be answered with JSON: new rules, the same example.
+    /// The same question again, to be answered with JSON: new rules, no example turn.
     ///
     /// Never longer than the prompt it repairs: the facts are taken over as they are.
     #[must_use]

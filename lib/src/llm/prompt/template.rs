@@ -61,18 +61,10 @@ With a crafted redirect this may lead to code execution in the client. Only prog
 ## Risk Score
 8/10";
 
-/// The example's answer as the repair attempt wants it, its members in the order of the schema.
-const EXAMPLE_JSON: &str = r#"{"recommendations": ["Upgrade libfetch-example from 7.88.1-10 to 7.88.1-10+deb12u4.", "Until then, do not let this image use a SOCKS5 proxy that resolves host names."], "risk_score": 8, "summary": "An attacker who controls the host name in a transfer can overflow a heap buffer while libfetch-example talks to a SOCKS5 proxy."}"#;
-
-/// Rules, example and question of the repair attempt.
+/// Rules and question of the repair attempt. Without the example: small models, which need this
+/// attempt most, parrot it.
 pub(super) fn repair_messages(question: Message) -> Vec<Message> {
-    let message = |role, content: &str| Message { role, content: content.to_owned() };
-    vec![
-        message(Role::System, REPAIR_SYSTEM),
-        message(Role::User, &format!("{QUESTION}\n{BLOCK_OPEN}\n{EXAMPLE_FACTS}\n{BLOCK_CLOSE}")),
-        message(Role::Assistant, EXAMPLE_JSON),
-        question,
-    ]
+    vec![Message { role: Role::System, content: REPAIR_SYSTEM.to_owned() }, question]
 }
 
 /// Texts of the example that can be true of no finding, in lower case: an answer with one of them has
