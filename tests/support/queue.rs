@@ -1,22 +1,11 @@
 //! A queue of its own for each test, and what Lambda's poller does with one.
 
-use std::time::Duration;
-
-use aws_config::{BehaviorVersion, Region};
 use aws_lambda_events::sqs::{SqsEvent, SqsMessage};
 use aws_sdk_sqs::Client;
-use aws_smithy_types::retry::RetryConfig;
 
-/// A client of `endpoint`, which retries at once instead of after seconds.
+/// A client of `endpoint`.
 pub async fn client(endpoint: &str) -> Client {
-    let config = aws_config::defaults(BehaviorVersion::v2026_01_12())
-        .http_client(sirius::aws::http_client().unwrap())
-        .endpoint_url(endpoint)
-        .region(Region::from_static("us-east-1"))
-        .retry_config(RetryConfig::standard().with_max_attempts(4).with_initial_backoff(Duration::from_millis(5)))
-        .load()
-        .await;
-    Client::new(&config)
+    Client::new(&crate::table::config(endpoint).await)
 }
 
 /// Makes a queue and answers its URL.

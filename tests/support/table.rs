@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use aws_config::{BehaviorVersion, Region};
+use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::{
     AttributeDefinition, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType, Projection, ProjectionType,
@@ -17,16 +17,20 @@ pub fn endpoint() -> String {
         .unwrap_or_else(|_| panic!("no local stack in the environment: run this through `make test` or `make bench`"))
 }
 
-/// A client of `endpoint`, which retries at once instead of after seconds.
-pub async fn client(endpoint: &str) -> Client {
-    let config = aws_config::defaults(BehaviorVersion::v2026_01_12())
+/// Settings of clients of `endpoint`, which retry at once instead of after seconds.
+pub async fn config(endpoint: &str) -> SdkConfig {
+    aws_config::defaults(BehaviorVersion::v2026_01_12())
         .http_client(sirius::aws::http_client().unwrap())
         .endpoint_url(endpoint)
         .region(Region::from_static("us-east-1"))
         .retry_config(RetryConfig::standard().with_max_attempts(4).with_initial_backoff(Duration::from_millis(5)))
         .load()
-        .await;
-    Client::new(&config)
+        .await
+}
+
+/// A client of `endpoint`.
+pub async fn client(endpoint: &str) -> Client {
+    Client::new(&config(endpoint).await)
 }
 
 /// Makes a table of its own and answers its name.
