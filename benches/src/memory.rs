@@ -10,13 +10,14 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use sirius::aws::Clients;
+use sirius::domain::upload::UploadId;
 use sirius::http::{self, ingest_scan};
-use sirius::pipeline::ingest;
-use sirius::report::{Canonical, Limits, Report};
-use sirius::store::Store;
+use sirius::pipeline::ingest::Ingestion;
+use sirius::pipeline::take_upload::{self, Object, Taken};
+use sirius::report::Limits;
 use sirius::store::claims::Holder;
 use support::app::{event, gzip};
-use support::table;
+use support::{bucket, table};
 
 use crate::figure::Figure;
 use crate::input::{Files, Input};
@@ -24,13 +25,12 @@ use crate::input::{Files, Input};
 /// The first argument of the process that is measured.
 pub(crate) const CHILD: &str = "ingest-and-tell-the-peak";
 
-/// The report is a file, and the pipeline takes it in.
-const FILE: &str = "file";
+/// The report lies in the bucket as it is, and what `ingest-upload` calls takes it in.
+const UPLOAD: &str = "upload";
 /// The report is the gzip body of a request, the only form in which one of this size passes Lambda's
 /// 6 MB, and the handler takes it in.
 const POST: &str = "post";
 
-const LEASE: Duration = Duration::from_secs(60);
 const REACH: f64 = 4.0;
 
 pub(crate) async fn figures(large: &Input) -> Vec<Figure> {
@@ -40,8 +40,8 @@ pub(crate) async fn figures(large: &Input) -> Vec<Figure> {
     let files = Files::new(&[report.clone(), packed]);
     let mut figures = Vec::new();
     for (number, way, name) in [
-        (0, FILE, "peak memory, 32 MB report: from a file through the pipeline"),
-        (1, POST, "peak memory, 32 MB report: gzip through the handler"),
+        (0, UPLOAD, "peak memory, 32 MB report: uploaded to S3 as JSON"),
+        (1, POST, "peak memory, 32 MB report: POSTed as gzip"),
     ] {
         eprintln!("measuring memory: {way}");
         let peak = peak_of_child(way, &files.path(number)).await;
@@ -58,9 +58,12 @@ pub(crate) async fn figures(large: &Input) -> Vec<Figure> {
 }
 
 async fn peak_of_child(way: &str, file: &Path) -> Option<u64> {
-    let table = table::fresh().await;
+    let (table, bucket) = (table::fresh().await, bucket::fresh().await);
+    if way == UPLOAD {
+        bucket::put(&bucket, &object_id().key(), std::fs::read(file).unwrap()).await;
+    }
     let child = Command::new(std::env::current_exe().unwrap())
-        .args([CHILD, way, &table])
+        .args([CHILD, way, &table, &bucket])
         .arg(file)
         .stderr(Stdio::inherit())
         .output()
@@ -71,30 +74,41 @@ async fn peak_of_child(way: &str, file: &Path) -> Option<u64> {
 
 /// What the measured process does.
 pub(crate) async fn child(arguments: &[String]) {
-    let [way, table, file] = arguments else { panic!("{CHILD} takes a way, a table and a file") };
-    let store = Clients::load().await.unwrap().store(table.clone()).await;
+    let [way, table, bucket, file] = arguments else { panic!("{CHILD} takes a way, a table, a bucket and a file") };
+    let clients = Clients::load().await.unwrap();
+    let ingestion = Ingestion {
+        store: clients.store(table.clone()).await,
+        archive: Some(clients.objects(bucket.clone())),
+        auto: None,
+        limits: Limits::default(),
+        lease: Duration::from_secs(60),
+    };
     match way.as_str() {
-        FILE => ingest_file(&store, Path::new(file)).await,
-        POST => post(store, Path::new(file)).await,
+        UPLOAD => upload(&ingestion, Path::new(file)).await,
+        POST => post(&ingestion, Path::new(file)).await,
         _ => panic!("no way {way}"),
     }
     println!("{}", peak().map_or_else(|| "unknown".to_owned(), |bytes| bytes.to_string()));
 }
 
-async fn ingest_file(store: &Store, file: &Path) {
-    let limits = Limits::default();
-    let canonical = Canonical::read(&std::fs::read(file).unwrap(), &limits).unwrap();
-    let report = Report::read(&canonical, None, &limits).unwrap();
-    let ingested =
-        ingest::run(store, &report, None, &Holder::random().unwrap(), Timestamp::now(), LEASE).await.unwrap();
-    assert!(!ingested.duplicate);
+fn object_id() -> UploadId {
+    "large.json".parse().unwrap()
 }
 
-async fn post(store: Store, file: &Path) {
+async fn upload(ingestion: &Ingestion, file: &Path) {
+    let objects = ingestion.archive.as_ref().unwrap();
+    let size = std::fs::metadata(file).unwrap().len();
+    let etag = bucket::etag(objects.bucket(), &object_id().key()).await;
+    let object = Object { id: object_id(), etag, version: None, size };
+    let holder = Holder::random().unwrap();
+    let taken = take_upload::run(ingestion, objects, &object, &holder, Timestamp::now()).await.unwrap();
+    assert!(matches!(taken, Taken::Done { .. }), "{taken:?}");
+}
+
+async fn post(ingestion: &Ingestion, file: &Path) {
     let headers = [("content-type", "application/gzip")];
     let request = event("POST", "/api/container/scans", "", &headers, Some(&std::fs::read(file).unwrap()));
-    let deps = ingest_scan::Deps { store, limits: Limits::default(), lease: LEASE, auto: None };
-    let response = http::serve(request, async |request| ingest_scan::handle(&deps, request).await).await.unwrap();
+    let response = http::serve(request, async |request| ingest_scan::handle(ingestion, request).await).await.unwrap();
     assert_eq!(response.status(), 201);
 }
 

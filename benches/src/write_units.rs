@@ -1,14 +1,13 @@
 //! Write units, as the service tells them in `ReturnConsumedCapacity`.
 
 use std::collections::HashMap;
-use std::time::Duration;
 
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::{AttributeValue, PutRequest, WriteRequest};
 use jiff::Timestamp;
-use sirius::pipeline::ingest;
-use sirius::report::{Canonical, Limits, Report};
-use sirius::store::Store;
+use sirius::pipeline::ingest::{self, Ingestion};
+use sirius::report::body::Compression;
+use sirius::report::{Limits, Submission};
 use sirius::store::claims::Holder;
 use support::app::App;
 use support::proxy::{Proxy, Written};
@@ -49,10 +48,10 @@ pub(crate) async fn figures(large: &Input, corpus: Option<&Input>) -> Vec<Figure
 
 async fn measure(app: &App, input: &Input) -> Vec<Figure> {
     eprintln!("counting write units: {}", input.name);
-    let store = app.store().await;
+    let ingestion = app.ingestion().await;
     let mut cost = Cost::default();
     for bytes in &input.reports {
-        ingest(&store, &app.proxy, bytes, &mut cost).await;
+        ingest(&ingestion, &app.proxy, bytes, &mut cost).await;
     }
     let each = cost.finding_units / cost.findings as f64;
     let besides = cost.other_units / cost.reports as f64;
@@ -75,12 +74,12 @@ async fn measure(app: &App, input: &Input) -> Vec<Figure> {
 }
 
 /// Takes a report in and books what it cost, unless it is the same as an earlier one.
-async fn ingest(store: &Store, proxy: &Proxy, bytes: &[u8], cost: &mut Cost) {
+async fn ingest(ingestion: &Ingestion, proxy: &Proxy, bytes: &[u8], cost: &mut Cost) {
     let limits = Limits::default();
-    let canonical = Canonical::read(bytes, &limits).unwrap();
-    let report = Report::read(&canonical, None, &limits).unwrap();
+    let submission = Submission::read(bytes.to_vec(), Compression::None, None, limits, false).unwrap();
+    let report = submission.report().unwrap();
     let holder = Holder::random().unwrap();
-    let ingested = ingest::run(store, &report, None, &holder, Timestamp::now(), Duration::from_secs(60)).await.unwrap();
+    let ingested = ingest::run(ingestion, &submission, &report, &holder, Timestamp::now()).await.unwrap();
     let written = proxy.take_written();
     if ingested.duplicate {
         return;

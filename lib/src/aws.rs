@@ -9,7 +9,10 @@ use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use aws_smithy_types::retry::RetryConfig;
 use aws_smithy_types::timeout::TimeoutConfig;
 
+use crate::config::{self, Lookup};
 use crate::llm::ollama::Bearer;
+use crate::objects::Objects;
+use crate::pipeline::ingest::Ingestion;
 use crate::queue::Queue;
 use crate::store::Store;
 
@@ -84,6 +87,27 @@ impl Clients {
     #[must_use]
     pub fn queue(&self, url: String) -> Queue {
         Queue::new(aws_sdk_sqs::Client::new(&self.config), url)
+    }
+
+    /// The bucket of this name.
+    #[must_use]
+    pub fn objects(&self, bucket: String) -> Objects {
+        // An emulator has no host name for each bucket.
+        let elsewhere = self.config.endpoint_url().is_some() || std::env::var_os("AWS_ENDPOINT_URL_S3").is_some();
+        let config = aws_sdk_s3::config::Builder::from(&self.config).force_path_style(elsewhere).build();
+        Objects::new(aws_sdk_s3::Client::from_conf(config), bucket)
+    }
+
+    /// What reports are taken in with, as the environment says.
+    ///
+    /// # Errors
+    /// If a variable is missing or wrong.
+    pub async fn ingestion(&self, lookup: Lookup<'_>) -> Result<Ingestion, config::Error> {
+        let config::Ingestion { limits, lease, archive } = config::Ingestion::read(lookup)?;
+        let bucket = config::bucket_name(lookup)?;
+        let auto = config::auto_analyze(lookup)?.map(|(auto, url)| (auto, self.queue(url)));
+        let store = self.store(config::table_name(lookup)?).await;
+        Ok(Ingestion { store, archive: archive.then(|| self.objects(bucket)), auto, limits, lease })
     }
 
     /// A bearer token from Secrets Manager, if there is a secret for it.

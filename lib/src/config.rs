@@ -46,6 +46,31 @@ pub fn table_name(lookup: Lookup<'_>) -> Result<String, Error> {
     required(lookup, "TABLE_NAME")
 }
 
+/// `BUCKET_NAME`: the bucket of uploads and archived reports.
+///
+/// # Errors
+/// If it is not set.
+pub fn bucket_name(lookup: Lookup<'_>) -> Result<String, Error> {
+    required(lookup, "BUCKET_NAME")
+}
+
+/// `RETENTION_DAYS`: how old a scan may get before it is deleted; 0 (the default) for as old as it likes.
+///
+/// # Errors
+/// If it is not a number from 0 to 36,500.
+pub fn retention(lookup: Lookup<'_>) -> Result<Option<Duration>, Error> {
+    let days: u64 = number(lookup, "RETENTION_DAYS", 0, 0, 36_500)?;
+    Ok((days > 0).then(|| Duration::from_secs(days * 24 * 3600)))
+}
+
+/// `MAX_REPORT_BYTES` (default 64 MiB): what a report may have once it is unpacked, and an upload as it is.
+///
+/// # Errors
+/// If it is not a number in its range.
+pub fn max_report_bytes(lookup: Lookup<'_>) -> Result<usize, Error> {
+    number(lookup, "MAX_REPORT_BYTES", Limits::default().max_bytes, 1, 512 << 20)
+}
+
 /// How reports are taken in.
 #[derive(Debug, Clone, Copy)]
 pub struct Ingestion {
@@ -53,6 +78,8 @@ pub struct Ingestion {
     pub limits: Limits,
     /// `LEASE_SECONDS` (default 60): must be more than the function's timeout.
     pub lease: Duration,
+    /// `ARCHIVE_REPORTS` (default `true`): whether reports are kept as they came.
+    pub archive: bool,
 }
 
 impl Ingestion {
@@ -64,10 +91,11 @@ impl Ingestion {
         let default = Limits::default();
         Ok(Self {
             limits: Limits {
-                max_bytes: number(lookup, "MAX_REPORT_BYTES", default.max_bytes, 1, 512 << 20)?,
+                max_bytes: max_report_bytes(lookup)?,
                 max_findings: number(lookup, "MAX_FINDINGS", default.max_findings, 1, 100_000)?,
             },
             lease: Duration::from_secs(number(lookup, "LEASE_SECONDS", 60, 1, 3600)?),
+            archive: flag(lookup, "ARCHIVE_REPORTS", true)?,
         })
     }
 }
@@ -164,6 +192,15 @@ fn required(lookup: Lookup<'_>, name: &'static str) -> Result<String, Error> {
     lookup(name).filter(|value| !value.is_empty()).ok_or(Error::Missing { name })
 }
 
+fn flag(lookup: Lookup<'_>, name: &'static str, default: bool) -> Result<bool, Error> {
+    match lookup(name).as_deref() {
+        None | Some("") => Ok(default),
+        Some("true") => Ok(true),
+        Some("false") => Ok(false),
+        Some(_) => Err(Error::Invalid { name, reason: "neither true nor false".to_owned() }),
+    }
+}
+
 fn number<N>(lookup: Lookup<'_>, name: &'static str, default: N, min: N, max: N) -> Result<N, Error>
 where
     N: FromStr + PartialOrd + Display,
@@ -185,6 +222,23 @@ mod tests {
         let ingestion = Ingestion::read(&nothing).unwrap();
         assert_eq!((ingestion.limits.max_findings, ingestion.lease), (50_000, Duration::from_secs(60)));
         assert_eq!(table_name(&nothing).unwrap_err().to_string(), "the environment variable TABLE_NAME is not set");
+    }
+
+    #[test]
+    fn scans_get_as_old_as_they_like_unless_days_are_set() {
+        let days = |days: &'static str| move |name: &str| (name == "RETENTION_DAYS").then(|| days.to_owned());
+        assert_eq!(retention(&|_| None).unwrap(), None);
+        assert_eq!(retention(&days("0")).unwrap(), None);
+        assert_eq!(retention(&days("2")).unwrap(), Some(Duration::from_secs(172_800)));
+        assert!(retention(&days("-1")).is_err() && retention(&days("36501")).is_err());
+    }
+
+    #[test]
+    fn reports_are_archived_unless_that_is_switched_off() {
+        let set = |value: &'static str| move |name: &str| (name == "ARCHIVE_REPORTS").then(|| value.to_owned());
+        assert!(Ingestion::read(&|_| None).unwrap().archive);
+        assert!(!Ingestion::read(&set("false")).unwrap().archive);
+        assert!(Ingestion::read(&set("no")).is_err());
     }
 
     #[test]

@@ -7,3 +7,4 @@ pub mod prompt_hash;
 pub mod report_hash;
 pub mod scan;
 pub mod severity;
+pub mod upload;

@@ -1,5 +1,8 @@
-//! The edges that are not HTTP: what SQS and schedules hand over.
+//! The edges that are not HTTP: what SQS, schedules and operators hand over.
 
+pub mod ingest_upload;
 pub mod recover;
+pub mod reingest;
 pub mod run_analysis;
+mod s3;
 mod sqs;

@@ -9,9 +9,13 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 pub mod analyze_finding;
 pub mod analyze_scan;
+pub mod create_upload;
+pub mod delete_scan;
 pub mod error;
 pub mod get_finding;
+pub mod get_report;
 pub mod get_scan;
+pub mod get_upload;
 pub mod ingest_scan;
 pub mod list_findings;
 pub mod list_scans;

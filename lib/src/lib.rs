@@ -7,6 +7,7 @@
 //! | [`http`], [`events`] | one file per endpoint or event: parse, handle, answer |
 //! | [`pipeline`] | the verbs: the order of effects |
 //! | [`store`] | the DynamoDB table; alone in knowing its API |
+//! | [`objects`] | the S3 bucket of uploads and archived reports; alone in knowing its API |
 //! | [`queue`] | the SQS queue of analyses; alone in knowing its API |
 //! | [`llm`] | a model explains a finding: prompt, client, answer, evidence |
 //! | [`report`] | bytes of a Trivy report → findings; pure |
@@ -20,6 +21,7 @@ pub mod domain;
 pub mod events;
 pub mod http;
 pub mod llm;
+pub mod objects;
 pub mod pipeline;
 pub mod queue;
 pub mod report;

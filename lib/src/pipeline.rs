@@ -2,6 +2,9 @@
 
 pub mod analyze;
 pub mod analyze_scan;
+pub mod delete_scan;
 pub mod ingest;
 pub mod join;
 pub mod recover;
+pub mod reingest;
+pub mod take_upload;

@@ -15,11 +15,13 @@ mod canonical;
 mod error;
 mod findings;
 mod lookalike;
+mod submission;
 mod trivy;
 
 pub use canonical::Canonical;
-pub use error::Error;
+pub use error::{Error, Kind};
 pub use findings::{Finding, Scanned};
+pub use submission::Submission;
 pub use trivy::Report;
 
 /// What a report may cost at most.

@@ -12,11 +12,14 @@ mod blob;
 pub mod claims;
 mod counter;
 pub mod cursor;
+pub mod deletions;
 mod error;
 pub mod findings;
 mod item;
 mod keys;
 pub mod scans;
+mod transaction;
+pub mod uploads;
 
 pub use error::Error;
 pub use findings::Selection;

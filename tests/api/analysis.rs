@@ -9,8 +9,7 @@ use sirius::domain::severity::Severity;
 use sirius::llm::Ollama;
 use sirius::llm::OllamaConfig;
 use sirius::pipeline::analyze::{self, Worked};
-use sirius::pipeline::ingest::AutoAnalyze;
-use sirius::pipeline::recover::{self, Recovered};
+use sirius::pipeline::recover::Recovered;
 use support::app::App;
 use support::proxy::Fault;
 use support::report::{of, vulnerability, with_findings};
@@ -290,12 +289,9 @@ async fn a_queue_that_is_down_fails_no_ingestion_and_loses_no_analysis() {
     assert_eq!(app.post(&with_findings("app", 20)).await.status, 201);
     app.proxy.heal();
     assert_eq!(support::queue::drain(&app.queue_url).await.len(), 0);
-    let auto = AutoAnalyze { severities: app.auto.clone(), questions: app.questions.clone().unwrap() };
-    let recover = async |second| {
-        recover::run(&app.store().await, &app.queue().await, Some(&auto), at(second), soon()).await.unwrap()
-    };
+    let recover = async |second| app.recover(at(second)).await;
     assert_eq!(recover(0).await, Recovered::default(), "not due yet");
-    assert_eq!(recover(200).await, Recovered { resent: 4, scans: 1 });
+    assert_eq!(recover(200).await, Recovered { resent: 4, scans: 1, ..Recovered::default() });
     assert_eq!(support::queue::drain(&app.queue_url).await.len(), 4);
     assert_eq!(recover(201).await, Recovered::default(), "once");
 }
@@ -304,9 +300,7 @@ async fn a_queue_that_is_down_fails_no_ingestion_and_loses_no_analysis() {
 async fn a_lost_message_is_sent_again_and_ever_more_rarely() {
     let app = app_with(1).await;
     hash_of(&app, ANALYZE).await;
-    let recover = async |second| {
-        recover::run(&app.store().await, &app.queue().await, None, at(second), soon()).await.unwrap().resent
-    };
+    let recover = async |second| app.recover(at(second)).await.resent;
     assert_eq!(recover(0).await, 0, "not due yet");
     // Two at once may both send it: one message too many is harmless.
     let (a, b) = tokio::join!(recover(130), recover(130));
@@ -325,7 +319,7 @@ async fn an_hour_without_a_host_loses_nothing_fails_nothing_and_does_not_spin() 
     let app = app_with(2).await;
     let hashes = [hash_of(&app, ANALYZE).await, hash_of(&app, "/api/llm/analyze/container/1000001").await];
     let down = Ollama::new(nowhere().await).unwrap();
-    let (store, queue) = (app.store().await, app.queue().await);
+    let store = app.store().await;
     let (mut attempts, mut second) = (0, 0);
     while second < 3600 {
         for body in support::queue::drain(&app.queue_url).await {
@@ -335,7 +329,7 @@ async fn an_hour_without_a_host_loses_nothing_fails_nothing_and_does_not_spin() 
             attempts += 1;
         }
         second += 60;
-        recover::run(&store, &queue, None, at(second), soon()).await.unwrap();
+        app.recover(at(second)).await;
     }
     assert!((10..=24).contains(&attempts), "{attempts} attempts in an hour at two analyses");
     for finding in ["1000000", "1000001"] {
@@ -349,7 +343,7 @@ async fn an_hour_without_a_host_loses_nothing_fails_nothing_and_does_not_spin() 
     let up = StandIn::always(good()).await;
     for _ in 0..11 {
         second += 60;
-        recover::run(&store, &queue, None, at(second), soon()).await.unwrap();
+        app.recover(at(second)).await;
         for body in support::queue::drain(&app.queue_url).await {
             let hash = hashes.iter().find(|hash| body.contains(hash.as_str())).unwrap();
             analyze::work(&store, &up.client(), hash, at(second), LEASE, soon()).await.unwrap();
@@ -529,7 +523,7 @@ async fn one_fault_at_any_call_loses_no_answer() {
 async fn settles(app: &App, after: &str) {
     app.get(&format!("{ANALYZE}?wait=0")).await;
     let hash = hash_of(app, ANALYZE).await;
-    let (store, queue) = (app.store().await, app.queue().await);
+    let store = app.store().await;
     let up = StandIn::always(good()).await;
     for step in 0..6 {
         let now = at(step * 1000);
@@ -537,7 +531,7 @@ async fn settles(app: &App, after: &str) {
             assert!(body.contains(hash.as_str()));
             analyze::work(&store, &up.client(), &hash, now, LEASE, soon()).await.unwrap();
         }
-        recover::run(&store, &queue, None, now, soon()).await.unwrap();
+        app.recover(now).await;
     }
     assert_eq!(app.get(ANALYZE).await.json["llm_analysis_status"], "completed", "after {after}");
 }

@@ -1,26 +1,10 @@
 //! Power is lost after any write: nothing shows, and the next delivery finishes the job.
 
-use std::time::Duration;
-
-use jiff::Timestamp;
 use serde_json::json;
 use sirius::pipeline::ingest::{self, Ingested};
-use sirius::report::{Canonical, Limits, Report};
-use sirius::store::claims::Holder;
 use support::app::App;
 use support::proxy::Fault;
 use support::report::with_findings;
-
-const LEASE: Duration = Duration::from_secs(60);
-
-/// Delivers a report at a given second.
-async fn deliver(app: &App, report: &serde_json::Value, second: i64) -> Result<Ingested, ingest::Error> {
-    let limits = Limits::default();
-    let canonical = Canonical::read(report.to_string().as_bytes(), &limits).unwrap();
-    let report = Report::read(&canonical, None, &limits).unwrap();
-    let now = Timestamp::from_second(1_800_000_000 + second).unwrap();
-    ingest::run(&app.store().await, &report, None, &Holder::random().unwrap(), now, LEASE).await
-}
 
 async fn visible(app: &App) -> (usize, u16, u16) {
     let scans = app.get("/api/container/scans").await.list().len();
@@ -44,7 +28,7 @@ async fn a_crash_after_any_write_is_finished_by_the_next_delivery() {
         let app = App::new().await;
         app.proxy.inject(None, crash_after, 1, Fault::Crash);
         tokio::select! {
-            outcome = deliver(&app, &report, 0) => panic!("survived the crash after call {crash_after}: {outcome:?}"),
+            outcome = app.deliver(&report, 0) => panic!("survived the crash after call {crash_after}: {outcome:?}"),
             () = app.proxy.crashed() => {}
         }
         app.proxy.heal();
@@ -57,10 +41,10 @@ async fn a_crash_after_any_write_is_finished_by_the_next_delivery() {
 
         if !published {
             // The lease of the dead attempt still stands.
-            let busy = deliver(&app, &report, 59).await;
+            let busy = app.deliver(&report, 59).await;
             assert!(matches!(busy, Err(ingest::Error::Busy { .. })), "after call {crash_after}: {busy:?}");
         }
-        let finished = deliver(&app, &report, 61).await.unwrap();
+        let finished = app.deliver(&report, 61).await.unwrap();
         assert_eq!(finished.duplicate, published, "after call {crash_after}");
         assert_eq!(visible(&app).await.0, 1);
         let findings = app.get("/api/container/scans/app/findings").await;
@@ -69,7 +53,7 @@ async fn a_crash_after_any_write_is_finished_by_the_next_delivery() {
             (60, Some("60")),
             "after call {crash_after}"
         );
-        let again = deliver(&app, &report, 62).await.unwrap();
+        let again = app.deliver(&report, 62).await.unwrap();
         assert_eq!(again, Ingested { scan_id: finished.scan_id, duplicate: true });
         assert_eq!(app.get("/api/container/scans").await.header("x-total-count"), Some("1"));
     }
@@ -83,12 +67,12 @@ async fn an_attempt_that_was_taken_over_cannot_publish() {
     app.proxy.inject(Some("TransactWriteItems"), 0, 1, Fault::LostRequest);
     app.proxy.inject(Some("TransactWriteItems"), 0, 1, Fault::Crash);
     tokio::select! {
-        outcome = deliver(&app, &report, 0) => panic!("{outcome:?}"),
+        outcome = app.deliver(&report, 0) => panic!("{outcome:?}"),
         () = app.proxy.crashed() => {}
     }
     app.proxy.heal();
     // … and the transaction landed all the same: the second one finds the work done.
-    let second = deliver(&app, &report, 100).await.unwrap();
+    let second = app.deliver(&report, 100).await.unwrap();
     assert!(second.duplicate);
     assert_eq!(app.get("/api/container/scans").await.list().len(), 1);
 }
@@ -98,7 +82,7 @@ async fn two_attempts_that_overlap_make_one_scan() {
     let app = App::new().await;
     let report = with_findings("app", 120);
     // The lease of the first is over (by the second's clock) while it still writes.
-    let (first, second) = tokio::join!(deliver(&app, &report, 0), deliver(&app, &report, 1000));
+    let (first, second) = tokio::join!(app.deliver(&report, 0), app.deliver(&report, 1000));
     let outcomes = [first, second];
     let new = outcomes.iter().filter(|outcome| matches!(outcome, Ok(Ingested { duplicate: false, .. }))).count();
     assert_eq!(new, 1, "{outcomes:?}");
@@ -111,8 +95,8 @@ async fn a_failed_attempt_frees_its_lease_at_once() {
     let app = App::new().await;
     let report = with_findings("app", 30);
     app.proxy.inject(Some("TransactWriteItems"), 0, 4, Fault::InternalError);
-    assert!(deliver(&app, &report, 0).await.unwrap_err().is_transient());
+    assert!(app.deliver(&report, 0).await.unwrap_err().is_transient());
     assert_eq!(visible(&app).await, (0, 404, 404));
-    assert!(!deliver(&app, &report, 1).await.unwrap().duplicate);
+    assert!(!app.deliver(&report, 1).await.unwrap().duplicate);
     assert_eq!(app.get("/api/container/scans/app").await.json["scan_id"], json!(1));
 }

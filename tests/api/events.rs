@@ -6,13 +6,15 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use lambda_runtime::LambdaEvent;
 use sirius::domain::prompt_hash::PromptHash;
-use sirius::events::{recover, run_analysis};
+use sirius::events::reingest::{self, Tally};
+use sirius::events::{ingest_upload, recover, run_analysis};
 use support::app::App;
+use support::bucket;
 use support::report::with_findings;
 use support::stand_in::{Reply, StandIn};
 
 /// Functions that are not called by HTTP.
-const EVENT_FUNCTIONS: [&str; 2] = ["recover", "run-analysis"];
+const EVENT_FUNCTIONS: [&str; 4] = ["ingest-upload", "recover", "reingest", "run-analysis"];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
@@ -43,7 +45,7 @@ async fn each_http_event_gives_the_status_in_its_name() {
         for case in names(&root().join("events").join(&function)) {
             let event = std::fs::read_to_string(root().join("events").join(&function).join(&case)).unwrap();
             let request = lambda_http::request::from_str(&event).unwrap();
-            let app = App::with_analysis().await;
+            let app = App { archive: true, bucket: bucket::fresh().await, ..App::with_analysis().await };
             // What the reading events ask for: scan 1 with 3 findings.
             if function != "ingest-scan" {
                 app.post(&with_findings("ghcr.io/org/app:1.0", 3)).await;
@@ -77,11 +79,43 @@ async fn each_message_event_ends_as_its_name_says() {
 }
 
 #[tokio::test]
+async fn each_upload_event_ends_as_its_name_says() {
+    for case in names(&root().join("events/ingest-upload")) {
+        let event = std::fs::read_to_string(root().join("events/ingest-upload").join(&case)).unwrap();
+        let app = App::with_archive().await;
+        let deps = ingest_upload::Deps { ingestion: app.ingestion().await, objects: app.objects().await };
+        // The bucket that the events name is the test's own; another stays another.
+        let event = event.replace("sirius-uploads", &app.bucket);
+        let event = LambdaEvent::new(serde_json::from_str(&event).unwrap(), lambda_http::Context::default());
+        let failures = ingest_upload::handle(&deps, event).await.unwrap().batch_item_failures.len();
+        match case.strip_suffix(".json").unwrap().rsplit('-').next().unwrap() {
+            "back" => assert_eq!(failures, 1, "{case}"),
+            "done" => assert_eq!(failures, 0, "{case}"),
+            _ => panic!("{case} ends in neither -back nor -done"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn each_order_to_ingest_anew_is_carried_out() {
+    for case in names(&root().join("events/reingest")) {
+        let event = std::fs::read_to_string(root().join("events/reingest").join(&case)).unwrap();
+        let app = App::with_archive().await;
+        app.post(&with_findings("app", 3)).await;
+        let mut context = lambda_http::Context::default();
+        context.deadline = u64::MAX / 2;
+        let event = LambdaEvent::new(serde_json::from_str(&event).unwrap(), context);
+        let tally = reingest::handle(&app.ingestion().await, event).await.unwrap();
+        assert_eq!(tally, Tally { reingested: 1, ..Tally::default() }, "{case}");
+    }
+}
+
+#[tokio::test]
 async fn each_schedule_event_runs_recovery() {
     for case in names(&root().join("events/recover")) {
         let event = std::fs::read_to_string(root().join("events/recover").join(&case)).unwrap();
         let app = App::with_analysis().await;
-        let deps = recover::Deps { store: app.store().await, queue: app.queue().await, auto: None };
+        let deps = app.recovery().await;
         let event = LambdaEvent::new(serde_json::from_str(&event).unwrap(), lambda_http::Context::default());
         recover::handle(&deps, event).await.unwrap();
     }

@@ -161,7 +161,7 @@ async fn what_is_not_a_report_is_refused_with_what_it_is_and_what_to_send() {
         (br#"[1]"#.to_vec(), 422, "not_a_trivy_report", "an array of other values"),
         (br#"{"SchemaVersion":3,"ArtifactName":"x","ArtifactType":"container_image"}"#.to_vec(), 422, "invalid_report", "SchemaVersion 3 is not known"),
         (br#"{"SchemaVersion":2,"ArtifactName":7}"#.to_vec(), 422, "invalid_report", "ArtifactName: invalid type: integer `7`, expected a string"),
-        (br#"{"SchemaVersion":2,"ArtifactType":"vm"}"#.to_vec(), 422, "invalid_report", "add ?image_name="),
+        (br#"{"SchemaVersion":2,"ArtifactType":"vm"}"#.to_vec(), 422, "invalid_report", "image_name"),
         (br#"{"SchemaVersion":2,"ArtifactName":"a\nb"}"#.to_vec(), 422, "invalid_report", "ArtifactName has a control character"),
         (br#"{"SchemaVersion":2,"ArtifactName":"a","CreatedAt":"soon"}"#.to_vec(), 422, "invalid_report", "CreatedAt: expected an RFC 3339 time"),
         (br#"{"SchemaVersion":2,"ArtifactName":"a","Results":{}}"#.to_vec(), 422, "invalid_report", "Results: invalid type: map, expected an array of results"),

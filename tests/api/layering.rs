@@ -8,13 +8,14 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("report", &["report", "domain"]),
     ("store", &["store", "report", "domain"]),
     ("queue", &["queue", "domain"]),
+    ("objects", &["objects", "domain"]),
     ("llm", &["llm", "domain"]),
-    ("pipeline", &["pipeline", "store", "queue", "llm", "report", "domain", "telemetry"]),
-    ("http", &["http", "pipeline", "store", "queue", "llm", "report", "domain", "telemetry"]),
-    ("events", &["events", "pipeline", "store", "queue", "llm", "domain", "telemetry"]),
+    ("pipeline", &["pipeline", "store", "objects", "queue", "llm", "report", "domain", "telemetry"]),
+    ("http", &["http", "pipeline", "store", "objects", "queue", "llm", "report", "domain", "telemetry"]),
+    ("events", &["events", "pipeline", "store", "objects", "queue", "llm", "domain", "telemetry"]),
     // What `main` wires with.
     ("config", &["config", "pipeline", "llm", "report", "domain"]),
-    ("aws", &["aws", "store", "queue", "llm"]),
+    ("aws", &["aws", "config", "pipeline", "store", "objects", "queue", "llm"]),
     ("telemetry", &["telemetry"]),
     ("lib", &[]),
 ];
@@ -65,7 +66,7 @@ fn imports_run_downhill() {
         for foreign in ["aws_", "lambda_", "tokio", "reqwest", "async fn"] {
             assert!(!pure || !source.contains(foreign), "{} has {foreign}", inside.display());
         }
-        for (sdk, home) in [("aws_sdk_dynamodb", "store"), ("aws_sdk_sqs", "queue")] {
+        for (sdk, home) in [("aws_sdk_dynamodb", "store"), ("aws_sdk_sqs", "queue"), ("aws_sdk_s3", "objects")] {
             assert!(!source.contains(sdk) || [home, "aws"].contains(&room), "{} knows {sdk}", inside.display());
         }
     }

@@ -1,8 +1,10 @@
 //! What Sirius promises, tried over the local stack. Run by `make test`.
 
 mod analysis;
+mod archive;
 mod corpus;
 mod crash;
+mod deletion;
 mod deployed;
 mod events;
 mod faults;
@@ -13,3 +15,4 @@ mod llm_wire;
 mod reading;
 mod round_trips;
 mod template;
+mod uploads;

@@ -2,22 +2,29 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use lambda_http::{Body, Request, Response};
 use lambda_runtime::LambdaEvent;
 use serde_json::{Value, json};
 use sirius::domain::severity::Severity;
 use sirius::events::run_analysis;
 use sirius::http::{
-    self, analyze_finding, analyze_scan, get_finding, get_scan, ingest_scan, list_findings, list_scans,
+    self, analyze_finding, analyze_scan, create_upload, delete_scan, get_finding, get_report, get_scan, get_upload,
+    ingest_scan, list_findings, list_scans,
 };
 use sirius::llm::{Ollama, OllamaConfig, Options, Questions};
-use sirius::pipeline::ingest::AutoAnalyze;
+use sirius::objects::Objects;
+use sirius::pipeline::ingest::{self, AutoAnalyze, Ingested, Ingestion};
+use sirius::pipeline::recover::{self, Recovered, Recovery};
 use sirius::queue::Queue;
-use sirius::report::Limits;
+use sirius::report::body::Compression;
+use sirius::report::{Limits, Submission};
 use sirius::store::Store;
+use sirius::store::claims::Holder;
+use tokio::time::Instant;
 
 use crate::proxy::Proxy;
-use crate::{queue, table};
+use crate::{bucket, queue, table};
 
 /// Sirius without Lambda.
 #[derive(Debug)]
@@ -36,6 +43,12 @@ pub struct App {
     pub questions: Option<Questions>,
     /// What is analysed of every new scan.
     pub auto: Vec<Severity>,
+    /// The bucket's name; there is one only with an archive.
+    pub bucket: String,
+    /// Whether reports are kept as they came.
+    pub archive: bool,
+    /// How old scans may get.
+    pub retention: Option<Duration>,
 }
 
 /// An answer, unpacked.
@@ -75,6 +88,59 @@ impl App {
             queue_url: String::new(),
             questions: None,
             auto: Vec::new(),
+            bucket: "none".to_owned(),
+            archive: false,
+            retention: None,
+        }
+    }
+
+    /// The same with a bucket, in a deployment that keeps reports.
+    pub async fn with_archive() -> Self {
+        Self { bucket: bucket::fresh().await, archive: true, ..Self::new().await }
+    }
+
+    /// The bucket, through the proxy.
+    pub async fn objects(&self) -> Objects {
+        Objects::new(bucket::client(&self.proxy.url).await, self.bucket.clone())
+    }
+
+    /// What reports are taken in with.
+    pub async fn ingestion(&self) -> Ingestion {
+        let auto = match self.questions.clone().filter(|_| !self.auto.is_empty()) {
+            Some(questions) => Some((AutoAnalyze { severities: self.auto.clone(), questions }, self.queue().await)),
+            None => None,
+        };
+        Ingestion {
+            store: self.store().await,
+            archive: if self.archive { Some(self.objects().await) } else { None },
+            auto,
+            limits: self.limits,
+            lease: self.lease,
+        }
+    }
+
+    /// Delivers a report at a given second, past HTTP.
+    pub async fn deliver(&self, report: &Value, second: i64) -> Result<Ingested, ingest::Error> {
+        let body = report.to_string().into_bytes();
+        let submission = Submission::read(body, Compression::None, None, self.limits, self.archive).unwrap();
+        let report = submission.report().unwrap();
+        let holder = Holder::random().unwrap();
+        ingest::run(&self.ingestion().await, &submission, &report, &holder, at(second)).await
+    }
+
+    /// Has recovery run at a given time.
+    pub async fn recover(&self, now: Timestamp) -> Recovered {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        recover::run(&self.recovery().await, now, deadline).await.unwrap()
+    }
+
+    /// What recovery works with.
+    pub async fn recovery(&self) -> Recovery {
+        Recovery {
+            ingestion: self.ingestion().await,
+            objects: self.objects().await,
+            queue: self.queue().await,
+            retention: self.retention,
         }
     }
 
@@ -125,22 +191,33 @@ impl App {
         let questions = self.questions.clone();
         answer(match function {
             "ingest-scan" => {
-                let questions = questions.filter(|_| !self.auto.is_empty());
-                let auto = match questions {
-                    Some(questions) => {
-                        Some((AutoAnalyze { severities: self.auto.clone(), questions }, self.queue().await))
-                    }
-                    None => None,
-                };
-                let deps = ingest_scan::Deps { store, limits: self.limits, lease: self.lease, auto };
+                let deps = Ingestion { store, ..self.ingestion().await };
                 http::serve(request, async |request| ingest_scan::handle(&deps, request).await).await
+            }
+            "create-upload" => {
+                let objects = self.objects().await;
+                let deps = create_upload::Deps { store, objects, max_bytes: self.limits.max_bytes };
+                http::serve(request, async |request| create_upload::handle(&deps, request).await).await
+            }
+            "get-upload" => {
+                let deps = get_upload::Deps { store, objects: self.objects().await };
+                http::serve(request, async |request| get_upload::handle(&deps, request).await).await
+            }
+            "get-report" => {
+                let deps = get_report::Deps { store, objects: self.objects().await };
+                http::serve(request, async |request| get_report::handle(&deps, request).await).await
+            }
+            "delete-scan" => {
+                let deps = delete_scan::Deps { store, objects: self.objects().await };
+                http::serve(request, async |request| delete_scan::handle(&deps, request).await).await
             }
             "list-scans" => {
                 let deps = list_scans::Deps { store };
                 http::serve(request, async |request| list_scans::handle(&deps, request).await).await
             }
             "get-scan" => {
-                let deps = list_findings::Deps { store, questions };
+                let findings = list_findings::Deps { store, questions };
+                let deps = get_scan::Deps { findings, objects: self.objects().await };
                 http::serve(request, async |request| get_scan::handle(&deps, request).await).await
             }
             "list-findings" => {
@@ -181,11 +258,25 @@ impl App {
         let function = match path {
             "/api/container/scans" => "list-scans",
             _ if path.starts_with("/api/llm/") => "analyze-finding",
+            _ if path.starts_with("/api/container/uploads/") => "get-upload",
             _ if path.starts_with("/api/container/findings/") => "get-finding",
             _ if path.ends_with("/findings") && path.matches('/').count() == 5 => "list-findings",
+            _ if path.ends_with("/report") && path.matches('/').count() == 5 => "get-report",
             _ => "get-scan",
         };
         self.invoke(function, event("GET", path, query, headers, None)).await
+    }
+
+    /// Opens an upload.
+    pub async fn open_upload(&self, order: &Value) -> Answer {
+        let headers = [("content-type", "application/json")];
+        let body = order.to_string().into_bytes();
+        self.invoke("create-upload", event("POST", "/api/container/uploads", "", &headers, Some(&body))).await
+    }
+
+    pub async fn delete(&self, scan: impl std::fmt::Display) -> Answer {
+        let path = format!("/api/container/scans/{scan}");
+        self.invoke("delete-scan", event("DELETE", &path, "", &[], None)).await
     }
 
     /// Has a scan analysed.
@@ -207,6 +298,11 @@ impl App {
         }
         all
     }
+}
+
+/// A time that tests count from.
+pub fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(1_800_000_000 + second).unwrap()
 }
 
 /// A request as API Gateway's HTTP API (payload 2.0) hands it over.
@@ -242,8 +338,12 @@ fn answer(response: Result<Response<Body>, lambda_http::Error>) -> Answer {
     if parts.headers.get("content-encoding").is_some_and(|encoding| encoding == "gzip") {
         bytes = gunzip(&bytes);
     }
-    let json =
-        serde_json::from_slice(&bytes).unwrap_or_else(|_| panic!("not JSON: {:?}", String::from_utf8_lossy(&bytes)));
+    let json = match bytes.as_slice() {
+        [] => Value::Null,
+        bytes => {
+            serde_json::from_slice(bytes).unwrap_or_else(|_| panic!("not JSON: {:?}", String::from_utf8_lossy(bytes)))
+        }
+    };
     Answer { status: parts.status.as_u16(), headers: parts.headers, json }
 }
 

@@ -1,6 +1,7 @@
 //! What the tests and the benchmarks share: tables of their own, a proxy that injects faults, the
 //! handlers in this process, the functions that the local stack runs, and reports made to measure.
 pub mod app;
+pub mod bucket;
 pub mod corpus;
 pub mod deployed;
 pub mod proxy;

@@ -133,7 +133,10 @@ impl Proxy {
         request: Request<Incoming>,
     ) -> Result<Response<Full<Bytes>>, std::io::Error> {
         let target = request.headers().get("x-amz-target").and_then(|t| t.to_str().ok()).unwrap_or_default();
-        let operation = target.rsplit('.').next().unwrap_or_default().to_owned();
+        let operation = match target.rsplit('.').next() {
+            Some(operation) if !operation.is_empty() => operation.to_owned(),
+            _ => s3_operation(request.method().as_str(), request.uri()),
+        };
         let fault = self.next_fault(&operation);
         let (parts, body) = request.into_parts();
         let mut body = body.collect().await.map_err(std::io::Error::other)?.to_bytes();
@@ -169,7 +172,7 @@ impl Proxy {
             forwarded = forwarded.header(name, value);
         }
         let answer = forwarded.body(body).send().await.map_err(std::io::Error::other)?;
-        let status = answer.status();
+        let (status, headers) = (answer.status(), answer.headers().clone());
         let mut body = answer.bytes().await.map_err(std::io::Error::other)?;
         if let Some(partition_keys) = partition_keys {
             let json: Value = serde_json::from_slice(&body).unwrap();
@@ -189,11 +192,14 @@ impl Proxy {
             json["UnprocessedItems"] = left_over;
             body = serde_json::to_vec(&json).unwrap().into();
         }
-        Ok(Response::builder()
-            .status(status)
-            .header("content-type", "application/x-amz-json-1.0")
-            .body(Full::new(body))
-            .unwrap())
+        let mut response = Response::new(Full::new(body));
+        *response.status_mut() = status;
+        for (name, value) in &headers {
+            if !["content-length", "transfer-encoding", "connection", "keep-alive"].contains(&name.as_str()) {
+                response.headers_mut().append(name, value.clone());
+            }
+        }
+        Ok(response)
     }
 
     fn next_fault(&self, operation: &str) -> Option<Fault> {
@@ -208,6 +214,13 @@ impl Proxy {
         rule.times -= 1;
         Some(rule.fault)
     }
+}
+
+/// S3 names its operations by method and address: `GET uploads`, `PUT reports`, `PUT uploads?tagging`.
+fn s3_operation(method: &str, uri: &hyper::Uri) -> String {
+    let folder = uri.path().trim_start_matches('/').split('/').nth(1).unwrap_or_default();
+    let tagging = if uri.query().is_some_and(|query| query.contains("tagging")) { "?tagging" } else { "" };
+    format!("{method} {folder}{tagging}")
 }
 
 /// The operations that cost write units.

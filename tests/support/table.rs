@@ -5,8 +5,8 @@ use std::time::Duration;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::{
-    AttributeDefinition, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType, Projection, ProjectionType,
-    ScalarAttributeType,
+    AttributeDefinition, AttributeValue, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType, Projection,
+    ProjectionType, ScalarAttributeType,
 };
 use aws_smithy_types::retry::RetryConfig;
 
@@ -64,4 +64,37 @@ pub async fn fresh() -> String {
         .await
         .unwrap();
     name
+}
+
+/// The partition keys of all items that lie in a table, whoever can see them.
+pub async fn items(table: &str) -> Vec<String> {
+    let mut pages = client(&endpoint()).await.scan().table_name(table).into_paginator().items().send();
+    let mut keys = Vec::new();
+    while let Some(item) = pages.next().await {
+        keys.push(item.unwrap()["pk"].as_s().unwrap().clone());
+    }
+    keys
+}
+
+/// Puts an item that has nothing but its key.
+pub async fn put_bare(table: &str, pk: &str, sk: &str) {
+    let text = |text: &str| AttributeValue::S(text.to_owned());
+    let put = client(&endpoint()).await.put_item().table_name(table).item("pk", text(pk)).item("sk", text(sk));
+    put.send().await.unwrap();
+}
+
+/// Sets a number inside a map of an item.
+pub async fn set_number(table: &str, (pk, sk): (&str, &str), (map, name): (&str, &str), number: u32) {
+    let text = |text: &str| AttributeValue::S(text.to_owned());
+    let update = client(&endpoint())
+        .await
+        .update_item()
+        .table_name(table)
+        .key("pk", text(pk))
+        .key("sk", text(sk))
+        .update_expression("SET #map.#name = :number")
+        .expression_attribute_names("#map", map)
+        .expression_attribute_names("#name", name)
+        .expression_attribute_values(":number", AttributeValue::N(number.to_string()));
+    update.send().await.unwrap();
 }

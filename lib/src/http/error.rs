@@ -9,10 +9,11 @@ use lambda_http::{Body, Response};
 use problem_details::ProblemDetails;
 use serde::Serialize;
 
-use crate::pipeline::{analyze, ingest};
+use crate::pipeline::{analyze, delete_scan, ingest};
+use crate::report::Kind;
 use crate::store::cursor::InvalidCursor;
 use crate::telemetry::chain;
-use crate::{report, store};
+use crate::{objects, report, store};
 
 /// What kind of problem it is. The names are part of the API and never change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,18 +22,12 @@ pub enum Code {
     InvalidParameter,
     /// The cursor is not one of this list.
     InvalidCursor,
-    /// The body is not JSON, or broken.
-    InvalidJson,
-    /// JSON, but no Trivy report.
-    NotATrivyReport,
-    /// A Trivy report with something in it that cannot be stored.
-    InvalidReport,
+    /// The report cannot be taken.
+    Refused(Kind),
     /// No such scan or finding.
     NotFound,
     /// The same report is being ingested right now.
     IngestionInProgress,
-    /// More bytes or findings than are taken.
-    TooLarge,
     /// The content type is not one of those that are taken.
     UnsupportedMediaType,
     /// The finding has more text than the model's context has room for.
@@ -51,12 +46,9 @@ impl Code {
         match self {
             Self::InvalidParameter => "invalid_parameter",
             Self::InvalidCursor => "invalid_cursor",
-            Self::InvalidJson => "invalid_json",
-            Self::NotATrivyReport => "not_a_trivy_report",
-            Self::InvalidReport => "invalid_report",
+            Self::Refused(kind) => kind.name(),
             Self::NotFound => "not_found",
             Self::IngestionInProgress => "ingestion_in_progress",
-            Self::TooLarge => "too_large",
             Self::UnsupportedMediaType => "unsupported_media_type",
             Self::PromptTooLong => "prompt_too_long",
             Self::AnalysisNotConfigured => "analysis_not_configured",
@@ -68,11 +60,13 @@ impl Code {
     /// The one place where a status is chosen.
     const fn status(self) -> StatusCode {
         match self {
-            Self::InvalidParameter | Self::InvalidCursor | Self::InvalidJson => StatusCode::BAD_REQUEST,
-            Self::NotATrivyReport | Self::InvalidReport | Self::PromptTooLong => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::InvalidParameter | Self::InvalidCursor | Self::Refused(Kind::InvalidJson) => StatusCode::BAD_REQUEST,
+            Self::Refused(Kind::NotATrivyReport | Kind::InvalidReport) | Self::PromptTooLong => {
+                StatusCode::UNPROCESSABLE_ENTITY
+            }
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::IngestionInProgress => StatusCode::CONFLICT,
-            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Refused(Kind::TooLarge) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::AnalysisNotConfigured => StatusCode::NOT_IMPLEMENTED,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
@@ -187,6 +181,18 @@ impl From<analyze::Error> for ApiError {
     }
 }
 
+impl From<objects::Error> for ApiError {
+    fn from(error: objects::Error) -> Self {
+        Self::ours(error.is_transient(), error)
+    }
+}
+
+impl From<delete_scan::Error> for ApiError {
+    fn from(error: delete_scan::Error) -> Self {
+        Self::ours(error.is_transient(), error)
+    }
+}
+
 impl From<InvalidCursor> for ApiError {
     fn from(error: InvalidCursor) -> Self {
         Self::new(Code::InvalidCursor, format!("cursor: {error}"))
@@ -213,20 +219,7 @@ impl From<getrandom::Error> for ApiError {
 
 impl From<report::Error> for ApiError {
     fn from(error: report::Error) -> Self {
-        use report::Error;
-        let code = match &error {
-            Error::TooLarge { .. } | Error::TooManyFindings { .. } => Code::TooLarge,
-            Error::Compression { .. }
-            | Error::NotJson { .. }
-            | Error::Syntax { .. }
-            | Error::Truncated { .. }
-            | Error::TooDeep { .. } => Code::InvalidJson,
-            Error::NotTrivy { .. } => Code::NotATrivyReport,
-            Error::SchemaVersion { .. } | Error::Field { .. } | Error::NoImageName | Error::ImageName { .. } => {
-                Code::InvalidReport
-            }
-        };
-        Self::new(code, error.to_string())
+        Self::new(Code::Refused(error.kind()), error.to_string())
     }
 }
 
@@ -236,6 +229,8 @@ impl ApiError {
     pub fn from_ingest(error: ingest::Error, now: Timestamp) -> Self {
         match error {
             ingest::Error::Store(error) => error.into(),
+            ingest::Error::Archive(error) => error.into(),
+            ingest::Error::Random(error) => error.into(),
             ingest::Error::Busy { until } => {
                 let millis = until.duration_since(now).as_millis().max(0);
                 let seconds = i64::try_from(millis / 1000).unwrap_or(i64::MAX).saturating_add(1);

@@ -1,7 +1,7 @@
 //! `GET /api/container/scans/{artifactname}`: the newest scan of an image, or the scan of a number.
 //!
-//! Image names hold slashes, so the route is greedy, and `…/{artifactname}/findings` comes here too
-//! when the name has any.
+//! Image names hold slashes, so the route is greedy, and `…/{artifactname}/findings` and
+//! `…/{artifactname}/report` come here too when the name has any.
 
 use lambda_http::http::StatusCode;
 use lambda_http::{Body, Request, RequestExt as _, Response};
@@ -10,18 +10,30 @@ use super::dto::ContainerScan;
 use super::error::Code;
 use super::path::{self, Identifier, Wanted};
 use super::query::Query;
-use super::{ApiError, list_findings, list_scans, reply};
+use super::{ApiError, get_report, list_findings, list_scans, reply};
 use crate::domain::image_name::ImageName;
 use crate::domain::scan::Scan;
+use crate::objects::Objects;
 use crate::pipeline::join;
 use crate::store::Store;
+
+/// What the handler works with.
+#[derive(Debug)]
+pub struct Deps {
+    /// What scans and their findings are answered with.
+    pub findings: list_findings::Deps,
+    /// The bucket of the archive.
+    pub objects: Objects,
+}
 
 /// Answers 200 with a scan; with `?history=true` with an array of all scans of the image.
 ///
 /// # Errors
 /// 400 for a wrong name or parameter, 404 if there is no such scan.
-pub async fn handle(deps: &list_findings::Deps, request: &Request) -> Result<Response<Body>, ApiError> {
+pub async fn handle(deps: &Deps, request: &Request) -> Result<Response<Body>, ApiError> {
+    let Deps { findings: deps, objects } = deps;
     let identifier = match path::scans(request.raw_http_path())? {
+        Wanted::Report(identifier) => return get_report::of(&deps.store, objects, request, identifier).await,
         Wanted::Findings(identifier) => return list_findings::of(deps, request, identifier).await,
         Wanted::Scan(identifier) => identifier,
     };

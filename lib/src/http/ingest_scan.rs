@@ -1,7 +1,5 @@
 //! `POST /api/container/scans`: takes a report in.
 
-use std::time::Duration;
-
 use jiff::Timestamp;
 use lambda_http::http::{HeaderMap, StatusCode, header};
 use lambda_http::{Body, Request, Response};
@@ -12,25 +10,10 @@ use super::query::Query;
 use super::{ApiError, reply};
 use crate::domain::image_name::ImageName;
 use crate::domain::scan::ScanId;
-use crate::pipeline::ingest::{self, AutoAnalyze};
-use crate::queue::Queue;
-use crate::report::body::{self, Compression};
-use crate::report::{Canonical, Limits, Report};
-use crate::store::Store;
+use crate::pipeline::ingest::{self, Ingestion};
+use crate::report::body::Compression;
+use crate::report::{Kind, Submission};
 use crate::store::claims::Holder;
-
-/// What the handler works with.
-#[derive(Debug)]
-pub struct Deps {
-    /// The table.
-    pub store: Store,
-    /// What a report may cost.
-    pub limits: Limits,
-    /// How long an attempt may be at a report before another may take over.
-    pub lease: Duration,
-    /// What is analysed of every new scan, and where that is queued.
-    pub auto: Option<(AutoAnalyze, Queue)>,
-}
 
 #[derive(Serialize)]
 struct Answer {
@@ -46,19 +29,24 @@ struct Answer {
 ///
 /// # Errors
 /// 400, 413, 415 and 422 for what is not a report, 409 while the same report is being ingested.
-pub async fn handle(deps: &Deps, request: &Request) -> Result<Response<Body>, ApiError> {
+pub async fn handle(deps: &Ingestion, request: &Request) -> Result<Response<Body>, ApiError> {
     let query = Query::read(request, &["image_name"])?;
     let image_name = query.parsed::<ImageName>("image_name")?;
     let compression = compression(request.headers())?;
-    let canonical = {
-        let json = body::inflate(request.body().to_vec(), compression, deps.limits.max_bytes)?;
-        Canonical::read(&json, &deps.limits)?
-    };
-    let report = Report::read(&canonical, image_name, &deps.limits)?;
+    if !fits_in_an_event(request.body()) {
+        let advice = format!(
+            "a request may carry about 4.7 MB compressed, or 6 MB of JSON; compress the report (gzip or zstd), or \
+             upload it: POST /api/container/uploads takes up to {} bytes",
+            deps.limits.max_bytes
+        );
+        return Err(ApiError::new(Code::Refused(Kind::TooLarge), advice));
+    }
+    let body = request.body().to_vec();
+    let submission = Submission::read(body, compression, image_name, deps.limits, deps.archive.is_some())?;
+    let report = submission.report()?;
 
-    let auto = deps.auto.as_ref().map(|(auto, queue)| (auto, queue));
     let now = Timestamp::now();
-    let ingested = ingest::run(&deps.store, &report, auto, &Holder::random()?, now, deps.lease)
+    let ingested = ingest::run(deps, &submission, &report, &Holder::random()?, now)
         .await
         .map_err(|error| ApiError::from_ingest(error, now))?;
 
@@ -67,7 +55,7 @@ pub async fn handle(deps: &Deps, request: &Request) -> Result<Response<Body>, Ap
         scan_id = ingested.scan_id.get(),
         duplicate = ingested.duplicate,
         findings = stored,
-        canonical_bytes = canonical.text().len(),
+        canonical_bytes = submission.canonical_bytes(),
         "a report was ingested"
     );
     let answer = Answer {
@@ -80,6 +68,21 @@ pub async fn handle(deps: &Deps, request: &Request) -> Result<Response<Body>, Ap
     };
     let status = if ingested.duplicate { StatusCode::OK } else { StatusCode::CREATED };
     reply::json(request, status, &answer)
+}
+
+/// Whether Lambda hands such a body over: API Gateway takes 10 MB, and Lambda an event of 6,291,556
+/// bytes, in which bytes are base64
+/// (<https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>). Where a gateway has
+/// other limits, such as a developer's, ours are the same as on AWS.
+fn fits_in_an_event(body: &Body) -> bool {
+    /// The rest is for headers and what API Gateway says of the request.
+    const MOST: usize = 6_291_556 - 20_000;
+    match body {
+        // Its quotes are escaped in the event: a tenth more at most, and not counted here.
+        Body::Text(text) => text.len() <= MOST,
+        Body::Binary(bytes) => bytes.len().div_ceil(3) * 4 <= MOST,
+        _ => true,
+    }
 }
 
 fn message(duplicate: bool, stored: usize, reported: u32) -> String {

@@ -37,7 +37,7 @@ const READ_AHEAD: usize = 4;
 pub async fn handle(deps: &Deps, request: &Request) -> Result<Response<Body>, ApiError> {
     match path::scans(request.raw_http_path())? {
         Wanted::Findings(identifier) => of(deps, request, identifier).await,
-        Wanted::Scan(_) => Err(ApiError::new(Code::NotFound, "there is no such resource")),
+        Wanted::Scan(_) | Wanted::Report(_) => Err(ApiError::new(Code::NotFound, "there is no such resource")),
     }
 }
 

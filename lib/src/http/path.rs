@@ -5,6 +5,7 @@ use percent_encoding::percent_decode_str;
 use super::ApiError;
 use crate::domain::image_name::ImageName;
 use crate::domain::scan::ScanId;
+use crate::domain::upload::UploadId;
 
 /// Names a scan, or an image with scans.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,26 +23,44 @@ pub(super) enum Wanted {
     Scan(Identifier),
     /// `…/scans/{identifier}/findings`
     Findings(Identifier),
+    /// `…/scans/{identifier}/report`
+    Report(Identifier),
 }
 
 const SCANS: &str = "/api/container/scans/";
 const FINDINGS: &str = "/api/container/findings/";
 const ANALYZED_FINDING: &str = "/api/llm/analyze/container/";
 const ANALYZED_SCAN: &str = "/api/llm/analyze/container/scans/";
-const FINDINGS_OF: &str = "/findings";
+const UPLOADS: &str = "/api/container/uploads/";
 
 /// Reads the path below `/api/container/scans/`.
 ///
-/// A greedy route brings both forms here, so a name that ends in `/findings` can only be asked for
-/// by its scan id or with `?image_name=` on the list of scans.
+/// A greedy route brings all forms here, so a name that ends in `/findings` or `/report` can only be
+/// asked for by its scan id or with `?image_name=` on the list of scans.
 pub(super) fn scans(raw_path: &str) -> Result<Wanted, ApiError> {
     let rest = below(raw_path, SCANS);
-    // `%2Ffindings` ends in the same way once an API gateway has decoded it.
-    let encoded_suffix = ["%2ffindings", "%2Ffindings"].into_iter().find_map(|suffix| rest.strip_suffix(suffix));
-    match rest.strip_suffix(FINDINGS_OF).or(encoded_suffix) {
-        Some(name) if !name.is_empty() => Ok(Wanted::Findings(identifier(name)?)),
-        _ => Ok(Wanted::Scan(identifier(rest)?)),
+    // An escaped slash ends the name in the same way once an API gateway has decoded it.
+    let name_before = |last: &str| {
+        let name = rest.strip_suffix(last)?;
+        ["/", "%2f", "%2F"].into_iter().find_map(|slash| name.strip_suffix(slash)).filter(|name| !name.is_empty())
+    };
+    match (name_before("findings"), name_before("report")) {
+        (Some(name), _) => Ok(Wanted::Findings(identifier(name)?)),
+        (None, Some(name)) => Ok(Wanted::Report(identifier(name)?)),
+        (None, None) => Ok(Wanted::Scan(identifier(rest)?)),
     }
+}
+
+/// What may be meant in the place of `{upload_id}`: the same doubt as with image names.
+pub(super) fn upload_ids(raw_path: &str) -> Result<Vec<UploadId>, ApiError> {
+    const NAME: &str = "upload_id";
+    let raw = below(raw_path, UPLOADS);
+    let decoded = decode(NAME, raw)?;
+    let mut ids = vec![decoded.parse::<UploadId>().map_err(|error| ApiError::parameter(NAME, error))?];
+    if decoded != raw {
+        ids.extend(raw.parse::<UploadId>().ok());
+    }
+    Ok(ids)
 }
 
 /// The text in the place of `{finding_id}`.
@@ -101,6 +120,7 @@ mod tests {
             let path = format!("{prefix}/api/container/scans/{name}");
             assert_eq!(scans(&path).unwrap(), Wanted::Scan(image(&[name])));
             assert_eq!(scans(&format!("{path}/findings")).unwrap(), Wanted::Findings(image(&[name])));
+            assert_eq!(scans(&format!("{path}/report")).unwrap(), Wanted::Report(image(&[name])));
         }
     }
 
@@ -112,6 +132,16 @@ mod tests {
         assert_eq!(scans(&path).unwrap(), Wanted::Scan(expected.clone()));
         assert_eq!(scans(&format!("{path}/findings")).unwrap(), Wanted::Findings(expected.clone()));
         assert_eq!(scans(&format!("{path}%2Ffindings")).unwrap(), Wanted::Findings(expected));
+    }
+
+    #[test]
+    fn an_upload_is_named_by_its_key_encoded_or_not() {
+        let ids = |path: &str| upload_ids(path).unwrap().iter().map(ToString::to_string).collect::<Vec<_>>();
+        assert_eq!(ids("/prod/api/container/uploads/ci/7/a.json"), ["ci/7/a.json"]);
+        assert_eq!(ids("/api/container/uploads/ci%2Fa%20b.json"), ["ci/a b.json", "ci%2Fa%20b.json"]);
+        for wrong in ["", "%00", "%FF"] {
+            assert!(upload_ids(&format!("/api/container/uploads/{wrong}")).is_err(), "{wrong}");
+        }
     }
 
     #[test]
@@ -134,6 +164,8 @@ mod tests {
             ("a+b", &["a+b"]),
             ("../../admin", &["../../admin"]),
             ("findings", &["findings"]),
+            ("report", &["report"]),
+            ("org/myreport", &["org/myreport"]),
             ("%C3%BC", &["ü", "%C3%BC"]),
         ] {
             assert_eq!(scans(&format!("/api/container/scans/{raw}")).unwrap(), Wanted::Scan(image(names)), "{raw}");
@@ -158,7 +190,7 @@ mod tests {
         fn any_name_is_found_again_once_encoded(name in "\\PC{1,40}") {
             prop_assume!(name.parse::<ImageName>().is_ok() && name.parse::<ScanId>().is_err());
             let encoded = percent_encoding::utf8_percent_encode(&name, percent_encoding::NON_ALPHANUMERIC).to_string();
-            prop_assume!(!encoded.to_lowercase().ends_with("%2ffindings"));
+            prop_assume!(!name.ends_with("/findings") && !name.ends_with("/report"));
             let Wanted::Scan(Identifier::Image(names)) = scans(&format!("/api/container/scans/{encoded}")).unwrap() else { panic!() };
             prop_assert_eq!(names[0].as_str(), name);
         }

@@ -13,7 +13,7 @@ use super::ApiError;
 /// What a body may weigh inside the function's answer. Lambda takes 6,291,556 bytes
 /// (<https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>); the rest is left
 /// for headers and what the encoder still holds back.
-const BUDGET: usize = 5_900_000;
+pub(super) const BUDGET: usize = 5_900_000;
 /// Compressed bytes that deflate may hold back: a block of 16 Ki symbols, generously.
 const HELD_BACK: usize = 128 << 10;
 /// Below this a body is not worth compressing.
@@ -35,6 +35,16 @@ pub(super) fn accepts_gzip(request: &Request) -> bool {
         }
     }
     any
+}
+
+/// Whether a body fits in the function's answer.
+pub(super) fn fits(body: &Body) -> bool {
+    let weight = match body {
+        Body::Text(text) => text.len() + escapes_in(text.as_bytes()),
+        Body::Binary(bytes) => bytes.len().div_ceil(3) * 4,
+        _ => 0,
+    };
+    weight <= BUDGET
 }
 
 /// A JSON document.

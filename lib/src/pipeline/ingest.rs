@@ -1,14 +1,16 @@
 //! Taking a report in: all or nothing, and once.
 //!
 //! ```text
-//! claim ──▶ number ──▶ findings ──▶ publish ──▶ queue analyses, if that is configured
+//! claim ──┬─▶ number ──▶ findings ──┬─▶ publish ──▶ queue analyses, if that is configured
+//!   │     └─▶ archive the report ───┘
 //!   │ complete already: a duplicate
 //!   │ someone's live lease: busy
 //!   └ an expired lease: taken over, same number, same keys, same items
 //! ```
 //!
 //! Nobody sees anything of a scan before it is published, and each step can be done again, so a
-//! crash between any two of them is mended by the next delivery of the same report.
+//! crash between any two of them is mended by the next delivery of the same report, or by recovery
+//! from the archive.
 
 use std::time::Duration;
 
@@ -20,8 +22,9 @@ use super::analyze_scan::{self, Order};
 use crate::domain::scan::{Scan, ScanId};
 use crate::domain::severity::Severity;
 use crate::llm::Questions;
+use crate::objects::{self, Objects};
 use crate::queue::Queue;
-use crate::report::Report;
+use crate::report::{Limits, Report, Submission};
 use crate::store::claims::{Claim, Claimed, Holder};
 use crate::store::{self, Store};
 use crate::telemetry::chain;
@@ -47,6 +50,12 @@ pub enum Error {
     /// The table.
     #[error(transparent)]
     Store(#[from] store::Error),
+    /// The archive.
+    #[error(transparent)]
+    Archive(#[from] objects::Error),
+    /// The operating system has no randomness.
+    #[error("no name could be made for this attempt")]
+    Random(#[from] getrandom::Error),
 }
 
 impl Error {
@@ -54,8 +63,9 @@ impl Error {
     #[must_use]
     pub const fn is_transient(&self) -> bool {
         match self {
-            Self::Busy { .. } => true,
+            Self::Busy { .. } | Self::Random(_) => true,
             Self::Store(error) => error.is_transient(),
+            Self::Archive(error) => error.is_transient(),
         }
     }
 }
@@ -69,34 +79,58 @@ pub struct AutoAnalyze {
     pub questions: Questions,
 }
 
+/// What reports are taken in with.
+#[derive(Debug)]
+pub struct Ingestion {
+    /// The table.
+    pub store: Store,
+    /// Where reports are kept as they came; none if they are not.
+    pub archive: Option<Objects>,
+    /// What is analysed of every new scan, and where that is queued.
+    pub auto: Option<(AutoAnalyze, Queue)>,
+    /// What a report may cost.
+    pub limits: Limits,
+    /// How long an attempt may be at a report before another may take over: longer than an attempt
+    /// can live.
+    pub lease: Duration,
+}
+
 /// When recovery looks after a scan whose findings were not queued: longer than queueing may take.
 const OUTBOX_DUE: Duration = Duration::from_secs(60);
 /// How long the sender of a report waits for its findings to be queued; recovery does the rest.
 const QUEUEING: Duration = Duration::from_secs(5);
 
-/// Takes a report in.
-///
-/// `auto` is what to analyse of it, and where that is queued; `holder` names this attempt, `now` is the time by which leases are judged, and `lease` must be
-/// longer than this attempt can live.
+/// Takes a report in, the one of the submission. `holder` names this attempt, `now` is the time by
+/// which leases are judged.
 ///
 /// # Errors
-/// [`Error::Busy`] while another attempt has the report, and those of the table.
+/// [`Error::Busy`] while another attempt has the report, and those of the table and the archive.
 pub async fn run(
-    store: &Store,
+    deps: &Ingestion,
+    submission: &Submission,
     report: &Report<'_>,
-    auto: Option<(&AutoAnalyze, &Queue)>,
     holder: &Holder,
     now: Timestamp,
-    lease: Duration,
 ) -> Result<Ingested, Error> {
-    let claim = match store.claim(report.hash, holder, now, lease).await? {
-        Claimed::Ours(claim) => claim,
-        Claimed::Complete(scan_id) => return Ok(Ingested { scan_id, duplicate: true }),
-        Claimed::Busy { until } => return Err(Error::Busy { until }),
-    };
-    match store_and_publish(store, report, &claim, auto.is_some(), now).await {
+    match deps.store.claim(report.hash, holder, now, deps.lease).await? {
+        Claimed::Ours(claim) => finish(deps, submission, report, &claim, now).await,
+        Claimed::Complete(scan_id) => Ok(Ingested { scan_id, duplicate: true }),
+        Claimed::Busy { until } => Err(Error::Busy { until }),
+    }
+}
+
+/// All that comes after the claim.
+pub(super) async fn finish(
+    deps: &Ingestion,
+    submission: &Submission,
+    report: &Report<'_>,
+    claim: &Claim,
+    now: Timestamp,
+) -> Result<Ingested, Error> {
+    let Ingestion { store, auto, .. } = deps;
+    match store_and_publish(deps, submission, report, claim, now).await {
         Ok((scan, is_ours)) => {
-            if let Some((auto, queue)) = auto.filter(|_| is_ours) {
+            if let Some((auto, queue)) = auto.as_ref().filter(|_| is_ours) {
                 let queueing = queue_analyses(store, queue, auto, &scan, now);
                 if tokio::time::timeout(QUEUEING, queueing).await.is_err() {
                     tracing::info!(scan_id = scan.scan_id.get(), "recovery will queue the rest of the analyses");
@@ -105,23 +139,40 @@ pub async fn run(
             Ok(Ingested { scan_id: scan.scan_id, duplicate: !is_ours })
         }
         Err(error) => {
-            if let Err(release) = store.release(&claim).await {
+            if let Err(release) = store.release(claim, now).await {
                 tracing::warn!(cause = chain(&release), "the lease stays until it ends by itself");
             }
-            Err(error.into())
+            Err(error)
         }
     }
 }
 
 async fn store_and_publish(
-    store: &Store,
+    deps: &Ingestion,
+    submission: &Submission,
     report: &Report<'_>,
     claim: &Claim,
-    is_to_be_analyzed: bool,
     now: Timestamp,
-) -> Result<(Scan, bool), store::Error> {
-    let scan_id = store.number(claim).await?;
-    store.write_findings(scan_id, report).await?;
+) -> Result<(Scan, bool), Error> {
+    let Ingestion { store, archive, auto, .. } = deps;
+    // What is published is in the archive, if there is one.
+    let keep = async {
+        match archive {
+            Some(archive) if !submission.packed().is_empty() => {
+                archive.archive(report.hash, submission.packed(), submission.image_name()).await
+            }
+            _ => Ok(()),
+        }
+    };
+    let write = async {
+        let scan_id = store.number(claim).await?;
+        store.write_findings(scan_id, report).await?;
+        // Under a number that was used before, what is not written over would stay for ever.
+        let written = u32::try_from(report.findings.len()).unwrap_or(u32::MAX);
+        store.remove_findings(scan_id, written..claim.former_findings).await?;
+        Ok(scan_id)
+    };
+    let ((), scan_id) = tokio::try_join!(async { keep.await.map_err(Error::from) }, write)?;
     let (severity_counts, fixable_counts) = report.counts();
     let scan = Scan {
         scan_id,
@@ -133,7 +184,7 @@ async fn store_and_publish(
         severity_counts,
         fixable_counts,
     };
-    let outbox = is_to_be_analyzed.then(|| after(now, OUTBOX_DUE));
+    let outbox = auto.is_some().then(|| after(now, OUTBOX_DUE));
     let is_ours = store.publish(claim, &scan, outbox).await?;
     Ok((scan, is_ours))
 }

@@ -1,4 +1,5 @@
-//! What a schedule puts right: messages that were lost, and analyses whose back-off is over.
+//! What a schedule puts right: messages that were lost, analyses whose back-off is over, ingestions
+//! and deletions that were cut off, and scans that are older than they should get.
 
 use std::time::Duration;
 
@@ -8,11 +9,17 @@ use tokio::time::Instant;
 
 use super::analyze::{Error, after};
 use super::analyze_scan::{self, Order};
-use super::ingest::AutoAnalyze;
+use super::delete_scan::{self, Deleted};
+use super::ingest::{self, AutoAnalyze, Ingestion};
+use super::reingest;
 use crate::domain::prompt_hash::PromptHash;
 use crate::domain::scan::ScanId;
+use crate::objects::Objects;
 use crate::queue::Queue;
+use crate::report::Submission;
+use crate::report::body::Compression;
 use crate::store::Store;
+use crate::store::claims::{Claimed, Holder, Unfinished};
 use crate::telemetry::chain;
 
 /// How many analyses one run looks at; the next run, a minute later, goes on.
@@ -28,6 +35,30 @@ const SCANS: usize = 10;
 const NEXT_LOOK: Duration = Duration::from_secs(30 * 60);
 const LONGEST_LOOK: Duration = Duration::from_secs(6 * 3600);
 
+/// Ingestions, and deletions, that one run finishes.
+const UNFINISHED: usize = 10;
+/// Old scans that one run deletes.
+const EXPIRED: usize = 25;
+/// An ingestion whose lease is over is left to its sender, who may try again, for this long.
+const SENDERS_TURN: Duration = Duration::from_secs(2 * 60);
+/// What nobody can finish, since its report is not in the archive, is removed after this.
+const GIVEN_UP: Duration = Duration::from_secs(15 * 60);
+/// How long one scan is deleted at a stretch.
+const ONE_DELETION: Duration = Duration::from_secs(20);
+
+/// What recovery works with.
+#[derive(Debug)]
+pub struct Recovery {
+    /// What reports are taken in with: its archive is what unfinished ones are finished from.
+    pub ingestion: Ingestion,
+    /// The bucket.
+    pub objects: Objects,
+    /// Where analyses are queued.
+    pub queue: Queue,
+    /// How old a scan may get; none for as old as it likes.
+    pub retention: Option<Duration>,
+}
+
 /// What a run did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Recovered {
@@ -35,13 +66,106 @@ pub struct Recovered {
     pub resent: usize,
     /// Scans whose findings were queued in the end.
     pub scans: usize,
+    /// Ingestions that were finished.
+    pub ingested: usize,
+    /// Ingestions that nobody can finish, and whose leftovers were removed.
+    pub abandoned: usize,
+    /// Scans that were deleted: those left half-deleted, and those too old.
+    pub deleted: usize,
+    /// Ingestions whose lease was over: how many of them this run met.
+    pub stuck: usize,
+}
+
+/// Puts right what it finds, until the deadline. What fails is logged and met again by the next
+/// run; it keeps nothing else from being put right.
+///
+/// # Errors
+/// If not even the lists of what is due can be read, or messages not be sent.
+pub async fn run(deps: &Recovery, now: Timestamp, deadline: Instant) -> Result<Recovered, Error> {
+    let Recovery { ingestion, objects, queue, retention } = deps;
+    let store = &ingestion.store;
+    let auto = ingestion.auto.as_ref().map(|(auto, _)| auto);
+    let mut recovered = resend(store, queue, auto, now, deadline).await?;
+    let stuck = store.unfinished(before(now, SENDERS_TURN), UNFINISHED).await?;
+    recovered.stuck = stuck.len();
+    for unfinished in stuck {
+        if Instant::now() >= deadline {
+            return Ok(recovered);
+        }
+        match finish(ingestion, objects, &unfinished, now).await {
+            Ok(Finished::Ingested) => recovered.ingested += 1,
+            Ok(Finished::Abandoned) => recovered.abandoned += 1,
+            Ok(Finished::Later) => {}
+            Err(error) => {
+                let report_hash = unfinished.hash.to_string();
+                tracing::error!(report_hash, cause = chain(&error), "an ingestion could not be finished");
+            }
+        }
+    }
+    let mut doomed = store.due_deletions(now, UNFINISHED).await?;
+    if let Some(oldest) = retention.map(|age| before(now, age)) {
+        let old = store.oldest_scans(None, EXPIRED).await?;
+        doomed.extend(old.iter().filter(|scan| scan.ingested_at < oldest).map(|scan| scan.scan_id));
+    }
+    for scan_id in doomed {
+        let left = deadline.saturating_duration_since(Instant::now()).min(ONE_DELETION);
+        if left.is_zero() {
+            break;
+        }
+        match delete_scan::run(store, objects, scan_id, now, left).await {
+            Ok(Deleted::Gone) => recovered.deleted += 1,
+            Ok(Deleted::Underway | Deleted::Unknown) => {}
+            Err(error) => {
+                tracing::error!(scan_id = scan_id.get(), cause = chain(&error), "a scan could not be deleted");
+            }
+        }
+    }
+    Ok(recovered)
+}
+
+enum Finished {
+    Ingested,
+    Abandoned,
+    Later,
+}
+
+/// Finishes an ingestion from the archive. Where the archive does not have its report, its sender
+/// was never told that it is in: what is left of it is removed.
+async fn finish(
+    deps: &Ingestion,
+    objects: &Objects,
+    unfinished: &Unfinished,
+    now: Timestamp,
+) -> Result<Finished, reingest::Error> {
+    let holder = Holder::random().map_err(ingest::Error::from)?;
+    if let Some(archived) = objects.archived(unfinished.hash).await? {
+        let submission = Submission::read(archived.packed, Compression::Gzip, archived.image_name, deps.limits, false)?;
+        let report = submission.report()?;
+        return match ingest::run(deps, &submission, &report, &holder, now).await {
+            Ok(_) => Ok(Finished::Ingested),
+            Err(ingest::Error::Busy { .. }) => Ok(Finished::Later),
+            Err(error) => Err(error.into()),
+        };
+    }
+    if unfinished.since > before(now, GIVEN_UP) {
+        return Ok(Finished::Later);
+    }
+    let Claimed::Ours(claim) = deps.store.claim(unfinished.hash, &holder, now, deps.lease).await? else {
+        return Ok(Finished::Later);
+    };
+    if let Some(scan_id) = claim.scan_id {
+        deps.store.remove_leftovers(scan_id).await?;
+    }
+    deps.store.abandon(&claim).await?;
+    Ok(Finished::Abandoned)
+}
+
+fn before(now: Timestamp, by: Duration) -> Timestamp {
+    now.checked_sub(by).unwrap_or(Timestamp::MIN)
 }
 
 /// Sends what is due again. Running it twice at once may send something twice, which is harmless.
-///
-/// # Errors
-/// Those of the table and the queue; the next run goes on.
-pub async fn run(
+async fn resend(
     store: &Store,
     queue: &Queue,
     auto: Option<&AutoAnalyze>,
@@ -62,7 +186,7 @@ pub async fn run(
             .try_for_each(|_| async { Ok(()) })
             .await?;
     }
-    let mut recovered = Recovered { resent: due.len(), scans: 0 };
+    let mut recovered = Recovered { resent: due.len(), ..Recovered::default() };
     for scan_id in store.due_outbox(now, SCANS).await? {
         match queue_scan(store, queue, auto, scan_id, now, deadline).await {
             Ok(true) => recovered.scans += 1,

@@ -17,6 +17,18 @@ pub enum Compression {
     Zstd,
 }
 
+impl Compression {
+    /// How bytes are packed, by how they begin: what an object's name or type says of it may be wrong.
+    #[must_use]
+    pub const fn of(bytes: &[u8]) -> Self {
+        match bytes {
+            [0x1F, 0x8B, ..] => Self::Gzip,
+            [0x28, 0xB5, 0x2F, 0xFD, ..] => Self::Zstd,
+            _ => Self::None,
+        }
+    }
+}
+
 /// The largest zstd window that is opened, as a power of two: 16 MiB. Every level that `zstd`
 /// reaches without `--ultra` or `--long` fits in 8 MiB.
 const ZSTD_WINDOW_LOG_MAX: u32 = 24;

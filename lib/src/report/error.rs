@@ -85,17 +85,60 @@ pub enum Error {
         limit: usize,
     },
     /// Nothing in the report names what was scanned.
-    #[error("nothing in the report names an image: add ?image_name= to the request")]
+    #[error("nothing in the report names an image: send it with an image_name")]
     NoImageName,
     /// The report's own name for its artifact cannot be stored.
-    #[error("the report's ArtifactName {source}: add ?image_name= to the request")]
+    #[error("the report's ArtifactName {source}: send it with an image_name")]
     ImageName {
         /// What is wrong with it.
         source: ImageNameError,
     },
 }
 
+/// What kind of refusal it is. The names are part of the API and never change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// More bytes or findings than are taken.
+    TooLarge,
+    /// Not JSON, or broken.
+    InvalidJson,
+    /// JSON, but no Trivy report.
+    NotATrivyReport,
+    /// A Trivy report with something in it that cannot be stored.
+    InvalidReport,
+}
+
+impl Kind {
+    /// The name that clients read.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::TooLarge => "too_large",
+            Self::InvalidJson => "invalid_json",
+            Self::NotATrivyReport => "not_a_trivy_report",
+            Self::InvalidReport => "invalid_report",
+        }
+    }
+}
+
 impl Error {
+    /// What kind of refusal it is.
+    #[must_use]
+    pub const fn kind(&self) -> Kind {
+        match self {
+            Self::TooLarge { .. } | Self::TooManyFindings { .. } => Kind::TooLarge,
+            Self::Compression { .. }
+            | Self::NotJson { .. }
+            | Self::Syntax { .. }
+            | Self::Truncated { .. }
+            | Self::TooDeep { .. } => Kind::InvalidJson,
+            Self::NotTrivy { .. } => Kind::NotATrivyReport,
+            Self::SchemaVersion { .. } | Self::Field { .. } | Self::NoImageName | Self::ImageName { .. } => {
+                Kind::InvalidReport
+            }
+        }
+    }
+
     /// A report that was refused once is refused again.
     #[must_use]
     pub const fn is_transient(&self) -> bool {

@@ -11,7 +11,8 @@ use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::error::condition_failed;
-use super::keys::{Key, PK, SCAN_ID};
+use super::item::{Item, key_of};
+use super::keys::{INGESTING_LIST, Key, LISTING, PK, RANK, SCAN_ID};
 use super::{Error, Store, millis};
 use crate::domain::report_hash::ReportHash;
 use crate::domain::scan::ScanId;
@@ -20,8 +21,11 @@ pub(super) const STATE: &str = "state";
 pub(super) const ATTEMPT: &str = "attempt";
 pub(super) const INGESTING: &str = "ingesting";
 pub(super) const COMPLETE: &str = "complete";
-const HOLDER: &str = "holder";
-const LEASE_UNTIL: &str = "lease_until";
+pub(super) const DELETING: &str = "deleting";
+pub(super) const HOLDER: &str = "holder";
+pub(super) const LEASE_UNTIL: &str = "lease_until";
+/// Findings that a scan had before it was taken back to be ingested anew.
+pub(super) const FORMER_FINDINGS: &str = "former_findings";
 
 /// Names one attempt at ingesting: a text that no other attempt has.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,6 +40,10 @@ impl Holder {
         let (high, low) = (getrandom::u64()?, getrandom::u64()?);
         Ok(Self(format!("{high:016x}{low:016x}")))
     }
+
+    pub(super) fn as_str(&self) -> &str {
+        &self.0
+    }
 }
 
 /// The right to ingest one report until the lease is over.
@@ -48,6 +56,18 @@ pub struct Claim {
     pub attempt: u64,
     /// The number that an earlier attempt took for this report; every later one uses it again.
     pub scan_id: Option<ScanId>,
+    /// How many findings lie under that number from before: what this attempt does not write over
+    /// is to be removed.
+    pub former_findings: u32,
+}
+
+/// A report whose ingestion was begun and not finished in time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unfinished {
+    /// The report.
+    pub hash: ReportHash,
+    /// When the lease of its last attempt was over.
+    pub since: Timestamp,
 }
 
 /// How a claim was answered.
@@ -72,11 +92,18 @@ struct Stored {
     attempt: u64,
     lease_until: i64,
     scan_id: Option<ScanId>,
+    #[serde(default)]
+    former_findings: u32,
 }
 
 impl Stored {
     fn read(hash: ReportHash, item: HashMap<String, AttributeValue>) -> Result<Self, Error> {
         serde_dynamo::from_item(item).map_err(|error| Error::corrupt(Key::Claim(hash).pk(), error))
+    }
+
+    fn into_claim(self, hash: ReportHash) -> Claim {
+        let Self { attempt, scan_id, former_findings, .. } = self;
+        Claim { hash, attempt, scan_id, former_findings }
     }
 }
 
@@ -100,13 +127,19 @@ impl Store {
             .update_item()
             .table_name(&self.table)
             .set_key(Some(Key::Claim(hash).attributes()))
-            .update_expression("SET #state = :ingesting, #until = :until, #holder = :holder ADD #attempt :one")
+            .update_expression(
+                "SET #state = :ingesting, #until = :until, #holder = :holder, #listing = :list, #rank = :until \
+                 ADD #attempt :one",
+            )
             .condition_expression("attribute_not_exists(#pk) OR (#state = :ingesting AND #until < :now)")
             .expression_attribute_names("#pk", PK)
             .expression_attribute_names("#state", STATE)
             .expression_attribute_names("#until", LEASE_UNTIL)
             .expression_attribute_names("#holder", HOLDER)
             .expression_attribute_names("#attempt", ATTEMPT)
+            .expression_attribute_names("#listing", LISTING)
+            .expression_attribute_names("#rank", RANK)
+            .expression_attribute_values(":list", AttributeValue::S(INGESTING_LIST.to_owned()))
             .expression_attribute_values(":ingesting", AttributeValue::S(INGESTING.to_owned()))
             .expression_attribute_values(":until", AttributeValue::N(millis(until)))
             .expression_attribute_values(":now", AttributeValue::N(millis(now)))
@@ -123,11 +156,11 @@ impl Store {
         // Also on a failed condition: if the answer to our own write was lost, the SDK's second try
         // meets the claim that its first one made.
         if stored.state == INGESTING && stored.holder == holder.0 {
-            return Ok(Claimed::Ours(Claim { hash, attempt: stored.attempt, scan_id: stored.scan_id }));
+            return Ok(Claimed::Ours(stored.into_claim(hash)));
         }
         match (stored.state.as_str(), stored.scan_id) {
             (COMPLETE, Some(scan_id)) => Ok(Claimed::Complete(scan_id)),
-            (INGESTING, _) => match Timestamp::from_millisecond(stored.lease_until) {
+            (INGESTING | DELETING, _) => match Timestamp::from_millisecond(stored.lease_until) {
                 Ok(until) => Ok(Claimed::Busy { until }),
                 Err(error) => Err(Error::corrupt(Key::Claim(hash).pk(), error)),
             },
@@ -173,23 +206,88 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::LostClaim`] if another attempt took over, and those of any call.
-    pub async fn release(&self, claim: &Claim) -> Result<(), Error> {
+    pub async fn release(&self, claim: &Claim, now: Timestamp) -> Result<(), Error> {
         self.client
             .update_item()
             .table_name(&self.table)
             .set_key(Some(Key::Claim(claim.hash).attributes()))
-            .update_expression("SET #until = :never")
+            .update_expression("SET #until = :never, #rank = :now")
             .condition_expression("#state = :ingesting AND #attempt = :attempt")
             .expression_attribute_names("#until", LEASE_UNTIL)
             .expression_attribute_names("#state", STATE)
             .expression_attribute_names("#attempt", ATTEMPT)
+            .expression_attribute_names("#rank", RANK)
             .expression_attribute_values(":never", AttributeValue::N("0".to_owned()))
+            .expression_attribute_values(":now", AttributeValue::N(millis(now)))
             .expression_attribute_values(":ingesting", AttributeValue::S(INGESTING.to_owned()))
             .expression_attribute_values(":attempt", AttributeValue::N(claim.attempt.to_string()))
             .send()
             .await
             .map_err(|error| lost_or("UpdateItem(claim release)", error))?;
         Ok(())
+    }
+}
+
+impl Store {
+    /// Reports whose ingestion was begun and not finished by `before`, the longest ago first.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`], [`Error::Refused`], [`Error::Corrupt`].
+    pub async fn unfinished(&self, before: Timestamp, limit: usize) -> Result<Vec<Unfinished>, Error> {
+        self.due(INGESTING_LIST, before, limit).await?.iter().map(unfinished).collect()
+    }
+
+    /// The claim of a report, if `holder` has it.
+    pub(super) async fn claim_of(&self, hash: ReportHash, holder: &Holder) -> Result<Option<Claim>, Error> {
+        let got = self
+            .client
+            .get_item()
+            .table_name(&self.table)
+            .set_key(Some(Key::Claim(hash).attributes()))
+            .consistent_read(true)
+            .send()
+            .await
+            .map_err(|error| Error::sdk("GetItem(claim)", error))?;
+        let stored = got.item.map(|item| Stored::read(hash, item)).transpose()?;
+        let ours = stored.filter(|stored| stored.state == INGESTING && stored.holder == holder.0);
+        Ok(ours.map(|stored| stored.into_claim(hash)))
+    }
+
+    /// Gives a claim up for good, as if the report had never been sent. To do it again is success.
+    ///
+    /// # Errors
+    /// [`Error::LostClaim`] if another attempt took over, and those of any call.
+    pub async fn abandon(&self, claim: &Claim) -> Result<(), Error> {
+        const OPERATION: &str = "DeleteItem(claim)";
+        let deleted = self
+            .client
+            .delete_item()
+            .table_name(&self.table)
+            .set_key(Some(Key::Claim(claim.hash).attributes()))
+            .condition_expression("attribute_not_exists(#pk) OR (#state = :ingesting AND #attempt = :attempt)")
+            .expression_attribute_names("#pk", PK)
+            .expression_attribute_names("#state", STATE)
+            .expression_attribute_names("#attempt", ATTEMPT)
+            .expression_attribute_values(":ingesting", AttributeValue::S(INGESTING.to_owned()))
+            .expression_attribute_values(":attempt", AttributeValue::N(claim.attempt.to_string()))
+            .send()
+            .await;
+        match deleted {
+            Ok(_) => Ok(()),
+            Err(SdkError::ServiceError(service)) if service.err().is_conditional_check_failed_exception() => {
+                Err(Error::LostClaim)
+            }
+            Err(error) => Err(Error::sdk(OPERATION, error)),
+        }
+    }
+}
+
+fn unfinished(item: &Item) -> Result<Unfinished, Error> {
+    let since = item.get(RANK).and_then(|rank| rank.as_n().ok()?.parse().ok());
+    let since = since.and_then(|millis| Timestamp::from_millisecond(millis).ok());
+    match (key_of(item), since) {
+        (Some(Key::Claim(hash)), Some(since)) => Ok(Unfinished { hash, since }),
+        _ => Err(Error::corrupt(format!("{:?}", item.get(PK)), "not the claim of a report")),
     }
 }
 

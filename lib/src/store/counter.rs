@@ -42,6 +42,24 @@ impl Store {
             .ok_or_else(|| Error::corrupt("COUNTER", "its next_scan is not a scan id"))
     }
 
+    /// Whether a number was ever given to a scan (or is a gap below one that was).
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`], [`Error::Refused`].
+    pub async fn is_numbered(&self, scan: ScanId) -> Result<bool, Error> {
+        let counter = self
+            .client
+            .get_item()
+            .table_name(&self.table)
+            .set_key(Some(Key::Counter.attributes()))
+            .consistent_read(true)
+            .send()
+            .await
+            .map_err(|error| Error::sdk("GetItem(counter)", error))?;
+        let last = counter.item().and_then(|item| number(item, NEXT)).unwrap_or_default();
+        Ok(scan.get() <= last)
+    }
+
     /// How many scans are published, and the key of the cursors (none before the first scan).
     ///
     /// # Errors

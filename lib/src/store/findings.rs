@@ -16,10 +16,10 @@ use crate::report::{self, Report};
 
 /// `BatchWriteItem` takes no more:
 /// <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchWriteItem.html>.
-const BATCH: usize = 25;
+pub(super) const BATCH: usize = 25;
 /// Batches under way at once: a fresh on-demand table takes 4,000 write units a second, and a
 /// batch of about 30 units comes back in some 10 ms.
-const CONCURRENCY: usize = 8;
+pub(super) const CONCURRENCY: usize = 8;
 
 /// What errors call the writing of a batch.
 const WRITE: &str = "BatchWriteItem(findings)";
@@ -56,7 +56,7 @@ impl Store {
     /// [`Error::Unavailable`], [`Error::Unprocessed`], [`Error::Refused`].
     pub async fn write_findings(&self, scan: ScanId, report: &Report<'_>) -> Result<(), Error> {
         stream::iter(self.finding_batches(scan, report)?)
-            .map(|batch| async { self.write_batch(batch?).await })
+            .map(|batch| async { self.write_batch(WRITE, batch?).await })
             .buffer_unordered(CONCURRENCY)
             .try_collect()
             .await
@@ -78,7 +78,7 @@ impl Store {
     }
 
     /// Writes a batch until nothing of it is left unprocessed.
-    async fn write_batch(&self, mut batch: Vec<WriteRequest>) -> Result<(), Error> {
+    pub(super) async fn write_batch(&self, operation: &'static str, mut batch: Vec<WriteRequest>) -> Result<(), Error> {
         let mut delays = backoff::delays();
         let mut tries = 0;
         loop {
@@ -89,14 +89,14 @@ impl Store {
                 .request_items(&self.table, batch)
                 .send()
                 .await
-                .map_err(|error| Error::sdk(WRITE, error))?;
+                .map_err(|error| Error::sdk(operation, error))?;
             batch = written.unprocessed_items.and_then(|mut left| left.remove(&self.table)).unwrap_or_default();
             if batch.is_empty() {
                 return Ok(());
             }
             match delays.next() {
                 Some(delay) => tokio::time::sleep(delay).await,
-                None => return Err(Error::Unprocessed { operation: WRITE, tries }),
+                None => return Err(Error::Unprocessed { operation, tries }),
             }
         }
     }
@@ -124,6 +124,26 @@ impl Store {
             }
         }
         Err(Error::corrupt(block.pk, format!("fewer than {expected} findings in {}..={}", block.first, block.last)))
+    }
+
+    /// Whether there are findings in a block.
+    pub(super) async fn has_findings(&self, scan: ScanId, ordinals: &Range<u32>) -> Result<bool, Error> {
+        let block = keys::block(scan, ordinals);
+        let page = self
+            .client
+            .query()
+            .table_name(&self.table)
+            .consistent_read(true)
+            .key_condition_expression("#pk = :pk")
+            .projection_expression("#sk")
+            .expression_attribute_names("#pk", PK)
+            .expression_attribute_names("#sk", SK)
+            .expression_attribute_values(":pk", AttributeValue::S(block.pk))
+            .limit(1)
+            .send()
+            .await
+            .map_err(|error| Error::sdk("Query(leftovers)", error))?;
+        Ok(page.count > 0)
     }
 
     /// How many items of a block there are in all, and the wanted ones.

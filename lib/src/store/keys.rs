@@ -10,6 +10,7 @@ use crate::domain::image_name::ImageName;
 use crate::domain::prompt_hash::PromptHash;
 use crate::domain::report_hash::ReportHash;
 use crate::domain::scan::ScanId;
+use crate::domain::upload::UploadId;
 
 /// Partition key.
 pub(super) const PK: &str = "pk";
@@ -27,6 +28,10 @@ pub(super) const SCANS_LIST: &str = "SCANS";
 pub(super) const PENDING_LIST: &str = "PENDING";
 /// The list of scans whose findings are yet to be queued for analysis.
 pub(super) const OUTBOX_LIST: &str = "OUTBOX";
+/// The list of reports that are being ingested, by the time at which their lease is over.
+pub(super) const INGESTING_LIST: &str = "INGESTING";
+/// The list of scans that are being deleted, by the time at which that is looked at again.
+pub(super) const DELETING_LIST: &str = "DELETING";
 /// An attribute of every item that belongs to a scan.
 pub(super) const SCAN_ID: &str = "scan_id";
 
@@ -62,6 +67,10 @@ pub(super) enum Key {
     Question(PromptHash),
     /// A scan whose findings are yet to be queued for analysis.
     Outbox(ScanId),
+    /// What is left of a scan that is being deleted.
+    Deletion(ScanId),
+    /// How an upload went.
+    Upload(UploadId),
 }
 
 impl Key {
@@ -69,7 +78,8 @@ impl Key {
     pub(super) fn pk(&self) -> String {
         match self {
             Self::Claim(hash) => format!("REPORT#{hash}"),
-            Self::Scan(scan) | Self::Outbox(scan) => format!("SCAN#{scan}"),
+            Self::Scan(scan) | Self::Outbox(scan) | Self::Deletion(scan) => format!("SCAN#{scan}"),
+            Self::Upload(upload) => format!("UPLOAD#{upload}"),
             Self::Analysis(hash) | Self::Question(hash) => format!("PROMPT#{hash}"),
             Self::ImageScan(image, _) => image_pk(image),
             Self::Finding(scan, ordinal) => block_pk(*scan, ordinal.get() / FINDINGS_PER_BLOCK),
@@ -83,6 +93,8 @@ impl Key {
             Self::Claim(_) => "CLAIM".to_owned(),
             Self::Scan(_) => "SCAN".to_owned(),
             Self::Outbox(_) => "OUTBOX".to_owned(),
+            Self::Deletion(_) => "DELETION".to_owned(),
+            Self::Upload(_) => "UPLOAD".to_owned(),
             Self::Analysis(_) => "ANALYSIS".to_owned(),
             Self::Question(_) => "QUESTION".to_owned(),
             Self::ImageScan(_, scan) => image_sk(*scan),
@@ -109,6 +121,8 @@ impl Key {
         } else if let Some(hash) = pk.strip_prefix("PROMPT#") {
             let hash = hash.parse().ok()?;
             if sk == "ANALYSIS" { Self::Analysis(hash) } else { Self::Question(hash) }
+        } else if let Some(upload) = pk.strip_prefix("UPLOAD#") {
+            Self::Upload(upload.parse().ok()?)
         } else if let Some(image) = pk.strip_prefix("IMAGE#") {
             let scan = sk.strip_prefix("SCAN#")?.parse().ok().and_then(ScanId::new)?;
             Self::ImageScan(image.parse().ok()?, scan)
@@ -120,6 +134,7 @@ impl Key {
                     Self::Finding(scan.parse().ok()?, ordinal)
                 }
                 None if sk == "OUTBOX" => Self::Outbox(scan.parse().ok()?),
+                None if sk == "DELETION" => Self::Deletion(scan.parse().ok()?),
                 None => Self::Scan(scan.parse().ok()?),
             }
         };
@@ -188,6 +203,8 @@ mod tests {
             (scan_id(), 0u32..1_000_000).prop_map(|(scan, n)| Key::Finding(scan, Ordinal::new(n).unwrap())),
             Just(Key::Counter),
             scan_id().prop_map(Key::Outbox),
+            scan_id().prop_map(Key::Deletion),
+            "[\\PC#]{1,20}|UPLOAD#[0-9]{1,3}".prop_filter_map("an upload", |id| Some(Key::Upload(id.parse().ok()?))),
             "[0-9a-f]{64}".prop_map(|hash| Key::Analysis(hash.parse().unwrap())),
             "[0-9a-f]{64}".prop_map(|hash| Key::Question(hash.parse().unwrap())),
             (0..TOTAL_SHARDS).prop_map(Key::Total),

@@ -1,14 +1,15 @@
 //! Scans: published in one transaction, listed newest first.
 
-use aws_sdk_dynamodb::error::SdkError;
-use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
-use aws_sdk_dynamodb::types::{AttributeValue, Put, ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update};
+use aws_sdk_dynamodb::types::{
+    AttributeValue, CancellationReason, Delete, Put, ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update,
+};
 
-use super::claims::{ATTEMPT, COMPLETE, Claim, INGESTING, STATE};
+use super::claims::{ATTEMPT, COMPLETE, Claim, FORMER_FINDINGS, INGESTING, STATE};
 use super::counter::SCANS;
 use super::item::{Item, key_of};
 use super::keys::{self, Key, LISTING, LISTING_INDEX, OUTBOX_LIST, PK, RANK, SCAN_ID, SCANS_LIST, TOTAL_SHARDS};
-use super::{Error, Store, backoff, millis};
+use super::transaction::Outcome;
+use super::{Error, Store, millis};
 use jiff::Timestamp;
 
 use crate::domain::image_name::ImageName;
@@ -42,7 +43,7 @@ impl Store {
         let listed = self.put(&Key::Scan(scan.scan_id), scan, true).map_err(refused)?;
         let named = Key::ImageScan(scan.artifact.image_name.clone(), scan.scan_id);
         let named = self.put(&named, scan, false).map_err(refused)?;
-        let total = self.count_one_more(scan.scan_id).map_err(refused)?;
+        let total = self.count(scan.scan_id, 1).map_err(refused)?;
         let outbox = outbox.map(|due| self.put_outbox(scan.scan_id, due)).transpose().map_err(refused)?;
         let mut writes = vec![
             TransactWriteItem::builder().update(complete).build(),
@@ -51,21 +52,14 @@ impl Store {
             TransactWriteItem::builder().update(total).build(),
         ];
         writes.extend(outbox.map(|put| TransactWriteItem::builder().put(put).build()));
-        let mut delays = backoff::delays();
-        let mut tries = 0;
-        loop {
-            tries += 1;
-            let written = self.client.transact_write_items().set_transact_items(Some(writes.clone())).send().await;
-            let Err(error) = written else { return Ok(true) };
-            match cancelled(&error) {
-                Some(Cancelled::Complete { attempt }) => return Ok(attempt == claim.attempt),
-                Some(Cancelled::TakenOver) => return Err(Error::LostClaim),
-                Some(Cancelled::Contended) => match delays.next() {
-                    Some(delay) => tokio::time::sleep(delay).await,
-                    None => return Err(Error::Unprocessed { operation: OPERATION, tries }),
-                },
-                None => return Err(Error::sdk(OPERATION, error)),
-            }
+        match self.transact(OPERATION, writes).await? {
+            Outcome::Written => Ok(true),
+            // The claim is the first of the writes, and the only one with a condition.
+            Outcome::Refused(reasons) => match reasons.first().and_then(completed_by) {
+                // Someone, perhaps an earlier try of ours, has published this very scan.
+                Some(attempt) => Ok(attempt == claim.attempt),
+                None => Err(Error::LostClaim),
+            },
         }
     }
 
@@ -73,11 +67,14 @@ impl Store {
         Ok(Update::builder()
             .table_name(&self.table)
             .set_key(Some(Key::Claim(claim.hash).attributes()))
-            .update_expression("SET #state = :complete")
+            .update_expression("SET #state = :complete REMOVE #listing, #rank, #former")
             .condition_expression("#state = :ingesting AND #attempt = :attempt AND #scan = :scan")
             .expression_attribute_names("#state", STATE)
             .expression_attribute_names("#attempt", ATTEMPT)
             .expression_attribute_names("#scan", SCAN_ID)
+            .expression_attribute_names("#listing", LISTING)
+            .expression_attribute_names("#rank", RANK)
+            .expression_attribute_names("#former", FORMER_FINDINGS)
             .expression_attribute_values(":complete", AttributeValue::S(COMPLETE.to_owned()))
             .expression_attribute_values(":ingesting", AttributeValue::S(INGESTING.to_owned()))
             .expression_attribute_values(":attempt", AttributeValue::N(claim.attempt.to_string()))
@@ -149,14 +146,34 @@ impl Store {
         Ok(items.iter().filter_map(scan).collect())
     }
 
-    fn count_one_more(&self, scan: ScanId) -> Result<Update, Box<dyn std::error::Error + Send + Sync>> {
+    /// Counts scans: `more` is 1 or -1.
+    pub(super) fn count(&self, scan: ScanId, more: i8) -> Result<Update, Box<dyn std::error::Error + Send + Sync>> {
         Ok(Update::builder()
             .table_name(&self.table)
             .set_key(Some(Key::Total(scan.get() % TOTAL_SHARDS).attributes()))
-            .update_expression("ADD #scans :one")
+            .update_expression("ADD #scans :more")
             .expression_attribute_names("#scans", SCANS)
-            .expression_attribute_values(":one", AttributeValue::N("1".to_owned()))
+            .expression_attribute_values(":more", AttributeValue::N(more.to_string()))
             .build()?)
+    }
+
+    /// What makes a scan invisible: the deletes of its item (which must be there), of the one under
+    /// its image, and of its place in the outbox; and the number of scans.
+    pub(super) fn unpublish(
+        &self,
+        scan: &Scan,
+    ) -> Result<Vec<TransactWriteItem>, Box<dyn std::error::Error + Send + Sync>> {
+        let delete = |key: Key| Delete::builder().table_name(&self.table).set_key(Some(key.attributes()));
+        let listed = delete(Key::Scan(scan.scan_id))
+            .condition_expression("attribute_exists(#pk)")
+            .expression_attribute_names("#pk", PK);
+        let named = delete(Key::ImageScan(scan.artifact.image_name.clone(), scan.scan_id));
+        Ok(vec![
+            TransactWriteItem::builder().delete(listed.build()?).build(),
+            TransactWriteItem::builder().delete(named.build()?).build(),
+            TransactWriteItem::builder().delete(delete(Key::Outbox(scan.scan_id)).build()?).build(),
+            TransactWriteItem::builder().update(self.count(scan.scan_id, -1)?).build(),
+        ])
     }
 
     /// A published scan.
@@ -226,6 +243,30 @@ impl Store {
     }
 }
 
+impl Store {
+    /// Up to `limit` published scans, from the oldest on, or from the first after a number.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`], [`Error::Refused`], [`Error::Corrupt`].
+    pub async fn oldest_scans(&self, after: Option<ScanId>, limit: usize) -> Result<Vec<Scan>, Error> {
+        let page = self
+            .client
+            .query()
+            .table_name(&self.table)
+            .index_name(LISTING_INDEX)
+            .key_condition_expression("#listing = :listed AND #rank > :after")
+            .expression_attribute_names("#listing", LISTING)
+            .expression_attribute_names("#rank", RANK)
+            .expression_attribute_values(":after", AttributeValue::N(after.map_or(0, ScanId::get).to_string()))
+            .expression_attribute_values(":listed", AttributeValue::S(SCANS_LIST.to_owned()))
+            .limit(i32::try_from(limit).unwrap_or(i32::MAX))
+            .send()
+            .await
+            .map_err(|error| Error::sdk("Query(oldest scans)", error))?;
+        page.items.unwrap_or_default().into_iter().map(read).collect()
+    }
+}
+
 async fn page(
     query: aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder,
     limit: usize,
@@ -249,36 +290,9 @@ pub(super) fn read(item: Item) -> Result<Scan, Error> {
     serde_dynamo::from_item(item).map_err(|error| Error::corrupt(key, error))
 }
 
-/// Why the publishing transaction did not happen.
-enum Cancelled {
-    /// Someone, perhaps an earlier try of ours, has published this very scan.
-    Complete {
-        /// Which attempt it was.
-        attempt: u64,
-    },
-    /// Another attempt has the claim.
-    TakenOver,
-    /// Another transaction was at one of the items: worth another try.
-    Contended,
-}
-
-fn cancelled<R>(error: &SdkError<TransactWriteItemsError, R>) -> Option<Cancelled> {
-    let SdkError::ServiceError(service) = error else { return None };
-    let TransactWriteItemsError::TransactionCanceledException(cancelled) = service.err() else { return None };
-    let reasons = cancelled.cancellation_reasons();
-    // The claim is the first of the writes, and the only one with a condition.
-    if let Some(claim) = reasons.first().filter(|reason| reason.code() == Some("ConditionalCheckFailed")) {
-        let item = claim.item();
-        let state = item.and_then(|item| item.get(STATE)?.as_s().ok());
-        let attempt = item.and_then(|item| item.get(ATTEMPT)?.as_n().ok()?.parse().ok());
-        return Some(match (state.map(String::as_str), attempt) {
-            (Some(COMPLETE), Some(attempt)) => Cancelled::Complete { attempt },
-            _ => Cancelled::TakenOver,
-        });
-    }
-    let contended = |code: &str| {
-        matches!(code, "TransactionConflict" | "ThrottlingError" | "ProvisionedThroughputExceeded" | "None")
-    };
-    let all = reasons.iter().all(|reason| reason.code().is_none_or(contended));
-    all.then_some(Cancelled::Contended)
+/// Which attempt has completed the claim, if one has.
+fn completed_by(claim: &CancellationReason) -> Option<u64> {
+    let item = claim.item()?;
+    let complete = item.get(STATE)?.as_s().ok()? == COMPLETE;
+    complete.then(|| item.get(ATTEMPT)?.as_n().ok()?.parse().ok()).flatten()
 }

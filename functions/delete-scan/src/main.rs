@@ -1,0 +1,18 @@
+//! `delete-scan`: `DELETE /api/container/scans/{scan_id}`.
+
+use lambda_http::Error;
+use sirius::aws::Clients;
+use sirius::config::{self, environment};
+use sirius::http::{self, delete_scan};
+use sirius::telemetry;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    telemetry::init();
+    let clients = Clients::load().await?;
+    let store = clients.store(config::table_name(&environment)?).await;
+    let objects = clients.objects(config::bucket_name(&environment)?);
+    let deps = &delete_scan::Deps { store, objects };
+    http::run(async |request| http::serve(request, async |request| delete_scan::handle(deps, request).await).await)
+        .await
+}

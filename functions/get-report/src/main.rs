@@ -1,0 +1,17 @@
+//! `get-report`: `GET /api/container/scans/{identifier}/report`.
+
+use lambda_http::Error;
+use sirius::aws::Clients;
+use sirius::config::{self, environment};
+use sirius::http::{self, get_report};
+use sirius::telemetry;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    telemetry::init();
+    let clients = Clients::load().await?;
+    let store = clients.store(config::table_name(&environment)?).await;
+    let objects = clients.objects(config::bucket_name(&environment)?);
+    let deps = &get_report::Deps { store, objects };
+    http::run(async |request| http::serve(request, async |request| get_report::handle(deps, request).await).await).await
+}

@@ -1,0 +1,191 @@
+//! An object that was put into the bucket to be ingested, and how that went.
+
+use std::fmt;
+use std::str::FromStr;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::image_name::ImageName;
+use super::scan::ScanId;
+
+/// Names an upload: the key of its object in the bucket, without the prefix [`UploadId::PREFIX`].
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct UploadId(String);
+
+/// The text cannot name an upload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum UploadIdError {
+    /// Nothing.
+    #[error("is empty")]
+    Empty,
+    /// Longer than S3 takes.
+    #[error("is longer than {} bytes", UploadId::MAX_BYTES)]
+    TooLong,
+    /// Cannot be asked for, nor logged safely.
+    #[error("has a control character")]
+    ControlCharacter,
+}
+
+impl UploadId {
+    /// Where uploads lie in the bucket. Nothing else lies there, and only this is watched.
+    pub const PREFIX: &str = "uploads/";
+
+    /// What is left of the 1,024 bytes of a key:
+    /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html>.
+    pub const MAX_BYTES: usize = 1024 - Self::PREFIX.len();
+
+    /// A name made of 128 random bits.
+    ///
+    /// # Errors
+    /// If the operating system has no randomness.
+    pub fn random() -> Result<Self, getrandom::Error> {
+        let (high, low) = (getrandom::u64()?, getrandom::u64()?);
+        Ok(Self(format!("{high:016x}{low:016x}")))
+    }
+
+    /// The upload whose object has this key; none if it is not one, or its name is unfit.
+    #[must_use]
+    pub fn of_key(key: &str) -> Option<Self> {
+        key.strip_prefix(Self::PREFIX)?.parse().ok()
+    }
+
+    /// The object's key.
+    #[must_use]
+    pub fn key(&self) -> String {
+        format!("{}{}", Self::PREFIX, self.0)
+    }
+
+    /// The name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for UploadId {
+    type Err = UploadIdError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.to_owned().try_into()
+    }
+}
+
+impl TryFrom<String> for UploadId {
+    type Error = UploadIdError;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        if text.is_empty() {
+            Err(UploadIdError::Empty)
+        } else if text.len() > Self::MAX_BYTES {
+            Err(UploadIdError::TooLong)
+        } else if text.chars().any(char::is_control) {
+            Err(UploadIdError::ControlCharacter)
+        } else {
+            Ok(Self(text))
+        }
+    }
+}
+
+impl From<UploadId> for String {
+    fn from(id: UploadId) -> Self {
+        id.0
+    }
+}
+
+impl fmt::Display for UploadId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What is known of an upload.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Upload {
+    /// Which it is.
+    pub upload_id: UploadId,
+    /// How far it is.
+    #[serde(flatten)]
+    pub state: State,
+    /// What its sender says was scanned; without it the report must say so itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image_name: Option<ImageName>,
+    /// The content that the state is about: another object of the same key is another upload.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub etag: Option<String>,
+    /// When the state was written.
+    pub updated_at: Timestamp,
+}
+
+/// How far an upload is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "status", rename_all = "snake_case")]
+pub enum State {
+    /// It was asked for, and nothing has come yet.
+    AwaitingUpload,
+    /// It lies in the bucket. Never stored: the bucket knows.
+    Received,
+    /// Someone is at it.
+    Ingesting,
+    /// Its report is in.
+    Done {
+        /// As this scan.
+        scan_id: ScanId,
+        /// The report had been ingested before.
+        duplicate: bool,
+    },
+    /// It can never be ingested.
+    Failed {
+        /// A stable name of the reason, one of those of the API's problems.
+        code: String,
+        /// The reason in words.
+        reason: String,
+    },
+}
+
+impl Upload {
+    /// Whether nothing is left to do for the object of this content.
+    #[must_use]
+    pub fn is_settled(&self, etag: &str) -> bool {
+        let settled = matches!(self.state, State::Done { .. } | State::Failed { .. });
+        settled && self.etag.as_deref() == Some(etag)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_upload_is_named_by_its_key() {
+        let id = UploadId::of_key("uploads/ci/build 7/a+b.json.gz").unwrap();
+        assert_eq!((id.as_str(), id.key().as_str()), ("ci/build 7/a+b.json.gz", "uploads/ci/build 7/a+b.json.gz"));
+    }
+
+    #[test]
+    fn other_keys_are_no_uploads() {
+        for key in ["", "uploads", "uploads/", "reports/a", "Uploads/a", "/uploads/a", "uploads/a\n"] {
+            assert_eq!(UploadId::of_key(key), None, "{key:?}");
+        }
+        assert_eq!(UploadId::of_key(&format!("uploads/{}", "x".repeat(1017))), None);
+    }
+
+    #[test]
+    fn two_random_names_differ() {
+        assert_ne!(UploadId::random().unwrap(), UploadId::random().unwrap());
+    }
+
+    #[test]
+    fn another_content_under_the_same_key_is_not_settled() {
+        let upload = Upload {
+            upload_id: "a".parse().unwrap(),
+            state: State::Failed { code: "invalid_json".into(), reason: "no".into() },
+            image_name: None,
+            etag: Some("1".into()),
+            updated_at: Timestamp::UNIX_EPOCH,
+        };
+        assert!(upload.is_settled("1") && !upload.is_settled("2"));
+        assert!(!Upload { state: State::Ingesting, ..upload }.is_settled("1"));
+    }
+}

@@ -1,0 +1,100 @@
+//! The queue of uploads: S3 → SQS → here.
+
+use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
+use jiff::Timestamp;
+use lambda_runtime::LambdaEvent;
+use tokio::time::Instant;
+
+use super::s3::{Foreign, Notification, Record};
+use super::sqs;
+use crate::objects::Objects;
+use crate::pipeline::ingest::Ingestion;
+use crate::pipeline::take_upload::{self, Taken};
+use crate::store::claims::Holder;
+use crate::telemetry::chain;
+
+/// What the handler works with.
+#[derive(Debug)]
+pub struct Deps {
+    /// What reports are taken in with.
+    pub ingestion: Ingestion,
+    /// The bucket.
+    pub objects: Objects,
+}
+
+/// Why a message comes back.
+#[derive(Debug, thiserror::Error)]
+enum Error {
+    /// Not what S3 sends.
+    #[error("the message is not a notification of S3")]
+    NotOfS3,
+    /// Not of our bucket.
+    #[error(transparent)]
+    Foreign(#[from] Foreign),
+    /// For now.
+    #[error(transparent)]
+    Take(#[from] take_upload::Error),
+    /// The operating system has no randomness.
+    #[error("no name could be made for this attempt")]
+    Random(#[from] getrandom::Error),
+    /// Of several records some could not be worked at; each is logged.
+    #[error("{0} records of the message could not be worked at")]
+    Records(usize),
+}
+
+/// Takes in what each message tells of. A message with a record that could not be worked at comes
+/// back as a whole, which is harmless: the others are settled by then.
+///
+/// # Errors
+/// If the event is not one of SQS.
+pub async fn handle(deps: &Deps, event: LambdaEvent<SqsEvent>) -> Result<SqsBatchResponse, lambda_runtime::Error> {
+    sqs::each(event.payload, async |message| one(deps, message).await).await
+}
+
+async fn one(deps: &Deps, message: &SqsMessage) -> Result<(), Error> {
+    let body = message.body.as_deref().unwrap_or_default();
+    let notification: Notification = serde_json::from_str(body).map_err(|_| Error::NotOfS3)?;
+    let records = match notification {
+        Notification::Records { records } => records,
+        test if test.is_test() => return Ok(()),
+        Notification::Test { .. } => return Err(Error::NotOfS3),
+    };
+    let mut failures = Vec::new();
+    for record in &records {
+        if let Err(error) = take(deps, record).await {
+            failures.push(error);
+        }
+    }
+    match (failures.pop(), failures.len()) {
+        (None, _) => Ok(()),
+        (Some(only), 0) => Err(only),
+        (Some(last), others) => {
+            for error in failures.iter().chain([&last]) {
+                tracing::error!(cause = chain(error), "a record could not be worked at");
+            }
+            Err(Error::Records(others + 1))
+        }
+    }
+}
+
+async fn take(deps: &Deps, record: &Record) -> Result<(), Error> {
+    let Some(object) = record.created(deps.objects.bucket())? else { return Ok(()) };
+    let started = Instant::now();
+    let holder = Holder::random()?;
+    let taken = take_upload::run(&deps.ingestion, &deps.objects, &object, &holder, Timestamp::now()).await?;
+    let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+    // The id is the sender's own words: anything but a control character.
+    let upload_id = object.id.as_str();
+    match taken {
+        Taken::Done { ingested, findings } => {
+            let (scan_id, duplicate) = (ingested.scan_id.get(), ingested.duplicate);
+            tracing::info!(upload_id, scan_id, duplicate, findings, duration_ms, "an upload was ingested");
+        }
+        Taken::Failed(kind) => {
+            tracing::warn!(upload_id, code = kind.name(), duration_ms, "an upload can never be ingested");
+        }
+        Taken::Settled => tracing::info!(upload_id, "an upload was settled before"),
+        Taken::Replaced => tracing::info!(upload_id, "an upload is gone, or was replaced"),
+    }
+    Ok(())
+}

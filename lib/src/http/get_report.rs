@@ -1,0 +1,77 @@
+//! `GET /api/container/scans/{identifier}/report`: the report of a scan, as it was sent.
+
+use std::time::Duration;
+
+use lambda_http::http::{HeaderMap, HeaderValue, StatusCode, header};
+use lambda_http::{Body, Request, RequestExt as _, Response};
+
+use super::error::Code;
+use super::path::{self, Identifier, Wanted};
+use super::query::Query;
+use super::{ApiError, get_scan, reply};
+use crate::objects::Objects;
+use crate::report::body::{self, Compression};
+use crate::store::Store;
+
+/// What the handler works with.
+#[derive(Debug)]
+pub struct Deps {
+    /// The table.
+    pub store: Store,
+    /// The bucket of the archive.
+    pub objects: Objects,
+}
+
+/// How long the address of a large report holds.
+const OPEN: Duration = Duration::from_secs(5 * 60);
+
+/// Answers 200 with the report, or 307 with where it can be fetched if it is too large for an answer.
+///
+/// # Errors
+/// 400 for a wrong name, 404 if there is no such scan, or its report is not kept.
+pub async fn handle(deps: &Deps, request: &Request) -> Result<Response<Body>, ApiError> {
+    match path::scans(request.raw_http_path())? {
+        Wanted::Report(identifier) => of(&deps.store, &deps.objects, request, identifier).await,
+        Wanted::Scan(_) | Wanted::Findings(_) => Err(ApiError::new(Code::NotFound, "there is no such resource")),
+    }
+}
+
+/// The report of a scan that is already named.
+pub(super) async fn of(
+    store: &Store,
+    objects: &Objects,
+    request: &Request,
+    identifier: Identifier,
+) -> Result<Response<Body>, ApiError> {
+    Query::read(request, &[])?;
+    let scan = get_scan::find(store, identifier).await?;
+    let not_kept = || ApiError::new(Code::NotFound, "the report of this scan is not kept (any more)");
+    let archived = objects.archived(scan.report_hash).await?.ok_or_else(not_kept)?;
+
+    let mut headers = HeaderMap::new();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
+    let body = if reply::accepts_gzip(request) {
+        headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        Some(Body::Binary(archived.packed)).filter(reply::fits)
+    } else {
+        // More than an answer may have is not even unpacked.
+        let json = body::inflate(archived.packed, Compression::Gzip, reply::BUDGET).ok();
+        json.and_then(|json| String::from_utf8(json).ok()).map(Body::Text).filter(reply::fits)
+    };
+    let mut response = Response::new(Body::Empty);
+    match body {
+        Some(body) => *response.body_mut() = body,
+        None => {
+            // Its address is a credential, and so stays out of the log.
+            let url = objects.presign_archived(scan.report_hash, OPEN).await?;
+            headers.remove(header::CONTENT_ENCODING);
+            headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+            headers.insert(header::LOCATION, HeaderValue::try_from(&url).map_err(std::io::Error::other)?);
+            *response.status_mut() = StatusCode::TEMPORARY_REDIRECT;
+            *response.body_mut() = Body::Text(serde_json::json!({ "location": url }).to_string());
+        }
+    }
+    *response.headers_mut() = headers;
+    Ok(response)
+}

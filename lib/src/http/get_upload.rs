@@ -1,0 +1,50 @@
+//! `GET /api/container/uploads/{upload_id}`: how an upload went.
+
+use jiff::Timestamp;
+use lambda_http::http::StatusCode;
+use lambda_http::{Body, Request, RequestExt as _, Response};
+
+use super::error::Code;
+use super::query::Query;
+use super::{ApiError, path, reply};
+use crate::domain::upload::{State, Upload, UploadId};
+use crate::objects::Objects;
+use crate::store::Store;
+
+/// What the handler works with.
+#[derive(Debug)]
+pub struct Deps {
+    /// The table.
+    pub store: Store,
+    /// The bucket.
+    pub objects: Objects,
+}
+
+/// Answers 200 with the state of an upload: one that was asked for, or any object that was put
+/// under the prefix of uploads.
+///
+/// # Errors
+/// 400 for a wrong name, 404 if there is no such upload.
+pub async fn handle(deps: &Deps, request: &Request) -> Result<Response<Body>, ApiError> {
+    Query::read(request, &[])?;
+    let now = Timestamp::now();
+    for id in path::upload_ids(request.raw_http_path())? {
+        if let Some(upload) = find(deps, id, now).await? {
+            return reply::json(request, StatusCode::OK, &upload);
+        }
+    }
+    Err(ApiError::new(Code::NotFound, "there is no upload of that name"))
+}
+
+async fn find(deps: &Deps, id: UploadId, now: Timestamp) -> Result<Option<Upload>, ApiError> {
+    let known = deps.store.upload(&id, now).await?;
+    // Nothing is written down between an object's arrival and its ingestion: the bucket knows.
+    match known {
+        Some(known) if known.state != State::AwaitingUpload => Ok(Some(known)),
+        known if deps.objects.has_upload(&id).await? => Ok(Some(match known {
+            Some(known) => Upload { state: State::Received, ..known },
+            None => Upload { upload_id: id, state: State::Received, image_name: None, etag: None, updated_at: now },
+        })),
+        known => Ok(known),
+    }
+}

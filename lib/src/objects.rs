@@ -1,0 +1,336 @@
+//! The bucket: what was uploaded, and the archive of every report. Nothing else knows S3.
+//!
+//! ```text
+//! uploads/<upload id>             as it was sent; watched; deleted by a lifecycle rule once it is settled
+//! reports/<report hash>.json.gz   the archive: the report as it was sent, as gzip
+//! ```
+
+use std::error::Error as StdError;
+use std::time::Duration;
+
+use aws_sdk_s3::Client;
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::operation::get_object::GetObjectOutput;
+use aws_sdk_s3::presigning::PresigningConfig;
+use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::types::{Tag, Tagging};
+use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+
+use crate::domain::image_name::ImageName;
+use crate::domain::report_hash::ReportHash;
+use crate::domain::upload::UploadId;
+
+/// The tag that says how an upload went: what the lifecycle rules of template.yaml go by, and what
+/// someone who looks at the bucket sees.
+const TAG: &str = "sirius";
+/// The metadata under which the archive keeps the name that a report's sender gave.
+const IMAGE_NAME: &str = "image-name";
+
+/// A bucket and the client to reach it with.
+#[derive(Debug, Clone)]
+pub struct Objects {
+    client: Client,
+    bucket: String,
+}
+
+/// A call that failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The service asks for patience, or could not be reached in time; worth another try later.
+    #[error("{operation} did not succeed for now")]
+    Unavailable {
+        /// The operation's name.
+        operation: &'static str,
+        /// What the SDK says.
+        #[source]
+        source: Box<dyn StdError + Send + Sync>,
+    },
+    /// The service refuses the call: a missing bucket, a missing permission, a bug of ours.
+    #[error("{operation} was refused")]
+    Refused {
+        /// The operation's name.
+        operation: &'static str,
+        /// What the SDK says.
+        #[source]
+        source: Box<dyn StdError + Send + Sync>,
+    },
+}
+
+impl Error {
+    /// Whether the same call may succeed later.
+    #[must_use]
+    pub const fn is_transient(&self) -> bool {
+        matches!(self, Self::Unavailable { .. })
+    }
+
+    fn sdk<E, R>(operation: &'static str, error: SdkError<E, R>) -> Self
+    where
+        E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
+        R: std::fmt::Debug + Send + Sync + 'static,
+    {
+        let passes = match &error {
+            SdkError::ServiceError(service) => service.err().code().is_none_or(passes),
+            SdkError::ConstructionFailure(_) => false,
+            _ => true,
+        };
+        let source = Box::new(error);
+        if passes { Self::Unavailable { operation, source } } else { Self::Refused { operation, source } }
+    }
+}
+
+/// The error codes that are worth another try:
+/// <https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html>.
+fn passes(code: &str) -> bool {
+    matches!(
+        code,
+        "InternalError"
+            | "OperationAborted"
+            | "RequestTimeout"
+            | "ServiceUnavailable"
+            | "SlowDown"
+            | "ConditionalRequestConflict"
+    )
+}
+
+/// What an object that was uploaded turned out to be.
+#[derive(Debug)]
+pub enum Fetched {
+    /// Its bytes, as they lie there.
+    Bytes(Vec<u8>),
+    /// It has more bytes than are taken.
+    TooLarge {
+        /// How many.
+        bytes: u64,
+    },
+    /// It is gone, or another one lies there by now, whose own event tells of it.
+    Replaced,
+}
+
+/// A report as the archive keeps it.
+#[derive(Debug)]
+pub struct Archived {
+    /// As gzip.
+    pub packed: Vec<u8>,
+    /// What its sender said was scanned.
+    pub image_name: Option<ImageName>,
+}
+
+/// An upload that someone may make, once, until it expires.
+#[derive(Debug)]
+pub struct Presigned {
+    /// Where to PUT it.
+    pub url: String,
+    /// The headers that go with it, exactly as they are.
+    pub headers: Vec<(String, String)>,
+}
+
+/// What an upload is bound to.
+#[derive(Debug)]
+pub struct Bounds {
+    /// Bytes.
+    pub size: u64,
+    /// Media type.
+    pub content_type: &'static str,
+    /// SHA-256 of the bytes, in base64 as S3 wants it.
+    pub sha256: String,
+}
+
+impl Objects {
+    /// A bucket that exists.
+    #[must_use]
+    pub fn new(client: Client, bucket: impl Into<String>) -> Self {
+        Self { client, bucket: bucket.into() }
+    }
+
+    /// The bucket's name.
+    #[must_use]
+    pub fn bucket(&self) -> &str {
+        &self.bucket
+    }
+
+    /// What was uploaded, if it still is what `etag` (and `version`, in a bucket that keeps them)
+    /// says, and no more than `limit` bytes.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`], [`Error::Refused`].
+    pub async fn upload(
+        &self,
+        id: &UploadId,
+        etag: &str,
+        version: Option<&str>,
+        limit: usize,
+    ) -> Result<Fetched, Error> {
+        const OPERATION: &str = "GetObject(upload)";
+        let got = self
+            .client
+            .get_object()
+            .bucket(&self.bucket)
+            .key(id.key())
+            .if_match(format!("\"{etag}\""))
+            .set_version_id(version.map(str::to_owned))
+            .send()
+            .await;
+        let object = match got {
+            Ok(object) => object,
+            Err(error) if is(&error, &["NoSuchKey", "NoSuchVersion", "PreconditionFailed"]) => {
+                return Ok(Fetched::Replaced);
+            }
+            Err(error) => return Err(Error::sdk(OPERATION, error)),
+        };
+        read(OPERATION, object, limit).await
+    }
+
+    /// Whether an object lies there for the upload.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`], [`Error::Refused`].
+    pub async fn has_upload(&self, id: &UploadId) -> Result<bool, Error> {
+        match self.client.head_object().bucket(&self.bucket).key(id.key()).send().await {
+            Ok(_) => Ok(true),
+            // The answer to HEAD has no body, so no code but the status.
+            Err(SdkError::ServiceError(service)) if service.raw().status().as_u16() == 404 => Ok(false),
+            Err(error) => Err(Error::sdk("HeadObject(upload)", error)),
+        }
+    }
+
+    /// Says on the object itself how its upload went: `done` or `failed`. An object that is gone
+    /// needs no tag.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`], [`Error::Refused`].
+    pub async fn tag_upload(&self, id: &UploadId, version: Option<&str>, outcome: &str) -> Result<(), Error> {
+        const OPERATION: &str = "PutObjectTagging(upload)";
+        let refused =
+            |source: aws_sdk_s3::error::BuildError| Error::Refused { operation: OPERATION, source: source.into() };
+        let tag = Tag::builder().key(TAG).value(outcome).build().map_err(refused)?;
+        let tagging = Tagging::builder().tag_set(tag).build().map_err(refused)?;
+        let tagged = self
+            .client
+            .put_object_tagging()
+            .bucket(&self.bucket)
+            .key(id.key())
+            .set_version_id(version.map(str::to_owned))
+            .tagging(tagging)
+            .send()
+            .await;
+        match tagged {
+            Ok(_) => Ok(()),
+            Err(error) if is(&error, &["NoSuchKey", "NoSuchVersion"]) => Ok(()),
+            Err(error) => Err(Error::sdk(OPERATION, error)),
+        }
+    }
+
+    /// Lets someone upload one object within `time`: of exactly this size, type and content.
+    ///
+    /// # Errors
+    /// [`Error::Refused`], [`Error::Unavailable`] for want of credentials.
+    pub async fn presign_upload(&self, id: &UploadId, bounds: &Bounds, time: Duration) -> Result<Presigned, Error> {
+        const OPERATION: &str = "PutObject(presigned)";
+        let presigned = self
+            .client
+            .put_object()
+            .bucket(&self.bucket)
+            .key(id.key())
+            .content_length(i64::try_from(bounds.size).unwrap_or(i64::MAX))
+            .content_type(bounds.content_type)
+            .checksum_sha256(&bounds.sha256)
+            .presigned(presigning(OPERATION, time)?)
+            .await
+            .map_err(|error| Error::sdk(OPERATION, error))?;
+        Ok(Presigned {
+            url: presigned.uri().to_owned(),
+            headers: presigned.headers().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
+        })
+    }
+
+    /// Keeps a report, as gzip. To do it again writes the same report.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`], [`Error::Refused`].
+    pub async fn archive(&self, hash: ReportHash, packed: &[u8], image_name: Option<&ImageName>) -> Result<(), Error> {
+        let name = image_name.map(|name| utf8_percent_encode(name.as_str(), NON_ALPHANUMERIC).to_string());
+        self.client
+            .put_object()
+            .bucket(&self.bucket)
+            .key(report_key(hash))
+            .content_type("application/json")
+            .content_encoding("gzip")
+            .set_metadata(name.map(|name| [(IMAGE_NAME.to_owned(), name)].into()))
+            .body(ByteStream::from(packed.to_vec()))
+            .send()
+            .await
+            .map_err(|error| Error::sdk("PutObject(archive)", error))?;
+        Ok(())
+    }
+
+    /// A report of the archive; none if it is not there (any more).
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`], [`Error::Refused`].
+    pub async fn archived(&self, hash: ReportHash) -> Result<Option<Archived>, Error> {
+        const OPERATION: &str = "GetObject(archive)";
+        let object = match self.client.get_object().bucket(&self.bucket).key(report_key(hash)).send().await {
+            Ok(object) => object,
+            Err(error) if is(&error, &["NoSuchKey"]) => return Ok(None),
+            Err(error) => return Err(Error::sdk(OPERATION, error)),
+        };
+        let encoded = object.metadata().and_then(|metadata| metadata.get(IMAGE_NAME)).cloned();
+        let image_name =
+            encoded.and_then(|name| percent_decode_str(&name).decode_utf8().ok()?.parse::<ImageName>().ok());
+        // Sirius wrote it, so it is within what a report may weigh.
+        let Fetched::Bytes(packed) = read(OPERATION, object, usize::MAX).await? else { return Ok(None) };
+        Ok(Some(Archived { packed, image_name }))
+    }
+
+    /// Where a report of the archive can be fetched within `time`.
+    ///
+    /// # Errors
+    /// [`Error::Refused`], [`Error::Unavailable`] for want of credentials.
+    pub async fn presign_archived(&self, hash: ReportHash, time: Duration) -> Result<String, Error> {
+        const OPERATION: &str = "GetObject(presigned)";
+        let request = self.client.get_object().bucket(&self.bucket).key(report_key(hash));
+        let presigned = request.presigned(presigning(OPERATION, time)?).await;
+        Ok(presigned.map_err(|error| Error::sdk(OPERATION, error))?.uri().to_owned())
+    }
+
+    /// Removes a report from the archive. To do it again is success.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`], [`Error::Refused`].
+    pub async fn remove_archived(&self, hash: ReportHash) -> Result<(), Error> {
+        let removed = self.client.delete_object().bucket(&self.bucket).key(report_key(hash)).send().await;
+        removed.map(drop).map_err(|error| Error::sdk("DeleteObject(archive)", error))
+    }
+}
+
+fn report_key(hash: ReportHash) -> String {
+    format!("reports/{hash}.json.gz")
+}
+
+fn presigning(operation: &'static str, time: Duration) -> Result<PresigningConfig, Error> {
+    PresigningConfig::expires_in(time).map_err(|source| Error::Refused { operation, source: source.into() })
+}
+
+fn is<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>, codes: &[&str]) -> bool {
+    matches!(error, SdkError::ServiceError(service) if service.err().code().is_some_and(|code| codes.contains(&code)))
+}
+
+/// The object's bytes, of which no more than `limit` are ever taken in.
+async fn read(operation: &'static str, object: GetObjectOutput, limit: usize) -> Result<Fetched, Error> {
+    let length = object.content_length().and_then(|length| u64::try_from(length).ok());
+    let limit_bytes = u64::try_from(limit).unwrap_or(u64::MAX);
+    if let Some(bytes) = length.filter(|&length| length > limit_bytes) {
+        return Ok(Fetched::TooLarge { bytes });
+    }
+    // One buffer of the right size: growing one would take twice the object's bytes for a moment.
+    let mut bytes = Vec::with_capacity(length.and_then(|length| usize::try_from(length).ok()).unwrap_or_default());
+    let mut body = object.body;
+    while let Some(chunk) = body.next().await {
+        let chunk = chunk.map_err(|source| Error::Unavailable { operation, source: source.into() })?;
+        if bytes.len().saturating_add(chunk.len()) > limit {
+            return Ok(Fetched::TooLarge { bytes: limit_bytes.saturating_add(1) });
+        }
+        bytes.extend_from_slice(&chunk);
+    }
+    Ok(Fetched::Bytes(bytes))
+}

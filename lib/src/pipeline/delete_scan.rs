@@ -1,0 +1,92 @@
+//! Deleting a scan: first nobody sees it any more, then it goes, piece by piece.
+//!
+//! ```text
+//! one transaction: scan, image pointer, outbox and count away; claim: deleting; a note of what is left
+//!   ──▶ findings ──▶ archived report ──▶ one transaction: claim and note away
+//! ```
+//!
+//! Each step can be done again. Who is interrupted leaves the note, by which the next call for the
+//! same scan, or recovery, goes on. Until the end the report cannot be ingested again, so that
+//! nothing of a new scan is ever taken for the old one.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::analyze::after;
+use crate::domain::scan::ScanId;
+use crate::objects::{self, Objects};
+use crate::store::deletions::Deletion;
+use crate::store::{self, Store};
+
+/// How far a deletion is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deleted {
+    /// Nothing is left of the scan.
+    Gone,
+    /// Nobody sees it any more; the rest goes by and by.
+    Underway,
+    /// There never was a scan with this number.
+    Unknown,
+}
+
+/// Why a deletion was not finished this time. To call it again is always safe.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The table.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    /// The archive.
+    #[error(transparent)]
+    Archive(#[from] objects::Error),
+}
+
+impl Error {
+    /// Whether calling again may help.
+    #[must_use]
+    pub const fn is_transient(&self) -> bool {
+        match self {
+            Self::Store(error) => error.is_transient(),
+            Self::Archive(error) => error.is_transient(),
+        }
+    }
+}
+
+/// Nobody else takes a deletion over for this long: longer than any function that is at one lives.
+const LEASE: Duration = Duration::from_secs(120);
+
+/// Deletes a scan, for no longer than `time`.
+///
+/// # Errors
+/// Those of the table and the archive; then recovery goes on.
+pub async fn run(
+    store: &Store,
+    archive: &Objects,
+    id: ScanId,
+    now: Timestamp,
+    time: Duration,
+) -> Result<Deleted, Error> {
+    let until = after(now, LEASE);
+    let begun = match store.scan(id).await? {
+        Some(scan) => store.begin_deletion(&scan, until).await?,
+        None => false,
+    };
+    // What this call has begun, or what an earlier one has left.
+    let ours = if begun { store.deletion(id).await? } else { store.take_deletion(id, now, until).await? };
+    let Some(deletion) = ours else {
+        if store.deletion(id).await?.is_some() {
+            return Ok(Deleted::Underway);
+        }
+        return Ok(if store.is_numbered(id).await? { Deleted::Gone } else { Deleted::Unknown });
+    };
+    match tokio::time::timeout(time, remove(store, archive, &deletion)).await {
+        Ok(removed) => removed.map(|()| Deleted::Gone),
+        Err(_) => Ok(Deleted::Underway),
+    }
+}
+
+async fn remove(store: &Store, archive: &Objects, deletion: &Deletion) -> Result<(), Error> {
+    store.remove_findings(deletion.scan_id, 0..deletion.findings).await?;
+    archive.remove_archived(deletion.report_hash).await?;
+    Ok(store.finish_deletion(deletion).await?)
+}

@@ -1,0 +1,107 @@
+//! A report as it was sent: unpacked, and packed again for the archive.
+
+use std::io::Write as _;
+
+use flate2::write::GzEncoder;
+
+use super::body::{self, Compression};
+use super::{Canonical, Error, Limits, Report};
+use crate::domain::image_name::ImageName;
+
+/// Fast, and within a tenth of the smallest: an archive is written once and read hardly ever.
+const LEVEL: flate2::Compression = flate2::Compression::new(4);
+
+/// A report that was sent, not yet known to be one.
+#[derive(Debug)]
+pub struct Submission {
+    canonical: Canonical,
+    image_name: Option<ImageName>,
+    limits: Limits,
+    /// The bytes that were sent, as gzip; empty if nobody wants to keep them.
+    packed: Vec<u8>,
+}
+
+impl Submission {
+    /// Unpacks a body and reads its JSON. With `keep`, what was sent is packed for the archive:
+    /// before the canonical text is made, so that the report is never in memory three times.
+    ///
+    /// # Errors
+    /// [`Error::TooLarge`], [`Error::Compression`], and those of broken JSON.
+    pub fn read(
+        body: Vec<u8>,
+        compression: Compression,
+        image_name: Option<ImageName>,
+        limits: Limits,
+        keep: bool,
+    ) -> Result<Self, Error> {
+        // Gzip is kept as it came.
+        let sent = if keep && compression == Compression::Gzip { body.clone() } else { Vec::new() };
+        let json = body::inflate(body, compression, limits.max_bytes)?;
+        let packed = if keep && sent.is_empty() { pack(&json)? } else { sent };
+        let canonical = Canonical::read(&json, &limits)?;
+        Ok(Self { canonical, image_name, limits, packed })
+    }
+
+    /// The report.
+    ///
+    /// # Errors
+    /// Those of [`Report::read`].
+    pub fn report(&self) -> Result<Report<'_>, Error> {
+        Report::read(&self.canonical, self.image_name.clone(), &self.limits)
+    }
+
+    /// What was sent, as gzip; empty if it was not to be kept.
+    #[must_use]
+    pub fn packed(&self) -> &[u8] {
+        &self.packed
+    }
+
+    /// What the sender says was scanned.
+    #[must_use]
+    pub const fn image_name(&self) -> Option<&ImageName> {
+        self.image_name.as_ref()
+    }
+
+    /// Bytes of the canonical text, for the log.
+    #[must_use]
+    pub fn canonical_bytes(&self) -> usize {
+        self.canonical.text().len()
+    }
+}
+
+fn pack(json: &[u8]) -> Result<Vec<u8>, Error> {
+    let mut encoder = GzEncoder::new(Vec::new(), LEVEL);
+    let packed = encoder.write_all(json).and_then(|()| encoder.finish());
+    packed.map_err(|source| Error::Compression { format: "gzip", source })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const REPORT: &[u8] = br#"{"SchemaVersion": 2, "ArtifactName": "app", "Results": []}"#;
+
+    fn unpacked(submission: &Submission) -> Vec<u8> {
+        body::inflate(submission.packed().to_vec(), Compression::Gzip, 1 << 20).unwrap()
+    }
+
+    #[test]
+    fn what_is_kept_is_what_was_sent() {
+        let limits = Limits::default();
+        let gzip = pack(REPORT).unwrap();
+        let zstd = zstd::encode_all(REPORT, 3).unwrap();
+        for (sent, compression) in
+            [(REPORT.to_vec(), Compression::None), (gzip.clone(), Compression::Gzip), (zstd, Compression::Zstd)]
+        {
+            let submission = Submission::read(sent, compression, None, limits, true).unwrap();
+            assert_eq!(unpacked(&submission), REPORT, "{compression:?}");
+            assert_eq!(submission.report().unwrap().artifact.image_name.as_str(), "app");
+        }
+    }
+
+    #[test]
+    fn nothing_is_kept_where_nobody_wants_it() {
+        let submission = Submission::read(REPORT.to_vec(), Compression::None, None, Limits::default(), false).unwrap();
+        assert_eq!(submission.packed(), b"");
+    }
+}

@@ -1,0 +1,150 @@
+//! Deleting a scan: nothing of it is left, whatever happens on the way.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde_json::json;
+use sirius::pipeline::delete_scan::{self, Deleted};
+use sirius::pipeline::recover::Recovered;
+use support::app::{App, at};
+use support::proxy::Fault;
+use support::report::with_findings;
+use support::{bucket, table};
+
+async fn delete(app: &App, second: i64) -> Result<Deleted, delete_scan::Error> {
+    let id = sirius::domain::scan::ScanId::new(1).unwrap();
+    delete_scan::run(&app.store().await, &app.objects().await, id, at(second), Duration::from_secs(20)).await
+}
+
+/// Nothing but the counters.
+async fn assert_nothing_is_left(app: &App, context: &str) {
+    let left = table::items(&app.table).await;
+    assert!(left.iter().all(|pk| pk == "COUNTER"), "{context}: {left:?}");
+    assert_eq!(bucket::keys(&app.bucket).await.len(), 0, "{context}");
+    assert_eq!(app.get("/api/container/scans").await.header("x-total-count"), Some("0"), "{context}");
+}
+
+#[tokio::test]
+async fn a_deleted_scan_leaves_nothing_and_can_be_sent_again() {
+    let app = App::with_archive().await;
+    let report = with_findings("app", 300);
+    app.post(&report).await;
+    assert_eq!(app.delete(1).await.status, 204);
+    assert_nothing_is_left(&app, "deleted").await;
+    for path in ["scans/1", "scans/app", "scans/1/findings", "scans/1/report", "findings/1000000"] {
+        assert_eq!(app.get(&format!("/api/container/{path}")).await.status, 404, "{path}");
+    }
+    assert_eq!(app.delete(1).await.status, 204, "again");
+    assert_eq!(app.delete(2).await.status, 404, "never was");
+    for wrong in ["0", "app", "1/findings", "-1"] {
+        let answer = app.delete(wrong).await;
+        assert_eq!((answer.status, &answer.json["code"]), (400, &json!("invalid_parameter")), "{wrong}");
+    }
+    let again = app.post(&report).await;
+    assert_eq!((again.status, &again.json["scan_id"]), (201, &json!(2)));
+}
+
+#[tokio::test]
+async fn the_scan_before_is_the_newest_once_the_newest_is_deleted() {
+    let app = App::with_archive().await;
+    app.post(&with_findings("app", 3)).await;
+    app.post(&with_findings("app", 4)).await;
+    assert_eq!(app.delete(2).await.status, 204);
+    assert_eq!(app.get("/api/container/scans/app").await.json["scan_id"], 1);
+    assert_eq!(app.get("/api/container/scans/app/findings").await.list().len(), 3);
+}
+
+#[tokio::test]
+async fn a_crash_after_any_write_is_finished_by_the_next_call_or_by_recovery() {
+    // Invisible, three batches of findings, archive, claim and note.
+    for by_recovery in [false, true] {
+        for (operation, nth) in [
+            ("TransactWriteItems", 0),
+            ("BatchWriteItem", 0),
+            ("BatchWriteItem", 2),
+            ("DELETE reports", 0),
+            ("TransactWriteItems", 1),
+        ] {
+            let context = format!("{operation} {nth}, by recovery: {by_recovery}");
+            let app = App::with_archive().await;
+            let report = with_findings("app", 60);
+            app.deliver(&report, 0).await.unwrap();
+            app.proxy.inject(Some(operation), nth, 1, Fault::Crash);
+            tokio::select! {
+                outcome = delete(&app, 100) => panic!("{context}: {outcome:?}"),
+                () = app.proxy.crashed() => {}
+            }
+            app.proxy.heal();
+            assert_eq!(app.get("/api/container/scans").await.list().len(), 0, "{context}: never half");
+            assert_eq!(app.get("/api/container/findings/1000000").await.status, 404, "{context}");
+            let finished = (operation, nth) == ("TransactWriteItems", 1);
+            if !finished {
+                assert_eq!(delete(&app, 101).await.unwrap(), Deleted::Underway, "{context}: the lease stands");
+                assert!(app.deliver(&report, 102).await.is_err(), "{context}: the report has to wait");
+            }
+            if by_recovery {
+                let recovered = app.recover(at(300)).await;
+                assert_eq!(
+                    recovered,
+                    Recovered { deleted: usize::from(!finished), ..Recovered::default() },
+                    "{context}"
+                );
+            } else {
+                assert_eq!(delete(&app, 300).await.unwrap(), Deleted::Gone, "{context}");
+            }
+            assert_nothing_is_left(&app, &context).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn faults_and_lost_answers_of_any_call_leave_nothing_in_the_end() {
+    for fault in [Fault::Throttled, Fault::InternalError, Fault::LostRequest, Fault::LostResponse] {
+        for operation in ["GetItem", "TransactWriteItems", "BatchWriteItem", "DELETE reports"] {
+            // S3 knows no throttling by that name.
+            if fault == Fault::Throttled && operation == "DELETE reports" {
+                continue;
+            }
+            let app = App::with_archive().await;
+            app.deliver(&with_findings("app", 30), 0).await.unwrap();
+            app.proxy.inject(Some(operation), 0, 1, fault);
+            let first = delete(&app, 100).await;
+            app.proxy.heal();
+            if !matches!(first, Ok(Deleted::Gone)) {
+                app.recover(at(400)).await;
+            }
+            assert_eq!(delete(&app, 500).await.unwrap(), Deleted::Gone, "{fault:?} at {operation}: {first:?}");
+            assert_nothing_is_left(&app, &format!("{fault:?} at {operation}")).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn two_deletions_at_once_and_an_ingestion_of_the_same_report_do_no_harm() {
+    let app = App::with_archive().await;
+    let report = with_findings("app", 60);
+    app.post(&report).await;
+    let (a, b, posted) = tokio::join!(app.delete(1), app.delete(1), app.post(&report));
+    for answer in [&a, &b] {
+        assert!([202, 204].contains(&answer.status), "{answer:?}");
+    }
+    assert!([200, 201, 409].contains(&posted.status), "{posted:?}");
+    let visible = app.get("/api/container/scans").await.list().len();
+    assert_eq!(visible, usize::from(posted.status == 201));
+    if posted.status == 201 {
+        assert_eq!(app.get("/api/container/scans/app/report").await.status, 200, "its report is not the old one's");
+    }
+}
+
+#[tokio::test]
+async fn scans_that_are_too_old_are_deleted() {
+    let mut app = App::with_archive().await;
+    app.deliver(&with_findings("old", 3), 0).await.unwrap();
+    app.deliver(&with_findings("new", 3), 5000).await.unwrap();
+    assert_eq!(app.recover(at(9000)).await, Recovered::default(), "nothing is, where nothing is set");
+    app.retention = Some(Duration::from_secs(6000));
+    assert_eq!(app.recover(at(9000)).await, Recovered { deleted: 1, ..Recovered::default() });
+    let scans = app.get("/api/container/scans").await;
+    assert_eq!((scans.list().len(), &scans.json[0]["image_name"]), (1, &json!("new")));
+    assert_eq!(app.recover(Timestamp::UNIX_EPOCH).await, Recovered::default());
+}
