@@ -8,8 +8,10 @@ from typing import Any
 
 from ministack.app import main
 from ministack.core import iam_actions
+from ministack.services import apigateway
 
 _action_of_request = iam_actions.extract_iam_action
+_execute = apigateway.handle_execute
 
 
 def authorized_action(service: str, *request: Any, **details: Any) -> str | None:
@@ -21,7 +23,24 @@ def authorized_action(service: str, *request: Any, **details: Any) -> str | None
     return action.removesuffix("Batch") if service == "sqs" and action else action
 
 
+async def execute(
+    api_id: str, stage: str, path: str, method: str, headers: dict[str, str], *request: Any, **details: Any
+) -> tuple[int, dict[str, str], bytes]:
+    """What an HTTP API answers.
+
+    Only a signature opens a route with AWS_IAM. ministack lets any Authorization header through there.
+    """
+    authorization = apigateway.route_authorization_type(api_id, stage, method, path)
+    if authorization == "AWS_IAM" and not headers.get("authorization", "").startswith("AWS4-HMAC-SHA256 "):
+        return 403, {"Content-Type": "application/json"}, b'{"message":"Forbidden"}'
+    answer: tuple[int, dict[str, str], bytes] = await _execute(
+        api_id, stage, path, method, headers, *request, **details
+    )
+    return answer
+
+
 if __name__ == "__main__":
+    apigateway.handle_execute = execute
     iam_actions.extract_iam_action = authorized_action
     # ministack sends a function its event in two small packets. With Nagle's algorithm the second one
     # waits for the first one's acknowledgement, which the function's kernel holds back: 40 ms per call.
