@@ -3,6 +3,7 @@
 pub mod app;
 pub mod corpus;
 pub mod deployed;
+pub mod identity;
 pub mod proxy;
 pub mod queue;
 pub mod report;
