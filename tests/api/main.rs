@@ -1,6 +1,7 @@
 //! What Sirius promises, tried over the local stack. Run by `make test`.
 
 mod analysis;
+mod auth;
 mod corpus;
 mod crash;
 mod deployed;
@@ -11,5 +12,6 @@ mod layering;
 mod llm_injection;
 mod llm_wire;
 mod reading;
+mod roles;
 mod round_trips;
 mod template;

@@ -194,7 +194,6 @@ fn trust(service: &str) -> Value {
 
 fn url_encoded(parameters: &[(&str, &str)]) -> String {
     let encode = |text| percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string();
-    let pairs: Vec<_> =
-        parameters.iter().map(|(name, value)| format!("{}={}", encode(name), encode(value))).collect();
+    let pairs: Vec<_> = parameters.iter().map(|(name, value)| format!("{}={}", encode(name), encode(value))).collect();
     pairs.join("&")
 }

@@ -7,6 +7,7 @@ pub mod identity;
 pub mod proxy;
 pub mod queue;
 pub mod report;
+pub mod stack;
 pub mod stand_in;
 pub mod table;
 
