@@ -60,7 +60,8 @@ async fn every_route_refuses_whoever_has_not_signed() {
         let strange = call(&stranger, &route, &[]).await;
         assert!(is_refused(strange.status), "{route:?}: {strange:?}");
         let answer = call(&entitled, &route, &[]).await;
-        assert!(!is_refused(answer.status) && answer.status < 500, "{route:?}: {answer:?}");
+        // 501: this stack may have no model.
+        assert!([200, 202, 400, 404, 422, 501].contains(&answer.status), "{answer:?}");
     }
 }
 

@@ -49,11 +49,14 @@ impl Stack {
         self.resources.iter().filter(move |(_, (kind, _))| kind == wanted).map(|(logical, _)| logical.as_str())
     }
 
-    /// The logical id of the resource whose name stands in a text, and the text with that instead.
+    /// A text with the logical id of the resource whose name stands in it, instead of that name.
     pub fn with_logical_ids(&self, text: &str) -> String {
-        let named = |physical: &str| physical.rsplit('/').next().unwrap_or(physical).to_owned();
-        let found = self.resources.iter().find(|(_, (_, physical))| text.contains(&named(physical)));
-        found.map_or_else(|| text.to_owned(), |(logical, (_, physical))| text.replace(&named(physical), logical))
+        let names = self.resources.iter().map(|(logical, (_, physical))| match physical.strip_prefix("http") {
+            Some(url) => (logical, url.rsplit('/').next().unwrap()), // of a queue
+            None => (logical, physical.as_str()),
+        });
+        let mut found = names.filter(|(_, name)| text.contains(name));
+        found.next().map_or_else(|| text.to_owned(), |(logical, name)| text.replace(name, logical))
     }
 
     /// The OpenAPI document of the API.
