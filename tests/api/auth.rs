@@ -42,7 +42,7 @@ fn is_refused(status: u16) -> bool {
 async fn every_route_refuses_whoever_has_not_signed() {
     let (entitled, nobody) = (Deployed::new(), Deployed::unsigned());
     let forger = Deployed::signed_by(Identity::caller().await.with_wrong_secret());
-    let stranger = Deployed::signed_by(Identity::with_policy("dynamodb:*", "*").await);
+    let stranger = Deployed::signed_by(Identity::with_policy("dynamodb:*", &["*"]).await);
     for route in Route::all().await {
         assert_eq!(route.authorization, "AWS_IAM", "{route:?}");
         for headers in [
@@ -111,9 +111,10 @@ async fn a_caller_with_one_scope_has_the_routes_of_that_scope_only() {
     let api = url.split('/').rev().nth(1).unwrap();
     let scopes: BTreeMap<_, _> = SCOPES.iter().copied().collect();
     for (scope, resources) in POLICIES {
-        let [resource] = resources else { panic!("one resource each") };
-        let resource = format!("arn:aws:execute-api:*:*:{api}/$default/{resource}");
-        let caller = Deployed::signed_by(Identity::with_policy("execute-api:Invoke", &resource).await);
+        let arn = |resource: &&str| format!("arn:aws:execute-api:*:*:{api}/$default/{resource}");
+        let arns: Vec<String> = resources.iter().map(arn).collect();
+        let arns: Vec<&str> = arns.iter().map(String::as_str).collect();
+        let caller = Deployed::signed_by(Identity::with_policy("execute-api:Invoke", &arns).await);
         for route in Route::all().await {
             let answer = call(&caller, &route, &[]).await;
             let is_his = scopes.get(route.key().as_str()) == Some(scope);

@@ -63,15 +63,15 @@ impl Identity {
     /// One who may call every route of the deployed API, and nothing else.
     pub async fn caller() -> &'static Self {
         static CALLER: OnceCell<Identity> = OnceCell::const_new();
-        CALLER.get_or_init(|| Self::with_policy("execute-api:Invoke", "*")).await
+        CALLER.get_or_init(|| Self::with_policy("execute-api:Invoke", &["*"])).await
     }
 
-    /// A new role that may do one thing.
-    pub async fn with_policy(action: &str, resource: &str) -> Self {
+    /// A new role that may do one thing with some resources.
+    pub async fn with_policy(action: &str, resources: &[&str]) -> Self {
         let role = crate::unique("caller");
         let policy = json!({
             "Version": "2012-10-17",
-            "Statement": [{"Effect": "Allow", "Action": action, "Resource": resource}],
+            "Statement": [{"Effect": "Allow", "Action": action, "Resource": resources}],
         });
         let trust = trust("lambda.amazonaws.com").to_string();
         let administrator = Self::administrator();
