@@ -1,10 +1,14 @@
-"""Asks the API of a running stack."""
+"""Asks the API of a running stack, signing as its `AuthMode` IAM wants it."""
 
 import json
 import urllib.error
 import urllib.request
 from dataclasses import dataclass
 from typing import Any
+
+import boto3
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
 
 from . import logs
 from .console import Failure
@@ -21,8 +25,8 @@ class Answer:
 
 def ask(stack: Stack, method: str, path: str, body: bytes | None = None) -> Answer:
     """One request; anything but success is a failure that shows what the functions have logged."""
-    request = urllib.request.Request(stack.deployment.api_url + path, data=body, method=method)
-    request.add_header("Content-Type", "application/json")
+    url = stack.deployment.api_url + path
+    request = urllib.request.Request(url, data=body, method=method, headers=_signed(method, url, body))
     try:
         with urllib.request.urlopen(request, timeout=60) as answer:
             return Answer(answer.status, json.load(answer))
@@ -32,3 +36,11 @@ def ask(stack: Stack, method: str, path: str, body: bytes | None = None) -> Answ
         reason = f"failed: {error}"
     logged = "\n".join(logs.tail(stack.server, stack.deployment.log_group, 25))
     raise Failure(f"{method} {path} {reason}\n\nThe functions have logged last:\n{logged}")
+
+
+def _signed(method: str, url: str, body: bytes | None) -> dict[str, str]:
+    """The headers of a request by whom the environment names, which `up` has pointed at the stack."""
+    session = boto3.Session()
+    request = AWSRequest(method, url, headers={"Content-Type": "application/json"}, data=body)
+    SigV4Auth(session.get_credentials(), "execute-api", session.region_name).add_auth(request)
+    return dict(request.headers)

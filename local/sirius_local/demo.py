@@ -30,7 +30,7 @@ def demo(stack: Stack) -> None:
     step("reading its findings")
     findings = ask(stack, "GET", f"/api/container/scans/{scan['scan_id']}/findings").json
 
-    print(f"\n$ curl --json @{sample} $(cat .local/api-url)/api/container/scans")
+    print(f"\n$ curl -K .local/curl --json @{sample} $(cat .local/api-url)/api/container/scans")
     print(json.dumps(scan, indent=2))
     if scan.get("duplicate"):
         print(f"\nThis very report was here already: it stays scan {scan['scan_id']}, and nothing is stored twice.")
@@ -68,21 +68,20 @@ def _next_steps(stack: Stack, scan_id: int, findings: list[dict[str, Any]]) -> s
     lines = [
         "Everything is still running. To go on:",
         "",
-        "  API=$(cat .local/api-url)",
-        "  curl $API/api/container/scans                                  # all scans, newest first",
-        f"  curl $API/api/container/scans/{image}",
-        f'  curl "$API/api/container/scans/{scan_id}/findings?severity=CRITICAL&severity=HIGH"',
+        "  API=$(cat .local/api-url)             # each request is signed, as .local/curl says",
+        "  curl -K .local/curl $API/api/container/scans                   # all scans, newest first",
+        f"  curl -K .local/curl $API/api/container/scans/{image}",
+        f'  curl -K .local/curl "$API/api/container/scans/{scan_id}/findings?severity=CRITICAL&severity=HIGH"',
     ]
     for finding in findings[:1]:
-        lines.append(f"  curl $API/api/container/findings/{finding['finding_id']}")
+        lines.append(f"  curl -K .local/curl $API/api/container/findings/{finding['finding_id']}")
         if stack.ollama_url:
-            lines.append(f"  curl $API/api/llm/analyze/container/{finding['finding_id']}")
+            lines.append(f"  curl -K .local/curl $API/api/llm/analyze/container/{finding['finding_id']}")
     if stack.ollama_url:
-        lines.append(
-            f'  curl -X POST "$API/api/llm/analyze/container/scans/{scan_id}?severity=CRITICAL"   # analyses many'
-        )
+        many = f"$API/api/llm/analyze/container/scans/{scan_id}?severity=CRITICAL"
+        lines.append(f'  curl -K .local/curl -X POST "{many}"   # analyses many')
     lines += [
-        "  trivy image --format json alpine:3.18 | curl --json @- $API/api/container/scans",
+        "  trivy image --format json alpine:3.18 | curl -K .local/curl --json @- $API/api/container/scans",
         "",
         "  make logs     what the functions have logged",
         "  make down     ends it all",

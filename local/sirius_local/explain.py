@@ -28,7 +28,7 @@ def explain(stack: Stack, finding: dict[str, Any]) -> tuple[str, bool]:
         step("still pending; asking again")
         answer = ask(stack, "GET", path)
     taken = time.monotonic() - started
-    command = f'\n$ curl "$(cat .local/api-url){path}"\n'
+    command = f'\n$ curl -K .local/curl "$(cat .local/api-url){path}"\n'
     shown = "\n".join(f"  {label:<15}  {text}" for label, text in rows(answer.json, taken))
     return f"{command}\n{shown}\n{_remark(stack)}", answer.json.get("llm_analysis_status") == "completed"
 

@@ -78,6 +78,11 @@ class StateDirectory:
         return self.path / "api-url"
 
     @property
+    def curl(self) -> Path:
+        """A configuration with which curl signs what it sends to the API: curl --config .local/curl …"""
+        return self.path / "curl"
+
+    @property
     def env(self) -> Path:
         """Shell `export` lines that point an AWS client at the stack."""
         return self.path / "env"

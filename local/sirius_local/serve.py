@@ -32,6 +32,12 @@ class Server:
         """The base URL of every AWS service."""
         return f"http://127.0.0.1:{self.port}"
 
+    def curl_configuration(self) -> str:
+        """What makes curl sign its requests to an API of this server."""
+        variables = self.environment()
+        user = f"{variables['AWS_ACCESS_KEY_ID']}:{variables['AWS_SECRET_ACCESS_KEY']}"
+        return f'aws-sigv4 = "aws:amz:{REGION}:execute-api"\nuser = "{user}"\n'
+
     def environment(self) -> dict[str, str]:
         """What points an AWS client at this server and nowhere else."""
         return {
@@ -71,7 +77,7 @@ def stop(state: StateDirectory) -> bool:
     """Ends the server and the functions it runs; false if there was nothing to end."""
     # The server leads its own process group, and the functions it has started are in it.
     ended = daemon(state).stop()
-    for file in (state.deployed, state.api_url, state.env, state.functions_env):
+    for file in (state.deployed, state.api_url, state.curl, state.env, state.functions_env):
         file.unlink(missing_ok=True)
     shutil.rmtree(state.temporary, ignore_errors=True)
     return ended

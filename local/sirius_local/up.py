@@ -71,6 +71,7 @@ def _write_down(state: StateDirectory, stack: Stack) -> None:
     state.env.write_text(_exports(stack.environment()))
     state.functions_env.write_text(_exports(stack.deployment.function_variables))
     state.api_url.write_text(stack.deployment.api_url + "\n")
+    state.curl.write_text(stack.server.curl_configuration())
 
 
 def _exports(variables: dict[str, str]) -> str:

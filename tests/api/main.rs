@@ -2,6 +2,7 @@
 
 mod analysis;
 mod archive;
+mod auth;
 mod corpus;
 mod crash;
 mod deletion;
@@ -13,6 +14,7 @@ mod layering;
 mod llm_injection;
 mod llm_wire;
 mod reading;
+mod roles;
 mod round_trips;
 mod template;
 mod uploads;

@@ -1,31 +1,52 @@
 //! The compiled functions behind the routes of template.yaml, as the local stack runs them.
 
+use reqwest::Method;
 use serde_json::Value;
 
 use crate::app::Answer;
+use crate::identity::Identity;
 
-/// The deployed API.
+/// The deployed API, and who calls it.
 #[derive(Debug)]
 pub struct Deployed {
     /// Its base URL, without a trailing slash.
     pub url: String,
+    caller: Caller,
     client: reqwest::Client,
 }
 
+#[derive(Debug)]
+enum Caller {
+    /// May call every route.
+    Entitled,
+    Named(Identity),
+    Nobody,
+}
+
 impl Deployed {
-    /// The API of the stack that this process was started in.
+    /// The API of the stack that this process was started in, called by one who may.
     pub fn new() -> Self {
+        Self::called_by(Caller::Entitled)
+    }
+
+    /// The same, called without a signature.
+    pub fn unsigned() -> Self {
+        Self::called_by(Caller::Nobody)
+    }
+
+    /// The same, called by somebody in particular.
+    pub fn signed_by(identity: Identity) -> Self {
+        Self::called_by(Caller::Named(identity))
+    }
+
+    fn called_by(caller: Caller) -> Self {
         let url = std::env::var("SIRIUS_API_URL")
             .unwrap_or_else(|_| panic!("no local stack in the environment: run this through `make test`"));
-        Self { url: url.trim_end_matches('/').to_owned(), client: crate::http_client() }
+        Self { url: url.trim_end_matches('/').to_owned(), caller, client: crate::http_client() }
     }
 
     pub async fn post(&self, query: &str, headers: &[(&str, &str)], body: Vec<u8>) -> Answer {
-        let mut request = self.client.post(format!("{}/api/container/scans{query}", self.url)).body(body);
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        answer(request).await
+        self.send(Method::POST, &format!("/api/container/scans{query}"), headers, Some(body)).await
     }
 
     pub async fn post_json(&self, report: &Value) -> Answer {
@@ -33,15 +54,35 @@ impl Deployed {
     }
 
     pub async fn get(&self, path_and_query: &str) -> Answer {
-        answer(self.client.get(format!("{}{path_and_query}", self.url))).await
+        self.get_with(path_and_query, &[]).await
     }
 
     pub async fn get_with(&self, path_and_query: &str, headers: &[(&str, &str)]) -> Answer {
-        let mut request = self.client.get(format!("{}{path_and_query}", self.url));
+        self.send(Method::GET, path_and_query, headers, None).await
+    }
+
+    /// Any request.
+    pub async fn send(
+        &self,
+        method: Method,
+        path_and_query: &str,
+        headers: &[(&str, &str)],
+        body: Option<Vec<u8>>,
+    ) -> Answer {
+        let mut request = self.client.request(method, format!("{}{path_and_query}", self.url));
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        answer(request).await
+        if let Some(body) = body {
+            request = request.body(body);
+        }
+        let mut request = request.build().unwrap();
+        match &self.caller {
+            Caller::Entitled => Identity::caller().await.sign("execute-api", &mut request),
+            Caller::Named(identity) => identity.sign("execute-api", &mut request),
+            Caller::Nobody => {}
+        }
+        answer(self.client.execute(request).await.unwrap()).await
     }
 }
 
@@ -51,8 +92,7 @@ impl Default for Deployed {
     }
 }
 
-async fn answer(request: reqwest::RequestBuilder) -> Answer {
-    let response = request.send().await.unwrap();
+async fn answer(response: reqwest::Response) -> Answer {
     let (status, headers) = (response.status().as_u16(), response.headers().clone());
     let mut bytes = response.bytes().await.unwrap().to_vec();
     if headers.get("content-encoding").is_some_and(|encoding| encoding == "gzip") {

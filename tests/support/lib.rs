@@ -4,9 +4,11 @@ pub mod app;
 pub mod bucket;
 pub mod corpus;
 pub mod deployed;
+pub mod identity;
 pub mod proxy;
 pub mod queue;
 pub mod report;
+pub mod stack;
 pub mod stand_in;
 pub mod table;
 

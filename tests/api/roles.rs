@@ -1,0 +1,307 @@
+//! Each function's role can do what the function does, and nothing else.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use reqwest::Method;
+use serde_json::{Value, json};
+use support::deployed::Deployed;
+use support::identity::{self, Answered, Identity};
+use support::stack::Stack;
+use support::{table, unique};
+
+/// A resource and what may be done with it.
+type Grant = (&'static str, &'static [&'static str]);
+
+const SEND: Grant = ("AnalysisQueue", &["sqs:SendMessage"]);
+const QUERY_INDEX: Grant = ("table/Table/index/listing", &["dynamodb:Query"]);
+
+/// Who may do what: an action that a function comes to need belongs here and into template.yaml.
+const ROLES: &[(&str, &[Grant])] = &[
+    (
+        "IngestScan",
+        &[
+            (
+                "table/Table",
+                &[
+                    "dynamodb:BatchGetItem",
+                    "dynamodb:BatchWriteItem",
+                    "dynamodb:DeleteItem",
+                    "dynamodb:GetItem",
+                    "dynamodb:PutItem",
+                    "dynamodb:Query",
+                    "dynamodb:UpdateItem",
+                ],
+            ),
+            SEND,
+        ],
+    ),
+    ("ListScans", &[("table/Table", &["dynamodb:GetItem", "dynamodb:Query"]), QUERY_INDEX]),
+    ("GetScan", &[("table/Table", &["dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:Query"])]),
+    ("ListFindings", &[("table/Table", &["dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:Query"])]),
+    ("GetFinding", &[("table/Table", &["dynamodb:BatchGetItem", "dynamodb:GetItem"])]),
+    (
+        "AnalyzeFinding",
+        &[
+            ("table/Table", &["dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"]),
+            SEND,
+        ],
+    ),
+    (
+        "AnalyzeScan",
+        &[
+            (
+                "table/Table",
+                &[
+                    "dynamodb:BatchGetItem",
+                    "dynamodb:GetItem",
+                    "dynamodb:PutItem",
+                    "dynamodb:Query",
+                    "dynamodb:UpdateItem",
+                ],
+            ),
+            SEND,
+        ],
+    ),
+    (
+        "RunAnalysis",
+        &[
+            ("table/Table", &["dynamodb:GetItem", "dynamodb:UpdateItem"]),
+            ("AnalysisQueue", &["sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"]),
+            ("log-group:Logs:*", &["logs:CreateLogStream", "logs:PutLogEvents"]),
+            ("*", &["xray:PutTelemetryRecords", "xray:PutTraceSegments"]),
+        ],
+    ),
+    (
+        "Recover",
+        &[
+            (
+                "table/Table",
+                &[
+                    "dynamodb:BatchGetItem",
+                    "dynamodb:DeleteItem",
+                    "dynamodb:GetItem",
+                    "dynamodb:PutItem",
+                    "dynamodb:Query",
+                    "dynamodb:UpdateItem",
+                ],
+            ),
+            QUERY_INDEX,
+            SEND,
+        ],
+    ),
+];
+
+/// What SAM gives every function that has no role of its own: to write logs and traces.
+const BASICS: &[&str] = &[
+    "arn:aws:iam::aws:policy/AWSXrayWriteOnlyAccess",
+    "arn:aws:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole",
+];
+const WITH_OWN_ROLE: &[&str] = &["RunAnalysis"];
+
+/// Pairs of an action and a resource.
+type Permissions = BTreeSet<(String, String)>;
+
+/// The functions of the deployed stack, by logical id, with the names of their roles.
+async fn roles() -> BTreeMap<String, String> {
+    let stack = Stack::get().await;
+    let listed = Identity::administrator().get("lambda", "/2015-03-31/functions/").await.json();
+    let arns: BTreeMap<&str, &str> = listed["Functions"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|function| (function["FunctionName"].as_str().unwrap(), function["Role"].as_str().unwrap()))
+        .collect();
+    let roles: BTreeMap<String, String> = stack
+        .of_type("AWS::Lambda::Function")
+        .map(|logical| (logical.to_owned(), arns[stack.physical(logical)].rsplit('/').next().unwrap().to_owned()))
+        .collect();
+    let used: BTreeSet<&str> = roles.values().map(String::as_str).collect();
+    let made: BTreeSet<&str> = stack.of_type("AWS::IAM::Role").map(|logical| stack.physical(logical)).collect();
+    assert_eq!(used, made, "a role without a function, or a function with a role of somebody else");
+    assert_eq!(used.len(), roles.len(), "two functions share a role");
+    roles
+}
+
+fn strings(one_or_many: &Value) -> Vec<String> {
+    match one_or_many {
+        Value::String(one) => vec![one.clone()],
+        many => many.as_array().unwrap().iter().map(|one| one.as_str().unwrap().to_owned()).collect(),
+    }
+}
+
+/// What a policy allows; resources without partition, account and region, and by their logical ids.
+fn allowed(stack: &Stack, policy: &Value) -> Permissions {
+    let mut permissions = Permissions::new();
+    for statement in policy["Statement"].as_array().unwrap() {
+        let mut known: Vec<&str> = statement.as_object().unwrap().keys().map(String::as_str).collect();
+        known.retain(|key| !["Effect", "Action", "Resource"].contains(key));
+        assert!(known.is_empty() && statement["Effect"] == "Allow", "{statement}");
+        for resource in strings(&statement["Resource"]) {
+            let named = resource.splitn(6, ':').nth(5).map_or_else(|| resource.clone(), str::to_owned);
+            let named = stack.with_logical_ids(&named);
+            permissions.extend(strings(&statement["Action"]).into_iter().map(|action| (action, named.clone())));
+        }
+    }
+    permissions
+}
+
+fn granted(function: &str) -> Permissions {
+    let (_, grants) = ROLES
+        .iter()
+        .find(|(known, _)| *known == function)
+        .unwrap_or_else(|| panic!("{function} has no row in tests/api/roles.rs"));
+    let pairs = grants.iter().flat_map(|(resource, actions)| actions.iter().map(move |action| (*action, *resource)));
+    pairs.map(|(action, resource)| (action.to_owned(), resource.to_owned())).collect()
+}
+
+#[tokio::test]
+async fn each_role_has_the_actions_of_this_table_and_no_others() {
+    let (stack, administrator) = (Stack::get().await, Identity::administrator());
+    let roles = roles().await;
+    assert_eq!(
+        roles.keys().map(String::as_str).collect::<BTreeSet<_>>(),
+        ROLES.iter().map(|(function, _)| *function).collect()
+    );
+    for (function, role) in roles {
+        let attached = [("Action", "ListAttachedRolePolicies"), ("RoleName", role.as_str())];
+        let mut attached = administrator.query("iam", &attached).await.elements("PolicyArn");
+        attached.sort_unstable();
+        let basics = if WITH_OWN_ROLE.contains(&function.as_str()) { &[] } else { BASICS };
+        assert_eq!(attached, basics, "{function}");
+
+        let listed = [("Action", "ListRolePolicies"), ("RoleName", role.as_str())];
+        let listed = administrator.query("iam", &listed).await;
+        let names = listed.elements("PolicyNames").concat();
+        let mut actual = Permissions::new();
+        for name in names.split("<member>").skip(1).map(|rest| rest.split('<').next().unwrap()) {
+            let asked = [("Action", "GetRolePolicy"), ("RoleName", role.as_str()), ("PolicyName", name)];
+            let found = administrator.query("iam", &asked).await;
+            actual.extend(allowed(stack, &identity::policy(&found.elements("PolicyDocument")[0])));
+        }
+        assert_eq!(actual, granted(&function), "{function}");
+    }
+}
+
+/// Something that a role may try: an action on a resource. The requests are such that nothing happens if
+/// they are allowed: each lacks something that the service wants, and who may do something is asked first.
+struct Attempt {
+    action: &'static str,
+    resource: &'static str,
+    request: Request,
+}
+
+enum Request {
+    Json(&'static str, &'static str, Value),
+    Get(&'static str, &'static str),
+    Query(&'static str, &'static str),
+}
+
+impl Attempt {
+    async fn make(&self, identity: &Identity) -> Answered {
+        match &self.request {
+            Request::Json(service, target, body) => identity.json(service, target, body).await,
+            Request::Get(service, path) => identity.get(service, path).await,
+            Request::Query(service, action) => identity.query(service, &[("Action", action)]).await,
+        }
+    }
+}
+
+async fn attempts() -> Vec<Attempt> {
+    let stack = Stack::get().await;
+    let administrator = Identity::administrator();
+    let secret = unique("secret");
+    let made = json!({"Name": secret, "SecretString": "s"});
+    let made = administrator.json("secretsmanager", "secretsmanager.CreateSecret", &made).await;
+    assert_eq!(made.status, 200, "{made:?}");
+    let mut attempts = Vec::new();
+    for (resource, name) in [("table/Table", stack.physical("Table")), ("another", &table::fresh().await)] {
+        for (action, target, body) in [
+            ("dynamodb:BatchGetItem", "BatchGetItem", json!({"RequestItems": {name: {"Keys": []}}})),
+            ("dynamodb:BatchWriteItem", "BatchWriteItem", json!({"RequestItems": {name: []}})),
+            ("dynamodb:DeleteItem", "DeleteItem", json!({"TableName": name, "Key": {}})),
+            ("dynamodb:DescribeTable", "DescribeTable", json!({"TableName": name})),
+            ("dynamodb:GetItem", "GetItem", json!({"TableName": name, "Key": {}})),
+            ("dynamodb:PutItem", "PutItem", json!({"TableName": name, "Item": {}})),
+            ("dynamodb:Query", "Query", json!({"TableName": name})),
+            ("dynamodb:Scan", "Scan", json!({"TableName": name, "Limit": 1})),
+            ("dynamodb:UpdateItem", "UpdateItem", json!({"TableName": name, "Key": {}})),
+            ("dynamodb:UpdateTable", "UpdateTable", json!({"TableName": name})),
+            ("dynamodb:UpdateTimeToLive", "UpdateTimeToLive", json!({"TableName": name})),
+        ] {
+            let target: &'static str = format!("DynamoDB_20120810.{target}").leak();
+            attempts.push(Attempt { action, resource, request: Request::Json("dynamodb", target, body) });
+        }
+    }
+    let name = stack.physical("Table");
+    let index = json!({"TableName": name, "IndexName": "listing"});
+    for (action, target) in [("dynamodb:Query", "DynamoDB_20120810.Query"), ("dynamodb:Scan", "DynamoDB_20120810.Scan")]
+    {
+        let request = Request::Json("dynamodb", target, index.clone());
+        attempts.push(Attempt { action, resource: "table/Table/index/listing", request });
+    }
+    // Of all tables only one that nobody has can be the object of this without harm.
+    let request = Request::Json("dynamodb", "DynamoDB_20120810.DeleteTable", json!({"TableName": unique("no")}));
+    attempts.push(Attempt { action: "dynamodb:DeleteTable", resource: "no table", request });
+    for resource in ["AnalysisQueue", "AnalysisDeadLetters"] {
+        let url = stack.physical(resource);
+        for (action, target, body) in [
+            ("sqs:DeleteMessage", "DeleteMessage", json!({"QueueUrl": url, "ReceiptHandle": "none"})),
+            ("sqs:GetQueueAttributes", "GetQueueAttributes", json!({"QueueUrl": url})),
+            ("sqs:ReceiveMessage", "ReceiveMessage", json!({"QueueUrl": url, "MaxNumberOfMessages": 99})),
+            ("sqs:SendMessage", "SendMessage", json!({"QueueUrl": url, "MessageBody": "", "DelaySeconds": 9999})),
+            ("sqs:SetQueueAttributes", "SetQueueAttributes", json!({"QueueUrl": url})),
+        ] {
+            let target: &'static str = format!("AmazonSQS.{target}").leak();
+            attempts.push(Attempt { action, resource, request: Request::Json("sqs", target, body) });
+        }
+    }
+    let url = administrator.json("sqs", "AmazonSQS.CreateQueue", &json!({"QueueName": unique("other")})).await.json();
+    let request = Request::Json("sqs", "AmazonSQS.PurgeQueue", json!({"QueueUrl": url["QueueUrl"]}));
+    attempts.push(Attempt { action: "sqs:PurgeQueue", resource: "another", request });
+    let read = Request::Json("secretsmanager", "secretsmanager.GetSecretValue", json!({"SecretId": secret}));
+    attempts.push(Attempt { action: "secretsmanager:GetSecretValue", resource: "another", request: read });
+    attempts.extend([
+        Attempt { action: "s3:ListAllMyBuckets", resource: "*", request: Request::Get("s3", "/") },
+        Attempt {
+            action: "lambda:ListFunctions",
+            resource: "*",
+            request: Request::Get("lambda", "/2015-03-31/functions/"),
+        },
+        Attempt { action: "iam:ListRoles", resource: "*", request: Request::Query("iam", "ListRoles") },
+        Attempt {
+            action: "cloudformation:DescribeStacks",
+            resource: "*",
+            request: Request::Query("cloudformation", "DescribeStacks"),
+        },
+    ]);
+    attempts
+}
+
+#[tokio::test]
+async fn each_role_may_do_its_work_and_is_denied_everything_else() {
+    let attempts = attempts().await;
+    let administrator = Identity::administrator();
+    for attempt in &attempts {
+        let answered = attempt.make(&administrator).await;
+        assert!(!answered.is_denied(), "the attempt proves nothing: {} {answered:?}", attempt.action);
+    }
+    for (function, role) in roles().await {
+        let granted = granted(&function);
+        let session = Identity::of_role(&role).await;
+        let mut tried = BTreeSet::new();
+        for attempt in &attempts {
+            let answered = attempt.make(&session).await;
+            let pair = (attempt.action.to_owned(), attempt.resource.to_owned());
+            assert_eq!(!answered.is_denied(), granted.contains(&pair), "{function} {pair:?}: {answered:?}");
+            tried.insert(pair);
+        }
+        // What Lambda does for a function is not among the attempts.
+        let untried: Vec<_> = granted.difference(&tried).map(|(action, _)| action.as_str()).collect();
+        assert!(
+            untried.iter().all(|action| action.starts_with("logs:") || action.starts_with("xray:")),
+            "{function} may {untried:?}, which no attempt tries"
+        );
+        let api = Deployed::signed_by(session);
+        assert_eq!(api.send(Method::GET, "/api/container/scans", &[], None).await.status, 403, "{function}");
+    }
+}
