@@ -6,11 +6,13 @@ use jiff::Timestamp;
 use lambda_runtime::LambdaEvent;
 use serde::de::IgnoredAny;
 use tokio::time::Instant;
+use tracing::Instrument as _;
 
 use crate::pipeline::ingest::AutoAnalyze;
 use crate::pipeline::recover;
 use crate::queue::Queue;
 use crate::store::Store;
+use crate::telemetry::invocation;
 
 /// What the handler works with.
 #[derive(Debug)]
@@ -30,9 +32,13 @@ const TIME: Duration = Duration::from_secs(30);
 ///
 /// # Errors
 /// Those of the table and the queue: the schedule comes again.
-pub async fn handle(deps: &Deps, _: LambdaEvent<IgnoredAny>) -> Result<(), lambda_runtime::Error> {
+pub async fn handle(deps: &Deps, event: LambdaEvent<IgnoredAny>) -> Result<(), lambda_runtime::Error> {
     let deadline = Instant::now() + TIME;
-    let recovered = recover::run(&deps.store, &deps.queue, deps.auto.as_ref(), Timestamp::now(), deadline).await?;
-    tracing::info!(resent = recovered.resent, scans = recovered.scans, "recovery ran");
-    Ok(())
+    let queue = deps.queue.on_behalf_of(&event.context.request_id);
+    let recovering = async {
+        let recovered = recover::run(&deps.store, &queue, deps.auto.as_ref(), Timestamp::now(), deadline).await?;
+        tracing::info!(resent = recovered.resent, scans = recovered.scans, "recovery ran");
+        Ok(())
+    };
+    recovering.instrument(invocation(&event.context)).await
 }

@@ -13,7 +13,9 @@ use crate::domain::prompt_hash::PromptHash;
 use crate::domain::scan::ScanId;
 use crate::queue::Queue;
 use crate::store::Store;
+use crate::store::analyses::Due;
 use crate::telemetry::chain;
+use crate::telemetry::metrics::{self, Fact};
 
 /// How many analyses one run looks at; the next run, a minute later, goes on.
 const BATCH: usize = 500;
@@ -49,12 +51,19 @@ pub async fn run(
     deadline: Instant,
 ) -> Result<Recovered, Error> {
     let due = store.due_analyses(now, BATCH).await?;
+    let outbox = store.due_outbox(now, SCANS).await?;
+    // The longest due come first. Before anything is mended: a run that fails has counted all the same.
+    let overdue = [due.first().map(|due| due.at), outbox.first().map(|(_, at)| *at)];
+    let overdue =
+        overdue.into_iter().flatten().map(|at| Duration::try_from(now.duration_since(at)).unwrap_or_default());
+    let stuck = due.iter().filter(|due| due.is_stuck).count();
+    metrics::emit(Fact::Recovery { stuck, overdue: overdue.max().unwrap_or_default() }, now);
     for batch in due.chunks(CHUNK) {
-        let hashes: Vec<PromptHash> = batch.iter().map(|(hash, _)| hash.clone()).collect();
+        let hashes: Vec<PromptHash> = batch.iter().map(|due| due.hash.clone()).collect();
         queue.send_all(&hashes).await?;
         // Only now: what was not sent is due again in a minute. To send twice is harmless.
         stream::iter(batch.to_vec())
-            .map(|(hash, resent)| async move {
+            .map(|Due { hash, resent, .. }| async move {
                 let wait = NEXT_LOOK.saturating_mul(1u32.checked_shl(resent).unwrap_or(u32::MAX)).min(LONGEST_LOOK);
                 store.look_again(&hash, now, after(now, wait)).await
             })
@@ -63,7 +72,7 @@ pub async fn run(
             .await?;
     }
     let mut recovered = Recovered { resent: due.len(), scans: 0 };
-    for scan_id in store.due_outbox(now, SCANS).await? {
+    for (scan_id, _) in outbox {
         match queue_scan(store, queue, auto, scan_id, now, deadline).await {
             Ok(true) => recovered.scans += 1,
             Ok(false) => break,

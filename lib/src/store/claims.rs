@@ -36,6 +36,13 @@ impl Holder {
         let (high, low) = (getrandom::u64()?, getrandom::u64()?);
         Ok(Self(format!("{high:016x}{low:016x}")))
     }
+
+    /// The same with the id of a request before it, so that the claim leads to the log. An empty id
+    /// changes nothing.
+    #[must_use]
+    pub fn of_request(self, request_id: &str) -> Self {
+        if request_id.is_empty() { self } else { Self(format!("{request_id}/{}", self.0)) }
+    }
 }
 
 /// The right to ingest one report until the lease is over.
