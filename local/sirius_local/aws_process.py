@@ -6,10 +6,11 @@ Run as a program of its own (see serve.py), not imported.
 import socketserver
 from typing import Any
 
-from ministack.app import main
+from ministack import app
 from ministack.core import iam_actions
 
 _action_of_request = iam_actions.extract_iam_action
+_pin_request_origin = app.pin_request_origin
 
 
 def authorized_action(service: str, *request: Any, **details: Any) -> str | None:
@@ -21,9 +22,19 @@ def authorized_action(service: str, *request: Any, **details: Any) -> str | None
     return action.removesuffix("Batch") if service == "sqs" and action else action
 
 
+def pin_request_origin(source_ip: str, _: bool) -> None:
+    """Where a request comes from, for the conditions of policies.
+
+    The SDKs speak TLS to AWS and plain HTTP to 127.0.0.1: without this, policies that refuse all but TLS
+    (template.yaml) would refuse everything here.
+    """
+    _pin_request_origin(source_ip, True)
+
+
 if __name__ == "__main__":
     iam_actions.extract_iam_action = authorized_action
+    app.pin_request_origin = pin_request_origin
     # ministack sends a function its event in two small packets. With Nagle's algorithm the second one
     # waits for the first one's acknowledgement, which the function's kernel holds back: 40 ms per call.
     socketserver.StreamRequestHandler.disable_nagle_algorithm = True
-    main()
+    app.main()

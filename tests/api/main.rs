@@ -10,6 +10,7 @@ mod ingestion;
 mod layering;
 mod llm_injection;
 mod llm_wire;
+mod metrics;
 mod reading;
 mod round_trips;
 mod template;
