@@ -1,4 +1,4 @@
-//! Metrics: lines of the log in CloudWatch's embedded metric format, of which CloudWatch makes metrics
+//! Metrics: lines of the log in the embedded metric format, of which `CloudWatch` makes metrics
 //! by itself. No call, no agent, no crate for it: docs/decisions/0013.
 //!
 //! Specification:
