@@ -6,6 +6,9 @@ use lambda_http::http::header;
 use lambda_http::request::LambdaRequest;
 use lambda_http::{Adapter, Body, LambdaEvent, Request, RequestExt as _, Response, Service as _, service_fn};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+use tracing::{Instrument as _, Span};
+
+use crate::telemetry::invocation;
 
 pub mod analyze_finding;
 pub mod analyze_scan;
@@ -80,14 +83,23 @@ pub async fn serve(
     request: Request,
     handle: impl AsyncFnOnce(&Request) -> Result<Response<Body>, ApiError>,
 ) -> Result<Response<Body>, lambda_http::Error> {
-    let request_id = request.lambda_context_ref().map(|context| context.request_id.clone()).unwrap_or_default();
-    Ok(match handle(&request).await {
-        Ok(response) => response,
-        Err(error) => {
-            error.log(&request_id);
-            error.into_response(&request_id)
+    let request_id = request_id(&request).to_owned();
+    let span = request.lambda_context_ref().map_or_else(Span::none, invocation);
+    let answering = async {
+        match handle(&request).await {
+            Ok(response) => response,
+            Err(error) => {
+                error.log(&request_id);
+                error.into_response(&request_id)
+            }
         }
-    })
+    };
+    Ok(answering.instrument(span).await)
+}
+
+/// The id under which the log and a problem document have this request; empty outside Lambda.
+fn request_id(request: &Request) -> &str {
+    request.lambda_context_ref().map(|context| context.request_id.as_str()).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@
 //! | [`objects`] | the S3 bucket of uploads and archived reports; alone in knowing its API |
 //! | [`queue`] | the SQS queue of analyses; alone in knowing its API |
 //! | [`llm`] | a model explains a finding: prompt, client, answer, evidence |
+//! | [`enrichment`] | what the world says of a CVE: one file per source, merged; pure |
 //! | [`report`] | bytes of a Trivy report → findings; pure |
 //! | [`domain`] | scans, findings, severities, hashes; pure |
 //! | [`aws`], [`config`], [`telemetry`] | what a function's `main` wires |
@@ -18,6 +19,7 @@
 pub mod aws;
 pub mod config;
 pub mod domain;
+pub mod enrichment;
 pub mod events;
 pub mod http;
 pub mod llm;

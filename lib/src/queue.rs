@@ -1,9 +1,11 @@
 //! The queue of analyses: says that a prompt is pending. The table knows everything else.
 
+use std::collections::HashMap;
 use std::error::Error as StdError;
 
 use aws_sdk_sqs::Client;
-use aws_sdk_sqs::types::SendMessageBatchRequestEntry;
+use aws_sdk_sqs::error::BuildError;
+use aws_sdk_sqs::types::{MessageAttributeValue, SendMessageBatchRequestEntry};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde::{Deserialize, Serialize};
 
@@ -12,6 +14,10 @@ use crate::domain::prompt_hash::PromptHash;
 /// `SendMessageBatch` takes no more:
 /// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessageBatch.html>.
 const BATCH: usize = 10;
+
+/// The attribute of a message that names the request for which it was sent: one query over the log
+/// then follows a request through the queue.
+pub const REQUEST_ID: &str = "request_id";
 
 /// What a message says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,6 +32,8 @@ pub struct Message {
 pub struct Queue {
     client: Client,
     url: String,
+    /// The request for which messages are sent.
+    request_id: Option<String>,
 }
 
 /// A message that could not be sent. Nothing is lost: recovery finds every pending analysis.
@@ -60,7 +68,20 @@ impl Queue {
     /// A queue that exists.
     #[must_use]
     pub fn new(client: Client, url: impl Into<String>) -> Self {
-        Self { client, url: url.into() }
+        Self { client, url: url.into(), request_id: None }
+    }
+
+    /// The same queue, for what is sent on behalf of a request; an empty id names none.
+    #[must_use]
+    pub fn on_behalf_of(&self, request_id: &str) -> Self {
+        let request_id = Some(request_id.to_owned()).filter(|id| !id.is_empty());
+        Self { client: self.client.clone(), url: self.url.clone(), request_id }
+    }
+
+    fn attributes(&self) -> Result<Option<HashMap<String, MessageAttributeValue>>, BuildError> {
+        let Some(request_id) = &self.request_id else { return Ok(None) };
+        let value = MessageAttributeValue::builder().data_type("String").string_value(request_id).build()?;
+        Ok(Some(HashMap::from([(REQUEST_ID.to_owned(), value)])))
     }
 
     /// Says that a prompt is pending.
@@ -68,13 +89,16 @@ impl Queue {
     /// # Errors
     /// [`Error::Aws`].
     pub async fn send(&self, hash: &PromptHash) -> Result<(), Error> {
+        const OPERATION: &str = "SendMessage";
+        let aws = |source: Box<dyn StdError + Send + Sync>| Error::Aws { operation: OPERATION, source };
         self.client
             .send_message()
             .queue_url(&self.url)
             .message_body(body(hash))
+            .set_message_attributes(self.attributes().map_err(|error| aws(error.into()))?)
             .send()
             .await
-            .map_err(|source| Error::Aws { operation: "SendMessage", source: source.into() })?;
+            .map_err(|error| aws(error.into()))?;
         Ok(())
     }
 
@@ -90,12 +114,17 @@ impl Queue {
     async fn send_batch(&self, mut batch: Vec<PromptHash>) -> Result<(), Error> {
         const OPERATION: &str = "SendMessageBatch";
         let aws = |source: Box<dyn StdError + Send + Sync>| Error::Aws { operation: OPERATION, source };
+        let attributes = self.attributes().map_err(|error| aws(error.into()))?;
         for _ in 0..2 {
             let entries = batch
                 .iter()
                 .enumerate()
                 .map(|(at, hash)| {
-                    SendMessageBatchRequestEntry::builder().id(at.to_string()).message_body(body(hash)).build()
+                    SendMessageBatchRequestEntry::builder()
+                        .id(at.to_string())
+                        .message_body(body(hash))
+                        .set_message_attributes(attributes.clone())
+                        .build()
                 })
                 .collect::<Result<Vec<_>, _>>()
                 .map_err(|error| aws(error.into()))?;

@@ -6,7 +6,7 @@ Run as a program of its own (see serve.py), not imported.
 import socketserver
 from typing import Any
 
-from ministack.app import main
+from ministack import app
 from ministack.core import iam_actions
 from ministack.services import apigateway
 from ministack.services.cloudformation import changesets, engine, handlers, stacks
@@ -14,6 +14,7 @@ from ministack.services.cloudformation import changesets, engine, handlers, stac
 _action_of_request = iam_actions.extract_iam_action
 _execute = apigateway.handle_execute
 _conditions_of = engine._evaluate_conditions
+_pin_request_origin = app.pin_request_origin
 
 
 def authorized_action(service: str, *request: Any, **details: Any) -> str | None:
@@ -60,6 +61,13 @@ def conditions(template: dict[str, Any], parameters: dict[str, Any]) -> dict[str
     known = {**template, "Conditions": joined(template.get("Conditions", {}))}
     holding: dict[str, bool] = _conditions_of(known, parameters)
     return holding
+def pin_request_origin(source_ip: str, _: bool) -> None:
+    """Where a request comes from, for the conditions of policies.
+
+    The SDKs speak TLS to AWS and plain HTTP to 127.0.0.1: without this, policies that refuse all but TLS
+    (template.yaml) would refuse everything here.
+    """
+    _pin_request_origin(source_ip, True)
 
 
 if __name__ == "__main__":
@@ -67,7 +75,8 @@ if __name__ == "__main__":
         module._evaluate_conditions = conditions
     apigateway.handle_execute = execute
     iam_actions.extract_iam_action = authorized_action
+    app.pin_request_origin = pin_request_origin
     # ministack sends a function its event in two small packets. With Nagle's algorithm the second one
     # waits for the first one's acknowledgement, which the function's kernel holds back: 40 ms per call.
     socketserver.StreamRequestHandler.disable_nagle_algorithm = True
-    main()
+    app.main()

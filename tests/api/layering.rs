@@ -10,6 +10,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("queue", &["queue", "domain"]),
     ("objects", &["objects", "domain"]),
     ("llm", &["llm", "domain"]),
+    ("enrichment", &["enrichment", "domain"]),
     ("pipeline", &["pipeline", "store", "objects", "queue", "llm", "report", "domain", "telemetry"]),
     ("http", &["http", "pipeline", "store", "objects", "queue", "llm", "report", "domain", "telemetry"]),
     ("events", &["events", "pipeline", "store", "objects", "queue", "llm", "domain", "telemetry"]),

@@ -13,6 +13,7 @@ mod ingestion;
 mod layering;
 mod llm_injection;
 mod llm_wire;
+mod metrics;
 mod reading;
 mod roles;
 mod round_trips;

@@ -62,3 +62,52 @@ fn a_lease_is_longer_than_the_function_that_holds_it_can_live() {
     let visibility = number_in(&template, "VisibilityTimeout:").unwrap();
     assert!(visibility >= 6 * 300, "six times the timeout of run-analysis");
 }
+
+/// The logical ids of the resources of a type.
+fn resources<'t>(template: &'t str, kind: &str) -> Vec<&'t str> {
+    let lines: Vec<&str> = template.lines().collect();
+    let of_kind = lines.windows(2).filter(|two| two[1].trim() == format!("Type: {kind}"));
+    of_kind.map(|two| two[0].trim().trim_end_matches(':')).collect()
+}
+
+#[test]
+fn each_alarm_is_on_the_dashboard_goes_to_the_topic_and_is_explained() {
+    let (template, manual) = (read("template.yaml"), read("docs/OPERATIONS.md"));
+    let alarms = resources(&template, "AWS::CloudWatch::Alarm");
+    assert!(alarms.len() >= 12, "{alarms:?}");
+    for alarm in &alarms {
+        assert!(template.contains(&format!("\"${{{alarm}.Arn}}\"")), "{alarm} is not on the dashboard");
+        assert!(manual.contains(&format!("`{alarm}`")), "{alarm} is not in docs/OPERATIONS.md");
+    }
+    for action in ["AlarmActions: !If [HasAlarmTopic,", "OKActions: !If [HasAlarmTopic,"] {
+        assert_eq!(template.matches(action).count(), alarms.len(), "{action}");
+    }
+}
+
+#[test]
+fn each_function_may_use_the_key_and_is_on_the_dashboard() {
+    let template = read("template.yaml");
+    let functions = resources(&template, "AWS::Serverless::Function");
+    assert_eq!(template.matches("- !If [HasKmsKey, !Ref UseKey, !Ref AWS::NoValue]").count(), functions.len());
+    for function in functions {
+        let errors = format!(r#"["AWS/Lambda","Errors","FunctionName","${{{function}}}"]"#);
+        assert!(template.contains(&errors), "{function} is not on the dashboard");
+    }
+}
+
+#[test]
+fn each_queue_is_encrypted_and_wants_tls() {
+    let template = read("template.yaml");
+    let queues = resources(&template, "AWS::SQS::Queue");
+    assert_eq!(template.matches("SqsManagedSseEnabled: !If [HasKmsKey, false, true]").count(), queues.len());
+    let policies = template.split("Type: AWS::SQS::QueuePolicy").skip(1);
+    let policies: Vec<&str> = policies.map(|text| text.split("\n\n").next().unwrap()).collect();
+    for queue in queues {
+        let wants_tls = |policy: &&str| {
+            policy.contains(&format!("- !Ref {queue}\n"))
+                && policy.contains("Effect: Deny")
+                && policy.contains("aws:SecureTransport: \"false\"")
+        };
+        assert!(policies.iter().any(wants_tls), "{queue}");
+    }
+}

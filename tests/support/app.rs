@@ -131,7 +131,7 @@ impl App {
     /// Has recovery run at a given time.
     pub async fn recover(&self, now: Timestamp) -> Recovered {
         let deadline = Instant::now() + Duration::from_secs(30);
-        recover::run(&self.recovery().await, now, deadline).await.unwrap()
+        recover::run(&self.recovery().await, "", now, deadline).await.unwrap()
     }
 
     /// What recovery works with.

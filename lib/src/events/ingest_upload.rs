@@ -4,6 +4,7 @@ use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
 use jiff::Timestamp;
 use lambda_runtime::LambdaEvent;
 use tokio::time::Instant;
+use tracing::Instrument as _;
 
 use super::s3::{Foreign, Notification, Record};
 use super::sqs;
@@ -11,7 +12,8 @@ use crate::objects::Objects;
 use crate::pipeline::ingest::Ingestion;
 use crate::pipeline::take_upload::{self, Taken};
 use crate::store::claims::Holder;
-use crate::telemetry::chain;
+use crate::telemetry::metrics::{self, Fact};
+use crate::telemetry::{chain, invocation};
 
 /// What the handler works with.
 #[derive(Debug)]
@@ -48,10 +50,12 @@ enum Error {
 /// # Errors
 /// If the event is not one of SQS.
 pub async fn handle(deps: &Deps, event: LambdaEvent<SqsEvent>) -> Result<SqsBatchResponse, lambda_runtime::Error> {
-    sqs::each(event.payload, async |message| one(deps, message).await).await
+    let request_id = &event.context.request_id;
+    let span = invocation(&event.context);
+    sqs::each(event.payload, async |message| one(deps, request_id, message).await).instrument(span).await
 }
 
-async fn one(deps: &Deps, message: &SqsMessage) -> Result<(), Error> {
+async fn one(deps: &Deps, request_id: &str, message: &SqsMessage) -> Result<(), Error> {
     let body = message.body.as_deref().unwrap_or_default();
     let notification: Notification = serde_json::from_str(body).map_err(|_| Error::NotOfS3)?;
     let records = match notification {
@@ -61,7 +65,7 @@ async fn one(deps: &Deps, message: &SqsMessage) -> Result<(), Error> {
     };
     let mut failures = Vec::new();
     for record in &records {
-        if let Err(error) = take(deps, record).await {
+        if let Err(error) = take(deps, request_id, record).await {
             failures.push(error);
         }
     }
@@ -77,20 +81,24 @@ async fn one(deps: &Deps, message: &SqsMessage) -> Result<(), Error> {
     }
 }
 
-async fn take(deps: &Deps, record: &Record) -> Result<(), Error> {
+async fn take(deps: &Deps, request_id: &str, record: &Record) -> Result<(), Error> {
     let Some(object) = record.created(deps.objects.bucket())? else { return Ok(()) };
     let started = Instant::now();
-    let holder = Holder::random()?;
+    let holder = Holder::random()?.of_request(request_id);
     let taken = take_upload::run(&deps.ingestion, &deps.objects, &object, &holder, Timestamp::now()).await?;
-    let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let took = started.elapsed();
+    let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+    let now = Timestamp::now();
     // The id is the sender's own words: anything but a control character.
     let upload_id = object.id.as_str();
     match taken {
         Taken::Done { ingested, findings } => {
             let (scan_id, duplicate) = (ingested.scan_id.get(), ingested.duplicate);
+            metrics::emit(if duplicate { Fact::Duplicate } else { Fact::Ingested { findings, took } }, now);
             tracing::info!(upload_id, scan_id, duplicate, findings, duration_ms, "an upload was ingested");
         }
         Taken::Failed(kind) => {
+            metrics::emit(Fact::Refused { code: kind.name() }, now);
             tracing::warn!(upload_id, code = kind.name(), duration_ms, "an upload can never be ingested");
         }
         Taken::Settled => tracing::info!(upload_id, "an upload was settled before"),

@@ -4,12 +4,13 @@ use jiff::Timestamp;
 use lambda_runtime::LambdaEvent;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
+use tracing::Instrument as _;
 
 use crate::domain::scan::ScanId;
 use crate::pipeline::ingest::Ingestion;
 use crate::pipeline::reingest::{self, Reingested};
 use crate::store::claims::Holder;
-use crate::telemetry::chain;
+use crate::telemetry::{chain, invocation};
 
 /// What is to be ingested anew.
 #[derive(Debug, Deserialize)]
@@ -50,12 +51,18 @@ const PAGE: usize = 50;
 /// # Errors
 /// If the list of scans cannot be read.
 pub async fn handle(deps: &Ingestion, event: LambdaEvent<Order>) -> Result<Tally, lambda_runtime::Error> {
+    let span = invocation(&event.context);
+    work(deps, event).instrument(span).await
+}
+
+async fn work(deps: &Ingestion, event: LambdaEvent<Order>) -> Result<Tally, lambda_runtime::Error> {
+    let request_id = &event.context.request_id;
     let now = u64::try_from(Timestamp::now().as_millisecond()).unwrap_or_default();
     let time = event.context.deadline.saturating_sub(now).saturating_sub(MARGIN_MS);
     let deadline = Instant::now() + std::time::Duration::from_millis(time);
     let mut tally = Tally::default();
     match event.payload {
-        Order::One { scan_id } => one(deps, scan_id, &mut tally).await,
+        Order::One { scan_id } => one(deps, request_id, scan_id, &mut tally).await,
         Order::After { after } => {
             let mut last = ScanId::new(after);
             loop {
@@ -68,7 +75,7 @@ pub async fn handle(deps: &Ingestion, event: LambdaEvent<Order>) -> Result<Tally
                         tally.next_after = last;
                         return Ok(tally);
                     }
-                    one(deps, scan.scan_id, &mut tally).await;
+                    one(deps, request_id, scan.scan_id, &mut tally).await;
                     last = Some(scan.scan_id);
                 }
             }
@@ -77,9 +84,9 @@ pub async fn handle(deps: &Ingestion, event: LambdaEvent<Order>) -> Result<Tally
     Ok(tally)
 }
 
-async fn one(deps: &Ingestion, scan: ScanId, tally: &mut Tally) {
+async fn one(deps: &Ingestion, request_id: &str, scan: ScanId, tally: &mut Tally) {
     let again = match Holder::random() {
-        Ok(holder) => reingest::run(deps, scan, &holder, Timestamp::now()).await,
+        Ok(holder) => reingest::run(deps, scan, &holder.of_request(request_id), Timestamp::now()).await,
         Err(error) => Err(crate::pipeline::ingest::Error::from(error).into()),
     };
     match again {

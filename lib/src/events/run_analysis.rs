@@ -6,12 +6,15 @@ use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
 use jiff::Timestamp;
 use lambda_runtime::LambdaEvent;
 use tokio::time::Instant;
+use tracing::Instrument as _;
 
 use super::sqs;
 use crate::llm::Ollama;
 use crate::pipeline::analyze::{self, Error};
 use crate::queue::Message;
 use crate::store::Store;
+use crate::telemetry::invocation;
+use crate::telemetry::metrics::{self, Fact};
 
 /// What the handler works with.
 #[derive(Debug)]
@@ -34,7 +37,8 @@ const MARGIN: Duration = Duration::from_secs(10);
 /// If the event is not one of SQS.
 pub async fn handle(deps: &Deps, event: LambdaEvent<SqsEvent>) -> Result<SqsBatchResponse, lambda_runtime::Error> {
     let deadline = Instant::now() + time_left(event.context.deadline, Timestamp::now());
-    sqs::each(event.payload, async |message| one(deps, message, deadline).await).await
+    let span = invocation(&event.context);
+    sqs::each(event.payload, async |message| one(deps, message, deadline).await).instrument(span).await
 }
 
 /// Until shortly before Lambda ends this invocation; `deadline` is in milliseconds since 1970.
@@ -49,8 +53,12 @@ async fn one(deps: &Deps, message: &SqsMessage, deadline: Instant) -> Result<(),
         return Err(Error::Poison("it does not name a prompt"));
     };
     let started = Instant::now();
-    let worked = analyze::work(&deps.store, &deps.ollama, &prompt_hash, Timestamp::now(), deps.lease, deadline).await?;
-    let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let worked = analyze::work(&deps.store, &deps.ollama, &prompt_hash, Timestamp::now(), deps.lease, deadline).await;
+    let took = started.elapsed();
+    let outcome = worked.as_ref().map_or("error", |worked| worked.name());
+    metrics::emit(Fact::Worked { outcome, took }, Timestamp::now());
+    let worked = worked?;
+    let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
     tracing::info!(prompt_hash = %prompt_hash, outcome = ?worked, duration_ms, "worked at an analysis");
     Ok(())
 }

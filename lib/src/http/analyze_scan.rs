@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::analyze_finding::Deps;
 use super::error::Code;
 use super::query::Query;
-use super::{ApiError, path, reply};
+use super::{ApiError, path, reply, request_id};
 use crate::domain::scan::ScanId;
 use crate::domain::severity::Severity;
 use crate::pipeline::analyze_scan::{self, Order, Tally};
@@ -49,7 +49,8 @@ pub async fn handle(deps: &Deps, request: &Request) -> Result<Response<Body>, Ap
     let scan =
         deps.store.scan(id).await?.ok_or_else(|| ApiError::new(Code::NotFound, "there is no scan with this id"))?;
     let order = Order { severities: &severities, limit, deadline };
-    let tally = analyze_scan::run(&deps.store, &deps.queue, questions, &scan, order, Timestamp::now()).await?;
+    let queue = deps.queue.on_behalf_of(request_id(request));
+    let tally = analyze_scan::run(&deps.store, &queue, questions, &scan, order, Timestamp::now()).await?;
     let message = match tally {
         Tally { more: true, .. } => "a part was queued; call again to go on",
         Tally { queued: 0, .. } => "there was nothing to queue",

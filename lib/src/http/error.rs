@@ -41,8 +41,9 @@ pub enum Code {
 }
 
 impl Code {
-    /// The name that clients and the log read.
-    const fn name(self) -> &'static str {
+    /// The name that clients, the log and the metrics read.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
         match self {
             Self::InvalidParameter => "invalid_parameter",
             Self::InvalidCursor => "invalid_cursor",

@@ -4,16 +4,18 @@ use jiff::Timestamp;
 use lambda_http::http::{HeaderMap, StatusCode, header};
 use lambda_http::{Body, Request, Response};
 use serde::Serialize;
+use tokio::time::Instant;
 
 use super::error::Code;
 use super::query::Query;
-use super::{ApiError, reply};
+use super::{ApiError, reply, request_id};
 use crate::domain::image_name::ImageName;
 use crate::domain::scan::ScanId;
 use crate::pipeline::ingest::{self, Ingestion};
 use crate::report::body::Compression;
 use crate::report::{Kind, Submission};
 use crate::store::claims::Holder;
+use crate::telemetry::metrics::{self, Fact};
 
 #[derive(Serialize)]
 struct Answer {
@@ -30,6 +32,14 @@ struct Answer {
 /// # Errors
 /// 400, 413, 415 and 422 for what is not a report, 409 while the same report is being ingested.
 pub async fn handle(deps: &Ingestion, request: &Request) -> Result<Response<Body>, ApiError> {
+    let answer = take_in(deps, request, Instant::now()).await;
+    if let Err(error) = &answer {
+        metrics::emit(Fact::Refused { code: error.code().name() }, Timestamp::now());
+    }
+    answer
+}
+
+async fn take_in(deps: &Ingestion, request: &Request, started: Instant) -> Result<Response<Body>, ApiError> {
     let query = Query::read(request, &["image_name"])?;
     let image_name = query.parsed::<ImageName>("image_name")?;
     let compression = compression(request.headers())?;
@@ -46,11 +56,17 @@ pub async fn handle(deps: &Ingestion, request: &Request) -> Result<Response<Body
     let report = submission.report()?;
 
     let now = Timestamp::now();
-    let ingested = ingest::run(deps, &submission, &report, &Holder::random()?, now)
+    let holder = Holder::random()?.of_request(request_id(request));
+    let ingested = ingest::run(deps, &submission, &report, &holder, now)
         .await
         .map_err(|error| ApiError::from_ingest(error, now))?;
 
     let stored = report.findings.len();
+    let fact = match ingested.duplicate {
+        true => Fact::Duplicate,
+        false => Fact::Ingested { findings: stored, took: started.elapsed() },
+    };
+    metrics::emit(fact, Timestamp::now());
     tracing::info!(
         scan_id = ingested.scan_id.get(),
         duplicate = ingested.duplicate,

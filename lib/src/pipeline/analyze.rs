@@ -17,6 +17,7 @@ use crate::queue::{self, Queue};
 use crate::store::analyses::{Asked, Turn, TurnAnswer};
 use crate::store::{self, Store};
 use crate::telemetry::chain;
+use crate::telemetry::metrics::{self, Fact};
 
 /// Recovery looks this long after a question was asked whether its message was lost.
 pub(super) const FIRST_LOOK: Duration = Duration::from_secs(120);
@@ -87,6 +88,10 @@ pub async fn request(
     if let Some(analysis) = &known
         && !is_to_be_asked(analysis, again, now)
     {
+        // One that is pending or has failed is neither: nobody is asked, and there is no answer.
+        if analysis.status == Status::Completed {
+            metrics::emit(Fact::Wanted { cached: 1, missing: 0 }, now);
+        }
         return Ok(analysis.clone());
     }
     store.put_question(hash, &write(question)?, known.is_some()).await?;
@@ -98,6 +103,7 @@ pub async fn request(
         },
     };
     if is_new {
+        metrics::emit(Fact::Wanted { cached: 0, missing: 1 }, now);
         queue.send(hash).await?;
     }
     Ok(store.analysis(hash).await?.unwrap_or(Analysis { status: Status::Pending, answer: None, failure: None }))
@@ -128,6 +134,19 @@ pub enum Worked {
     Postponed,
     /// Someone else has done it, is at it, or it is not due.
     NothingToDo,
+}
+
+impl Worked {
+    /// The name that metrics read.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Completed => "completed",
+            Self::Failed => "failed",
+            Self::Postponed => "postponed",
+            Self::NothingToDo => "nothing_to_do",
+        }
+    }
 }
 
 /// Works at a pending analysis: one call of the model, or two.
@@ -178,6 +197,11 @@ pub async fn work(
     let worked = match outcome {
         Outcome::Completed(explanation) => {
             let answer = answered(*explanation, &question, now);
+            // The host has worked for it, even if another worker's answer counts in the end.
+            let (prompt, said) = (answer.prompt_tokens, answer.answer_tokens);
+            let fact =
+                Fact::Answered { prompt_tokens: prompt.unwrap_or_default(), answer_tokens: said.unwrap_or_default() };
+            metrics::emit(fact, now);
             mine(store.complete_analysis(&turn, &answer).await, Worked::Completed)?
         }
         Outcome::Invalid { first, repair } => {

@@ -16,6 +16,7 @@ use crate::llm::{Question, Questions};
 use crate::queue::Queue;
 use crate::store::analyses::Asked;
 use crate::store::{Selection, Store, findings};
+use crate::telemetry::metrics::{self, Fact};
 
 /// Questions that are written at the same time.
 const CONCURRENCY: usize = 8;
@@ -101,6 +102,7 @@ pub async fn run(
             break;
         }
     }
+    metrics::emit(Fact::Wanted { cached: tally.cached, missing: tally.queued }, now);
     Ok(tally)
 }
 

@@ -113,7 +113,7 @@ pub async fn run(
     now: Timestamp,
 ) -> Result<Ingested, Error> {
     match deps.store.claim(report.hash, holder, now, deps.lease).await? {
-        Claimed::Ours(claim) => finish(deps, submission, report, &claim, now).await,
+        Claimed::Ours(claim) => finish(deps, submission, report, &claim, holder, now).await,
         Claimed::Complete(scan_id) => Ok(Ingested { scan_id, duplicate: true }),
         Claimed::Busy { until } => Err(Error::Busy { until }),
     }
@@ -125,13 +125,16 @@ pub(super) async fn finish(
     submission: &Submission,
     report: &Report<'_>,
     claim: &Claim,
+    holder: &Holder,
     now: Timestamp,
 ) -> Result<Ingested, Error> {
     let Ingestion { store, auto, .. } = deps;
-    match store_and_publish(deps, submission, report, claim, now).await {
+    // Its future is large, and would make every caller's as large.
+    match Box::pin(store_and_publish(deps, submission, report, claim, now)).await {
         Ok((scan, is_ours)) => {
             if let Some((auto, queue)) = auto.as_ref().filter(|_| is_ours) {
-                let queueing = queue_analyses(store, queue, auto, &scan, now);
+                let queue = queue.on_behalf_of(holder.request_id());
+                let queueing = queue_analyses(store, &queue, auto, &scan, now);
                 if tokio::time::timeout(QUEUEING, queueing).await.is_err() {
                     tracing::info!(scan_id = scan.scan_id.get(), "recovery will queue the rest of the analyses");
                 }

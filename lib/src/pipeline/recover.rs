@@ -19,8 +19,10 @@ use crate::queue::Queue;
 use crate::report::Submission;
 use crate::report::body::Compression;
 use crate::store::Store;
+use crate::store::analyses::Due;
 use crate::store::claims::{Claimed, Holder, Unfinished};
 use crate::telemetry::chain;
+use crate::telemetry::metrics::{self, Fact};
 
 /// How many analyses one run looks at; the next run, a minute later, goes on.
 const BATCH: usize = 500;
@@ -76,23 +78,33 @@ pub struct Recovered {
     pub stuck: usize,
 }
 
-/// Puts right what it finds, until the deadline. What fails is logged and met again by the next
+/// Puts right what it finds, until the deadline, on behalf of a request with that id. What fails is logged and met again by the next
 /// run; it keeps nothing else from being put right.
 ///
 /// # Errors
 /// If not even the lists of what is due can be read, or messages not be sent.
-pub async fn run(deps: &Recovery, now: Timestamp, deadline: Instant) -> Result<Recovered, Error> {
+pub async fn run(deps: &Recovery, request_id: &str, now: Timestamp, deadline: Instant) -> Result<Recovered, Error> {
     let Recovery { ingestion, objects, queue, retention } = deps;
+    let queue = &queue.on_behalf_of(request_id);
     let store = &ingestion.store;
     let auto = ingestion.auto.as_ref().map(|(auto, _)| auto);
-    let mut recovered = resend(store, queue, auto, now, deadline).await?;
-    let stuck = store.unfinished(before(now, SENDERS_TURN), UNFINISHED).await?;
-    recovered.stuck = stuck.len();
-    for unfinished in stuck {
+    let due = store.due_analyses(now, BATCH).await?;
+    let outbox = store.due_outbox(now, SCANS).await?;
+    let unfinished = store.unfinished(before(now, SENDERS_TURN), UNFINISHED).await?;
+    // Before anything is mended: a run that fails has counted all the same. The longest due come first.
+    let stuck = due.iter().filter(|due| due.is_stuck).count() + unfinished.len();
+    let overdue = [due.first().map(|due| due.at), outbox.first().map(|(_, at)| *at)];
+    let overdue =
+        overdue.into_iter().flatten().map(|at| Duration::try_from(now.duration_since(at)).unwrap_or_default());
+    metrics::emit(Fact::Recovery { stuck, overdue: overdue.max().unwrap_or_default() }, now);
+
+    let mut recovered = resend(store, queue, auto, &due, outbox, now, deadline).await?;
+    recovered.stuck = unfinished.len();
+    for unfinished in unfinished {
         if Instant::now() >= deadline {
             return Ok(recovered);
         }
-        match finish(ingestion, objects, &unfinished, now).await {
+        match finish(ingestion, objects, request_id, &unfinished, now).await {
             Ok(Finished::Ingested) => recovered.ingested += 1,
             Ok(Finished::Abandoned) => recovered.abandoned += 1,
             Ok(Finished::Later) => {}
@@ -134,10 +146,11 @@ enum Finished {
 async fn finish(
     deps: &Ingestion,
     objects: &Objects,
+    request_id: &str,
     unfinished: &Unfinished,
     now: Timestamp,
 ) -> Result<Finished, reingest::Error> {
-    let holder = Holder::random().map_err(ingest::Error::from)?;
+    let holder = Holder::random().map_err(ingest::Error::from)?.of_request(request_id);
     if let Some(archived) = objects.archived(unfinished.hash).await? {
         let submission = Submission::read(archived.packed, Compression::Gzip, archived.image_name, deps.limits, false)?;
         let report = submission.report()?;
@@ -169,16 +182,17 @@ async fn resend(
     store: &Store,
     queue: &Queue,
     auto: Option<&AutoAnalyze>,
+    due: &[Due],
+    outbox: Vec<(ScanId, Timestamp)>,
     now: Timestamp,
     deadline: Instant,
 ) -> Result<Recovered, Error> {
-    let due = store.due_analyses(now, BATCH).await?;
     for batch in due.chunks(CHUNK) {
-        let hashes: Vec<PromptHash> = batch.iter().map(|(hash, _)| hash.clone()).collect();
+        let hashes: Vec<PromptHash> = batch.iter().map(|due| due.hash.clone()).collect();
         queue.send_all(&hashes).await?;
         // Only now: what was not sent is due again in a minute. To send twice is harmless.
         stream::iter(batch.to_vec())
-            .map(|(hash, resent)| async move {
+            .map(|Due { hash, resent, .. }| async move {
                 let wait = NEXT_LOOK.saturating_mul(1u32.checked_shl(resent).unwrap_or(u32::MAX)).min(LONGEST_LOOK);
                 store.look_again(&hash, now, after(now, wait)).await
             })
@@ -187,7 +201,7 @@ async fn resend(
             .await?;
     }
     let mut recovered = Recovered { resent: due.len(), ..Recovered::default() };
-    for scan_id in store.due_outbox(now, SCANS).await? {
+    for (scan_id, _) in outbox {
         match queue_scan(store, queue, auto, scan_id, now, deadline).await {
             Ok(true) => recovered.scans += 1,
             Ok(false) => break,

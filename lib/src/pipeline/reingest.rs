@@ -63,6 +63,6 @@ pub async fn run(deps: &Ingestion, id: ScanId, holder: &Holder, now: Timestamp) 
         return Err(Error::OtherReport);
     }
     let Some(claim) = deps.store.reopen(&scan, holder, now, deps.lease).await? else { return Ok(Reingested::NoScan) };
-    ingest::finish(deps, &submission, &report, &claim, now).await?;
+    ingest::finish(deps, &submission, &report, &claim, holder, now).await?;
     Ok(Reingested::Done { findings: report.findings.len() })
 }

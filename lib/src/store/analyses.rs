@@ -83,6 +83,19 @@ pub enum TurnAnswer {
     Unknown,
 }
 
+/// A pending analysis that it is time to look at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Due {
+    /// Which analysis.
+    pub hash: PromptHash,
+    /// Since when it has been due.
+    pub at: Timestamp,
+    /// How often a message about it was sent again.
+    pub resent: u32,
+    /// A worker had it, and did not get to its end before its lease was over.
+    pub is_stuck: bool,
+}
+
 #[derive(Deserialize)]
 struct Pending {
     attempt: u64,
@@ -407,15 +420,20 @@ impl Store {
         }
     }
 
-    /// Pending analyses that are due, the longest due first, each with how often a message about it
-    /// was sent again.
+    /// Pending analyses that are due, the longest due first.
     ///
     /// # Errors
     /// [`Error::Unavailable`], [`Error::Refused`], [`Error::Corrupt`].
-    pub async fn due_analyses(&self, now: Timestamp, limit: usize) -> Result<Vec<(PromptHash, u32)>, Error> {
+    pub async fn due_analyses(&self, now: Timestamp, limit: usize) -> Result<Vec<Due>, Error> {
         let items = self.due(PENDING_LIST, now, limit).await?;
-        let resent = |item: &Item| item.get(RESENT).and_then(|n| n.as_n().ok()?.parse().ok()).unwrap_or_default();
-        items.iter().map(|item| Ok((hash_of(item)?, resent(item)))).collect()
+        let number = |item: &Item, name| item.get(name).and_then(|n| n.as_n().ok()?.parse().ok()).unwrap_or_default();
+        items
+            .iter()
+            .map(|(at, item)| {
+                let (resent, unended) = (number(item, RESENT), number(item, UNENDED));
+                Ok(Due { hash: hash_of(item)?, at: *at, resent, is_stuck: unended > 0 })
+            })
+            .collect()
     }
 
     /// Sets when to look at a pending analysis again, unless it has changed since it was due.
@@ -446,8 +464,8 @@ impl Store {
         })
     }
 
-    /// The items of a list whose time has come, the longest due first.
-    pub(super) async fn due(&self, list: &str, now: Timestamp, limit: usize) -> Result<Vec<Item>, Error> {
+    /// The items of a list whose time has come, the longest due first, each with that time.
+    pub(super) async fn due(&self, list: &str, now: Timestamp, limit: usize) -> Result<Vec<(Timestamp, Item)>, Error> {
         let page = self
             .client
             .query()
@@ -462,7 +480,10 @@ impl Store {
             .send()
             .await
             .map_err(|error| Error::sdk("Query(due)", error))?;
-        Ok(page.items.unwrap_or_default())
+        let at = |item: &Item| Timestamp::from_millisecond(item.get(RANK)?.as_n().ok()?.parse().ok()?).ok();
+        // The index sorts by it, so each item has one.
+        let with_time = |item| (at(&item).unwrap_or(now), item);
+        Ok(page.items.unwrap_or_default().into_iter().map(with_time).collect())
     }
 
     fn update(&self, key: &Key) -> aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder {

@@ -41,6 +41,19 @@ impl Holder {
         Ok(Self(format!("{high:016x}{low:016x}")))
     }
 
+    /// The same with the id of a request before it, so that the claim leads to the log. An empty id
+    /// changes nothing.
+    #[must_use]
+    pub fn of_request(self, request_id: &str) -> Self {
+        if request_id.is_empty() { self } else { Self(format!("{request_id}/{}", self.0)) }
+    }
+
+    /// The id of the request; empty if there is none.
+    #[must_use]
+    pub fn request_id(&self) -> &str {
+        self.0.split_once('/').map_or("", |(request_id, _)| request_id)
+    }
+
     pub(super) fn as_str(&self) -> &str {
         &self.0
     }
@@ -234,7 +247,7 @@ impl Store {
     /// # Errors
     /// [`Error::Unavailable`], [`Error::Refused`], [`Error::Corrupt`].
     pub async fn unfinished(&self, before: Timestamp, limit: usize) -> Result<Vec<Unfinished>, Error> {
-        self.due(INGESTING_LIST, before, limit).await?.iter().map(unfinished).collect()
+        self.due(INGESTING_LIST, before, limit).await?.into_iter().map(|(at, item)| unfinished(at, &item)).collect()
     }
 
     /// The claim of a report, if `holder` has it.
@@ -282,11 +295,9 @@ impl Store {
     }
 }
 
-fn unfinished(item: &Item) -> Result<Unfinished, Error> {
-    let since = item.get(RANK).and_then(|rank| rank.as_n().ok()?.parse().ok());
-    let since = since.and_then(|millis| Timestamp::from_millisecond(millis).ok());
-    match (key_of(item), since) {
-        (Some(Key::Claim(hash)), Some(since)) => Ok(Unfinished { hash, since }),
+fn unfinished(since: Timestamp, item: &Item) -> Result<Unfinished, Error> {
+    match key_of(item) {
+        Some(Key::Claim(hash)) => Ok(Unfinished { hash, since }),
         _ => Err(Error::corrupt(format!("{:?}", item.get(PK)), "not the claim of a report")),
     }
 }

@@ -135,7 +135,7 @@ impl Store {
             Some(Key::Deletion(scan)) => Some(scan),
             _ => None,
         };
-        Ok(items.iter().filter_map(scan).collect())
+        Ok(items.iter().filter_map(|(_, item)| scan(item)).collect())
     }
 
     /// Removes findings of a scan that nobody sees. To do it again is success.

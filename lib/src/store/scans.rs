@@ -137,10 +137,10 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::Unavailable`], [`Error::Refused`].
-    pub async fn due_outbox(&self, now: Timestamp, limit: usize) -> Result<Vec<ScanId>, Error> {
+    pub async fn due_outbox(&self, now: Timestamp, limit: usize) -> Result<Vec<(ScanId, Timestamp)>, Error> {
         let items = self.due(OUTBOX_LIST, now, limit).await?;
-        let scan = |item| match key_of(item) {
-            Some(Key::Outbox(scan)) => Some(scan),
+        let scan = |(at, item): &(Timestamp, Item)| match key_of(item) {
+            Some(Key::Outbox(scan)) => Some((scan, *at)),
             _ => None,
         };
         Ok(items.iter().filter_map(scan).collect())

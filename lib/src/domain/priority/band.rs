@@ -1,0 +1,102 @@
+//! How soon a finding has to be dealt with.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// The five timelines of CISA's BOD 26-04, most urgent first, and "not at all".
+///
+/// The order is that of urgency: `P0 < P1 < … < P4 < none`. Names and days:
+/// <https://github.com/CERTCC/SSVC> (`cisa/BOD2604`, version 1.0.0).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Band {
+    /// Within 3 days, and look for traces of an attack.
+    P0,
+    /// Within 3 days.
+    P1,
+    /// Within 14 days.
+    P2,
+    /// Within 60 days.
+    P3,
+    /// With the next upgrade or rebuild; no date.
+    P4,
+    /// Nothing to do: the record is rejected, or VEX says so.
+    #[serde(rename = "none")]
+    Suppressed,
+}
+
+impl Band {
+    /// All bands, most urgent first.
+    pub const ALL: [Self; 6] = [Self::P0, Self::P1, Self::P2, Self::P3, Self::P4, Self::Suppressed];
+
+    /// `P0` … `P4`, `none`: as in JSON.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::P0 => "P0",
+            Self::P1 => "P1",
+            Self::P2 => "P2",
+            Self::P3 => "P3",
+            Self::P4 => "P4",
+            Self::Suppressed => "none",
+        }
+    }
+
+    /// What it means, for people.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::P0 => "3 days + forensic triage",
+            Self::P1 => "3 days",
+            Self::P2 => "14 days",
+            Self::P3 => "60 days",
+            Self::P4 => "next upgrade",
+            Self::Suppressed => "suppressed",
+        }
+    }
+
+    /// The days it leaves; none for [`Band::P4`] and [`Band::Suppressed`].
+    #[must_use]
+    pub const fn days(self) -> Option<i64> {
+        match self {
+            Self::P0 | Self::P1 => Some(3),
+            Self::P2 => Some(14),
+            Self::P3 => Some(60),
+            Self::P4 | Self::Suppressed => None,
+        }
+    }
+
+    /// The same days without the search for traces: those are for what *is* in KEV.
+    pub(super) const fn without_forensics(self) -> Self {
+        match self {
+            Self::P0 => Self::P1,
+            other => other,
+        }
+    }
+
+    /// One band more urgent, at most [`Band::P2`]; what is there already stays.
+    pub(super) const fn one_up_to_p2(self) -> Self {
+        match self {
+            Self::P4 => Self::P3,
+            Self::P3 => Self::P2,
+            other => other,
+        }
+    }
+
+    /// One band less urgent, never below [`Band::P4`].
+    pub(super) const fn one_down_to_p4(self) -> Self {
+        match self {
+            Self::P0 => Self::P1,
+            Self::P1 => Self::P2,
+            Self::P2 => Self::P3,
+            Self::P3 | Self::P4 => Self::P4,
+            Self::Suppressed => Self::Suppressed,
+        }
+    }
+}
+
+impl fmt::Display for Band {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}

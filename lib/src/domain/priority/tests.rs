@@ -1,0 +1,735 @@
+//! The rule as a whole: the published table, the steps around it, and what must never happen.
+
+use std::path::PathBuf;
+
+use jiff::ToSpan;
+use jiff::civil::date;
+use proptest::prelude::*;
+
+use super::exposure::{Exposure, Reach};
+use super::ssvc::{CvssVersion, Derived, Exploitation, Ssvc, derive_ssvc};
+use super::table::row;
+use super::*;
+
+/// In KEV, exposed, automatable, total: the rows of BOD 26-04 by number, typed from its table.
+const BOD_26_04: [(bool, bool, bool, bool, Band); 16] = [
+    (false, false, false, false, Band::P4),
+    (true, false, false, false, Band::P2),
+    (false, true, false, false, Band::P3),
+    (false, false, true, false, Band::P3),
+    (false, false, false, true, Band::P4),
+    (true, true, false, false, Band::P2),
+    (true, false, true, false, Band::P2),
+    (false, true, true, false, Band::P2),
+    (true, false, false, true, Band::P2),
+    (false, true, false, true, Band::P2),
+    (false, false, true, true, Band::P3),
+    (true, true, true, false, Band::P1),
+    (true, true, false, true, Band::P0),
+    (true, false, true, true, Band::P0),
+    (false, true, true, true, Band::P1),
+    (true, true, true, true, Band::P0),
+];
+
+fn now() -> Timestamp {
+    "2026-11-22T10:00:00Z".parse().unwrap()
+}
+
+fn judge(facts: &Facts) -> Priority {
+    assess(facts, &Thresholds::default(), now())
+}
+
+fn says(priority: &Priority, text: &str) -> bool {
+    priority.why.iter().any(|reason| reason.contains(text))
+}
+
+const LISTED: Kev = Kev::Listed { date_added: date(2026, 11, 1), ransomware: false };
+const NOT_LISTED: Kev = Kev::NotListed { catalogue: date(2026, 11, 20) };
+
+/// A finding about which everything is known and nothing lifts or lowers the row.
+fn plain(kev: bool, exposed: bool, automatable: bool, total: bool) -> Facts {
+    let pattern = "*/shop:*".to_owned();
+    let exposure = if exposed { Exposure::Public { pattern } } else { Exposure::Internal { pattern } };
+    Facts {
+        status: FixStatus::Affected,
+        cvss_scores: vec![8.8, 6.8, 8.8],
+        network_reach: Some(true),
+        kev: if kev { LISTED } else { NOT_LISTED },
+        epss: Some(epss(0.0719, 0.5)),
+        ssvc: Some(Ssvc {
+            exploitation: Some(Exploitation::None),
+            automatable: Some(automatable),
+            technical_impact: Some(if total { TechnicalImpact::Total } else { TechnicalImpact::Partial }),
+            source: "cisa-adp".to_owned(),
+            assessed_at: Some(date(2025, 2, 4)),
+        }),
+        first_seen: Some(date(2026, 11, 10)),
+        ..Facts::unknown(Severity::High, exposure)
+    }
+}
+
+fn epss(score: f64, percentile: f64) -> Epss {
+    let model_version = Some("v2026.06.15".to_owned());
+    Epss { score, percentile: Some(percentile), date: date(2026, 11, 21), model_version }
+}
+
+fn with_exploitation(mut facts: Facts, exploitation: Exploitation) -> Facts {
+    facts.ssvc.as_mut().unwrap().exploitation = Some(exploitation);
+    facts
+}
+
+#[test]
+fn the_table_is_that_of_bod_26_04() {
+    for (number, (kev, exposed, automatable, total, band)) in (0..).zip(BOD_26_04) {
+        assert_eq!(row(kev, exposed, automatable, total), table::Row { number, band }, "row {number}");
+    }
+}
+
+/// A file or folder of the shared data, which need not be there.
+fn shared(path: &str) -> PathBuf {
+    let shared = std::env::var_os("SIRIUS_SHARED")
+        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared"), PathBuf::from);
+    shared.join(path)
+}
+
+#[test]
+fn the_table_is_the_one_that_cert_cc_publishes() {
+    let path = shared("enrichment-data/ssvc/cisa_bod_26_04_1_0_0.csv");
+    let Ok(csv) = std::fs::read_to_string(&path) else {
+        eprintln!("SKIPPED the_table_is_the_one_that_cert_cc_publishes: no {}", path.display());
+        return;
+    };
+    let mut rows = 0;
+    for line in csv.lines().skip(1) {
+        let cells: Vec<&str> = line.split(',').collect();
+        let [number, kev, exposed, automatable, impact, outcome] = cells[..] else { panic!("{line}") };
+        let yes = |cell| match cell {
+            "yes" | "total" => true,
+            "no" | "partial" => false,
+            _ => panic!("{line}"),
+        };
+        let band = match outcome {
+            "3 days & forensic investigation" => Band::P0,
+            "3 days" => Band::P1,
+            "14 days" => Band::P2,
+            "60 days" => Band::P3,
+            "fix on system upgrade" => Band::P4,
+            _ => panic!("{line}"),
+        };
+        let expected = table::Row { number: number.parse().unwrap(), band };
+        assert_eq!(row(yes(kev), yes(exposed), yes(automatable), yes(impact)), expected, "{line}");
+        rows += 1;
+    }
+    assert_eq!(rows, 16);
+}
+
+#[test]
+fn vectors_imply_what_cisa_assessed_about_as_often_as_the_evidence_says() {
+    let folder = shared("enrichment-data/vulnrichment");
+    let Ok(entries) = std::fs::read_dir(&folder) else {
+        eprintln!("SKIPPED vectors_imply_what_cisa_assessed: no {}", folder.display());
+        return;
+    };
+    let (mut records, mut automatable, mut impact) = (0, 0, 0);
+    for entry in entries {
+        let text = std::fs::read_to_string(entry.unwrap().path()).unwrap();
+        let record: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let containers = &record["containers"];
+        let adp = containers["adp"].as_array().into_iter().flatten();
+        let metrics = adp.chain([&containers["cna"]]).filter_map(|container| container["metrics"].as_array()).flatten();
+        let (mut vectors, mut assessed) = (Vec::new(), None);
+        for metric in metrics {
+            let fields = ["cvssV3_1", "cvssV3_0", "cvssV4_0"];
+            vectors.extend(fields.into_iter().filter_map(|field| metric[field]["vectorString"].as_str()));
+            if metric["other"]["type"] == "ssvc" {
+                let options = metric["other"]["content"]["options"].as_array().unwrap().iter();
+                let answer =
+                    |key: &str| options.clone().find_map(|option| option[key].as_str()).unwrap().to_lowercase();
+                assessed = Some((answer("Automatable") == "yes", answer("Technical Impact")));
+            }
+        }
+        // Every vector is read; the first one is compared.
+        let derived: Vec<Derived> = vectors.into_iter().map(|vector| derive_ssvc(vector).expect(vector)).collect();
+        let (Some(derived), Some(assessed)) = (derived.first(), assessed) else { continue };
+        records += 1;
+        automatable += usize::from(derived.automatable == assessed.0);
+        impact += usize::from(derived.technical_impact.as_str() == assessed.1);
+    }
+    eprintln!("of {records} records: automatable equal in {automatable}, technical impact in {impact}");
+    assert!(records > 100 && automatable * 10 > records * 9 && impact * 10 > records * 9);
+}
+
+#[test]
+fn with_nothing_to_lift_or_lower_the_band_is_the_row() {
+    for (number, (kev, exposed, automatable, total, band)) in BOD_26_04.into_iter().enumerate() {
+        let priority = judge(&plain(kev, exposed, automatable, total));
+        assert_eq!(priority.band, band, "row {number}");
+        assert!(says(&priority, &format!("row {number} of BOD 26-04 -> {}", band.label())), "{:?}", priority.why);
+        assert!(!says(&priority, "lift") && !says(&priority, "floor"), "{:?}", priority.why);
+    }
+}
+
+#[test]
+fn every_reason_names_its_source_and_day() {
+    let mut facts = plain(true, true, true, true);
+    facts.kev = Kev::Listed { date_added: date(2021, 12, 10), ransomware: true };
+    facts.exposure = Exposure::Assumed(Reach::Public);
+    facts.epss = Some(epss(0.99999, 1.0));
+    let priority = judge(&facts);
+    let expected = [
+        "KEV since 2021-12-10 (ransomware) (CISA)",
+        "exposed: assumed yes (no pattern matches, default public)",
+        "automatable: yes, cisa-adp 2025-02-04",
+        "technical impact: total, cisa-adp 2025-02-04",
+        "exploitation: none, cisa-adp 2025-02-04",
+        "EPSS 0.99999 (p100) 2026-11-21 v2026.06.15",
+        "row 15 of BOD 26-04 -> 3 days + forensic triage",
+        "score 85.9833 = 100 x 1 (KEV) x 0.7817 (Trivy HIGH; CVSS mean 8.13 of 3) x 1.1",
+        "due 2026-11-13: 3 days from first seen 2026-11-10",
+    ];
+    assert_eq!(priority.why, expected);
+}
+
+#[test]
+fn a_priority_in_json_is_band_score_due_and_why() {
+    let priority = judge(&plain(false, true, true, true));
+    let json = serde_json::to_value(&priority).unwrap();
+    assert_eq!(json["band"], "P1");
+    assert_eq!(json["score"], 5.6202);
+    assert_eq!(json["due"], "2026-11-13");
+    assert_eq!(json["why"][0], "KEV: not listed, catalogue 2026-11-20 (CISA)");
+    assert_eq!(serde_json::from_value::<Priority>(json).unwrap(), priority);
+
+    let none = Priority { band: Band::Suppressed, score: 0.0, due: None, why: Vec::new() };
+    assert_eq!(serde_json::to_string(&none).unwrap(), r#"{"band":"none","score":0.0,"due":null,"why":[]}"#);
+    for band in Band::ALL {
+        assert_eq!(serde_json::to_value(band).unwrap(), band.as_str());
+    }
+}
+
+#[test]
+fn only_a_rejected_record_and_vex_suppress() {
+    let facts = plain(true, true, true, true);
+    let record = |status| Some(Record { status, source: "nvd".to_owned(), as_of: Some(date(2026, 1, 2)) });
+    let vex = |status| Some(Vex { status, source: "debian".to_owned(), as_of: None });
+
+    let rejected = judge(&Facts { record: record(RecordStatus::Rejected), ..facts.clone() });
+    assert_eq!((rejected.band, rejected.score, rejected.due), (Band::Suppressed, 0.0, None));
+    let expected = ["suppressed: CVE record rejected, nvd 2026-01-02", "KEV since 2026-11-01 (CISA)"];
+    assert_eq!(rejected.why, expected);
+    for (status, word) in [(VexStatus::NotAffected, "not_affected"), (VexStatus::Fixed, "fixed")] {
+        let priority = judge(&Facts { vex: vex(status), ..facts.clone() });
+        assert_eq!(priority.band, Band::Suppressed);
+        assert_eq!(priority.why[0], format!("suppressed: VEX {word}, debian (undated)"));
+    }
+
+    let disputed = judge(&Facts { record: record(RecordStatus::Disputed), ..facts.clone() });
+    assert_eq!(disputed.band, Band::P0);
+    assert!(says(&disputed, "CVE record disputed, nvd 2026-01-02: not suppressed"));
+    for status in [VexStatus::Affected, VexStatus::UnderInvestigation] {
+        assert_eq!(judge(&Facts { vex: vex(status), ..facts.clone() }).band, Band::P0);
+    }
+    assert_eq!(judge(&Facts { status: FixStatus::NotAffected, ..facts }).band, Band::P0);
+}
+
+#[test]
+fn percentile_99_or_seen_attacks_count_as_kev_without_forensics() {
+    for (number, (kev, exposed, automatable, total, band)) in BOD_26_04.into_iter().enumerate() {
+        let facts = plain(kev, exposed, automatable, total);
+        let as_listed = row(true, exposed, automatable, total).band;
+        let expected = if kev { band } else { as_listed.max(Band::P1) };
+        let high = judge(&Facts { epss: Some(epss(0.6, 0.99)), ..facts.clone() });
+        assert_eq!(high.band, expected, "row {number}");
+        let active = judge(&with_exploitation(facts, Exploitation::Active));
+        assert_eq!(active.band, expected, "row {number}");
+    }
+    let lifted = judge(&Facts { epss: Some(epss(0.6, 0.992)), ..plain(false, false, true, true) });
+    assert!(says(&lifted, "row 10 of BOD 26-04 -> 60 days"), "{:?}", lifted.why);
+    assert!(says(&lifted, "lift: EPSS p99.2: row 13 as if in KEV -> 3 days"), "{:?}", lifted.why);
+}
+
+#[test]
+fn percentile_95_or_an_automatable_proof_of_concept_is_one_band_up_and_at_most_p2() {
+    for (number, (kev, exposed, automatable, total, band)) in BOD_26_04.into_iter().enumerate() {
+        let facts = plain(kev, exposed, automatable, total);
+        let up = match band {
+            Band::P4 => Band::P3,
+            Band::P3 => Band::P2,
+            other => other,
+        };
+        for percentile in [0.95, 0.989_999] {
+            let high = judge(&Facts { epss: Some(epss(0.2, percentile)), ..facts.clone() });
+            assert_eq!(high.band, up, "row {number}");
+        }
+        let below = judge(&Facts { epss: Some(epss(0.2, 0.949_999)), ..facts.clone() });
+        assert_eq!(below.band, band, "row {number}");
+        let poc = judge(&with_exploitation(facts, Exploitation::Poc));
+        assert_eq!(poc.band, if automatable { up } else { band }, "row {number}");
+    }
+}
+
+#[test]
+fn a_distributions_shrug_is_one_band_down_where_nothing_speaks_against_it() {
+    let shrugged = Facts { network_reach: Some(false), vendor_negligible: true, ..plain(false, true, true, false) };
+    let judged = judge(&shrugged);
+    assert_eq!(judged.band, Band::P3);
+    let floor = "floor: vendor severity negligible, no network reach, low EPSS -> 60 days";
+    assert!(says(&judged, floor), "{:?}", judged.why);
+    for status in [FixStatus::WillNotFix, FixStatus::EndOfLife] {
+        assert_eq!(judge(&Facts { vendor_negligible: false, status, ..shrugged.clone() }).band, Band::P3);
+    }
+    for status in [FixStatus::Unknown, FixStatus::Affected, FixStatus::Fixed, FixStatus::FixDeferred] {
+        assert_eq!(judge(&Facts { vendor_negligible: false, status, ..shrugged.clone() }).band, Band::P2);
+    }
+    let lowest = Facts { network_reach: Some(false), vendor_negligible: true, ..plain(false, false, false, true) };
+    assert_eq!(judge(&lowest).band, Band::P4);
+
+    for (held, reason) in [
+        (Facts { network_reach: Some(true), ..shrugged.clone() }, "network reach"),
+        (Facts { network_reach: None, ..shrugged.clone() }, "network reach unknown"),
+        (Facts { epss: Some(epss(0.05, 0.90)), ..shrugged.clone() }, "EPSS too high"),
+        (Facts { epss: None, ..shrugged.clone() }, "EPSS percentile unknown"),
+        (Facts { kev: LISTED, ..shrugged.clone() }, "in KEV"),
+        (Facts { kev: Kev::Unknown, ..shrugged.clone() }, "KEV unknown"),
+        (with_exploitation(shrugged.clone(), Exploitation::Active), "exploitation active"),
+    ] {
+        let unshrugged = judge(&Facts { vendor_negligible: false, ..held.clone() });
+        let judged = judge(&held);
+        assert_eq!(judged.band, unshrugged.band, "{reason}");
+        assert!(judged.why.iter().any(|why| why.ends_with(&format!("not applied: {reason}"))), "{:?}", judged.why);
+    }
+}
+
+#[test]
+fn the_lift_comes_before_the_floor() {
+    let facts = Facts { network_reach: Some(false), vendor_negligible: true, ..plain(false, false, true, false) };
+    let judged = judge(&with_exploitation(facts, Exploitation::Poc));
+    assert_eq!(judged.band, Band::P3);
+    assert!(says(&judged, "one band up -> 14 days") && says(&judged, "low EPSS -> 60 days"), "{:?}", judged.why);
+}
+
+#[test]
+fn nothing_known_is_decided_on_the_safe_side_and_said() {
+    let unknown = judge(&Facts::unknown(Severity::Unknown, Exposure::Assumed(Reach::Public)));
+    assert_eq!(unknown.band, Band::P1);
+    assert_eq!(unknown.score, 0.5);
+    assert_eq!(unknown.due, Some(date(2026, 11, 25)));
+    let expected = [
+        "data_gap: KEV unknown (no catalogue), decided as not listed",
+        "exposed: assumed yes (no pattern matches, default public)",
+        "data_gap: automatable unknown (no SSVC, no CVSS v3/v4 vector), decided as yes",
+        "data_gap: technical impact unknown (no SSVC, no CVSS v3/v4 vector), decided as total (Trivy UNKNOWN)",
+        "data_gap: exploitation unknown (no SSVC), no lift from it",
+        "data_gap: epss: unknown, fallback 0.01 used",
+        "row 14 of BOD 26-04 -> 3 days",
+        "score 0.5 = 100 x 0.01 (fallback) x 0.5 (Trivy UNKNOWN; data_gap: no CVSS v2/v3 score) x 1",
+        "due 2026-11-25: 3 days from today (data_gap: first seen unknown) 2026-11-22",
+    ];
+    assert_eq!(unknown.why, expected);
+    let low = judge(&Facts::unknown(Severity::Low, Exposure::Assumed(Reach::Internal)));
+    assert_eq!(low.band, Band::P3);
+    assert!(says(&low, "decided as partial (Trivy LOW)") && says(&low, "exposed: assumed no"), "{:?}", low.why);
+}
+
+#[test]
+fn without_epss_the_snapshots_median_stands_in() {
+    let facts = Facts { epss: None, epss_median: Some(0.002), ..plain(false, true, true, true) };
+    let judged = judge(&facts);
+    assert_eq!(judged.score, 0.1563);
+    assert!(says(&judged, "data_gap: epss: unknown, snapshot median 0.002 used"), "{:?}", judged.why);
+    for nonsense in [f64::NAN, 0.0, -1.0, 1.1] {
+        let judged = judge(&Facts { epss_median: Some(nonsense), ..facts.clone() });
+        assert!(says(&judged, "fallback 0.01 used"), "{nonsense}");
+    }
+    let invalid = judge(&Facts { epss: Some(epss(f64::NAN, 0.999)), ..facts.clone() });
+    assert_eq!((invalid.band, invalid.score), (judged.band, judged.score));
+    assert!(says(&invalid, "data_gap: epss: invalid"), "{:?}", invalid.why);
+    let old_file = judge(&Facts { epss: Some(Epss { percentile: None, ..epss(0.5, 0.0) }), ..facts });
+    assert!(says(&old_file, "EPSS 0.5 (data_gap: percentile unknown) 2026-11-21"), "{:?}", old_file.why);
+}
+
+#[test]
+fn an_assessment_goes_before_a_vector_and_a_vector_before_nothing() {
+    let derived = derive_ssvc("CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H").unwrap();
+    let vector = Some(VectorReading { derived, source: "nvd".to_owned(), as_of: Some(date(2026, 6, 17)) });
+    let mut facts = Facts { vector, ..plain(false, true, false, false) };
+    assert_eq!(judge(&facts).band, Band::P3);
+    facts.ssvc.as_mut().unwrap().automatable = None;
+    let half = judge(&facts);
+    assert_eq!(half.band, Band::P2);
+    assert!(says(&half, "automatable: yes, derived from CVSS v3.1 of nvd 2026-06-17"), "{:?}", half.why);
+    assert!(says(&half, "technical impact: partial, cisa-adp 2025-02-04"), "{:?}", half.why);
+    facts.ssvc = None;
+    assert_eq!(judge(&facts).band, Band::P1);
+}
+
+#[test]
+fn old_feeds_are_called_old() {
+    let mut facts = plain(false, true, true, true);
+    facts.kev = Kev::NotListed { catalogue: date(2026, 11, 14) };
+    facts.epss = Some(Epss { date: date(2026, 11, 15), ..epss(0.1, 0.5) });
+    let judged = judge(&facts);
+    assert!(says(&judged, "catalogue 2026-11-14 (CISA); data_gap: 8 days old"), "{:?}", judged.why);
+    assert_eq!(judged.why.iter().filter(|why| why.contains("days old")).count(), 1);
+}
+
+#[test]
+fn the_clock_starts_when_both_scan_and_kev_can_be_known_but_kev_buys_no_time() {
+    let due = |facts: &Facts| judge(facts).due.unwrap();
+    let unlisted = plain(false, true, true, false);
+    assert_eq!(due(&unlisted), date(2026, 11, 24));
+    let listed = |date_added| Facts { kev: Kev::Listed { date_added, ransomware: false }, ..unlisted.clone() };
+    // Listed long before the image was first scanned: 3 days from the scan.
+    assert_eq!(due(&listed(date(2021, 12, 10))), date(2026, 11, 13));
+    // Listed after the scan: 3 days from the listing, yet not after the 14 days that it had.
+    assert_eq!(due(&listed(date(2026, 11, 18))), date(2026, 11, 21));
+    let late = judge(&listed(date(2026, 11, 22)));
+    assert_eq!(late.due, Some(date(2026, 11, 24)));
+    assert!(says(&late, "due 2026-11-24: 14 days from first seen 2026-11-10"), "{:?}", late.why);
+
+    // No day of the future starts a clock.
+    let kev = Kev::Listed { date_added: Date::MAX, ransomware: false };
+    assert_eq!(due(&Facts { kev, ..plain(true, false, false, false) }), date(2026, 12, 6));
+    let future = Facts { first_seen: Some(Date::MAX), ..unlisted.clone() };
+    assert_eq!(due(&future), date(2026, 12, 6));
+    assert_eq!(due(&Facts { first_seen: Some(Date::MIN), ..unlisted }), Date::MIN + 14.days());
+    assert_eq!(judge(&plain(false, false, false, true)).due, None);
+}
+
+#[test]
+fn lists_are_sorted_by_band_then_score_then_the_tie_breaks() {
+    let base = plain(false, true, true, false);
+    let key = |facts: &Facts, clears, id: &'static str, package: &'static str| {
+        judge(facts).sort_key(facts, clears, id, package)
+    };
+    let older = Facts { published: Some(date(2020, 1, 1)), ..base.clone() };
+    let newer = Facts { published: Some(date(2026, 1, 1)), ..base.clone() };
+    // The same mean from different scores: the same score, and the highest decides.
+    let spread = Facts { cvss_scores: vec![7.9, 6.8, 9.7], ..base.clone() };
+    assert_eq!(judge(&spread).score, judge(&base).score);
+    let fixable = Facts { fixed_version: true, ..base.clone() };
+    let likelier = Facts { epss: Some(epss(0.0720, 0.5)), ..base.clone() };
+    let sooner = plain(false, true, true, true);
+    let first_to_last = [
+        key(&sooner, 0, "CVE-9", "z"),
+        key(&likelier, 0, "CVE-9", "z"),
+        key(&fixable, 0, "CVE-9", "z"),
+        key(&base, 7, "CVE-9", "z"),
+        key(&spread, 0, "CVE-9", "z"),
+        key(&newer, 0, "CVE-9", "z"),
+        key(&older, 0, "CVE-9", "z"),
+        key(&base, 0, "CVE-1", "a"),
+        key(&base, 0, "CVE-1", "b"),
+        key(&base, 0, "CVE-2", "a"),
+    ];
+    assert!(first_to_last.is_sorted_by(|a, b| a < b));
+
+    // Severity decides only among equal scores: LOW with a higher EPSS makes up for the label.
+    let high = Facts { severity: Severity::High, cvss_scores: Vec::new(), epss: Some(epss(0.2, 0.5)), ..base };
+    let low = Facts { severity: Severity::Low, epss: Some(epss(0.5, 0.5)), ..high.clone() };
+    assert_eq!(judge(&high).score, judge(&low).score);
+    assert!(key(&high, 0, "CVE-9", "z") < key(&low, 0, "CVE-1", "a"));
+}
+
+#[test]
+fn thresholds_out_of_range_or_order_are_refused() {
+    let default = Thresholds::default();
+    assert_eq!(default.checked(), Ok(default));
+    for percentiles in [
+        Thresholds { as_listed_from: 1.1, ..default },
+        Thresholds { as_listed_from: 0.9, ..default },
+        Thresholds { floor_below: f64::NAN, ..default },
+        Thresholds { floor_below: -0.1, ..default },
+    ] {
+        assert_eq!(percentiles.checked(), Err(ThresholdsError::Percentiles));
+    }
+    for epss_fallback in [0.0, -0.1, 1.1, f64::NAN] {
+        assert_eq!(Thresholds { epss_fallback, ..default }.checked(), Err(ThresholdsError::Fallback));
+    }
+    assert_eq!(Thresholds { stale_after_days: -1, ..default }.checked(), Err(ThresholdsError::Age));
+}
+
+fn any_day() -> impl Strategy<Value = Date> {
+    prop_oneof![
+        8 => (0i32..2000).prop_map(|days| date(2022, 1, 1) + days.days()),
+        1 => Just(Date::MIN),
+        1 => Just(Date::MAX),
+    ]
+}
+
+/// Mostly a share, with the thresholds themselves, and sometimes nonsense.
+fn any_share() -> impl Strategy<Value = f64> {
+    prop_oneof![
+        6 => 0.0..=1.0f64,
+        3 => prop::sample::select(vec![0.0, 0.90, 0.95, 0.99, 1.0, 0.97]),
+        1 => any::<f64>(),
+    ]
+}
+
+fn any_severity() -> impl Strategy<Value = Severity> {
+    prop::sample::select(Severity::DESCENDING.to_vec())
+}
+
+fn any_kev() -> impl Strategy<Value = Kev> {
+    prop_oneof![
+        (any_day(), any::<bool>()).prop_map(|(date_added, ransomware)| Kev::Listed { date_added, ransomware }),
+        any_day().prop_map(|catalogue| Kev::NotListed { catalogue }),
+        Just(Kev::Unknown),
+    ]
+}
+
+fn any_epss() -> impl Strategy<Value = Epss> {
+    let model_version = prop::option::of(".{0,40}");
+    (any_share(), prop::option::of(any_share()), any_day(), model_version)
+        .prop_map(|(score, percentile, date, model_version)| Epss { score, percentile, date, model_version })
+}
+
+fn any_impact() -> impl Strategy<Value = TechnicalImpact> {
+    prop::sample::select(vec![TechnicalImpact::Partial, TechnicalImpact::Total])
+}
+
+fn any_ssvc() -> impl Strategy<Value = Ssvc> {
+    let exploitation = prop::sample::select(vec![Exploitation::None, Exploitation::Poc, Exploitation::Active]);
+    let (automatable, impact) = (prop::option::of(any::<bool>()), prop::option::of(any_impact()));
+    (prop::option::of(exploitation), automatable, impact, ".{0,40}", prop::option::of(any_day())).prop_map(
+        |(exploitation, automatable, technical_impact, source, assessed_at)| Ssvc {
+            exploitation,
+            automatable,
+            technical_impact,
+            source,
+            assessed_at,
+        },
+    )
+}
+
+fn any_vector() -> impl Strategy<Value = VectorReading> {
+    (any::<bool>(), any_impact(), any::<bool>(), ".{0,40}", prop::option::of(any_day())).prop_map(
+        |(automatable, technical_impact, network_reach, source, as_of)| VectorReading {
+            derived: Derived { automatable, technical_impact, network_reach, version: CvssVersion::V3_1 },
+            source,
+            as_of,
+        },
+    )
+}
+
+fn any_exposure() -> impl Strategy<Value = Exposure> {
+    prop_oneof![
+        ".{0,120}".prop_map(|pattern| Exposure::Public { pattern }),
+        ".{0,120}".prop_map(|pattern| Exposure::Internal { pattern }),
+        Just(Exposure::Assumed(Reach::Public)),
+        Just(Exposure::Assumed(Reach::Internal)),
+    ]
+}
+
+fn any_record() -> impl Strategy<Value = Record> {
+    let status = prop_oneof![
+        4 => Just(RecordStatus::Published),
+        4 => Just(RecordStatus::Disputed),
+        1 => Just(RecordStatus::Rejected),
+    ];
+    (status, ".{0,40}", prop::option::of(any_day())).prop_map(|(status, source, as_of)| Record {
+        status,
+        source,
+        as_of,
+    })
+}
+
+fn any_vex() -> impl Strategy<Value = Vex> {
+    let status = prop_oneof![
+        4 => Just(VexStatus::Affected),
+        4 => Just(VexStatus::UnderInvestigation),
+        1 => Just(VexStatus::NotAffected),
+        1 => Just(VexStatus::Fixed),
+    ];
+    (status, ".{0,40}", prop::option::of(any_day())).prop_map(|(status, source, as_of)| Vex { status, source, as_of })
+}
+
+fn any_status() -> impl Strategy<Value = FixStatus> {
+    prop::sample::select(vec![
+        FixStatus::Affected,
+        FixStatus::Fixed,
+        FixStatus::WillNotFix,
+        FixStatus::EndOfLife,
+        FixStatus::NotAffected,
+        FixStatus::Unknown,
+    ])
+}
+
+prop_compose! {
+    fn any_facts()(
+        (severity, vendor_negligible, status, fixed_version) in
+            (any_severity(), any::<bool>(), any_status(), any::<bool>()),
+        cvss_scores in prop::collection::vec(prop_oneof![9 => 0.0..=10.0f64, 1 => any::<f64>()], 0..5),
+        network_reach in prop::option::of(any::<bool>()),
+        (kev, epss, epss_median) in (any_kev(), prop::option::of(any_epss()), prop::option::of(any_share())),
+        (ssvc, vector) in (prop::option::of(any_ssvc()), prop::option::of(any_vector())),
+        exposure in any_exposure(),
+        (record, vex) in (prop::option::of(any_record()), prop::option::of(any_vex())),
+        (first_seen, published) in (prop::option::of(any_day()), prop::option::of(any_day())),
+    ) -> Facts {
+        Facts {
+            severity, vendor_negligible, status, fixed_version, cvss_scores, network_reach, kev, epss, epss_median,
+            ssvc, vector, exposure, record, vex, first_seen, published,
+        }
+    }
+}
+
+/// Nothing about `worse` is later, lower or less urgent than about `better`.
+fn never_less_urgent(better: &Facts, worse: &Facts) -> Result<(), TestCaseError> {
+    let (better, worse) = (judge(better), judge(worse));
+    prop_assert!(worse.band <= better.band, "band: {better:#?} {worse:#?}");
+    prop_assert!(worse.score >= better.score, "score: {better:#?} {worse:#?}");
+    let day = |priority: &Priority| priority.due.unwrap_or(Date::MAX);
+    prop_assert!(day(&worse) <= day(&better), "due: {better:#?} {worse:#?}");
+    Ok(())
+}
+
+fn with_ssvc(facts: &Facts, change: impl Fn(&mut Ssvc)) -> Facts {
+    let mut facts = facts.clone();
+    let blank = || Ssvc {
+        exploitation: None,
+        automatable: None,
+        technical_impact: None,
+        source: String::new(),
+        assessed_at: None,
+    };
+    change(facts.ssvc.get_or_insert_with(blank));
+    facts
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+
+    #[test]
+    fn being_in_kev_never_makes_it_less_urgent(
+        facts in any_facts(), date_added in any_day(), ransomware in any::<bool>()
+    ) {
+        let unlisted = Facts { kev: NOT_LISTED, ..facts.clone() };
+        let unknown = Facts { kev: Kev::Unknown, ..facts.clone() };
+        let listed = Facts { kev: Kev::Listed { date_added, ransomware }, ..facts.clone() };
+        let ransomware = Facts { kev: Kev::Listed { date_added, ransomware: true }, ..facts };
+        never_less_urgent(&unlisted, &unknown)?;
+        never_less_urgent(&unknown, &listed)?;
+        never_less_urgent(&listed, &ransomware)?;
+    }
+
+    #[test]
+    fn being_exposed_never_makes_it_less_urgent(facts in any_facts()) {
+        let internal = Facts { exposure: Exposure::Assumed(Reach::Internal), ..facts.clone() };
+        let public = Facts { exposure: Exposure::Assumed(Reach::Public), ..facts };
+        never_less_urgent(&internal, &public)?;
+    }
+
+    #[test]
+    fn being_automatable_never_makes_it_less_urgent_nor_does_not_knowing(facts in any_facts()) {
+        let no = with_ssvc(&facts, |ssvc| ssvc.automatable = Some(false));
+        let unknown = Facts { vector: None, ..with_ssvc(&facts, |ssvc| ssvc.automatable = None) };
+        let yes = with_ssvc(&facts, |ssvc| ssvc.automatable = Some(true));
+        never_less_urgent(&no, &yes)?;
+        // Without the vector the technical impact may be another: hold it.
+        let held = |facts: Facts| with_ssvc(&facts, |ssvc| ssvc.technical_impact = Some(TechnicalImpact::Partial));
+        never_less_urgent(&held(no), &held(unknown.clone()))?;
+        never_less_urgent(&held(unknown), &held(yes))?;
+    }
+
+    #[test]
+    fn total_impact_never_makes_it_less_urgent(facts in any_facts()) {
+        let partial = with_ssvc(&facts, |ssvc| ssvc.technical_impact = Some(TechnicalImpact::Partial));
+        let total = with_ssvc(&facts, |ssvc| ssvc.technical_impact = Some(TechnicalImpact::Total));
+        never_less_urgent(&partial, &total)?;
+    }
+
+    #[test]
+    fn more_exploitation_never_makes_it_less_urgent(facts in any_facts()) {
+        let with = |exploitation| with_ssvc(&facts, |ssvc| ssvc.exploitation = exploitation);
+        never_less_urgent(&with(None), &with(Some(Exploitation::None)))?;
+        never_less_urgent(&with(Some(Exploitation::None)), &with(Some(Exploitation::Poc)))?;
+        never_less_urgent(&with(Some(Exploitation::Poc)), &with(Some(Exploitation::Active)))?;
+    }
+
+    #[test]
+    fn a_higher_epss_never_makes_it_less_urgent(
+        facts in any_facts(), scores in [0.0..=1.0f64, 0.0..=1.0f64], shares in [0.85..=1.0f64, 0.85..=1.0f64]
+    ) {
+        let with = |score, percentile| Facts { epss: Some(epss(score, percentile)), ..facts.clone() };
+        let lower = with(scores[0].min(scores[1]), shares[0].min(shares[1]));
+        let higher = with(scores[0].max(scores[1]), shares[0].max(shares[1]));
+        never_less_urgent(&lower, &higher)?;
+    }
+
+    #[test]
+    fn a_higher_cvss_score_or_label_never_lowers_the_score(
+        facts in any_facts(), index in any::<prop::sample::Index>(), by in 0.0..5.0f64
+    ) {
+        let mut higher = facts.clone();
+        if !facts.cvss_scores.is_empty() {
+            let score = &mut higher.cvss_scores[index.index(facts.cvss_scores.len())];
+            if (0.0..=10.0).contains(score) {
+                *score = (*score + by).min(10.0);
+            }
+        }
+        prop_assert!(judge(&higher).score >= judge(&facts).score);
+        let label = |severity| judge(&Facts { severity, ..facts.clone() }).score;
+        prop_assert!(label(Severity::Low) <= label(Severity::Medium));
+        prop_assert!(label(Severity::Medium) <= label(Severity::High));
+        prop_assert!(label(Severity::High) <= label(Severity::Critical));
+    }
+
+    #[test]
+    fn any_facts_give_a_priority_that_keeps_its_shape(facts in any_facts(), second in 0i64..4_000_000_000) {
+        let priority = assess(&facts, &Thresholds::default(), Timestamp::from_second(second).unwrap());
+        let rejected = facts.record.as_ref().is_some_and(|record| record.status == RecordStatus::Rejected);
+        let excused = facts
+            .vex
+            .as_ref()
+            .is_some_and(|vex| matches!(vex.status, VexStatus::NotAffected | VexStatus::Fixed));
+        prop_assert_eq!(priority.band == Band::Suppressed, rejected || excused);
+        prop_assert_eq!(priority.due.is_none(), matches!(priority.band, Band::P4 | Band::Suppressed));
+        prop_assert!(priority.score == 0.0 || (score::SMALLEST..=100.0).contains(&priority.score));
+        prop_assert_eq!(priority.score == 0.0, priority.band == Band::Suppressed);
+        prop_assert_eq!((priority.score * 10_000.0).round() / 10_000.0, priority.score);
+
+        prop_assert!((1..=12).contains(&priority.why.len()), "{:#?}", priority.why);
+        for reason in &priority.why {
+            prop_assert!((1..=160).contains(&reason.len()), "{} {reason}", reason.len());
+            prop_assert!(reason.bytes().all(|byte| (b' '..=b'~').contains(&byte)), "{reason}");
+        }
+        let json = serde_json::to_string(&priority).unwrap();
+        prop_assert_eq!(serde_json::from_str::<Priority>(&json).unwrap(), priority);
+    }
+
+    #[test]
+    fn every_input_that_was_used_is_in_the_reasons(facts in any_facts()) {
+        let facts = Facts { record: None, vex: None, ..facts };
+        let priority = judge(&facts);
+        for input in ["KEV", "exposed: ", "automatable", "technical impact", "exploitation", "BOD 26-04", "Trivy"] {
+            prop_assert!(says(&priority, input), "{input} {:#?}", priority.why);
+        }
+        let gaps = priority.why.iter().filter(|why| why.contains("data_gap")).count();
+        let missing = facts.epss.is_none() || facts.kev == Kev::Unknown || facts.first_seen.is_none();
+        prop_assert!(gaps > 0 || !missing || facts.first_seen.is_none() && priority.due.is_none());
+        prop_assert_eq!(facts.epss.is_none(), says(&priority, "epss: unknown"));
+        if let Some(ssvc) = &facts.ssvc && let (Some(day), Some(_)) = (ssvc.assessed_at, ssvc.automatable) {
+            prop_assert!(says(&priority, &day.to_string()));
+        }
+        if let Some(epss) = facts.epss {
+            prop_assert!(says(&priority, &epss.date.to_string()));
+        }
+    }
+
+    #[test]
+    fn sorting_is_total_and_does_not_hang_on_the_order_it_starts_from(
+        facts in prop::collection::vec(any_facts(), 2..6)
+    ) {
+        let ids: Vec<String> = (0..facts.len()).map(|number| format!("CVE-2026-{number:04}")).collect();
+        let judged: Vec<(Priority, &Facts, &str)> =
+            facts.iter().zip(&ids).map(|(facts, id)| (judge(facts), facts, id.as_str())).collect();
+        let mut keys: Vec<SortKey<'_>> =
+            judged.iter().map(|(priority, facts, id)| priority.sort_key(facts, 0, id, "p")).collect();
+        let mut backward: Vec<SortKey<'_>> = keys.iter().rev().cloned().collect();
+        keys.sort();
+        backward.sort();
+        prop_assert!(keys.is_sorted_by(|a, b| a < b));
+        prop_assert_eq!(keys, backward);
+    }
+}

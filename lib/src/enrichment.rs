@@ -1,0 +1,34 @@
+//! Bytes of public sources → facts → one record. Pure: no async, no AWS, no HTTP, no clock.
+//!
+//! | file | what it reads |
+//! |---|---|
+//! | [`nvd`] | NVD's API 2.0 and its yearly feeds |
+//! | [`cve_services`] | CVE JSON 5.x with what CISA adds (SSVC, KEV) |
+//! | [`osv`] | OSV records, and the 404 that names aliases |
+//! | [`kev`] | CISA's catalogue |
+//! | [`epss`] | FIRST's daily CSV, into 16 bytes a CVE |
+//! | [`trivy`] | the report's own words about a vulnerability |
+//! | [`cvss`] | a vector, into a score |
+//! | [`merge`] | answers into a [`crate::domain::enrichment::Dossier`], that into a record |
+//! | [`freshness`] | how long an answer holds |
+//!
+//! Parsers take bytes whose size the caller has capped. They ignore fields they do not know, and say
+//! in [`crate::domain::enrichment::Facts::notes`] what they know and cannot read.
+
+mod collect;
+pub mod cve_services;
+pub mod cvss;
+pub mod epss;
+pub mod freshness;
+pub mod kev;
+mod lenient;
+pub mod merge;
+pub mod nvd;
+pub mod osv;
+mod plain_text;
+mod ssvc;
+pub mod trivy;
+mod upstream_time;
+
+#[cfg(test)]
+mod shared_data;

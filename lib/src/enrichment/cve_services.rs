@@ -1,0 +1,344 @@
+//! CVE records of format 5.x, as CVE Services, cvelistV5 and Vulnrichment have them:
+//! <https://cveproject.github.io/cve-schema/schema/docs/>.
+//!
+//! Not read: `affected` (Trivy has matched already), `credits`, `timeline`, `impacts`.
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use super::collect::{CISA_ADP, Collector, assigner};
+use super::lenient::null_is_default;
+use super::nvd::is_disputed;
+use super::ssvc;
+use crate::domain::enrichment::{CvssKind, Facts, Kev, Status};
+use crate::domain::vulnerability_id::{Kind, VulnerabilityId, VulnerabilityIdError};
+
+/// The bytes are not a CVE record.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Not JSON of the expected shape: cut off, a page of a proxy, or an error message.
+    #[error("is not a CVE record: {0}")]
+    Syntax(#[from] serde_json::Error),
+    /// Another format than 5.x.
+    #[error("is not a CVE record of format 5")]
+    Version,
+    /// The record's id is none.
+    #[error("its id {0}")]
+    Id(#[from] VulnerabilityIdError),
+    /// The record's id is not a CVE's.
+    #[error("its id is not a CVE's")]
+    NotCve,
+    /// Neither published nor rejected: `RESERVED` says nothing yet.
+    #[error("its state is neither PUBLISHED nor REJECTED")]
+    State,
+}
+
+impl Error {
+    /// True if the same request may be answered better later.
+    #[must_use]
+    pub const fn is_transient(&self) -> bool {
+        matches!(self, Self::Syntax(_))
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Record {
+    data_version: String,
+    cve_metadata: Metadata,
+    containers: Containers,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Metadata {
+    cve_id: String,
+    state: String,
+    date_published: Option<String>,
+    date_updated: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Containers {
+    cna: Container,
+    #[serde(default, deserialize_with = "null_is_default")]
+    adp: Vec<Container>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Container {
+    #[serde(default, deserialize_with = "null_is_default")]
+    provider_metadata: Provider,
+    #[serde(default, deserialize_with = "null_is_default")]
+    title: String,
+    #[serde(default, deserialize_with = "null_is_default")]
+    descriptions: Vec<Text>,
+    #[serde(default, deserialize_with = "null_is_default")]
+    rejected_reasons: Vec<Text>,
+    #[serde(default, deserialize_with = "null_is_default")]
+    tags: Vec<String>,
+    #[serde(default, deserialize_with = "null_is_default")]
+    problem_types: Vec<ProblemType>,
+    #[serde(default, deserialize_with = "null_is_default")]
+    metrics: Vec<Map<String, Value>>,
+    #[serde(default, deserialize_with = "null_is_default")]
+    references: Vec<Link>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase")]
+struct Provider {
+    #[serde(default)]
+    org_id: String,
+    #[serde(default, deserialize_with = "null_is_default")]
+    short_name: String,
+}
+
+#[derive(Deserialize)]
+struct Text {
+    lang: String,
+    value: String,
+}
+
+#[derive(Deserialize)]
+struct ProblemType {
+    #[serde(default, deserialize_with = "null_is_default")]
+    descriptions: Vec<Problem>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Problem {
+    #[serde(default, deserialize_with = "null_is_default")]
+    cwe_id: String,
+    #[serde(default, deserialize_with = "null_is_default")]
+    description: String,
+}
+
+#[derive(Deserialize)]
+struct Link {
+    url: String,
+    #[serde(default, deserialize_with = "null_is_default")]
+    tags: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct CvssData {
+    vector_string: String,
+    base_score: Option<f64>,
+}
+
+#[derive(Deserialize)]
+struct Other {
+    r#type: String,
+    content: Value,
+}
+
+/// Reads a record; `fetched_at` dates the facts of the few that do not say when they were updated.
+///
+/// # Errors
+/// [`Error`]
+pub fn parse(bytes: &[u8], fetched_at: Timestamp) -> Result<(VulnerabilityId, Facts), Error> {
+    let Record { data_version, cve_metadata: metadata, containers } = serde_json::from_slice(bytes)?;
+    if !data_version.starts_with("5.") {
+        return Err(Error::Version);
+    }
+    let id: VulnerabilityId = metadata.cve_id.parse()?;
+    if id.kind() != Kind::Cve {
+        return Err(Error::NotCve);
+    }
+    let mut collector = Collector::new(fetched_at);
+    let published = collector.instant("datePublished", metadata.date_published.as_deref());
+    let modified = collector.instant("dateUpdated", metadata.date_updated.as_deref());
+
+    let Containers { cna, adp } = containers;
+    let english = english(&cna.descriptions).unwrap_or_default();
+    let status = match metadata.state.to_ascii_uppercase().as_str() {
+        "REJECTED" => Status::Rejected,
+        "PUBLISHED" if cna.tags.iter().any(|tag| tag == "disputed") || is_disputed(english) => Status::Disputed,
+        "PUBLISHED" => Status::Published,
+        _ => return Err(Error::State),
+    };
+    let facts = collector.facts();
+    facts.status = Some(status);
+    facts.published = published;
+    facts.modified = modified;
+    facts.as_of = modified.or(published).unwrap_or(fetched_at);
+    collector.title(&cna.title);
+    collector.description(self::english(&cna.rejected_reasons).unwrap_or_default());
+    collector.description(english);
+    for (container, kind) in
+        std::iter::once((&cna, CvssKind::Vendor)).chain(adp.iter().map(|adp| (adp, CvssKind::Secondary)))
+    {
+        read(container, kind, &mut collector);
+    }
+    Ok((id, collector.finish()))
+}
+
+/// Reads what every container can have: weaknesses, ratings, pages.
+fn read(container: &Container, kind: CvssKind, collector: &mut Collector) {
+    let Provider { org_id, short_name } = &container.provider_metadata;
+    let who = assigner(if org_id == CISA_ADP || short_name.is_empty() { org_id } else { short_name });
+    for problem in container.problem_types.iter().flat_map(|problem| &problem.descriptions) {
+        if !problem.cwe_id.is_empty() {
+            collector.cwe(&problem.cwe_id, &who);
+        } else if let Some(number) = cwe_in_words(&problem.description) {
+            collector.cwe(number, &who);
+        }
+    }
+    for page in &container.references {
+        collector.reference(&page.url, page.tags.iter().map(String::as_str));
+    }
+    for (name, value) in container.metrics.iter().flatten() {
+        if name.starts_with("cvssV") {
+            match CvssData::deserialize(value) {
+                Ok(CvssData { vector_string, base_score }) => {
+                    collector.cvss(&vector_string, base_score, kind, &who);
+                }
+                Err(_) => collector.note("cvss: a rating cannot be read"),
+            }
+        } else if name == "other" {
+            // Vendors' own words for a severity stand here too, without a type now and then.
+            let Ok(Other { r#type, content }) = Other::deserialize(value) else { continue };
+            if r#type.eq_ignore_ascii_case("ssvc") {
+                read_ssvc(&content, &who, org_id == CISA_ADP, collector);
+            } else if r#type.eq_ignore_ascii_case("kev") {
+                read_kev(&content, collector);
+            }
+        }
+    }
+}
+
+/// Reads an assessment; CISA's own goes before anybody else's.
+fn read_ssvc(content: &Value, who: &str, is_cisa: bool, collector: &mut Collector) {
+    let options = content.get("options").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let mut notes = Vec::new();
+    let ssvc = ssvc::read(options, content.get("timestamp").and_then(Value::as_str), who, &mut notes);
+    notes.into_iter().for_each(|note| collector.note(note));
+    let known = &mut collector.facts().ssvc;
+    if let Some(ssvc) = ssvc
+        && (is_cisa || known.is_none())
+    {
+        *known = Some(ssvc);
+    }
+}
+
+/// Reads the day on which CISA added it; the record has no more of the catalogue.
+fn read_kev(content: &Value, collector: &mut Collector) {
+    match content.get("dateAdded").and_then(Value::as_str).map(str::parse::<Date>) {
+        Some(Ok(date_added)) => {
+            collector.facts().kev = Some(Kev {
+                date_added,
+                due_date: None,
+                ransomware: None,
+                required_action: None,
+                forensic_triage: None,
+                name: None,
+            });
+        }
+        Some(Err(_)) | None => collector.note("kev: dateAdded is not a date"),
+    }
+}
+
+/// The text in English: `en` before `en-US` and the like.
+fn english(texts: &[Text]) -> Option<&str> {
+    let plain = texts.iter().find(|text| text.lang.eq_ignore_ascii_case("en"));
+    let any = || texts.iter().find(|text| text.lang.get(..3).is_some_and(|lang| lang.eq_ignore_ascii_case("en-")));
+    plain.or_else(any).map(|text| text.value.as_str())
+}
+
+/// `CWE-79` out of `CWE-79: Cross-site Scripting`, as records wrote it before there was a field.
+fn cwe_in_words(text: &str) -> Option<&str> {
+    let digits = text.strip_prefix("CWE-")?;
+    let length = digits.bytes().take_while(u8::is_ascii_digit).count();
+    (length > 0).then(|| text.get(..4 + length))?
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::domain::enrichment::{Exploitation, TechnicalImpact};
+
+    const NOW: Timestamp = Timestamp::UNIX_EPOCH;
+
+    const RECORD: &str = r#"{
+        "dataType": "CVE_RECORD", "dataVersion": "5.2",
+        "cveMetadata": {"cveId": "CVE-2026-0001", "state": "PUBLISHED", "assignerShortName": "acme",
+            "datePublished": "2026-01-02T03:04:05", "dateUpdated": "2026-02-02T03:04:05.6Z"},
+        "containers": {
+            "cna": {
+                "providerMetadata": {"orgId": "0-0", "shortName": "acme"}, "title": "Made up", "tags": ["disputed"],
+                "descriptions": [{"lang": "de", "value": "Erfunden"}, {"lang": "en-US", "value": "Made up here"}],
+                "problemTypes": [{"descriptions": [{"lang": "en", "description": "CWE-20 Improper Input"}]},
+                                 {"descriptions": [{"lang": "en", "description": "n/a"}]}],
+                "metrics": [{"format": "CVSS", "scenarios": [], "cvssV3_1": {"version": "3.1", "baseScore": 9,
+                    "vectorString": "CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H"}},
+                    {"other": {"content": {"text": "important"}}}],
+                "references": [{"url": "https://acme.example/1", "tags": ["vendor-advisory"]}]
+            },
+            "adp": [{
+                "providerMetadata": {"orgId": "134c704f-9b21-4f2e-91b3-4a467353bcc0", "shortName": "CISA-ADP"},
+                "problemTypes": [{"descriptions": [{"cweId": "CWE-787"}]}],
+                "metrics": [
+                    {"other": {"type": "ssvc", "content": {"timestamp": "2026-02-03T00:00:00.1Z", "options": [
+                        {"Exploitation": "PoC"}, {"Automatable": "No"}, {"Technical Impact": "Total"}]}}},
+                    {"other": {"type": "KEV", "content": {"dateAdded": "2026-02-04", "reference": "x"}}}]
+            }]
+        }
+    }"#;
+
+    #[test]
+    fn a_record_is_read_with_what_cisa_added() {
+        let (id, facts) = parse(RECORD.as_bytes(), NOW).unwrap();
+        assert_eq!(id.as_str(), "CVE-2026-0001");
+        assert_eq!(facts.as_of.to_string(), "2026-02-02T03:04:05.6Z");
+        assert_eq!(facts.status, Some(Status::Disputed));
+        assert_eq!(facts.description.as_deref(), Some("Made up here"));
+        let cwes: Vec<_> = facts.cwes.iter().map(|cwe| (cwe.id.as_str(), cwe.assigner.as_str())).collect();
+        assert_eq!(cwes, [("CWE-20", "acme"), ("CWE-787", "CISA-ADP")]);
+        assert_eq!((facts.cvss[0].score, facts.cvss[0].stated_score), (9.8, Some(9.0)));
+        let ssvc = facts.ssvc.unwrap();
+        assert_eq!(
+            (ssvc.exploitation, ssvc.automatable, ssvc.technical_impact),
+            (Some(Exploitation::Poc), Some(false), Some(TechnicalImpact::Total))
+        );
+        assert_eq!(facts.kev.unwrap().date_added.to_string(), "2026-02-04");
+        assert_eq!(facts.notes, [""; 0]);
+    }
+
+    #[test]
+    fn a_rejected_record_says_why() {
+        let record = br#"{"dataVersion": "5.1", "cveMetadata": {"cveId": "CVE-2026-0002", "state": "REJECTED"},
+            "containers": {"cna": {"rejectedReasons": [{"lang": "en", "value": "Not used."}]}}}"#;
+        let (_, facts) = parse(record, NOW).unwrap();
+        assert_eq!(facts.status, Some(Status::Rejected));
+        assert_eq!(facts.description.as_deref(), Some("Not used."));
+        assert_eq!(facts.as_of, NOW);
+    }
+
+    #[test]
+    fn what_is_no_record_is_refused() {
+        for (from, to) in [
+            ("\"5.2\"", "\"4.0\""),
+            ("PUBLISHED", "RESERVED"),
+            ("CVE-2026-0001", "GHSA-2222-3333-4444"),
+            ("\"containers\"", "\"container\""),
+        ] {
+            assert!(parse(RECORD.replace(from, to).as_bytes(), NOW).is_err(), "{to}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_the_bytes_there_is_no_panic(bytes: Vec<u8>, cut in 0..RECORD.len()) {
+            let _ = parse(&bytes, NOW);
+            prop_assert!(parse(&RECORD.as_bytes()[..cut], NOW).is_err());
+        }
+    }
+}

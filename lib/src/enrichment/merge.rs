@@ -1,0 +1,275 @@
+//! Answers into a dossier, in whatever order they come; a dossier into the record that is shown.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+
+use super::collect::{cvss_order, usefulness};
+use super::freshness::Lifetimes;
+use crate::domain::enrichment::{
+    Alias, CveRichment, Dossier, Facts, Freshness, Outcome, Source, SourceState, Sourced, Status, Value,
+};
+use crate::domain::vulnerability_id::{Resolver, VulnerabilityId};
+
+/// What came of asking one source.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Answer {
+    /// Whom.
+    pub source: Source,
+    /// When.
+    pub at: Timestamp,
+    /// What it said.
+    pub said: Said,
+}
+
+/// What a source said.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Said {
+    /// This.
+    Facts(Box<Facts>),
+    /// That it has no such id. Of NVD: status 200 without the CVE, never 404.
+    Absent,
+    /// Nothing, or nothing that can be read.
+    Error,
+}
+
+impl Said {
+    const fn outcome(&self) -> Outcome {
+        match self {
+            Self::Facts(_) => Outcome::Ok,
+            Self::Absent => Outcome::Absent,
+            Self::Error => Outcome::Error,
+        }
+    }
+}
+
+/// Adds answers to a dossier. An answer that is there already, or is older than what is there, changes
+/// nothing; one source's answer never changes another's facts.
+#[must_use]
+pub fn absorb(mut dossier: Dossier, answers: impl IntoIterator<Item = Answer>, lifetimes: &Lifetimes) -> Dossier {
+    for answer in answers {
+        let source = answer.source;
+        let known = dossier.sources.remove(&source);
+        let state = take(known, &dossier.id, answer, lifetimes);
+        dossier.sources.insert(source, state);
+    }
+    dossier.schema_version = CveRichment::SCHEMA_VERSION;
+    dossier
+}
+
+fn take(known: Option<SourceState>, id: &VulnerabilityId, answer: Answer, lifetimes: &Lifetimes) -> SourceState {
+    let Answer { source, at, said } = answer;
+    let outcome = said.outcome();
+    let previous = known.as_ref().map(|state| state.freshness);
+    let answered_at = previous.and_then(|freshness| freshness.fetched_at);
+    let (mut facts, mut facts_at) = known.map_or((None, None), |state| (state.facts, state.facts_at));
+    match said {
+        Said::Facts(new) => {
+            let taken_back = source.takes_back() && answered_at.is_some_and(|answered_at| at <= answered_at);
+            if !taken_back && facts_at.is_none_or(|facts_at| at > facts_at) {
+                (facts, facts_at) = (Some(*new), Some(at));
+            }
+        }
+        Said::Absent if source.takes_back() && facts_at.is_some_and(|facts_at| at > facts_at) => {
+            (facts, facts_at) = (None, None);
+        }
+        Said::Absent | Said::Error => {}
+    }
+    let fetched_at = if outcome == Outcome::Error { answered_at } else { answered_at.max(Some(at)) };
+    let freshness = match previous {
+        Some(newer) if at <= newer.attempted_at => Freshness { fetched_at, ..newer },
+        _ => {
+            let in_a_row = previous.filter(|previous| previous.outcome == outcome);
+            let fail_count = match outcome {
+                Outcome::Ok => 0,
+                Outcome::Absent | Outcome::Error => {
+                    in_a_row.map_or(1, |previous| previous.fail_count.saturating_add(1))
+                }
+            };
+            let expires_at = lifetimes.next_fetch(id, source, outcome, facts.as_ref(), fail_count, at);
+            Freshness { attempted_at: at, fetched_at, expires_at, outcome, fail_count }
+        }
+    };
+    SourceState { facts, facts_at, freshness }
+}
+
+/// Makes the record that is shown out of the facts of all sources.
+#[must_use]
+pub fn record(dossier: &Dossier) -> CveRichment {
+    let facts: Vec<(Source, &Facts)> =
+        dossier.sources.iter().filter_map(|(source, state)| Some((*source, state.facts.as_ref()?))).collect();
+    let facts = facts.as_slice();
+    let mut cuts = Vec::new();
+    let own_id = &dossier.id;
+    CveRichment {
+        id: own_id.clone(),
+        schema_version: dossier.schema_version,
+        status: status(dossier, facts),
+        nvd_status: first(facts, |facts| facts.nvd_status.map(value)),
+        title: first(facts, |facts| facts.title.clone().map(value)),
+        description: first(facts, |facts| facts.description.clone().map(value)),
+        aliases: ids("aliases", facts, own_id, |facts| &facts.aliases, &mut cuts),
+        upstream: ids("upstream", facts, own_id, |facts| &facts.upstream, &mut cuts),
+        cwes: union("cwes", facts, |facts| &facts.cwes, |cwe| cwe.id.clone(), &mut cuts),
+        cvss: {
+            let same = |cvss: &crate::domain::enrichment::Cvss| {
+                (cvss.vector.clone(), cvss.assigner.clone(), cvss.stated_score.map(f64::to_bits))
+            };
+            let mut all = every(facts, |facts| &facts.cvss, same);
+            all.sort_by(|a, b| cvss_order(&a.fact, &b.fact).then(a.source.cmp(&b.source)));
+            cap("cvss", all, &mut cuts)
+        },
+        ssvc: {
+            let all = facts.iter().filter_map(|(source, facts)| Some(sourced(*source, facts, facts.ssvc.clone()?)));
+            // The newest; of two as new the one that goes before.
+            all.reduce(|best, next| if next.fact.assessed_at > best.fact.assessed_at { next } else { best })
+        },
+        kev: {
+            let mut by_catalogue_first: Vec<_> = facts.to_vec();
+            by_catalogue_first.sort_by_key(|(source, _)| (*source != Source::Kev, *source));
+            first(&by_catalogue_first, |facts| facts.kev.clone())
+        },
+        epss: first(facts, |facts| facts.epss.clone()),
+        references: {
+            let mut all: Vec<_> = each(facts, |facts| &facts.references).collect();
+            all.sort_by_key(|page| (usefulness(&page.fact.tags), page.source));
+            let mut seen = BTreeSet::new();
+            all.retain(|page| seen.insert(page.fact.url.clone()));
+            cap("references", all, &mut cuts)
+        },
+        published: first(facts, |facts| facts.published.map(value)),
+        modified: first(facts, |facts| facts.modified.map(value)),
+        notes: {
+            let as_of = newest_attempt(dossier);
+            let cuts = cuts.into_iter().map(|cut| Sourced { fact: value(cut), source: Source::Sirius, as_of });
+            let notes = facts.iter().flat_map(|(source, facts)| {
+                facts.notes.iter().map(|note| sourced(*source, facts, value(note.clone())))
+            });
+            let mut notes: Vec<_> = cuts.chain(notes).collect();
+            let count = notes.len();
+            if count > Facts::LIST {
+                notes.truncate(Facts::LIST - 1);
+                let more = format!("and {} more", count - notes.len());
+                notes.push(Sourced { fact: value(more), source: Source::Sirius, as_of });
+            }
+            notes
+        },
+        freshness: dossier.sources.iter().map(|(source, state)| (*source, state.freshness)).collect(),
+    }
+}
+
+const fn value<T>(value: T) -> Value<T> {
+    Value { value }
+}
+
+const fn sourced<T>(source: Source, facts: &Facts, fact: T) -> Sourced<T> {
+    Sourced { fact, source, as_of: facts.as_of }
+}
+
+/// The value of the first source that has one.
+fn first<T>(facts: &[(Source, &Facts)], get: impl Fn(&Facts) -> Option<T>) -> Option<Sourced<T>> {
+    facts.iter().find_map(|(source, facts)| Some(sourced(*source, facts, get(facts)?)))
+}
+
+/// The lists of all sources, one after the other.
+fn each<'a, T: Clone + 'a>(
+    facts: &'a [(Source, &Facts)],
+    get: impl Fn(&Facts) -> &Vec<T> + 'a,
+) -> impl Iterator<Item = Sourced<T>> + 'a {
+    facts.iter().flat_map(move |(source, facts)| {
+        let items: Vec<_> = get(facts).iter().map(|item| sourced(*source, facts, item.clone())).collect();
+        items
+    })
+}
+
+/// The same without what an earlier source has said.
+fn every<T: Clone, K: Ord>(
+    facts: &[(Source, &Facts)],
+    get: impl Fn(&Facts) -> &Vec<T>,
+    same: impl Fn(&T) -> K,
+) -> Vec<Sourced<T>> {
+    let mut seen = BTreeSet::new();
+    each(facts, get).filter(|item| seen.insert(same(&item.fact))).collect()
+}
+
+fn union<T: Clone, K: Ord>(
+    field: &str,
+    facts: &[(Source, &Facts)],
+    get: impl Fn(&Facts) -> &Vec<T>,
+    same: impl Fn(&T) -> K,
+    cuts: &mut Vec<String>,
+) -> Vec<Sourced<T>> {
+    cap(field, every(facts, get, same), cuts)
+}
+
+fn ids(
+    field: &str,
+    facts: &[(Source, &Facts)],
+    own: &VulnerabilityId,
+    get: impl Fn(&Facts) -> &Vec<VulnerabilityId>,
+    cuts: &mut Vec<String>,
+) -> Vec<Sourced<Alias>> {
+    let all = every(facts, get, VulnerabilityId::clone).into_iter().filter(|id| id.fact != *own);
+    let all = all.map(|Sourced { fact: id, source, as_of }| Sourced { fact: Alias { id }, source, as_of });
+    cap(field, all.collect(), cuts)
+}
+
+fn cap<T>(field: &str, mut list: Vec<T>, cuts: &mut Vec<String>) -> Vec<T> {
+    if list.len() > Facts::LIST {
+        cuts.push(format!("{field}: {} of {} kept", Facts::LIST, list.len()));
+        list.truncate(Facts::LIST);
+    }
+    list
+}
+
+fn newest_attempt(dossier: &Dossier) -> Timestamp {
+    let attempts = dossier.sources.values().map(|state| state.freshness.attempted_at);
+    attempts.max().unwrap_or(dossier.opened_at)
+}
+
+/// What has become of the record: the word of its own sources, else what is missing.
+fn status(dossier: &Dossier, facts: &[(Source, &Facts)]) -> Sourced<Value<Status>> {
+    let says = |sources: &[Source], wanted: Option<Status>| {
+        let mut said = facts.iter().filter(|(source, _)| sources.contains(source));
+        said.find_map(|(source, facts)| {
+            let status = facts.status.filter(|status| wanted.is_none_or(|wanted| wanted == *status))?;
+            Some(sourced(*source, facts, value(status)))
+        })
+    };
+    for sources in [&[Source::Nvd, Source::CveServices][..], &[Source::Osv]] {
+        // Whoever of them takes it back or disputes it goes before one that has not heard of it yet.
+        let said = says(sources, Some(Status::Rejected)).or_else(|| says(sources, Some(Status::Disputed)));
+        if let Some(said) = said.or_else(|| says(sources, None)) {
+            return said;
+        }
+    }
+    let concluded = |status| Sourced { fact: value(status), source: Source::Sirius, as_of: newest_attempt(dossier) };
+    let own: &[Source] = match dossier.id.resolver() {
+        Resolver::Nvd => &[Source::Nvd, Source::CveServices],
+        Resolver::Osv => &[Source::Osv],
+        Resolver::Nobody => &[],
+    };
+    let asked: BTreeMap<Source, Freshness> = dossier
+        .sources
+        .iter()
+        .filter(|(source, _)| own.contains(source))
+        .map(|(source, state)| (*source, state.freshness))
+        .collect();
+    if own.is_empty() {
+        return concluded(if facts.is_empty() { Status::NotFound } else { Status::Partial });
+    }
+    if asked.values().any(|freshness| freshness.outcome == Outcome::Error) {
+        return concluded(if facts.is_empty() { Status::Pending } else { Status::Partial });
+    }
+    match asked.first_key_value() {
+        Some((source, freshness)) => Sourced {
+            fact: value(Status::NotFound),
+            source: *source,
+            as_of: freshness.fetched_at.unwrap_or(freshness.attempted_at),
+        },
+        None => concluded(Status::Pending),
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests;

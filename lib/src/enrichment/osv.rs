@@ -1,0 +1,245 @@
+//! OSV records (<https://ossf.github.io/osv-schema/>) and the answers of `GET /v1/vulns/{id}`
+//! (<https://google.github.io/osv.dev/get-v1-vulns/>).
+//!
+//! Not read: `affected` but for its ratings (Trivy has matched already), `related`, `credits`.
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::collect::Collector;
+use super::lenient::null_is_default;
+use super::upstream_time;
+use crate::domain::enrichment::{CvssKind, Facts, Status};
+use crate::domain::vulnerability_id::{VulnerabilityId, VulnerabilityIdError};
+
+/// The bytes are not what OSV answers.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Not JSON of the expected shape: cut off, or a page of a proxy.
+    #[error("is not JSON of OSV: {0}")]
+    Syntax(#[from] serde_json::Error),
+    /// The record's id is none.
+    #[error("its id {0}")]
+    Id(#[from] VulnerabilityIdError),
+    /// The time that everything else is dated by cannot be read.
+    #[error("its modified is not a time")]
+    Modified,
+    /// An error that does not say "not found": nothing is known about the id.
+    #[error("is an error of OSV, but not its \"not found\"")]
+    OtherError,
+}
+
+impl Error {
+    /// True if the same request may be answered better later.
+    #[must_use]
+    pub const fn is_transient(&self) -> bool {
+        matches!(self, Self::Syntax(_) | Self::OtherError)
+    }
+}
+
+#[derive(Deserialize)]
+struct Record {
+    id: String,
+    modified: String,
+    published: Option<String>,
+    withdrawn: Option<String>,
+    #[serde(default, deserialize_with = "null_is_default")]
+    summary: String,
+    #[serde(default, deserialize_with = "null_is_default")]
+    details: String,
+    #[serde(default, deserialize_with = "null_is_default")]
+    aliases: Vec<String>,
+    #[serde(default, deserialize_with = "null_is_default")]
+    upstream: Vec<String>,
+    #[serde(default, deserialize_with = "null_is_default")]
+    severity: Vec<Severity>,
+    #[serde(default, deserialize_with = "null_is_default")]
+    affected: Vec<Affected>,
+    #[serde(default, deserialize_with = "null_is_default")]
+    references: Vec<Link>,
+    #[serde(default, deserialize_with = "null_is_default")]
+    database_specific: Value,
+}
+
+#[derive(Deserialize)]
+struct Severity {
+    r#type: String,
+    score: String,
+}
+
+#[derive(Deserialize)]
+struct Affected {
+    #[serde(default, deserialize_with = "null_is_default")]
+    severity: Vec<Severity>,
+}
+
+#[derive(Deserialize)]
+struct Link {
+    #[serde(default)]
+    r#type: String,
+    url: String,
+}
+
+/// Reads a record.
+///
+/// # Errors
+/// [`Error`]
+pub fn parse(bytes: &[u8]) -> Result<(VulnerabilityId, Facts), Error> {
+    let record: Record = serde_json::from_slice(bytes)?;
+    let id: VulnerabilityId = record.id.parse()?;
+    let modified = upstream_time::instant(&record.modified).ok_or(Error::Modified)?;
+    let mut collector = Collector::new(modified);
+    let published = collector.instant("published", record.published.as_deref());
+
+    let facts = collector.facts();
+    facts.modified = Some(modified);
+    facts.published = published;
+    facts.status = Some(if record.withdrawn.is_some() { Status::Rejected } else { Status::Published });
+    collector.title(&record.summary);
+    collector.description(&record.summary);
+    collector.description(&record.details);
+    // A copy of a CVE under the CVE's own id names itself now and then.
+    collector.aliases(record.aliases.iter().map(String::as_str).filter(|alias| *alias != id.as_str()));
+    collector.upstream(record.upstream.iter().map(String::as_str));
+    for Severity { r#type, score } in
+        record.severity.iter().chain(record.affected.iter().flat_map(|affected| &affected.severity))
+    {
+        // `Ubuntu` has a word of Ubuntu's there, which Trivy has as the vendor's severity.
+        if r#type.starts_with("CVSS_") {
+            collector.cvss(score, None, CvssKind::Vendor, id.database());
+        }
+    }
+    let weaknesses = ["cwe_ids", "cwes", "cwe"].map(|name| record.database_specific.get(name));
+    for weakness in weaknesses.into_iter().flatten().filter_map(Value::as_array).flatten() {
+        let number = weakness.as_str().or_else(|| weakness.get("cweId").and_then(Value::as_str));
+        if let Some(number) = number {
+            collector.cwe(number, id.database());
+        }
+    }
+    for Link { r#type, url } in &record.references {
+        collector.reference(url, (!r#type.is_empty()).then_some(r#type.as_str()));
+    }
+    Ok((id, collector.finish()))
+}
+
+/// What OSV's 404 says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotFound {
+    /// Ids that OSV has for the same vulnerability. If there are any, the id is known: ask for these.
+    pub aliases: Vec<VulnerabilityId>,
+}
+
+#[derive(Deserialize)]
+struct Status404 {
+    code: u32,
+    message: String,
+}
+
+/// `google.rpc.Code.NOT_FOUND`: <https://github.com/googleapis/googleapis/blob/master/google/rpc/code.proto>.
+const NOT_FOUND: u32 = 5;
+
+/// Reads the body of a 404, which names aliases if the id is known only as one:
+/// `Vulnerability not found, but the following aliases were: GHSA-… PYSEC-…`
+/// (<https://github.com/google/osv.dev/blob/master/gcp/api/server.py>).
+///
+/// # Errors
+/// [`Error::OtherError`] for a 404 of something else, a wrong path or a proxy: says nothing about the id.
+pub fn parse_not_found(bytes: &[u8]) -> Result<NotFound, Error> {
+    let body: Status404 = serde_json::from_slice(bytes)?;
+    if body.code != NOT_FOUND || !body.message.contains("not found") {
+        return Err(Error::OtherError);
+    }
+    let Some((_, names)) = body.message.split_once("aliases were:") else {
+        return Ok(NotFound { aliases: Vec::new() });
+    };
+    let names = names.split(|c: char| c.is_whitespace() || c == ',').map(|name| name.trim_end_matches('.'));
+    let mut aliases: Vec<VulnerabilityId> = names.filter_map(|name| name.parse().ok()).take(Facts::LIST).collect();
+    aliases.sort();
+    aliases.dedup();
+    // It has aliases that cannot be read: then the id is known, and "absent" would be wrong.
+    if aliases.is_empty() { Err(Error::OtherError) } else { Ok(NotFound { aliases }) }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn ids(ids: &[&str]) -> Vec<VulnerabilityId> {
+        ids.iter().map(|id| id.parse().unwrap()).collect()
+    }
+
+    #[test]
+    fn an_advisory_is_read() {
+        let record = br#"{
+            "schema_version": "1.7.4", "id": "GHSA-2222-3333-4444", "modified": "2026-05-01T10:00:00.5Z",
+            "published": "2026-04-01T10:00:00Z", "aliases": ["CVE-2026-1234"], "upstream": null, "related": [7],
+            "summary": "Made-up\u202e flaw", "details": "It is\r\nmade up.",
+            "severity": [{"type": "CVSS_V3", "score": "CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H"},
+                         {"type": "CVSS_V4", "score": "CVSS:4.0/AV:N"}, {"type": "Ubuntu", "score": "low"}],
+            "affected": [{"package": {"ecosystem": "Unheard Of", "name": "x"}, "severity": [
+                {"type": "CVSS_V2", "score": "AV:N/AC:L/Au:N/C:P/I:P/A:P"}]}],
+            "references": [{"type": "WEB", "url": "https://a.example/x"}, {"type": "FIX", "url": "https://b.example/"}],
+            "database_specific": {"cwe_ids": ["CWE-79"], "severity": "MODERATE"}
+        }"#;
+        let (id, facts) = parse(record).unwrap();
+        assert_eq!(id.as_str(), "GHSA-2222-3333-4444");
+        assert_eq!(facts.as_of.to_string(), "2026-05-01T10:00:00.5Z");
+        assert_eq!(facts.status, Some(Status::Published));
+        assert_eq!(facts.aliases, ids(&["CVE-2026-1234"]));
+        assert_eq!(facts.title.as_deref(), Some("Made-up flaw"));
+        assert_eq!(facts.description.as_deref(), Some("It is\nmade up."));
+        assert_eq!(facts.cvss.iter().map(|cvss| cvss.score).collect::<Vec<_>>(), [9.8, 7.5]);
+        assert_eq!(facts.cvss[0].assigner, "GHSA");
+        assert_eq!(facts.cwes[0].id, "CWE-79");
+        assert_eq!(facts.references[0].url, "https://b.example/");
+        assert_eq!(facts.notes.len(), 1);
+        assert!(facts.notes[0].starts_with("cvss: \"CVSS:4.0/AV:N\" is not a CVSS vector"), "{:?}", facts.notes);
+    }
+
+    #[test]
+    fn a_withdrawn_advisory_is_rejected() {
+        let record = br#"{"id": "GO-2026-1", "modified": "2026-05-01T10:00:00Z", "withdrawn": "2026-05-01T10:00:00Z"}"#;
+        let (_, facts) = parse(record).unwrap();
+        assert_eq!((facts.status, facts.description), (Some(Status::Rejected), None));
+    }
+
+    #[test]
+    fn a_404_that_names_aliases_is_followed() {
+        let body = br#"{"code": 5, "message":
+            "Vulnerability not found, but the following aliases were: GHSA-2222-3333-4444 PYSEC-2026-7"}"#;
+        assert_eq!(parse_not_found(body).unwrap().aliases, ids(&["GHSA-2222-3333-4444", "PYSEC-2026-7"]));
+    }
+
+    #[test]
+    fn only_osvs_own_404_means_that_there_is_none() {
+        for body in [r#"{"code":5,"message":"Vulnerability not found"}"#, r#"{"code":5,"message":"Bug not found."}"#] {
+            assert_eq!(parse_not_found(body.as_bytes()).unwrap().aliases, []);
+        }
+        for body in [
+            "<html>404</html>",
+            "{}",
+            r#"{"code":3,"message":"Invalid ID"}"#,
+            r#"{"code":5,"message":"The current request is not defined by this API."}"#,
+            r#"{"code":5,"message":"Vulnerability not found, but the following aliases were: ???"}"#,
+        ] {
+            assert!(parse_not_found(body.as_bytes()).unwrap_err().is_transient(), "{body}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_the_bytes_there_is_no_panic(bytes: Vec<u8>, text in "\\PC{0,60}") {
+            let _ = (parse(&bytes), parse_not_found(&bytes));
+            let text = Value::from(text);
+            let body = format!(
+                r#"{{"id":"GO-1","modified":"2026-01-01T00:00:00Z","summary":{text},"aliases":[{text}],
+                    "severity":[{{"type":"CVSS_V3","score":{text}}}],"references":[{{"url":{text}}}],
+                    "database_specific":{{"cwe_ids":[{text}]}}}}"#
+            );
+            prop_assert!(parse(body.as_bytes()).is_ok());
+            let _ = parse_not_found(format!(r#"{{"code":5,"message":{text}}}"#).as_bytes());
+        }
+    }
+}

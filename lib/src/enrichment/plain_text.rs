@@ -1,0 +1,90 @@
+//! Text out of other people's databases, made fit to be stored, shown and put into a prompt.
+
+use icu_properties::props::{BinaryProperty, DefaultIgnorableCodePoint, EnumeratedProperty, GeneralCategory};
+
+use crate::domain::enrichment::Facts;
+
+/// Text of several lines without invisible characters, at most [`Facts::DESCRIPTION_BYTES`], cut between
+/// characters; none if nothing is left. The flag says whether it was cut.
+pub(super) fn paragraphs(text: &str) -> Option<(String, bool)> {
+    let clean = clean(text);
+    let clean = clean.trim();
+    let kept = cut(clean, Facts::DESCRIPTION_BYTES);
+    (!kept.is_empty()).then(|| (kept.trim_end().to_owned(), kept.len() < clean.len()))
+}
+
+/// One line of at most [`Facts::LINE_BYTES`]: a title, a name, a tag; none if nothing is left.
+pub(super) fn line(text: &str) -> Option<String> {
+    // More than this cannot be kept anyway: an endless title is not worth a copy.
+    let words = clean(cut(text, 8 * Facts::LINE_BYTES)).split_whitespace().collect::<Vec<_>>().join(" ");
+    let kept = cut(&words, Facts::LINE_BYTES).trim_end();
+    (!kept.is_empty()).then(|| kept.to_owned())
+}
+
+/// The longest beginning of `text` of at most `bytes` that does not end inside a character.
+fn cut(text: &str, bytes: usize) -> &str {
+    text.get(..text.floor_char_boundary(bytes)).unwrap_or_default()
+}
+
+/// Every line break a line feed, and no character that cannot be seen or changes how others are shown.
+///
+/// The rule is that of `llm::text::is_invisible`: controls, format characters (bidi overrides,
+/// zero-width joiners, tags), default ignorables, private-use and unassigned code points.
+fn clean(text: &str) -> String {
+    text.replace("\r\n", "\n")
+        .chars()
+        .filter_map(|c| match c {
+            '\r' | '\u{2028}' | '\u{2029}' | '\u{85}' | '\u{b}' | '\u{c}' => Some('\n'),
+            '\n' | '\t' => Some(c),
+            c if is_invisible(c) => None,
+            c => Some(c),
+        })
+        .collect()
+}
+
+fn is_invisible(c: char) -> bool {
+    matches!(
+        GeneralCategory::for_char(c),
+        GeneralCategory::Control
+            | GeneralCategory::Format
+            | GeneralCategory::PrivateUse
+            | GeneralCategory::Unassigned
+            | GeneralCategory::Surrogate
+    ) || DefaultIgnorableCodePoint::for_char(c)
+        || c == '\u{2800}'
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn characters_that_hide_or_reverse_text_are_removed() {
+        assert_eq!(line("a\u{202e}b\u{200b}c\u{0}d\ne\u{e0041}").unwrap(), "abcd e");
+        assert_eq!(paragraphs("one\r\ntwo\u{2028}three\u{1b}[31m").unwrap(), ("one\ntwo\nthree[31m".to_owned(), false));
+        assert_eq!(line(" \u{200b}\n"), None);
+        assert_eq!(paragraphs("\u{feff}"), None);
+    }
+
+    #[test]
+    fn a_long_text_is_cut_between_characters() {
+        let (kept, was_cut) = paragraphs(&"é".repeat(5000)).unwrap();
+        assert_eq!((kept, was_cut), ("é".repeat(2048), true));
+        assert_eq!(line(&format!("x{}", "é".repeat(200))).unwrap().len(), 299);
+    }
+
+    proptest! {
+        #[test]
+        fn cleaning_twice_is_cleaning_once(text in "\\PC{0,50}|.{0,50}|[\u{0}-\u{2ff}\u{2000}-\u{2070}]{0,50}") {
+            if let Some((once, _)) = paragraphs(&text) {
+                prop_assert!(!once.chars().any(|c| is_invisible(c) && !matches!(c, '\n' | '\t')));
+                prop_assert_eq!(paragraphs(&once), Some((once.clone(), false)));
+            }
+            if let Some(once) = line(&text) {
+                prop_assert_eq!(line(&once), Some(once.clone()));
+            }
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! CISA's decision points, which NVD and CVE records spell in their own ways.
+
+use serde_json::Value;
+
+use super::upstream_time::instant;
+use crate::domain::enrichment::{Exploitation, Ssvc, TechnicalImpact};
+
+/// Reads `[{"Exploitation": "poc"}, {"Automatable": "No"}, {"technicalImpact": "total"}]`; none if it
+/// has none of the three. What it cannot read goes to `notes`.
+///
+/// Case and spaces do not count: "Technical Impact" and `PoC` of CVE records are `technicalImpact` and
+/// `poc` of NVD.
+pub(super) fn read(
+    options: &[Value],
+    timestamp: Option<&str>,
+    assigner: &str,
+    notes: &mut Vec<String>,
+) -> Option<Ssvc> {
+    let mut ssvc = Ssvc {
+        exploitation: None,
+        automatable: None,
+        technical_impact: None,
+        assigner: assigner.to_owned(),
+        assessed_at: timestamp.and_then(instant),
+    };
+    if timestamp.is_some() && ssvc.assessed_at.is_none() {
+        notes.push("ssvc: the time of the assessment cannot be read".into());
+    }
+    for (point, value) in options.iter().filter_map(Value::as_object).flatten() {
+        let (point, value) = (squash(point), squash(value.as_str().unwrap_or_default()));
+        let known = match point.as_str() {
+            "exploitation" => {
+                ssvc.exploitation = match value.as_str() {
+                    "none" => Some(Exploitation::None),
+                    "poc" | "publicpoc" => Some(Exploitation::Poc),
+                    "active" => Some(Exploitation::Active),
+                    _ => None,
+                };
+                ssvc.exploitation.is_some()
+            }
+            "automatable" => {
+                ssvc.automatable = match value.as_str() {
+                    "yes" => Some(true),
+                    "no" => Some(false),
+                    _ => None,
+                };
+                ssvc.automatable.is_some()
+            }
+            "technicalimpact" => {
+                ssvc.technical_impact = match value.as_str() {
+                    "partial" => Some(TechnicalImpact::Partial),
+                    "total" => Some(TechnicalImpact::Total),
+                    _ => None,
+                };
+                ssvc.technical_impact.is_some()
+            }
+            _ => true,
+        };
+        if !known {
+            notes.push(format!("ssvc: {point} is none of its values"));
+        }
+    }
+    let any = ssvc.exploitation.is_some() || ssvc.automatable.is_some() || ssvc.technical_impact.is_some();
+    any.then_some(ssvc)
+}
+
+/// Lower case, letters only.
+fn squash(text: &str) -> String {
+    text.chars().filter(char::is_ascii_alphabetic).map(|c| c.to_ascii_lowercase()).take(40).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn both_spellings_say_the_same() {
+        let cve = json!([{"Exploitation": "PoC"}, {"Automatable": "No"}, {"Technical Impact": "Total"}]);
+        let nvd = json!([{"exploitation": "poc"}, {"automatable": "no"}, {"technicalImpact": "total"}]);
+        let mut notes = vec![];
+        let mut points = |value: &Value| read(value.as_array().unwrap(), None, "CISA-ADP", &mut notes).unwrap();
+        assert_eq!(points(&cve), points(&nvd));
+        assert_eq!(points(&cve).technical_impact, Some(TechnicalImpact::Total));
+        assert_eq!(notes, [""; 0]);
+    }
+
+    #[test]
+    fn an_unknown_value_is_unknown_and_noted() {
+        let mut notes = vec![];
+        let options = json!([{"Exploitation": "rumoured"}, {"Automatable": "yes"}, {"Mission": 7}, "x"]);
+        let ssvc = read(options.as_array().unwrap(), Some("soon"), "CISA-ADP", &mut notes).unwrap();
+        assert_eq!((ssvc.exploitation, ssvc.automatable, ssvc.technical_impact), (None, Some(true), None));
+        assert_eq!(notes.len(), 2);
+        assert_eq!(read(&[], None, "CISA-ADP", &mut notes), None);
+    }
+}

@@ -1,0 +1,39 @@
+//! Points in time as the sources write them.
+
+use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
+
+/// Reads `2026-06-17T04:12:05.460` (UTC, as NVD and older CVE records mean it), or the same with `Z` or
+/// an offset, `+0000` too; none for anything else.
+pub(super) fn instant(text: &str) -> Option<Timestamp> {
+    if text.len() > 40 {
+        return None;
+    }
+    if let Ok(timestamp) = text.parse::<Timestamp>() {
+        return Some(timestamp);
+    }
+    let naive = text.parse::<DateTime>().ok()?;
+    naive.to_zoned(TimeZone::UTC).ok().map(|zoned| zoned.timestamp())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_without_an_offset_is_utc() {
+        let expected: Timestamp = "2026-06-17T04:12:05.460Z".parse().unwrap();
+        for text in ["2026-06-17T04:12:05.460", "2026-06-17T04:12:05.460Z", "2026-06-17T06:12:05.460+0200"] {
+            assert_eq!(instant(text), Some(expected), "{text}");
+        }
+        assert_eq!(instant("2022-02-04T00:00:00+0000"), Some("2022-02-04T00:00:00Z".parse().unwrap()));
+    }
+
+    #[test]
+    fn what_is_no_time_is_refused() {
+        for text in ["", "yesterday", "2026-13-01T00:00:00", "2026-06-17T04:12:05 and more"] {
+            assert_eq!(instant(text), None, "{text}");
+        }
+    }
+}
