@@ -99,7 +99,7 @@ async fn upload(ingestion: &Ingestion, file: &Path) {
     let objects = ingestion.archive.as_ref().unwrap();
     let size = std::fs::metadata(file).unwrap().len();
     let etag = bucket::etag(objects.bucket(), &object_id().key()).await;
-    let object = Object { id: object_id(), etag, version: None, size };
+    let object = Object { id: object_id(), etag, sequencer: None, size };
     let holder = Holder::random().unwrap();
     let taken = take_upload::run(ingestion, objects, &object, &holder, Timestamp::now()).await.unwrap();
     assert!(matches!(taken, Taken::Done { .. }), "{taken:?}");

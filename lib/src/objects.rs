@@ -14,7 +14,10 @@ use aws_sdk_s3::operation::get_object::GetObjectOutput;
 use aws_sdk_s3::presigning::PresigningConfig;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{Tag, Tagging};
-use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_types::timeout::TimeoutConfig;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use crate::domain::image_name::ImageName;
 use crate::domain::report_hash::ReportHash;
@@ -25,6 +28,8 @@ use crate::domain::upload::UploadId;
 const TAG: &str = "sirius";
 /// The metadata under which the archive keeps the name that a report's sender gave.
 const IMAGE_NAME: &str = "image-name";
+/// How long one try to archive a report may take: tens of megabytes, where other calls have kilobytes.
+const PUT: Duration = Duration::from_secs(12);
 
 /// A bucket and the client to reach it with.
 #[derive(Debug, Clone)]
@@ -63,13 +68,16 @@ impl Error {
         matches!(self, Self::Unavailable { .. })
     }
 
-    fn sdk<E, R>(operation: &'static str, error: SdkError<E, R>) -> Self
+    fn sdk<E>(operation: &'static str, error: SdkError<E, HttpResponse>) -> Self
     where
         E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
-        R: std::fmt::Debug + Send + Sync + 'static,
     {
         let passes = match &error {
-            SdkError::ServiceError(service) => service.err().code().is_none_or(passes),
+            SdkError::ServiceError(service) => match service.err().code() {
+                Some(code) => passes(code),
+                // The answer to HEAD has no body, so no code but the status.
+                None => !matches!(service.raw().status().as_u16(), 400..=407 | 409..=428 | 430..=499),
+            },
             SdkError::ConstructionFailure(_) => false,
             _ => true,
         };
@@ -102,8 +110,10 @@ pub enum Fetched {
         /// How many.
         bytes: u64,
     },
-    /// It is gone, or another one lies there by now, whose own event tells of it.
+    /// Another one lies there by now, whose own event tells of it.
     Replaced,
+    /// Nothing lies there.
+    Gone,
 }
 
 /// A report as the archive keeps it.
@@ -148,74 +158,51 @@ impl Objects {
         &self.bucket
     }
 
-    /// What was uploaded, if it still is what `etag` (and `version`, in a bucket that keeps them)
-    /// says, and no more than `limit` bytes.
+    /// What was uploaded, if it still is what `etag` says, and no more than `limit` bytes.
     ///
     /// # Errors
     /// [`Error::Unavailable`], [`Error::Refused`].
-    pub async fn upload(
-        &self,
-        id: &UploadId,
-        etag: &str,
-        version: Option<&str>,
-        limit: usize,
-    ) -> Result<Fetched, Error> {
+    pub async fn upload(&self, id: &UploadId, etag: &str, limit: usize) -> Result<Fetched, Error> {
         const OPERATION: &str = "GetObject(upload)";
-        let got = self
-            .client
-            .get_object()
-            .bucket(&self.bucket)
-            .key(id.key())
-            .if_match(format!("\"{etag}\""))
-            .set_version_id(version.map(str::to_owned))
-            .send()
-            .await;
+        let got =
+            self.client.get_object().bucket(&self.bucket).key(id.key()).if_match(format!("\"{etag}\"")).send().await;
         let object = match got {
             Ok(object) => object,
-            Err(error) if is(&error, &["NoSuchKey", "NoSuchVersion", "PreconditionFailed"]) => {
-                return Ok(Fetched::Replaced);
-            }
+            Err(error) if is(&error, "PreconditionFailed") => return Ok(Fetched::Replaced),
+            Err(error) if is(&error, "NoSuchKey") => return Ok(Fetched::Gone),
             Err(error) => return Err(Error::sdk(OPERATION, error)),
         };
         read(OPERATION, object, limit).await
     }
 
-    /// Whether an object lies there for the upload.
+    /// The ETag of the object that lies there for the upload, if one does.
     ///
     /// # Errors
     /// [`Error::Unavailable`], [`Error::Refused`].
-    pub async fn has_upload(&self, id: &UploadId) -> Result<bool, Error> {
+    pub async fn upload_etag(&self, id: &UploadId) -> Result<Option<String>, Error> {
         match self.client.head_object().bucket(&self.bucket).key(id.key()).send().await {
-            Ok(_) => Ok(true),
+            Ok(head) => Ok(Some(head.e_tag().unwrap_or_default().trim_matches('"').to_owned())),
             // The answer to HEAD has no body, so no code but the status.
-            Err(SdkError::ServiceError(service)) if service.raw().status().as_u16() == 404 => Ok(false),
+            Err(SdkError::ServiceError(service)) if service.raw().status().as_u16() == 404 => Ok(None),
             Err(error) => Err(Error::sdk("HeadObject(upload)", error)),
         }
     }
 
-    /// Says on the object itself how its upload went: `done` or `failed`. An object that is gone
-    /// needs no tag.
+    /// Says on the object itself how its upload went: `done` or `failed`. That is its only tag from
+    /// then on. An object that is gone needs none.
     ///
     /// # Errors
     /// [`Error::Unavailable`], [`Error::Refused`].
-    pub async fn tag_upload(&self, id: &UploadId, version: Option<&str>, outcome: &str) -> Result<(), Error> {
+    pub async fn tag_upload(&self, id: &UploadId, outcome: &str) -> Result<(), Error> {
         const OPERATION: &str = "PutObjectTagging(upload)";
         let refused =
             |source: aws_sdk_s3::error::BuildError| Error::Refused { operation: OPERATION, source: source.into() };
         let tag = Tag::builder().key(TAG).value(outcome).build().map_err(refused)?;
         let tagging = Tagging::builder().tag_set(tag).build().map_err(refused)?;
-        let tagged = self
-            .client
-            .put_object_tagging()
-            .bucket(&self.bucket)
-            .key(id.key())
-            .set_version_id(version.map(str::to_owned))
-            .tagging(tagging)
-            .send()
-            .await;
+        let tagged = self.client.put_object_tagging().bucket(&self.bucket).key(id.key()).tagging(tagging).send().await;
         match tagged {
             Ok(_) => Ok(()),
-            Err(error) if is(&error, &["NoSuchKey", "NoSuchVersion"]) => Ok(()),
+            Err(error) if is(&error, "NoSuchKey") => Ok(()),
             Err(error) => Err(Error::sdk(OPERATION, error)),
         }
     }
@@ -248,7 +235,9 @@ impl Objects {
     /// # Errors
     /// [`Error::Unavailable`], [`Error::Refused`].
     pub async fn archive(&self, hash: ReportHash, packed: &[u8], image_name: Option<&ImageName>) -> Result<(), Error> {
-        let name = image_name.map(|name| utf8_percent_encode(name.as_str(), NON_ALPHANUMERIC).to_string());
+        // All metadata together may have 2 KB, and the longest name has one; in base64 it still fits.
+        let name = image_name.map(|name| URL_SAFE_NO_PAD.encode(name.as_str()));
+        let patience = TimeoutConfig::builder().operation_attempt_timeout(PUT).operation_timeout(PUT * 2).build();
         self.client
             .put_object()
             .bucket(&self.bucket)
@@ -257,6 +246,8 @@ impl Objects {
             .content_encoding("gzip")
             .set_metadata(name.map(|name| [(IMAGE_NAME.to_owned(), name)].into()))
             .body(ByteStream::from(packed.to_vec()))
+            .customize()
+            .config_override(aws_sdk_s3::config::Builder::new().timeout_config(patience))
             .send()
             .await
             .map_err(|error| Error::sdk("PutObject(archive)", error))?;
@@ -268,18 +259,28 @@ impl Objects {
     /// # Errors
     /// [`Error::Unavailable`], [`Error::Refused`].
     pub async fn archived(&self, hash: ReportHash) -> Result<Option<Archived>, Error> {
+        // Sirius wrote it, so it is within what a report may weigh.
+        self.archived_within(hash, usize::MAX).await.map(|(archived, _)| archived)
+    }
+
+    /// A report of the archive that has at most `limit` bytes there, and whether there is a larger one.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`], [`Error::Refused`].
+    pub async fn archived_within(&self, hash: ReportHash, limit: usize) -> Result<(Option<Archived>, bool), Error> {
         const OPERATION: &str = "GetObject(archive)";
         let object = match self.client.get_object().bucket(&self.bucket).key(report_key(hash)).send().await {
             Ok(object) => object,
-            Err(error) if is(&error, &["NoSuchKey"]) => return Ok(None),
+            Err(error) if is(&error, "NoSuchKey") => return Ok((None, false)),
             Err(error) => return Err(Error::sdk(OPERATION, error)),
         };
         let encoded = object.metadata().and_then(|metadata| metadata.get(IMAGE_NAME)).cloned();
-        let image_name =
-            encoded.and_then(|name| percent_decode_str(&name).decode_utf8().ok()?.parse::<ImageName>().ok());
-        // Sirius wrote it, so it is within what a report may weigh.
-        let Fetched::Bytes(packed) = read(OPERATION, object, usize::MAX).await? else { return Ok(None) };
-        Ok(Some(Archived { packed, image_name }))
+        let decoded = encoded.and_then(|name| String::from_utf8(URL_SAFE_NO_PAD.decode(name).ok()?).ok());
+        let image_name = decoded.and_then(|name| name.parse::<ImageName>().ok());
+        Ok(match read(OPERATION, object, limit).await? {
+            Fetched::Bytes(packed) => (Some(Archived { packed, image_name }), false),
+            _ => (None, true),
+        })
     }
 
     /// Where a report of the archive can be fetched within `time`.
@@ -311,8 +312,8 @@ fn presigning(operation: &'static str, time: Duration) -> Result<PresigningConfi
     PresigningConfig::expires_in(time).map_err(|source| Error::Refused { operation, source: source.into() })
 }
 
-fn is<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>, codes: &[&str]) -> bool {
-    matches!(error, SdkError::ServiceError(service) if service.err().code().is_some_and(|code| codes.contains(&code)))
+fn is<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>, code: &str) -> bool {
+    matches!(error, SdkError::ServiceError(service) if service.err().code() == Some(code))
 }
 
 /// The object's bytes, of which no more than `limit` are ever taken in.

@@ -119,14 +119,66 @@ async fn what_nobody_can_finish_is_removed_and_can_be_sent_again() {
 }
 
 #[tokio::test]
+async fn leftovers_of_a_removal_that_was_cut_off_are_removed_too() {
+    let app = App::new().await;
+    let report = with_findings("app", 700);
+    app.proxy.inject(Some("BatchWriteItem"), 23, 1, Fault::Crash);
+    tokio::select! {
+        outcome = app.deliver(&report, 0) => panic!("{outcome:?}"),
+        () = app.proxy.crashed() => {}
+    }
+    app.proxy.heal();
+    let app = App { bucket: bucket::fresh().await, ..app };
+    app.proxy.inject(Some("BatchWriteItem"), 12, 1000, Fault::InternalError);
+    assert_eq!(app.recover(at(2000)).await.abandoned, 0);
+    app.proxy.heal();
+    assert_eq!(app.recover(at(20_000)).await.abandoned, 1);
+    let left = table::items(&app.table).await;
+    assert!(left.iter().all(|pk| pk == "COUNTER"), "{left:?}");
+}
+
+#[tokio::test]
+async fn what_cannot_be_finished_keeps_nothing_else_from_being_finished() {
+    let app = App::with_archive().await;
+    for n in 0..12 {
+        app.proxy.inject(Some("TransactWriteItems"), 0, 1000, Fault::InternalError);
+        assert!(app.deliver(&with_findings(&format!("app{n}"), 2), n).await.is_err());
+        app.proxy.heal();
+    }
+    let keys = bucket::keys(&app.bucket).await;
+    assert_eq!(keys.len(), 12);
+    for key in &keys[..11] {
+        bucket::put(&app.bucket, key, gzip(b"{\"SchemaVersion\": 2}")).await;
+    }
+    let first = app.recover(at(400)).await;
+    let second = app.recover(at(460)).await;
+    assert_eq!((first.stuck, first.ingested + second.ingested), (10, 1), "{first:?} {second:?}");
+}
+
+#[tokio::test]
+async fn the_longest_name_is_kept_beside_the_report() {
+    let app = App::with_archive().await;
+    let name = "ü".repeat(512);
+    let body = with_findings("app", 1).to_string().into_bytes();
+    let encoded = percent_encoding::utf8_percent_encode(&name, percent_encoding::NON_ALPHANUMERIC);
+    let json = [("content-type", "application/json")];
+    let posted = app.post_as(&body, &format!("image_name={encoded}"), &json).await;
+    assert_eq!(posted.status, 201, "{posted:?}");
+    assert_eq!(reingest(&app, 1, 0).await.unwrap(), Reingested::Done { findings: 1 });
+    assert_eq!(app.get("/api/container/scans/1").await.json["image_name"], name);
+}
+
+#[tokio::test]
 async fn a_scan_is_ingested_anew_under_its_number() {
     let app = App::with_archive().await;
     app.post(&with_findings("older", 3)).await;
     app.post(&with_findings("app", 30)).await;
     app.post(&with_findings("app", 40)).await;
     let before = app.get("/api/container/scans/2/findings").await.json;
+    let scan = app.get("/api/container/scans/2").await.json;
     assert_eq!(reingest(&app, 2, 0).await.unwrap(), Reingested::Done { findings: 30 });
     assert_eq!(app.get("/api/container/scans/2/findings").await.json, before);
+    assert_eq!(app.get("/api/container/scans/2").await.json, scan, "its times too");
     assert_eq!(app.get("/api/container/scans/app").await.json["scan_id"], 3, "the newest stays the newest");
     assert_eq!(app.get("/api/container/scans").await.header("x-total-count"), Some("3"));
     assert_eq!(reingest(&app, 9, 0).await.unwrap(), Reingested::NoScan);
@@ -158,6 +210,8 @@ async fn a_crash_while_ingesting_anew_is_finished_by_recovery() {
     }
     app.proxy.heal();
     assert_eq!(app.get("/api/container/scans/1").await.status, 404, "never half");
+    let deleting = app.delete(1).await;
+    assert_eq!((deleting.status, deleting.header("retry-after")), (409, Some("60")), "it would come back");
     assert_eq!(app.recover(at(400)).await.ingested, 1);
     assert_eq!(app.get("/api/container/scans/1/findings").await.list().len(), 30);
     assert_eq!(app.get("/api/container/scans").await.header("x-total-count"), Some("1"));

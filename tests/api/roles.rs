@@ -43,10 +43,7 @@ const ROLES: &[(&str, &[Grant])] = &[
             SEND,
             BUCKET,
             WRITE_ARCHIVE,
-            (
-                "Bucket/uploads/*",
-                &["s3:GetObject", "s3:GetObjectVersion", "s3:PutObjectTagging", "s3:PutObjectVersionTagging"],
-            ),
+            ("Bucket/uploads/*", &["s3:GetObject", "s3:PutObjectTagging"]),
             ("UploadQueue", &["sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"]),
             LOGS,
             TRACES,

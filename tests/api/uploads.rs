@@ -112,7 +112,36 @@ async fn duplicate_and_late_events_change_nothing() {
     // An event of an object that is gone.
     let gone = record(&app, "uploads/gone.json", "0f", 10);
     assert_eq!(notify(&app, &[vec![gone]]).await, 0);
-    assert_eq!(app.get("/api/container/uploads/gone.json").await.status, 404);
+    assert_eq!(app.get("/api/container/uploads/gone.json").await.json["code"], "upload_gone");
+    // A late event of one that was too large, and is not there any more.
+    let mut large = first.clone();
+    large["s3"]["object"]["size"] = (1u64 << 40).into();
+    assert_eq!(notify(&app, &[vec![large]]).await, 0);
+    assert_eq!(app.get("/api/container/uploads/a.json").await.json["status"], "done");
+}
+
+#[tokio::test]
+async fn the_same_bytes_put_there_again_are_another_upload() {
+    let app = App::with_archive().await;
+    let report = bytes(&with_findings("app", 2));
+    let mut again = put(&app, "a.json", report).await;
+    assert_eq!(notify(&app, &[vec![again.clone()]]).await, 0);
+    assert_eq!(app.delete(1).await.status, 204);
+    assert_eq!(notify(&app, &[vec![again.clone()]]).await, 0);
+    assert_eq!(app.get("/api/container/scans").await.list().len(), 0, "the same event again");
+    again["s3"]["object"]["sequencer"] = "01".into();
+    assert_eq!(notify(&app, &[vec![again]]).await, 0);
+    assert_eq!(app.get("/api/container/uploads/a.json").await.json["scan_id"], 2);
+}
+
+#[tokio::test]
+async fn an_object_that_replaces_a_settled_one_is_received() {
+    let app = App::with_archive().await;
+    let first = put(&app, "a.json", b"no".to_vec()).await;
+    assert_eq!(notify(&app, &[vec![first]]).await, 0);
+    assert_eq!(app.get("/api/container/uploads/a.json").await.json["status"], "failed");
+    put(&app, "a.json", bytes(&with_findings("app", 2))).await;
+    assert_eq!(app.get("/api/container/uploads/a.json").await.json["status"], "received");
 }
 
 #[tokio::test]
@@ -137,14 +166,16 @@ async fn a_passing_failure_of_any_call_brings_the_message_back_and_the_next_try_
         app.proxy.inject(Some(operation), 0, 1000, Fault::InternalError);
         assert_eq!(notify(&app, &[vec![record.clone()]]).await, 1, "{operation}");
         app.proxy.heal();
-        let settled = app.get("/api/container/uploads/a.json").await.json["status"].clone();
-        assert!(["received", "ingesting"].contains(&settled.as_str().unwrap()), "{operation}: {settled}");
+        let status = app.get("/api/container/uploads/a.json").await.json["status"].clone();
+        let expected: &[&str] = if operation.ends_with("tagging") { &["done"] } else { &["received", "ingesting"] };
+        assert!(expected.contains(&status.as_str().unwrap()), "{operation}: {status}");
         if operation == "UpdateItem" {
             // Not even the claim's release came through; its lease stands for a minute.
             continue;
         }
         assert_eq!(notify(&app, &[vec![record]]).await, 0, "{operation}");
         assert_eq!(app.get("/api/container/uploads/a.json").await.json["status"], "done", "{operation}");
+        assert_eq!(bucket::tag(&app.bucket, "uploads/a.json").await.as_deref(), Some("done"), "{operation}");
         assert_eq!(app.get("/api/container/scans").await.list().len(), 1, "{operation}");
     }
 }

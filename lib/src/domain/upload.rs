@@ -114,6 +114,9 @@ pub struct Upload {
     /// The content that the state is about: another object of the same key is another upload.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub etag: Option<String>,
+    /// Which event told of it: the same bytes may be put there again, and are another upload then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sequencer: Option<String>,
     /// When the state was written.
     pub updated_at: Timestamp,
 }
@@ -145,11 +148,16 @@ pub enum State {
 }
 
 impl Upload {
-    /// Whether nothing is left to do for the object of this content.
+    /// Whether nothing is left to do, for whichever object of this name it is about.
     #[must_use]
-    pub fn is_settled(&self, etag: &str) -> bool {
-        let settled = matches!(self.state, State::Done { .. } | State::Failed { .. });
-        settled && self.etag.as_deref() == Some(etag)
+    pub const fn is_settled(&self) -> bool {
+        matches!(self.state, State::Done { .. } | State::Failed { .. })
+    }
+
+    /// Whether this is about the object of which that event tells.
+    #[must_use]
+    pub fn is_about(&self, etag: &str, sequencer: Option<&str>) -> bool {
+        self.etag.as_deref() == Some(etag) && self.sequencer.as_deref() == sequencer
     }
 }
 
@@ -177,15 +185,17 @@ mod tests {
     }
 
     #[test]
-    fn another_content_under_the_same_key_is_not_settled() {
+    fn another_content_or_another_event_is_another_upload() {
         let upload = Upload {
             upload_id: "a".parse().unwrap(),
             state: State::Failed { code: "invalid_json".into(), reason: "no".into() },
             image_name: None,
             etag: Some("1".into()),
+            sequencer: Some("00".into()),
             updated_at: Timestamp::UNIX_EPOCH,
         };
-        assert!(upload.is_settled("1") && !upload.is_settled("2"));
-        assert!(!Upload { state: State::Ingesting, ..upload }.is_settled("1"));
+        assert!(upload.is_settled() && upload.is_about("1", Some("00")));
+        assert!(!upload.is_about("2", Some("00")) && !upload.is_about("1", Some("01")));
+        assert!(!Upload { state: State::Ingesting, ..upload }.is_settled());
     }
 }

@@ -64,7 +64,7 @@ async fn one(deps: &Deps, request_id: &str, message: &SqsMessage) -> Result<(), 
         Notification::Test { .. } => return Err(Error::NotOfS3),
     };
     let mut failures = Vec::new();
-    for record in &records {
+    for record in records {
         if let Err(error) = take(deps, request_id, record).await {
             failures.push(error);
         }
@@ -81,8 +81,8 @@ async fn one(deps: &Deps, request_id: &str, message: &SqsMessage) -> Result<(), 
     }
 }
 
-async fn take(deps: &Deps, request_id: &str, record: &Record) -> Result<(), Error> {
-    let Some(object) = record.created(deps.objects.bucket())? else { return Ok(()) };
+async fn take(deps: &Deps, request_id: &str, record: serde_json::Value) -> Result<(), Error> {
+    let Some(object) = Record::read(record)?.created(deps.objects.bucket())? else { return Ok(()) };
     let started = Instant::now();
     let holder = Holder::random()?.of_request(request_id);
     let taken = take_upload::run(&deps.ingestion, &deps.objects, &object, &holder, Timestamp::now()).await?;
@@ -102,7 +102,8 @@ async fn take(deps: &Deps, request_id: &str, record: &Record) -> Result<(), Erro
             tracing::warn!(upload_id, code = kind.name(), duration_ms, "an upload can never be ingested");
         }
         Taken::Settled => tracing::info!(upload_id, "an upload was settled before"),
-        Taken::Replaced => tracing::info!(upload_id, "an upload is gone, or was replaced"),
+        Taken::Replaced => tracing::info!(upload_id, "an upload was replaced before it was read"),
+        Taken::Gone => tracing::warn!(upload_id, "an upload was deleted before it was read"),
     }
     Ok(())
 }

@@ -14,8 +14,9 @@ use crate::pipeline::take_upload::Object;
 #[serde(untagged)]
 pub(super) enum Notification {
     Records {
+        /// Each is read by itself, so that an odd one is alone.
         #[serde(rename = "Records")]
-        records: Vec<Record>,
+        records: Vec<serde_json::Value>,
     },
     Test {
         #[serde(rename = "Service")]
@@ -60,7 +61,7 @@ struct Content {
     /// Only where an object was created.
     size: Option<u64>,
     e_tag: Option<String>,
-    version_id: Option<String>,
+    sequencer: Option<String>,
 }
 
 /// A record that nobody can work at: not S3's, or not of our bucket.
@@ -69,6 +70,16 @@ struct Content {
 pub(super) struct Foreign(&'static str);
 
 impl Record {
+    /// A record, of which nothing else is known yet.
+    pub(super) fn read(record: serde_json::Value) -> Result<Self, Foreign> {
+        // serde would take an array for an object as well.
+        let is_object = |value: &serde_json::Value| value.is_object();
+        let objects = [record.get("s3"), record.pointer("/s3/bucket"), record.pointer("/s3/object")];
+        let is_one = is_object(&record) && objects.iter().all(|value| value.is_some_and(is_object));
+        let record = Some(record).filter(|_| is_one).and_then(|record| serde_json::from_value(record).ok());
+        record.ok_or(Foreign("that is not as S3 writes them"))
+    }
+
     /// The object that was created under the prefix of uploads in `bucket`; none if the record tells
     /// of something else that may happen to an object.
     pub(super) fn created(&self, bucket: &str) -> Result<Option<Object>, Foreign> {
@@ -90,6 +101,10 @@ impl Record {
         }
         let content = &self.s3.object;
         let key = decode(&content.key).ok_or(Foreign("whose key is not UTF-8"))?;
+        // What consoles put there as a folder.
+        if key.ends_with('/') && content.size == Some(0) {
+            return Ok(None);
+        }
         let id = UploadId::of_key(&key).ok_or(Foreign("whose key is not that of an upload"))?;
         let (Some(etag), Some(size)) = (&content.e_tag, content.size) else {
             return Err(Foreign("of an object without ETag or size"));
@@ -98,8 +113,8 @@ impl Record {
         if etag.is_empty() || !etag.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
             return Err(Foreign("whose ETag is none"));
         }
-        let version = content.version_id.clone().filter(|version| !version.is_empty() && version != "null");
-        Ok(Some(Object { id, etag, version, size }))
+        let sequencer = content.sequencer.clone().filter(|sequencer| sequencer.len() <= 64);
+        Ok(Some(Object { id, etag, sequencer, size }))
     }
 }
 
@@ -125,10 +140,7 @@ mod tests {
             }
         });
         for (pointer, value) in changes {
-            match record.pointer_mut(pointer) {
-                Some(place) => *place = value.clone(),
-                None => record["s3"]["object"]["versionId"] = value.clone(),
-            }
+            *record.pointer_mut(pointer).unwrap() = value.clone();
         }
         serde_json::from_value(record).unwrap()
     }
@@ -137,9 +149,7 @@ mod tests {
     fn a_created_object_is_named_by_its_decoded_key() {
         let object = record(&[]).created("b").unwrap().unwrap();
         assert_eq!((object.id.as_str(), object.etag.as_str(), object.size), ("ci/a+b c.json", "0f", 3));
-        assert_eq!(object.version, None);
-        let versioned = record(&[("/versionId", "v1".into())]).created("b").unwrap().unwrap();
-        assert_eq!(versioned.version.as_deref(), Some("v1"));
+        assert_eq!(object.sequencer.as_deref(), Some("00"));
     }
 
     #[test]
@@ -158,6 +168,8 @@ mod tests {
         for name in ["ObjectRemoved:Delete", "ObjectTagging:Put", "s3:TestEvent", "LifecycleExpiration:Delete"] {
             assert_eq!(record(&[("/eventName", name.into())]).created("b"), Ok(None));
         }
+        let folder = [("/s3/object/key", "uploads/".into()), ("/s3/object/size", 0.into())];
+        assert_eq!(record(&folder).created("b"), Ok(None));
     }
 
     #[test]
@@ -186,7 +198,7 @@ mod tests {
         assert!(serde_json::from_str::<Notification>(test).unwrap().is_test());
         let other = r#"{"Service":"Amazon S3","Event":"s3:Other"}"#;
         assert!(!serde_json::from_str::<Notification>(other).unwrap().is_test());
-        for nothing in ["", "{}", "[]", "null", "{\"Records\":{}}", "{\"Records\":[{}]}"] {
+        for nothing in ["", "{}", "[]", "null", "{\"Records\":{}}"] {
             assert!(serde_json::from_str::<Notification>(nothing).is_err(), "{nothing}");
         }
     }

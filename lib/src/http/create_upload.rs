@@ -33,8 +33,9 @@ pub struct Deps {
 
 /// How long the upload may be begun.
 const OPEN: Duration = Duration::from_secs(10 * 60);
-/// How long an upload that never came is remembered.
-const KEPT: Duration = Duration::from_secs(24 * 3600);
+/// How long an upload that was opened is remembered: longer than its event may take, by way of the
+/// queue and the dead letters.
+const KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
 /// The body names a few short things.
 const MAX_BODY: usize = 8 << 10;
 
@@ -114,9 +115,13 @@ pub async fn handle(deps: &Deps, request: &Request) -> Result<Response<Body>, Ap
     Query::read(request, &[])?;
     let body = request.body().as_ref();
     if body.len() > MAX_BODY {
-        return Err(ApiError::new(Code::InvalidParameter, format!("the body is longer than {MAX_BODY} bytes")));
+        let longer =
+            format!("the body is longer than {MAX_BODY} bytes: the report itself is sent to the address in the answer");
+        return Err(ApiError::new(Code::Refused(Kind::TooLarge), longer));
     }
-    let order: Order = serde_json::from_slice(body)
+    // An object: serde would take an array for one as well.
+    let order: Order = serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(body)
+        .and_then(|members| serde_json::from_value(members.into()))
         .map_err(|error| ApiError::new(Code::Refused(Kind::InvalidJson), format!("the body: {error}")))?;
     if order.size == 0 {
         return Err(ApiError::parameter("size", "is 0"));
@@ -136,6 +141,7 @@ pub async fn handle(deps: &Deps, request: &Request) -> Result<Response<Body>, Ap
         state: State::AwaitingUpload,
         image_name: order.image_name,
         etag: None,
+        sequencer: None,
         updated_at: now,
     };
     deps.store.put_upload(&upload, now.checked_add(KEPT).unwrap_or(Timestamp::MAX)).await?;
@@ -147,11 +153,11 @@ pub async fn handle(deps: &Deps, request: &Request) -> Result<Response<Body>, Ap
         upload_id: id,
         method: "PUT",
         url: presigned.url,
-        // The client itself knows its own host.
+        // The client itself knows its own host, and the trace is ours.
         headers: presigned
             .headers
             .into_iter()
-            .filter(|(name, _)| !name.eq_ignore_ascii_case("host"))
+            .filter(|(name, _)| !["host", "x-amzn-trace-id"].contains(&name.to_ascii_lowercase().as_str()))
             .map(|(name, value)| (name, value.into()))
             .collect(),
         expires_at: now.checked_add(OPEN).unwrap_or(Timestamp::MAX),

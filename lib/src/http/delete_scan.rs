@@ -31,7 +31,8 @@ const TIME: Duration = Duration::from_secs(20);
 /// Answers 204 once nothing is left, also if that was so before; 202 while the rest goes by and by.
 ///
 /// # Errors
-/// 400 for what is not a scan id, 404 for a number that no scan ever had.
+/// 400 for what is not a scan id, 404 for a number that no scan ever had, 409 while its report is
+/// being ingested anew.
 pub async fn handle(deps: &Deps, request: &Request) -> Result<Response<Body>, ApiError> {
     Query::read(request, &[])?;
     // By its number only: a name means another scan tomorrow.
@@ -54,6 +55,7 @@ pub async fn handle(deps: &Deps, request: &Request) -> Result<Response<Body>, Ap
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("60"));
             Ok(response)
         }
+        Deleted::Busy => Err(ApiError::reingesting()),
         Deleted::Unknown => Err(ApiError::new(Code::NotFound, "there never was a scan with this number")),
     }
 }

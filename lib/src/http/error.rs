@@ -114,6 +114,13 @@ impl ApiError {
         Self::new(Code::InvalidParameter, format!("{name}: {reason}"))
     }
 
+    /// A scan that is invisible for the moment, since its report is being ingested anew.
+    #[must_use]
+    pub fn reingesting() -> Self {
+        let detail = "the report of this scan is being ingested anew; try again once that is done";
+        Self { retry_after: Some(60), ..Self::new(Code::IngestionInProgress, detail) }
+    }
+
     /// Our fault: the client reads a constant, the log has the cause.
     fn ours(transient: bool, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         let (code, detail, retry_after) = if transient {

@@ -46,21 +46,28 @@ pub(super) async fn of(
     Query::read(request, &[])?;
     let scan = get_scan::find(store, identifier).await?;
     let not_kept = || ApiError::new(Code::NotFound, "the report of this scan is not kept (any more)");
-    let archived = objects.archived(scan.report_hash).await?.ok_or_else(not_kept)?;
+    // More than an answer may have is not even fetched.
+    let (archived, is_larger) = objects.archived_within(scan.report_hash, reply::BUDGET).await?;
+    if archived.is_none() && !is_larger {
+        return Err(not_kept());
+    }
 
     let mut headers = HeaderMap::new();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
-    let body = if reply::accepts_gzip(request) {
-        headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
-        Some(Body::Binary(archived.packed)).filter(reply::fits)
-    } else {
-        // More than an answer may have is not even unpacked.
-        let json = body::inflate(archived.packed, Compression::Gzip, reply::BUDGET).ok();
-        json.and_then(|json| String::from_utf8(json).ok()).map(Body::Text).filter(reply::fits)
+    let body = match archived {
+        Some(archived) if reply::accepts_gzip(request) => {
+            headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+            Some(Body::Binary(archived.packed))
+        }
+        Some(archived) => {
+            let json = body::inflate(archived.packed, Compression::Gzip, reply::BUDGET).ok();
+            json.and_then(|json| String::from_utf8(json).ok()).map(Body::Text)
+        }
+        None => None,
     };
     let mut response = Response::new(Body::Empty);
-    match body {
+    match body.filter(reply::fits) {
         Some(body) => *response.body_mut() = body,
         None => {
             // Its address is a credential, and so stays out of the log.

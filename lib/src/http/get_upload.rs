@@ -39,12 +39,20 @@ pub async fn handle(deps: &Deps, request: &Request) -> Result<Response<Body>, Ap
 async fn find(deps: &Deps, id: UploadId, now: Timestamp) -> Result<Option<Upload>, ApiError> {
     let known = deps.store.upload(&id, now).await?;
     // Nothing is written down between an object's arrival and its ingestion: the bucket knows.
-    match known {
-        Some(known) if known.state != State::AwaitingUpload => Ok(Some(known)),
-        known if deps.objects.has_upload(&id).await? => Ok(Some(match known {
-            Some(known) => Upload { state: State::Received, ..known },
-            None => Upload { upload_id: id, state: State::Received, image_name: None, etag: None, updated_at: now },
-        })),
-        known => Ok(known),
-    }
+    let Some(etag) = deps.objects.upload_etag(&id).await? else { return Ok(known) };
+    Ok(Some(match known {
+        // Of another object, which this one has replaced.
+        Some(known) if known.etag.as_deref() != Some(&etag) => {
+            Upload { state: State::Received, etag: Some(etag), sequencer: None, updated_at: now, ..known }
+        }
+        Some(known) => known,
+        None => Upload {
+            upload_id: id,
+            state: State::Received,
+            image_name: None,
+            etag: Some(etag),
+            sequencer: None,
+            updated_at: now,
+        },
+    }))
 }

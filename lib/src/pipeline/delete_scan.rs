@@ -26,6 +26,8 @@ pub enum Deleted {
     Gone,
     /// Nobody sees it any more; the rest goes by and by.
     Underway,
+    /// It is just being ingested anew: later.
+    Busy,
     /// There never was a scan with this number.
     Unknown,
 }
@@ -55,6 +57,9 @@ impl Error {
 /// Nobody else takes a deletion over for this long: longer than any function that is at one lives.
 const LEASE: Duration = Duration::from_secs(120);
 
+/// Findings that are removed before it is written down that they are.
+const STRETCH: u32 = 5_000;
+
 /// Deletes a scan, for no longer than `time`.
 ///
 /// # Errors
@@ -77,6 +82,9 @@ pub async fn run(
         if store.deletion(id).await?.is_some() {
             return Ok(Deleted::Underway);
         }
+        if store.is_reopened(id).await? {
+            return Ok(Deleted::Busy);
+        }
         return Ok(if store.is_numbered(id).await? { Deleted::Gone } else { Deleted::Unknown });
     };
     match tokio::time::timeout(time, remove(store, archive, &deletion)).await {
@@ -86,7 +94,16 @@ pub async fn run(
 }
 
 async fn remove(store: &Store, archive: &Objects, deletion: &Deletion) -> Result<(), Error> {
-    store.remove_findings(deletion.scan_id, 0..deletion.findings).await?;
+    // From the top down, and written down now and then: who goes on need not begin anew.
+    let mut end = deletion.findings;
+    while end > 0 {
+        let start = end.saturating_sub(STRETCH);
+        store.remove_findings(deletion.scan_id, start..end).await?;
+        end = start;
+        if end > 0 {
+            store.lower_deletion(deletion.scan_id, end).await?;
+        }
+    }
     archive.remove_archived(deletion.report_hash).await?;
     Ok(store.finish_deletion(deletion).await?)
 }

@@ -172,7 +172,7 @@ async fn store_and_publish(
         store.write_findings(scan_id, report).await?;
         // Under a number that was used before, what is not written over would stay for ever.
         let written = u32::try_from(report.findings.len()).unwrap_or(u32::MAX);
-        store.remove_findings(scan_id, written..claim.former_findings).await?;
+        store.remove_findings(scan_id, written..claim.former.map_or(0, |former| former.findings)).await?;
         Ok(scan_id)
     };
     let ((), scan_id) = tokio::try_join!(async { keep.await.map_err(Error::from) }, write)?;
@@ -181,8 +181,9 @@ async fn store_and_publish(
         scan_id,
         report_hash: report.hash,
         artifact: report.artifact.clone(),
-        scan_timestamp: report.created_at.unwrap_or(now),
-        ingested_at: now,
+        // What is ingested anew stays as old as it is.
+        scan_timestamp: claim.former.map_or_else(|| report.created_at.unwrap_or(now), |former| former.scan_timestamp),
+        ingested_at: claim.former.map_or(now, |former| former.ingested_at),
         reported_findings: report.reported_findings,
         severity_counts,
         fixable_counts,

@@ -14,13 +14,13 @@ use super::ingest::{self, AutoAnalyze, Ingestion};
 use super::reingest;
 use crate::domain::prompt_hash::PromptHash;
 use crate::domain::scan::ScanId;
-use crate::objects::Objects;
+use crate::objects::{Archived, Objects};
 use crate::queue::Queue;
 use crate::report::Submission;
 use crate::report::body::Compression;
 use crate::store::Store;
 use crate::store::analyses::Due;
-use crate::store::claims::{Claimed, Holder, Unfinished};
+use crate::store::claims::{Claim, Claimed, Holder, Unfinished};
 use crate::telemetry::chain;
 use crate::telemetry::metrics::{self, Fact};
 
@@ -45,6 +45,8 @@ const EXPIRED: usize = 25;
 const SENDERS_TURN: Duration = Duration::from_secs(2 * 60);
 /// What nobody can finish, since its report is not in the archive, is removed after this.
 const GIVEN_UP: Duration = Duration::from_secs(15 * 60);
+/// What could not be finished is tried again after this.
+const NEXT_TRY: Duration = Duration::from_secs(3600);
 /// How long one scan is deleted at a stretch.
 const ONE_DELETION: Duration = Duration::from_secs(20);
 
@@ -92,7 +94,10 @@ pub async fn run(deps: &Recovery, request_id: &str, now: Timestamp, deadline: In
     let outbox = store.due_outbox(now, SCANS).await?;
     let unfinished = store.unfinished(before(now, SENDERS_TURN), UNFINISHED).await?;
     // Before anything is mended: a run that fails has counted all the same. The longest due come first.
-    let stuck = due.iter().filter(|due| due.is_stuck).count() + unfinished.len();
+    // A cut-off ingestion is finished in the next minutes, or given up: stuck is what is older.
+    let old = before(now, GIVEN_UP.saturating_mul(2));
+    let stuck = due.iter().filter(|due| due.is_stuck).count()
+        + unfinished.iter().filter(|unfinished| unfinished.since < old).count();
     let overdue = [due.first().map(|due| due.at), outbox.first().map(|(_, at)| *at)];
     let overdue =
         overdue.into_iter().flatten().map(|at| Duration::try_from(now.duration_since(at)).unwrap_or_default());
@@ -126,7 +131,7 @@ pub async fn run(deps: &Recovery, request_id: &str, now: Timestamp, deadline: In
         }
         match delete_scan::run(store, objects, scan_id, now, left).await {
             Ok(Deleted::Gone) => recovered.deleted += 1,
-            Ok(Deleted::Underway | Deleted::Unknown) => {}
+            Ok(Deleted::Underway | Deleted::Busy | Deleted::Unknown) => {}
             Err(error) => {
                 tracing::error!(scan_id = scan_id.get(), cause = chain(&error), "a scan could not be deleted");
             }
@@ -151,26 +156,41 @@ async fn finish(
     now: Timestamp,
 ) -> Result<Finished, reingest::Error> {
     let holder = Holder::random().map_err(ingest::Error::from)?.of_request(request_id);
-    if let Some(archived) = objects.archived(unfinished.hash).await? {
-        let submission = Submission::read(archived.packed, Compression::Gzip, archived.image_name, deps.limits, false)?;
-        let report = submission.report()?;
-        return match ingest::run(deps, &submission, &report, &holder, now).await {
-            Ok(_) => Ok(Finished::Ingested),
-            Err(ingest::Error::Busy { .. }) => Ok(Finished::Later),
-            Err(error) => Err(error.into()),
-        };
-    }
-    if unfinished.since > before(now, GIVEN_UP) {
+    let archived = objects.archived(unfinished.hash).await?;
+    if archived.is_none() && unfinished.since > before(now, GIVEN_UP) {
         return Ok(Finished::Later);
     }
-    let Claimed::Ours(claim) = deps.store.claim(unfinished.hash, &holder, now, deps.lease).await? else {
-        return Ok(Finished::Later);
+    let taken = deps.store.take_over(unfinished.hash, &holder, now, deps.lease).await?;
+    let Some(Claimed::Ours(claim)) = taken else { return Ok(Finished::Later) };
+    let Some(archived) = archived else {
+        if let Some(scan_id) = claim.scan_id {
+            deps.store.remove_leftovers(scan_id).await?;
+        }
+        deps.store.abandon(&claim).await?;
+        return Ok(Finished::Abandoned);
     };
-    if let Some(scan_id) = claim.scan_id {
-        deps.store.remove_leftovers(scan_id).await?;
+    let ingested = ingest_archived(deps, archived, &claim, &holder, now).await;
+    if ingested.is_err() {
+        // It must not keep others from their turn.
+        deps.store.postpone(&claim, after(now, NEXT_TRY)).await?;
     }
-    deps.store.abandon(&claim).await?;
-    Ok(Finished::Abandoned)
+    ingested.map(|()| Finished::Ingested)
+}
+
+async fn ingest_archived(
+    deps: &Ingestion,
+    archived: Archived,
+    claim: &Claim,
+    holder: &Holder,
+    now: Timestamp,
+) -> Result<(), reingest::Error> {
+    let submission = Submission::read(archived.packed, Compression::Gzip, archived.image_name, deps.limits, false)?;
+    let report = submission.report()?;
+    if report.hash != claim.hash {
+        return Err(reingest::Error::OtherReport);
+    }
+    ingest::finish(deps, &submission, &report, claim, holder, now).await?;
+    Ok(())
 }
 
 fn before(now: Timestamp, by: Duration) -> Timestamp {

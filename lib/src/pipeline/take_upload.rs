@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use tokio::time::Instant;
 
 use super::analyze::after;
 use super::ingest::{self, Ingested, Ingestion};
@@ -23,8 +24,8 @@ pub struct Object {
     pub id: UploadId,
     /// Its content.
     pub etag: String,
-    /// Its version, in a bucket that keeps them.
-    pub version: Option<String>,
+    /// Which event of its name this is.
+    pub sequencer: Option<String>,
     /// Its bytes.
     pub size: u64,
 }
@@ -43,8 +44,10 @@ pub enum Taken {
     Failed(report::Kind),
     /// It was settled before: the same event again.
     Settled,
-    /// It is gone, or another object lies there, of which another event tells.
+    /// Another object lies there, of which another event tells.
     Replaced,
+    /// It was deleted before it was read.
+    Gone,
 }
 
 /// Why an object was not taken in this time. Its event comes back.
@@ -73,6 +76,10 @@ impl Error {
     }
 }
 
+/// How long to wait for someone else who is at the same report, of the two minutes that there are.
+const PATIENCE: Duration = Duration::from_secs(40);
+/// How often to look whether it is in.
+const LOOK: Duration = Duration::from_secs(1);
 /// How long it can be asked how an upload went.
 const KEPT: Duration = Duration::from_secs(90 * 24 * 3600);
 
@@ -88,45 +95,58 @@ pub async fn run(
     now: Timestamp,
 ) -> Result<Taken, Error> {
     let known = deps.store.upload(&object.id, now).await?;
-    if known.as_ref().is_some_and(|known| known.is_settled(&object.etag)) {
+    let settled = known.as_ref().filter(|known| known.is_settled());
+    if let Some(settled) = settled.filter(|known| known.is_about(&object.etag, object.sequencer.as_deref())) {
+        // Perhaps it was the tag that failed.
+        objects.tag_upload(&object.id, tag(&settled.state)).await?;
         return Ok(Taken::Settled);
     }
-    let image_name = known.and_then(|known| known.image_name);
+    let (image_name, is_settled) = (known.as_ref().and_then(|known| known.image_name.clone()), settled.is_some());
     let record = |state| Upload {
         upload_id: object.id.clone(),
         state,
         image_name: image_name.clone(),
         etag: Some(object.etag.clone()),
+        sequencer: object.sequencer.clone(),
         updated_at: now,
     };
     let limit = deps.limits.max_bytes;
-    let fetched = if usize::try_from(object.size).is_ok_and(|size| size <= limit) {
-        objects.upload(&object.id, &object.etag, object.version.as_deref(), limit).await?
-    } else {
-        Fetched::TooLarge { bytes: object.size }
-    };
-    let outcome = match fetched {
+    let outcome = match objects.upload(&object.id, &object.etag, limit).await? {
         Fetched::Replaced => return Ok(Taken::Replaced),
+        // An older object of a name whose newer one was settled, and then deleted.
+        Fetched::Gone if is_settled => return Ok(Taken::Replaced),
+        Fetched::Gone => {
+            let reason = "the object was deleted before it was read".to_owned();
+            let state = State::Failed { code: "upload_gone".to_owned(), reason };
+            deps.store.put_upload(&record(state), after(now, KEPT)).await?;
+            return Ok(Taken::Gone);
+        }
         Fetched::TooLarge { .. } => Err(report::Error::TooLarge { limit }),
         Fetched::Bytes(bytes) => {
             deps.store.put_upload(&record(State::Ingesting), after(now, KEPT)).await?;
             ingest(deps, bytes, image_name.clone(), holder, now).await?
         }
     };
-    let (state, tag, taken) = match outcome {
+    let (state, taken) = match outcome {
         Ok((ingested, findings)) => {
             let Ingested { scan_id, duplicate } = ingested;
-            (State::Done { scan_id, duplicate }, "done", Taken::Done { ingested, findings })
+            (State::Done { scan_id, duplicate }, Taken::Done { ingested, findings })
         }
         Err(refused) => {
             let (kind, reason) = (refused.kind(), shortened(refused.to_string()));
-            (State::Failed { code: kind.name().to_owned(), reason }, "failed", Taken::Failed(kind))
+            (State::Failed { code: kind.name().to_owned(), reason }, Taken::Failed(kind))
         }
     };
-    // The tag first: once the record says that it is settled, nobody comes back to tag it.
-    objects.tag_upload(&object.id, object.version.as_deref(), tag).await?;
+    // The record first: if the tag fails, the event comes back, and finds that only the tag is left.
+    let tag = tag(&state);
     deps.store.put_upload(&record(state), after(now, KEPT)).await?;
+    objects.tag_upload(&object.id, tag).await?;
     Ok(taken)
+}
+
+/// What is said on the object of an upload that is settled.
+const fn tag(state: &State) -> &'static str {
+    if matches!(state, State::Done { .. }) { "done" } else { "failed" }
 }
 
 /// The inner error is the report's own, and for good.
@@ -146,8 +166,17 @@ async fn ingest(
         Ok(report) => report,
         Err(refused) => return Ok(Err(refused)),
     };
-    let ingested = ingest::run(deps, &submission, &report, holder, now).await?;
-    Ok(Ok((ingested, report.findings.len())))
+    // Someone else is at the same report: soon it is in. The message would come back much later.
+    let started = Instant::now();
+    let mut tick = tokio::time::interval(LOOK);
+    loop {
+        tick.tick().await;
+        let waited = started.elapsed();
+        match ingest::run(deps, &submission, &report, holder, after(now, waited)).await {
+            Err(ingest::Error::Busy { .. }) if waited < PATIENCE => {}
+            outcome => return Ok(Ok((outcome?, report.findings.len()))),
+        }
+    }
 }
 
 /// A parser's words quote what they are about, which may be megabytes.

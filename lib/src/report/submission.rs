@@ -34,10 +34,14 @@ impl Submission {
         limits: Limits,
         keep: bool,
     ) -> Result<Self, Error> {
-        // Gzip is kept as it came.
+        // Gzip is kept as it came, if it is one whole: readers of the archive get it as it is.
         let sent = if keep && compression == Compression::Gzip { body.clone() } else { Vec::new() };
         let json = body::inflate(body, compression, limits.max_bytes)?;
-        let packed = if keep && sent.is_empty() { pack(&json)? } else { sent };
+        let packed = match keep {
+            true if !sent.is_empty() && is_one_member(&sent, &json) => sent,
+            true => pack(&json)?,
+            false => Vec::new(),
+        };
         let canonical = Canonical::read(&json, &limits)?;
         Ok(Self { canonical, image_name, limits, packed })
     }
@@ -69,6 +73,13 @@ impl Submission {
     }
 }
 
+/// Whether gzip that unpacks to `json` does so from one member, with no padding: its last four bytes
+/// then tell the length of all (RFC 1952 §2.3.1), and it is no larger than what is in it.
+fn is_one_member(gzip: &[u8], json: &[u8]) -> bool {
+    let length = gzip.last_chunk().map(|tail| u32::from_le_bytes(*tail));
+    length.is_some() && length == u32::try_from(json.len()).ok() && gzip.len() <= json.len() + 64
+}
+
 fn pack(json: &[u8]) -> Result<Vec<u8>, Error> {
     let mut encoder = GzEncoder::new(Vec::new(), LEVEL);
     let packed = encoder.write_all(json).and_then(|()| encoder.finish());
@@ -96,6 +107,17 @@ mod tests {
             let submission = Submission::read(sent, compression, None, limits, true).unwrap();
             assert_eq!(unpacked(&submission), REPORT, "{compression:?}");
             assert_eq!(submission.report().unwrap().artifact.image_name.as_str(), "app");
+        }
+    }
+
+    #[test]
+    fn gzip_in_pieces_or_padded_is_packed_anew() {
+        let (a, b) = REPORT.split_at(20);
+        let pieces = [pack(a).unwrap(), pack(b).unwrap()].concat();
+        let padded = [pack(REPORT).unwrap(), pack(b"").unwrap().repeat(50)].concat();
+        for sent in [pieces, padded] {
+            let submission = Submission::read(sent, Compression::Gzip, None, Limits::default(), true).unwrap();
+            assert_eq!(submission.packed(), pack(REPORT).unwrap());
         }
     }
 

@@ -3,9 +3,11 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use aws_sdk_dynamodb::error::SdkError;
+use aws_sdk_dynamodb::error::{BuildError, SdkError};
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
-use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
+use aws_sdk_dynamodb::types::{
+    AttributeValue, Delete, ReturnValue, ReturnValuesOnConditionCheckFailure, TransactWriteItem,
+};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -24,8 +26,10 @@ pub(super) const COMPLETE: &str = "complete";
 pub(super) const DELETING: &str = "deleting";
 pub(super) const HOLDER: &str = "holder";
 pub(super) const LEASE_UNTIL: &str = "lease_until";
-/// Findings that a scan had before it was taken back to be ingested anew.
+/// Of a scan that was taken back to be ingested anew: how many findings it had, and its times.
 pub(super) const FORMER_FINDINGS: &str = "former_findings";
+pub(super) const FORMER_SCAN_TIMESTAMP: &str = "former_scan_timestamp";
+pub(super) const FORMER_INGESTED_AT: &str = "former_ingested_at";
 
 /// Names one attempt at ingesting: a text that no other attempt has.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,9 +73,19 @@ pub struct Claim {
     pub attempt: u64,
     /// The number that an earlier attempt took for this report; every later one uses it again.
     pub scan_id: Option<ScanId>,
-    /// How many findings lie under that number from before: what this attempt does not write over
-    /// is to be removed.
-    pub former_findings: u32,
+    /// What the scan of that number was before it was taken back.
+    pub former: Option<Former>,
+}
+
+/// A scan that is ingested anew, as it was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Former {
+    /// How many findings it had: what is not written over is to be removed.
+    pub findings: u32,
+    /// It keeps its times: when its report was made …
+    pub scan_timestamp: Timestamp,
+    /// … and when Sirius first took it in.
+    pub ingested_at: Timestamp,
 }
 
 /// A report whose ingestion was begun and not finished in time.
@@ -105,8 +119,9 @@ struct Stored {
     attempt: u64,
     lease_until: i64,
     scan_id: Option<ScanId>,
-    #[serde(default)]
-    former_findings: u32,
+    former_findings: Option<u32>,
+    former_scan_timestamp: Option<Timestamp>,
+    former_ingested_at: Option<Timestamp>,
 }
 
 impl Stored {
@@ -115,8 +130,13 @@ impl Stored {
     }
 
     fn into_claim(self, hash: ReportHash) -> Claim {
-        let Self { attempt, scan_id, former_findings, .. } = self;
-        Claim { hash, attempt, scan_id, former_findings }
+        let former = match (self.former_findings, self.former_scan_timestamp, self.former_ingested_at) {
+            (Some(findings), Some(scan_timestamp), Some(ingested_at)) => {
+                Some(Former { findings, scan_timestamp, ingested_at })
+            }
+            _ => None,
+        };
+        Claim { hash, attempt: self.attempt, scan_id: self.scan_id, former }
     }
 }
 
@@ -132,6 +152,35 @@ impl Store {
         now: Timestamp,
         lease: Duration,
     ) -> Result<Claimed, Error> {
+        let condition = "attribute_not_exists(#pk) OR (#state = :ingesting AND #until < :now)";
+        let claimed = self.claim_if(condition, hash, holder, now, lease).await?;
+        claimed.ok_or_else(|| Error::corrupt(Key::Claim(hash).pk(), "neither there nor not there"))
+    }
+
+    /// Claims a report whose ingestion was begun and not finished. None if there is no such report
+    /// (any more): it was deleted meanwhile, and must not come back.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`], [`Error::Refused`], [`Error::Corrupt`].
+    pub async fn take_over(
+        &self,
+        hash: ReportHash,
+        holder: &Holder,
+        now: Timestamp,
+        lease: Duration,
+    ) -> Result<Option<Claimed>, Error> {
+        let condition = "attribute_exists(#pk) AND #state = :ingesting AND #until < :now";
+        self.claim_if(condition, hash, holder, now, lease).await
+    }
+
+    async fn claim_if(
+        &self,
+        condition: &str,
+        hash: ReportHash,
+        holder: &Holder,
+        now: Timestamp,
+        lease: Duration,
+    ) -> Result<Option<Claimed>, Error> {
         const OPERATION: &str = "UpdateItem(claim)";
         let until =
             now.checked_add(lease).map_err(|source| Error::Refused { operation: OPERATION, source: source.into() })?;
@@ -144,7 +193,7 @@ impl Store {
                 "SET #state = :ingesting, #until = :until, #holder = :holder, #listing = :list, #rank = :until \
                  ADD #attempt :one",
             )
-            .condition_expression("attribute_not_exists(#pk) OR (#state = :ingesting AND #until < :now)")
+            .condition_expression(condition)
             .expression_attribute_names("#pk", PK)
             .expression_attribute_names("#state", STATE)
             .expression_attribute_names("#until", LEASE_UNTIL)
@@ -164,17 +213,20 @@ impl Store {
             .await;
         let stored = match answer {
             Ok(updated) => Stored::read(hash, updated.attributes.unwrap_or_default())?,
-            Err(error) => Stored::read(hash, condition_failed(OPERATION, error)?.unwrap_or_default())?,
+            Err(error) => match condition_failed(OPERATION, error)? {
+                Some(item) => Stored::read(hash, item)?,
+                None => return Ok(None),
+            },
         };
         // Also on a failed condition: if the answer to our own write was lost, the SDK's second try
         // meets the claim that its first one made.
         if stored.state == INGESTING && stored.holder == holder.0 {
-            return Ok(Claimed::Ours(stored.into_claim(hash)));
+            return Ok(Some(Claimed::Ours(stored.into_claim(hash))));
         }
         match (stored.state.as_str(), stored.scan_id) {
-            (COMPLETE, Some(scan_id)) => Ok(Claimed::Complete(scan_id)),
+            (COMPLETE, Some(scan_id)) => Ok(Some(Claimed::Complete(scan_id))),
             (INGESTING | DELETING, _) => match Timestamp::from_millisecond(stored.lease_until) {
-                Ok(until) => Ok(Claimed::Busy { until }),
+                Ok(until) => Ok(Some(Claimed::Busy { until })),
                 Err(error) => Err(Error::corrupt(Key::Claim(hash).pk(), error)),
             },
             (other, _) => Err(Error::corrupt(Key::Claim(hash).pk(), format!("state {other}"))),
@@ -266,32 +318,52 @@ impl Store {
         Ok(ours.map(|stored| stored.into_claim(hash)))
     }
 
+    /// Has recovery look at a claim of ours again no earlier than `until`.
+    ///
+    /// # Errors
+    /// [`Error::LostClaim`] if another attempt took over, and those of any call.
+    pub async fn postpone(&self, claim: &Claim, until: Timestamp) -> Result<(), Error> {
+        self.client
+            .update_item()
+            .table_name(&self.table)
+            .set_key(Some(Key::Claim(claim.hash).attributes()))
+            .update_expression("SET #until = :never, #rank = :until")
+            .condition_expression("#state = :ingesting AND #attempt = :attempt")
+            .expression_attribute_names("#until", LEASE_UNTIL)
+            .expression_attribute_names("#rank", RANK)
+            .expression_attribute_names("#state", STATE)
+            .expression_attribute_names("#attempt", ATTEMPT)
+            .expression_attribute_values(":never", AttributeValue::N("0".to_owned()))
+            .expression_attribute_values(":until", AttributeValue::N(millis(until)))
+            .expression_attribute_values(":ingesting", AttributeValue::S(INGESTING.to_owned()))
+            .expression_attribute_values(":attempt", AttributeValue::N(claim.attempt.to_string()))
+            .send()
+            .await
+            .map_err(|error| lost_or("UpdateItem(claim postpone)", error))?;
+        Ok(())
+    }
+
     /// Gives a claim up for good, as if the report had never been sent. To do it again is success.
     ///
     /// # Errors
     /// [`Error::LostClaim`] if another attempt took over, and those of any call.
     pub async fn abandon(&self, claim: &Claim) -> Result<(), Error> {
-        const OPERATION: &str = "DeleteItem(claim)";
-        let deleted = self
-            .client
-            .delete_item()
-            .table_name(&self.table)
-            .set_key(Some(Key::Claim(claim.hash).attributes()))
+        const OPERATION: &str = "TransactWriteItems(abandon)";
+        let refused = |source: BuildError| Error::Refused { operation: OPERATION, source: source.into() };
+        let delete = |key: Key| Delete::builder().table_name(&self.table).set_key(Some(key.attributes()));
+        let ours = delete(Key::Claim(claim.hash))
             .condition_expression("attribute_not_exists(#pk) OR (#state = :ingesting AND #attempt = :attempt)")
             .expression_attribute_names("#pk", PK)
             .expression_attribute_names("#state", STATE)
             .expression_attribute_names("#attempt", ATTEMPT)
             .expression_attribute_values(":ingesting", AttributeValue::S(INGESTING.to_owned()))
-            .expression_attribute_values(":attempt", AttributeValue::N(claim.attempt.to_string()))
-            .send()
-            .await;
-        match deleted {
-            Ok(_) => Ok(()),
-            Err(SdkError::ServiceError(service)) if service.err().is_conditional_check_failed_exception() => {
-                Err(Error::LostClaim)
-            }
-            Err(error) => Err(Error::sdk(OPERATION, error)),
+            .expression_attribute_values(":attempt", AttributeValue::N(claim.attempt.to_string()));
+        let mut writes = vec![TransactWriteItem::builder().delete(ours.build().map_err(refused)?).build()];
+        if let Some(scan) = claim.scan_id {
+            let reopened = delete(Key::Reopened(scan)).build().map_err(refused)?;
+            writes.push(TransactWriteItem::builder().delete(reopened).build());
         }
+        if self.transact(OPERATION, writes).await?.is_written() { Ok(()) } else { Err(Error::LostClaim) }
     }
 }
 

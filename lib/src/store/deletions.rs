@@ -12,7 +12,8 @@ use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::claims::{
-    ATTEMPT, COMPLETE, Claim, DELETING, FORMER_FINDINGS, HOLDER, Holder, INGESTING, LEASE_UNTIL, STATE,
+    ATTEMPT, COMPLETE, Claim, DELETING, FORMER_FINDINGS, FORMER_INGESTED_AT, FORMER_SCAN_TIMESTAMP, HOLDER, Holder,
+    INGESTING, LEASE_UNTIL, STATE,
 };
 use super::error::condition_failed;
 use super::findings::{BATCH, CONCURRENCY};
@@ -165,15 +166,55 @@ impl Store {
     /// [`Error::Unavailable`], [`Error::Unprocessed`], [`Error::Refused`].
     pub async fn remove_leftovers(&self, scan: ScanId) -> Result<(), Error> {
         // Batches are begun in order, and fewer are under way than a block has: where a block has
-        // nothing, no later one has.
-        for start in (0..).step_by(usize::try_from(FINDINGS_PER_BLOCK).unwrap_or(1)) {
-            let block = start..start + FINDINGS_PER_BLOCK;
-            if !self.has_findings(scan, &block).await? {
-                break;
-            }
-            self.remove_findings(scan, block).await?;
+        // nothing, no later one has. From the top down, so that this holds for whoever goes on.
+        let mut end = 0;
+        while self.has_findings(scan, &(end..end + FINDINGS_PER_BLOCK)).await? {
+            end += FINDINGS_PER_BLOCK;
+        }
+        while end > 0 {
+            let start = end.saturating_sub(FINDINGS_PER_BLOCK);
+            self.remove_findings(scan, start..end).await?;
+            end = start;
         }
         Ok(())
+    }
+
+    /// Writes down how far a deletion is: only findings below `findings` are left.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`], [`Error::Refused`].
+    pub async fn lower_deletion(&self, scan: ScanId, findings: u32) -> Result<(), Error> {
+        const OPERATION: &str = "UpdateItem(deletion progress)";
+        let lowered = self
+            .client
+            .update_item()
+            .table_name(&self.table)
+            .set_key(Some(Key::Deletion(scan).attributes()))
+            .update_expression("SET #findings = :findings")
+            .condition_expression("#findings > :findings")
+            .expression_attribute_names("#findings", FINDINGS)
+            .expression_attribute_values(":findings", AttributeValue::N(findings.to_string()))
+            .send()
+            .await;
+        // A condition that does not hold is another one's better news.
+        lowered.map(drop).or_else(|error| condition_failed(OPERATION, error).map(drop))
+    }
+
+    /// Whether a scan was taken back and is being ingested anew.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`], [`Error::Refused`].
+    pub async fn is_reopened(&self, scan: ScanId) -> Result<bool, Error> {
+        let got = self
+            .client
+            .get_item()
+            .table_name(&self.table)
+            .set_key(Some(Key::Reopened(scan).attributes()))
+            .consistent_read(true)
+            .send()
+            .await
+            .map_err(|error| Error::sdk("GetItem(reopened)", error))?;
+        Ok(got.item.is_some())
     }
 
     /// Ends a deletion: from here on the report may be ingested again. To do it again is success.
@@ -226,21 +267,29 @@ impl Store {
             .of_complete_claim(scan)
             .update_expression(
                 "SET #state = :ingesting, #until = :until, #holder = :holder, #listing = :list, #rank = :until, \
-                 #former = :former ADD #attempt :one",
+                 #findings = :findings, #made = :made, #ingested = :ingested ADD #attempt :one",
             )
             .expression_attribute_names("#until", LEASE_UNTIL)
             .expression_attribute_names("#holder", HOLDER)
             .expression_attribute_names("#listing", LISTING)
             .expression_attribute_names("#rank", RANK)
-            .expression_attribute_names("#former", FORMER_FINDINGS)
+            .expression_attribute_names("#findings", FORMER_FINDINGS)
+            .expression_attribute_names("#made", FORMER_SCAN_TIMESTAMP)
+            .expression_attribute_names("#ingested", FORMER_INGESTED_AT)
             .expression_attribute_names("#attempt", ATTEMPT)
             .expression_attribute_values(":ingesting", AttributeValue::S(INGESTING.to_owned()))
             .expression_attribute_values(":until", AttributeValue::N(millis(until)))
             .expression_attribute_values(":holder", AttributeValue::S(holder.as_str().to_owned()))
             .expression_attribute_values(":list", AttributeValue::S(INGESTING_LIST.to_owned()))
-            .expression_attribute_values(":former", AttributeValue::N(scan.total_findings().to_string()))
+            .expression_attribute_values(":findings", AttributeValue::N(scan.total_findings().to_string()))
+            .expression_attribute_values(":made", AttributeValue::S(scan.scan_timestamp.to_string()))
+            .expression_attribute_values(":ingested", AttributeValue::S(scan.ingested_at.to_string()))
             .expression_attribute_values(":one", AttributeValue::N("1".to_owned()));
         writes.push(TransactWriteItem::builder().update(claim.build().map_err(|e| refused(e.into()))?).build());
+        let mut reopened = Key::Reopened(scan.scan_id).attributes();
+        reopened.insert(REPORT_HASH.to_owned(), AttributeValue::S(scan.report_hash.to_string()));
+        let put = Put::builder().table_name(&self.table).set_item(Some(reopened));
+        writes.push(TransactWriteItem::builder().put(put.build().map_err(|e| refused(e.into()))?).build());
         // Refused, it may still have been written: by the SDK's first try, whose answer was lost.
         self.transact(OPERATION, writes).await?;
         self.claim_of(scan.report_hash, holder).await

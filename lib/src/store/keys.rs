@@ -69,6 +69,8 @@ pub(super) enum Key {
     Outbox(ScanId),
     /// What is left of a scan that is being deleted.
     Deletion(ScanId),
+    /// A scan that was taken back, to be ingested anew.
+    Reopened(ScanId),
     /// How an upload went.
     Upload(UploadId),
 }
@@ -78,7 +80,9 @@ impl Key {
     pub(super) fn pk(&self) -> String {
         match self {
             Self::Claim(hash) => format!("REPORT#{hash}"),
-            Self::Scan(scan) | Self::Outbox(scan) | Self::Deletion(scan) => format!("SCAN#{scan}"),
+            Self::Scan(scan) | Self::Outbox(scan) | Self::Deletion(scan) | Self::Reopened(scan) => {
+                format!("SCAN#{scan}")
+            }
             Self::Upload(upload) => format!("UPLOAD#{upload}"),
             Self::Analysis(hash) | Self::Question(hash) => format!("PROMPT#{hash}"),
             Self::ImageScan(image, _) => image_pk(image),
@@ -94,6 +98,7 @@ impl Key {
             Self::Scan(_) => "SCAN".to_owned(),
             Self::Outbox(_) => "OUTBOX".to_owned(),
             Self::Deletion(_) => "DELETION".to_owned(),
+            Self::Reopened(_) => "REOPENED".to_owned(),
             Self::Upload(_) => "UPLOAD".to_owned(),
             Self::Analysis(_) => "ANALYSIS".to_owned(),
             Self::Question(_) => "QUESTION".to_owned(),
@@ -135,6 +140,7 @@ impl Key {
                 }
                 None if sk == "OUTBOX" => Self::Outbox(scan.parse().ok()?),
                 None if sk == "DELETION" => Self::Deletion(scan.parse().ok()?),
+                None if sk == "REOPENED" => Self::Reopened(scan.parse().ok()?),
                 None => Self::Scan(scan.parse().ok()?),
             }
         };
@@ -204,6 +210,7 @@ mod tests {
             Just(Key::Counter),
             scan_id().prop_map(Key::Outbox),
             scan_id().prop_map(Key::Deletion),
+            scan_id().prop_map(Key::Reopened),
             "[\\PC#]{1,20}|UPLOAD#[0-9]{1,3}".prop_filter_map("an upload", |id| Some(Key::Upload(id.parse().ok()?))),
             "[0-9a-f]{64}".prop_map(|hash| Key::Analysis(hash.parse().unwrap())),
             "[0-9a-f]{64}".prop_map(|hash| Key::Question(hash.parse().unwrap())),

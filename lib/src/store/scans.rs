@@ -4,7 +4,9 @@ use aws_sdk_dynamodb::types::{
     AttributeValue, CancellationReason, Delete, Put, ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update,
 };
 
-use super::claims::{ATTEMPT, COMPLETE, Claim, FORMER_FINDINGS, INGESTING, STATE};
+use super::claims::{
+    ATTEMPT, COMPLETE, Claim, FORMER_FINDINGS, FORMER_INGESTED_AT, FORMER_SCAN_TIMESTAMP, INGESTING, STATE,
+};
 use super::counter::SCANS;
 use super::item::{Item, key_of};
 use super::keys::{self, Key, LISTING, LISTING_INDEX, OUTBOX_LIST, PK, RANK, SCAN_ID, SCANS_LIST, TOTAL_SHARDS};
@@ -52,6 +54,11 @@ impl Store {
             TransactWriteItem::builder().update(total).build(),
         ];
         writes.extend(outbox.map(|put| TransactWriteItem::builder().put(put).build()));
+        if claim.former.is_some() {
+            let reopened = Delete::builder().table_name(&self.table);
+            let reopened = reopened.set_key(Some(Key::Reopened(scan.scan_id).attributes())).build();
+            writes.push(TransactWriteItem::builder().delete(reopened.map_err(|error| refused(error.into()))?).build());
+        }
         match self.transact(OPERATION, writes).await? {
             Outcome::Written => Ok(true),
             // The claim is the first of the writes, and the only one with a condition.
@@ -67,14 +74,16 @@ impl Store {
         Ok(Update::builder()
             .table_name(&self.table)
             .set_key(Some(Key::Claim(claim.hash).attributes()))
-            .update_expression("SET #state = :complete REMOVE #listing, #rank, #former")
+            .update_expression("SET #state = :complete REMOVE #listing, #rank, #findings, #made, #ingested")
             .condition_expression("#state = :ingesting AND #attempt = :attempt AND #scan = :scan")
             .expression_attribute_names("#state", STATE)
             .expression_attribute_names("#attempt", ATTEMPT)
             .expression_attribute_names("#scan", SCAN_ID)
             .expression_attribute_names("#listing", LISTING)
             .expression_attribute_names("#rank", RANK)
-            .expression_attribute_names("#former", FORMER_FINDINGS)
+            .expression_attribute_names("#findings", FORMER_FINDINGS)
+            .expression_attribute_names("#made", FORMER_SCAN_TIMESTAMP)
+            .expression_attribute_names("#ingested", FORMER_INGESTED_AT)
             .expression_attribute_values(":complete", AttributeValue::S(COMPLETE.to_owned()))
             .expression_attribute_values(":ingesting", AttributeValue::S(INGESTING.to_owned()))
             .expression_attribute_values(":attempt", AttributeValue::N(claim.attempt.to_string()))
