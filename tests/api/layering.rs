@@ -17,10 +17,10 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         &["pipeline", "sources", "store", "objects", "queue", "llm", "enrichment", "report", "domain", "telemetry"],
     ),
     ("http", &["http", "pipeline", "store", "objects", "queue", "llm", "report", "domain", "telemetry"]),
-    ("events", &["events", "pipeline", "store", "objects", "queue", "llm", "domain", "telemetry"]),
+    ("events", &["events", "pipeline", "sources", "store", "objects", "queue", "llm", "domain", "telemetry"]),
     // What `main` wires with.
     ("config", &["config", "pipeline", "sources", "llm", "report", "domain"]),
-    ("aws", &["aws", "config", "pipeline", "sources", "store", "objects", "queue", "llm"]),
+    ("aws", &["aws", "config", "pipeline", "sources", "store", "objects", "queue", "llm", "enrichment"]),
     ("telemetry", &["telemetry"]),
     ("lib", &[]),
 ];
