@@ -104,6 +104,11 @@ impl App {
         Objects::new(bucket::client(&self.proxy.url).await, self.bucket.clone())
     }
 
+    /// The bucket, as those who sign addresses in it need it: under the address that will be called.
+    async fn signing_objects(&self) -> Objects {
+        Objects::new(bucket::client(&table::endpoint()).await, self.bucket.clone())
+    }
+
     /// What reports are taken in with.
     pub async fn ingestion(&self) -> Ingestion {
         let auto = match self.questions.clone().filter(|_| !self.auto.is_empty()) {
@@ -195,7 +200,7 @@ impl App {
                 http::serve(request, async |request| ingest_scan::handle(&deps, request).await).await
             }
             "create-upload" => {
-                let objects = self.objects().await;
+                let objects = self.signing_objects().await;
                 let deps = create_upload::Deps { store, objects, max_bytes: self.limits.max_bytes };
                 http::serve(request, async |request| create_upload::handle(&deps, request).await).await
             }
@@ -204,7 +209,7 @@ impl App {
                 http::serve(request, async |request| get_upload::handle(&deps, request).await).await
             }
             "get-report" => {
-                let deps = get_report::Deps { store, objects: self.objects().await };
+                let deps = get_report::Deps { store, objects: self.signing_objects().await };
                 http::serve(request, async |request| get_report::handle(&deps, request).await).await
             }
             "delete-scan" => {
