@@ -2,12 +2,16 @@
 
 pub mod analysis;
 pub mod enrichment;
+pub mod feed;
 pub mod finding;
 pub mod image_name;
+pub mod pace;
 pub mod priority;
 pub mod prompt_hash;
 pub mod report_hash;
 pub mod scan;
 pub mod severity;
+pub mod sighting;
+pub mod signals;
 pub mod upload;
 pub mod vulnerability_id;

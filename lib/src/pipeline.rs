@@ -3,8 +3,10 @@
 pub mod analyze;
 pub mod analyze_scan;
 pub mod delete_scan;
+pub mod enrich;
 pub mod ingest;
 pub mod join;
 pub mod recover;
+pub mod refresh_feeds;
 pub mod reingest;
 pub mod take_upload;

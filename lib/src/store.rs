@@ -13,11 +13,14 @@ pub mod claims;
 mod counter;
 pub mod cursor;
 pub mod deletions;
+pub mod enrichments;
 mod error;
 pub mod findings;
 mod item;
 mod keys;
 pub mod scans;
+pub mod sightings;
+pub mod sources;
 mod transaction;
 pub mod uploads;
 

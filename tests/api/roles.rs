@@ -13,6 +13,9 @@ use support::{table, unique};
 type Grant = (&'static str, &'static [&'static str]);
 
 const SEND: Grant = ("AnalysisQueue", &["sqs:SendMessage"]);
+const ENRICH: Grant = ("EnrichmentQueue", &["sqs:SendMessage"]);
+const FEEDS: Grant = ("Bucket/feeds/*", &["s3:GetObject"]);
+const MIRROR: Grant = ("Bucket/mirror/*", &["s3:GetObject"]);
 const BUCKET: Grant = ("Bucket", &["s3:ListBucket"]);
 const READ_ARCHIVE: Grant = ("Bucket/reports/*", &["s3:GetObject"]);
 const WRITE_ARCHIVE: Grant = ("Bucket/reports/*", &["s3:PutObject"]);
@@ -35,12 +38,13 @@ const QUERY_INDEX: Grant = ("table/Table/index/listing", &["dynamodb:Query"]);
 
 /// Who may do what: an action that a function comes to need belongs here and into template.yaml.
 const ROLES: &[(&str, &[Grant])] = &[
-    ("IngestScan", &[INGEST, SEND, WRITE_ARCHIVE]),
+    ("IngestScan", &[INGEST, SEND, ENRICH, WRITE_ARCHIVE]),
     (
         "IngestUpload",
         &[
             INGEST,
             SEND,
+            ENRICH,
             BUCKET,
             WRITE_ARCHIVE,
             ("Bucket/uploads/*", &["s3:GetObject", "s3:PutObjectTagging"]),
@@ -61,17 +65,19 @@ const ROLES: &[(&str, &[Grant])] = &[
             (
                 "table/Table",
                 &[
+                    "dynamodb:BatchGetItem",
                     "dynamodb:BatchWriteItem",
                     "dynamodb:DeleteItem",
                     "dynamodb:GetItem",
                     "dynamodb:PutItem",
+                    "dynamodb:Query",
                     "dynamodb:UpdateItem",
                 ],
             ),
             ("Bucket/reports/*", &["s3:DeleteObject"]),
         ],
     ),
-    ("Reingest", &[INGEST, QUERY_INDEX, SEND, BUCKET, READ_ARCHIVE]),
+    ("Reingest", &[INGEST, QUERY_INDEX, SEND, ENRICH, BUCKET, READ_ARCHIVE]),
     ("ListScans", &[("table/Table", &["dynamodb:GetItem", "dynamodb:Query"]), QUERY_INDEX]),
     (
         "GetScan",
@@ -111,7 +117,46 @@ const ROLES: &[(&str, &[Grant])] = &[
             TRACES,
         ],
     ),
-    ("Recover", &[INGEST, QUERY_INDEX, SEND, BUCKET, ("Bucket/reports/*", &["s3:DeleteObject", "s3:GetObject"])]),
+    (
+        "EnrichCves",
+        &[
+            (
+                "table/Table",
+                &[
+                    "dynamodb:BatchGetItem",
+                    "dynamodb:DeleteItem",
+                    "dynamodb:GetItem",
+                    "dynamodb:PutItem",
+                    "dynamodb:Query",
+                    "dynamodb:UpdateItem",
+                ],
+            ),
+            (
+                "EnrichmentQueue",
+                &["sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage", "sqs:SendMessage"],
+            ),
+            BUCKET,
+            FEEDS,
+            MIRROR,
+            LOGS,
+            TRACES,
+        ],
+    ),
+    (
+        "RefreshFeeds",
+        &[
+            ("table/Table", &["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"]),
+            QUERY_INDEX,
+            ENRICH,
+            BUCKET,
+            ("Bucket/feeds/*", &["s3:GetObject", "s3:PutObject"]),
+            MIRROR,
+        ],
+    ),
+    (
+        "Recover",
+        &[INGEST, QUERY_INDEX, SEND, ENRICH, BUCKET, ("Bucket/reports/*", &["s3:DeleteObject", "s3:GetObject"])],
+    ),
 ];
 
 /// What SAM gives every function that has no role of its own: to write logs and traces.
@@ -119,7 +164,7 @@ const BASICS: &[&str] = &[
     "arn:aws:iam::aws:policy/AWSXrayWriteOnlyAccess",
     "arn:aws:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole",
 ];
-const WITH_OWN_ROLE: &[&str] = &["IngestUpload", "RunAnalysis"];
+const WITH_OWN_ROLE: &[&str] = &["EnrichCves", "IngestUpload", "RunAnalysis"];
 
 /// Pairs of an action and a resource.
 type Permissions = BTreeSet<(String, String)>;
@@ -267,7 +312,14 @@ async fn attempts() -> Vec<Attempt> {
     // Of all tables only one that nobody has can be the object of this without harm.
     let request = Request::Json("dynamodb", "DynamoDB_20120810.DeleteTable", json!({"TableName": unique("no")}));
     attempts.push(Attempt { action: "dynamodb:DeleteTable", resource: "no table", request });
-    for resource in ["AnalysisQueue", "AnalysisDeadLetters", "UploadQueue", "UploadDeadLetters"] {
+    for resource in [
+        "AnalysisQueue",
+        "AnalysisDeadLetters",
+        "EnrichmentQueue",
+        "EnrichmentDeadLetters",
+        "UploadQueue",
+        "UploadDeadLetters",
+    ] {
         let url = stack.physical(resource);
         for (action, target, body) in [
             ("sqs:DeleteMessage", "DeleteMessage", json!({"QueueUrl": url, "ReceiptHandle": "none"})),
@@ -286,9 +338,13 @@ async fn attempts() -> Vec<Attempt> {
     };
     at_bucket("s3:ListBucket", Method::GET, "Bucket", format!("/{bucket}?list-type=2"));
     at_bucket("s3:PutBucketPolicy", Method::PUT, "the bucket itself", format!("/{bucket}?policy"));
-    for (resource, folder) in
-        [("Bucket/reports/*", "reports"), ("Bucket/uploads/*", "uploads"), ("the rest of the bucket", "other")]
-    {
+    for (resource, folder) in [
+        ("Bucket/reports/*", "reports"),
+        ("Bucket/uploads/*", "uploads"),
+        ("Bucket/feeds/*", "feeds"),
+        ("Bucket/mirror/*", "mirror/v1"),
+        ("the rest of the bucket", "other"),
+    ] {
         let object = format!("/{bucket}/{folder}/{}", unique("none"));
         at_bucket("s3:PutObject", Method::PUT, resource, object.clone());
         at_bucket("s3:GetObject", Method::GET, resource, object.clone());

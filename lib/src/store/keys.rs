@@ -5,12 +5,15 @@ use std::ops::Range;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
+use crate::domain::feed::FeedName;
 use crate::domain::finding::Ordinal;
 use crate::domain::image_name::ImageName;
 use crate::domain::prompt_hash::PromptHash;
 use crate::domain::report_hash::ReportHash;
 use crate::domain::scan::ScanId;
+use crate::domain::sighting::Bucket;
 use crate::domain::upload::UploadId;
+use crate::domain::vulnerability_id::VulnerabilityId;
 
 /// Partition key.
 pub(super) const PK: &str = "pk";
@@ -32,6 +35,8 @@ pub(super) const OUTBOX_LIST: &str = "OUTBOX";
 pub(super) const INGESTING_LIST: &str = "INGESTING";
 /// The list of scans that are being deleted, by the time at which that is looked at again.
 pub(super) const DELETING_LIST: &str = "DELETING";
+/// The list of vulnerabilities, by the time at which a source is to be asked again.
+pub(super) const CVES_LIST: &str = "CVES";
 /// An attribute of every item that belongs to a scan.
 pub(super) const SCAN_ID: &str = "scan_id";
 
@@ -73,6 +78,16 @@ pub(super) enum Key {
     Reopened(ScanId),
     /// How an upload went.
     Upload(UploadId),
+    /// What each source says of a vulnerability.
+    Dossier(VulnerabilityId),
+    /// The same in short.
+    Signals(VulnerabilityId),
+    /// What an image has of a bucket of vulnerabilities.
+    Sightings(Bucket, ImageName),
+    /// How fast a source may be asked.
+    Source(String),
+    /// The last good one of a feed.
+    Feed(FeedName),
 }
 
 impl Key {
@@ -84,6 +99,10 @@ impl Key {
                 format!("SCAN#{scan}")
             }
             Self::Upload(upload) => format!("UPLOAD#{upload}"),
+            Self::Dossier(id) | Self::Signals(id) => format!("CVE#{id}"),
+            Self::Sightings(bucket, _) => bucket_pk(*bucket),
+            Self::Source(name) => format!("SOURCE#{name}"),
+            Self::Feed(name) => format!("FEED#{name}"),
             Self::Analysis(hash) | Self::Question(hash) => format!("PROMPT#{hash}"),
             Self::ImageScan(image, _) => image_pk(image),
             Self::Finding(scan, ordinal) => block_pk(*scan, ordinal.get() / FINDINGS_PER_BLOCK),
@@ -100,6 +119,11 @@ impl Key {
             Self::Deletion(_) => "DELETION".to_owned(),
             Self::Reopened(_) => "REOPENED".to_owned(),
             Self::Upload(_) => "UPLOAD".to_owned(),
+            Self::Dossier(_) => "ENRICHMENT".to_owned(),
+            Self::Signals(_) => "SIGNALS".to_owned(),
+            // Bare: a name may have 1,024 bytes, which is all that a sort key takes.
+            Self::Sightings(_, image) => image.to_string(),
+            Self::Source(_) | Self::Feed(_) => "STATE".to_owned(),
             Self::Analysis(_) => "ANALYSIS".to_owned(),
             Self::Question(_) => "QUESTION".to_owned(),
             Self::ImageScan(_, scan) => image_sk(*scan),
@@ -128,6 +152,15 @@ impl Key {
             if sk == "ANALYSIS" { Self::Analysis(hash) } else { Self::Question(hash) }
         } else if let Some(upload) = pk.strip_prefix("UPLOAD#") {
             Self::Upload(upload.parse().ok()?)
+        } else if let Some(id) = pk.strip_prefix("CVE#") {
+            let id = id.parse().ok()?;
+            if sk == "SIGNALS" { Self::Signals(id) } else { Self::Dossier(id) }
+        } else if let Some(bucket) = pk.strip_prefix("SIGHTINGS#") {
+            Self::Sightings(bucket.parse().ok().and_then(Bucket::new)?, sk.parse().ok()?)
+        } else if let Some(name) = pk.strip_prefix("SOURCE#") {
+            Self::Source(name.to_owned())
+        } else if let Some(name) = pk.strip_prefix("FEED#") {
+            Self::Feed(FeedName::ALL.into_iter().find(|feed| feed.as_str() == name)?)
         } else if let Some(image) = pk.strip_prefix("IMAGE#") {
             let scan = sk.strip_prefix("SCAN#")?.parse().ok().and_then(ScanId::new)?;
             Self::ImageScan(image.parse().ok()?, scan)
@@ -160,6 +193,11 @@ pub(super) fn image_pk(image: &ImageName) -> String {
 /// is the last.
 pub(super) fn image_sk(scan: ScanId) -> String {
     format!("SCAN#{:010}", scan.get())
+}
+
+/// The partition of a bucket of sightings.
+pub(super) fn bucket_pk(bucket: Bucket) -> String {
+    format!("SIGHTINGS#{}", bucket.get())
 }
 
 fn block_pk(scan: ScanId, block: u32) -> String {
@@ -200,6 +238,10 @@ mod tests {
         (1..=ScanId::MAX).prop_map(|n| ScanId::new(n).unwrap())
     }
 
+    fn vulnerability() -> impl Strategy<Value = VulnerabilityId> {
+        "CVE-2[0-9]{3}-[0-9]{4,19}|GO-[A-Za-z0-9:._-]{1,20}".prop_map(|id| id.parse().unwrap())
+    }
+
     fn any_key() -> impl Strategy<Value = Key> {
         let name = "[\\PC#]{1,20}|SCAN#[0-9]{1,3}".prop_filter_map("a name", |n| n.parse::<ImageName>().ok());
         prop_oneof![
@@ -215,6 +257,12 @@ mod tests {
             "[0-9a-f]{64}".prop_map(|hash| Key::Analysis(hash.parse().unwrap())),
             "[0-9a-f]{64}".prop_map(|hash| Key::Question(hash.parse().unwrap())),
             (0..TOTAL_SHARDS).prop_map(Key::Total),
+            vulnerability().prop_map(Key::Dossier),
+            vulnerability().prop_map(Key::Signals),
+            (0..Bucket::COUNT, "[\\PC#]{1,20}|SCAN#[0-9]{1,3}")
+                .prop_filter_map("a name", |(n, name)| Some(Key::Sightings(Bucket::new(n)?, name.parse().ok()?))),
+            "[a-z_]{1,20}".prop_map(Key::Source),
+            prop_oneof![Just(FeedName::Kev), Just(FeedName::Epss)].prop_map(Key::Feed),
         ]
     }
 
