@@ -11,6 +11,7 @@
 //! | [`cvss`] | a vector, into a score |
 //! | [`merge`] | answers into a [`crate::domain::enrichment::Dossier`], that into a record |
 //! | [`freshness`] | how long an answer holds |
+//! | [`prioritize`] | report and signals, into what the priority's rule looks at |
 //!
 //! Parsers take bytes whose size the caller has capped. They ignore fields they do not know, and say
 //! in [`crate::domain::enrichment::Facts::notes`] what they know and cannot read.
@@ -26,6 +27,7 @@ pub mod merge;
 pub mod nvd;
 pub mod osv;
 mod plain_text;
+pub mod prioritize;
 mod ssvc;
 pub mod trivy;
 mod upstream_time;

@@ -11,7 +11,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("objects", &["objects", "domain"]),
     ("llm", &["llm", "domain"]),
     ("enrichment", &["enrichment", "domain"]),
-    ("pipeline", &["pipeline", "store", "objects", "queue", "llm", "report", "domain", "telemetry"]),
+    ("pipeline", &["pipeline", "store", "objects", "queue", "llm", "enrichment", "report", "domain", "telemetry"]),
     ("http", &["http", "pipeline", "store", "objects", "queue", "llm", "report", "domain", "telemetry"]),
     ("events", &["events", "pipeline", "store", "objects", "queue", "llm", "domain", "telemetry"]),
     // What `main` wires with.

@@ -38,6 +38,8 @@ const ROLES: &[(&str, &[Grant])] = &[
     ("ListScans", &[("table/Table", &["dynamodb:GetItem", "dynamodb:Query"]), QUERY_INDEX]),
     ("GetScan", &[("table/Table", &["dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:Query"])]),
     ("ListFindings", &[("table/Table", &["dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:Query"])]),
+    ("GetCve", &[("table/Table", &["dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:Query"])]),
+    ("ListPriorities", &[("table/Table", &["dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:Query"])]),
     ("GetFinding", &[("table/Table", &["dynamodb:BatchGetItem", "dynamodb:GetItem"])]),
     (
         "AnalyzeFinding",
