@@ -70,7 +70,7 @@ def deploy(
     packages = {code[function.logical_id]["Key"]: binaries[function.binary] for function in functions}
     _upload(s3, packages)
     cloudformation = session.client("cloudformation")
-    _apply(cloudformation, body, parameters)
+    _apply(cloudformation, _put_template(s3, body), parameters)
     lambda_ = session.client("lambda")
     _count_in_numbers(lambda_)
     api_id = route.connect(cloudformation, session.client("apigatewayv2"), STACK)
@@ -119,14 +119,24 @@ def _upload(s3: Any, objects: dict[str, Path]) -> None:
             s3.put_object(Bucket=_BUCKET, Key=key, Body=package(binary))
 
 
-def _apply(cloudformation: Any, body: str, parameters: dict[str, str]) -> None:
+def _put_template(s3: Any, body: str) -> str:
+    """Puts the template where CloudFormation finds it: in a request it may have 51,200 bytes, in S3 1 MB.
+
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html
+    """
+    key = f"template/{hashlib.sha256(body.encode()).hexdigest()}.json"
+    s3.put_object(Bucket=_BUCKET, Key=key, Body=body.encode())
+    return f"https://s3.amazonaws.com/{_BUCKET}/{key}"
+
+
+def _apply(cloudformation: Any, url: str, parameters: dict[str, str]) -> None:
     """Creates or updates the stack and waits for the outcome."""
     exists = _status(cloudformation) is not None
     change = cloudformation.update_stack if exists else cloudformation.create_stack
     try:
         change(
             StackName=STACK,
-            TemplateBody=body,
+            TemplateURL=url,
             Parameters=[{"ParameterKey": name, "ParameterValue": value} for name, value in parameters.items()],
             Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
         )

@@ -402,7 +402,8 @@ async fn a_model_is_told_the_priority_in_words_that_stay_the_same_for_days() {
     let app = App::with_analysis().await;
     app.post(&with_findings("app", 1)).await;
     let store = app.store().await;
-    harmless(&cve(0)).predicted(0.011, 0.83).store(&store).await;
+    let told = Told::of(&cve(0)).published(LOCAL, &[]).unlisted().predicted(0.011, 0.83);
+    told.assessed(Exploitation::None, false, TechnicalImpact::Partial).store(&store).await;
     let (hash, asked) = question(&app).await;
     let told = &asked.prompt.messages.last().unwrap().content;
     for words in [
