@@ -8,6 +8,7 @@ use std::time::Duration;
 use sirius::domain::finding::{Finding, Ordinal};
 use sirius::domain::scan::ScanId;
 use sirius::llm::explain::Unusable;
+use sirius::llm::facts::EnrichmentFacts;
 use sirius::llm::{Ollama, OllamaConfig, Options, Outcome, Question, Questions, explain};
 use sirius::report::{Canonical, Limits, Report};
 use support::corpus;
@@ -98,7 +99,7 @@ fn spread(questions: &Questions) -> Vec<Question> {
                 kind: place.kind.as_deref().map(str::to_owned),
                 vulnerability: serde_json::from_slice(&rest).unwrap(),
             };
-            let (hash, question) = questions.about(&finding).unwrap();
+            let (hash, question) = questions.about(&finding, EnrichmentFacts::default()).unwrap();
             all.insert(hash, question);
         }
     }

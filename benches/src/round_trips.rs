@@ -24,9 +24,9 @@ pub(crate) async fn figures() -> Vec<Figure> {
         ),
     ];
     for (name, path, reach) in [
-        ("GET a finding", "/api/container/findings/1000000", Some(1)),
-        ("GET a page of findings, by scan id", "/api/container/scans/1/findings?limit=50", Some(2)),
-        ("GET a page of findings, by name", "/api/container/scans/app/findings?limit=50", Some(2)),
+        ("GET a finding", "/api/container/findings/1000000", Some(2)),
+        ("GET a page of findings, by scan id", "/api/container/scans/1/findings?limit=50", Some(3)),
+        ("GET a page of findings, by name", "/api/container/scans/app/findings?limit=50", Some(3)),
         ("GET a scan, by id", "/api/container/scans/1", None),
         ("GET a scan, by name", "/api/container/scans/app", None),
         ("GET a page of scans", "/api/container/scans?limit=50", None),

@@ -5,10 +5,13 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use crate::domain::priority::Thresholds;
+use crate::domain::priority::exposure::Exposures;
 use crate::domain::severity::ParseSeverityError;
 use crate::llm::ollama::{Bearer, InvalidUrl};
 use crate::llm::{OllamaConfig, OllamaUrl, Options, Questions};
 use crate::pipeline::ingest::AutoAnalyze;
+use crate::pipeline::judge::Judge;
 use crate::report::Limits;
 use crate::sources::{Addresses, BaseUrl};
 
@@ -124,6 +127,20 @@ pub fn questions(lookup: Lookup<'_>) -> Result<Option<Questions>, Error> {
     Ok(Some(Questions { model, options }))
 }
 
+/// How findings are judged: `EXPOSURE` says which images untrusted people reach
+/// ([`crate::domain::priority::exposure`]); empty or unset: every image is assumed to be public.
+///
+/// All functions must have the same value: it is part of what is asked of the model.
+///
+/// # Errors
+/// If it is not exactly in its syntax. A typing error must not make an image internal.
+pub fn judge(lookup: Lookup<'_>) -> Result<Judge, Error> {
+    const NAME: &str = "EXPOSURE";
+    let exposures = Exposures::parse(&lookup(NAME).unwrap_or_default())
+        .map_err(|error| Error::Invalid { name: NAME, reason: format!("refused: it {error}") })?;
+    Ok(Judge { exposures, thresholds: Thresholds::default() })
+}
+
 /// Where analyses are queued: `ANALYSIS_QUEUE_URL`.
 ///
 /// # Errors
@@ -146,7 +163,8 @@ pub fn auto_analyze(lookup: Lookup<'_>) -> Result<Option<(AutoAnalyze, String)>,
         .collect::<Result<Vec<_>, ParseSeverityError>>()
         .map_err(|error| Error::Invalid { name: NAME, reason: format!("not a list of severities: one {error}") })?;
     let questions = questions(lookup)?.ok_or(Error::Missing { name: "OLLAMA_MODEL" })?;
-    Ok(Some((AutoAnalyze { severities, questions }, analysis_queue_url(lookup)?)))
+    let judge = judge(lookup)?;
+    Ok(Some((AutoAnalyze { severities, questions, judge }, analysis_queue_url(lookup)?)))
 }
 
 /// How the Ollama host is reached, and for how long.
@@ -345,6 +363,15 @@ mod tests {
         assert_eq!(auto_analyze(&all).unwrap().unwrap().0.severities.len(), 2);
         let cramped = with(&[("OLLAMA_MODEL", "m"), ("OLLAMA_NUM_CTX", "2048"), ("OLLAMA_NUM_PREDICT", "1025")]);
         assert!(questions(&cramped).is_err());
+    }
+
+    #[test]
+    fn images_are_public_unless_they_are_said_to_be_internal_without_a_typing_error() {
+        let exposure = |text: &'static str| move |name: &str| (name == "EXPOSURE").then(|| text.to_owned());
+        assert!(judge(&|_| None).unwrap().exposures.of("app").is_public());
+        assert!(!judge(&exposure("internal=*/batch/*")).unwrap().exposures.of("r/batch/app").is_public());
+        let message = judge(&exposure("intern=*")).unwrap_err().to_string();
+        assert!(message.starts_with("the environment variable EXPOSURE is refused: it has an entry"), "{message}");
     }
 
     #[test]

@@ -5,6 +5,7 @@ pub mod enrichment;
 pub mod feed;
 pub mod finding;
 pub mod image_name;
+pub mod known;
 pub mod pace;
 pub mod priority;
 pub mod prompt_hash;

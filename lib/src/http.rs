@@ -15,12 +15,14 @@ pub mod analyze_scan;
 pub mod create_upload;
 pub mod delete_scan;
 pub mod error;
+pub mod get_cve;
 pub mod get_finding;
 pub mod get_report;
 pub mod get_scan;
 pub mod get_upload;
 pub mod ingest_scan;
 pub mod list_findings;
+pub mod list_priorities;
 pub mod list_scans;
 
 mod dto;

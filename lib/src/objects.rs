@@ -335,7 +335,7 @@ impl Objects {
     async fn file(&self, operation: &'static str, key: &str, limit: usize) -> Result<Option<Vec<u8>>, Error> {
         let object = match self.client.get_object().bucket(&self.bucket).key(key).send().await {
             Ok(object) => object,
-            Err(error) if is(&error, &["NoSuchKey"]) => return Ok(None),
+            Err(error) if is(&error, "NoSuchKey") => return Ok(None),
             Err(error) => return Err(Error::sdk(operation, error)),
         };
         match read(operation, object, limit).await? {
@@ -343,7 +343,7 @@ impl Objects {
             Fetched::TooLarge { bytes } => {
                 Err(Error::Refused { operation, source: format!("{key} has {bytes} bytes").into() })
             }
-            Fetched::Replaced => Ok(None),
+            Fetched::Replaced | Fetched::Gone => Ok(None),
         }
     }
 }

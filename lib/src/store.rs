@@ -18,6 +18,7 @@ mod error;
 pub mod findings;
 mod item;
 mod keys;
+mod known;
 pub mod scans;
 pub mod sightings;
 pub mod sources;

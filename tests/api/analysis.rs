@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
+use sirius::domain::known::Known;
 use sirius::domain::prompt_hash::PromptHash;
 use sirius::domain::severity::Severity;
 use sirius::llm::Ollama;
@@ -486,8 +487,9 @@ async fn a_missing_model_is_a_failure_that_says_so_and_can_be_retried() {
     // After its time, whoever asks has it asked again.
     let app_store = app.store().await;
     let question = app.questions.clone().unwrap();
-    let finding = app_store.finding("1000000".parse().unwrap()).await.unwrap().unwrap().1;
-    let (same, question) = question.about(&finding).unwrap();
+    let (scan, finding) = app_store.finding("1000000".parse().unwrap()).await.unwrap().unwrap();
+    let told = app.judge.tell(&scan, &finding, &Known::default());
+    let (same, question) = question.about(&finding, told).unwrap();
     assert_eq!(same, hash);
     let later = analyze::request(&app_store, &app.queue().await, &hash, &question, false, at(16 * 60)).await.unwrap();
     assert_eq!(later.status, sirius::domain::analysis::Status::Pending);
@@ -496,10 +498,16 @@ async fn a_missing_model_is_a_failure_that_says_so_and_can_be_retried() {
 #[tokio::test]
 async fn one_fault_at_any_call_loses_no_answer() {
     for fault in [Fault::Throttled, Fault::InternalError, Fault::LostRequest, Fault::LostResponse] {
-        // Asking: finding, look, question, ask, message, look.
-        for (operation, nth) in
-            [("BatchGetItem", 0), ("GetItem", 1), ("PutItem", 0), ("UpdateItem", 0), ("SendMessage", 0), ("GetItem", 2)]
-        {
+        // Asking: finding, what is known of it, look, question, ask, message, look.
+        for (operation, nth) in [
+            ("BatchGetItem", 0),
+            ("BatchGetItem", 1),
+            ("GetItem", 1),
+            ("PutItem", 0),
+            ("UpdateItem", 0),
+            ("SendMessage", 0),
+            ("GetItem", 2),
+        ] {
             let app = app_with(1).await;
             app.proxy.inject(Some(operation), nth, 1, fault);
             let asked = app.get(&format!("{ANALYZE}?wait=0")).await;

@@ -13,7 +13,9 @@ use support::{app, unique};
 /// Who may call what: a new route belongs here, into template.yaml and into docs/API.md.
 const SCOPES: &[(&str, &str)] = &[
     ("DELETE /api/container/scans/{scan_id}", "Write"),
+    ("GET /api/container/cves/{cve_id}", "Read"),
     ("GET /api/container/findings/{finding_id}", "Read"),
+    ("GET /api/container/priorities", "Read"),
     ("GET /api/container/scans", "Read"),
     ("GET /api/container/scans/{artifactname+}", "Read"),
     ("GET /api/container/scans/{identifier}/findings", "Read"),

@@ -10,6 +10,7 @@ use sirius::events::reingest::{self, Tally};
 use sirius::events::{ingest_upload, recover, run_analysis};
 use support::app::App;
 use support::bucket;
+use support::known::{RCE, Told, sight, sighting};
 use support::report::with_findings;
 use support::stand_in::{Reply, StandIn};
 
@@ -49,6 +50,13 @@ async fn each_http_event_gives_the_status_in_its_name() {
             // What the reading events ask for: scan 1 with 3 findings.
             if function != "ingest-scan" {
                 app.post(&with_findings("ghcr.io/org/app:1.0", 3)).await;
+            }
+            // Where enrichment would have put them.
+            if function == "get-cve" {
+                let store = app.store().await;
+                Told::of("CVE-2026-10000").published(RCE, &["GHSA-2222-3333-4444"]).store(&store).await;
+                let seen = sighting("CVE-2026-10000", "lib0", "1.0-2", Some("1.1-3"));
+                sight(&store, "ghcr.io/org/app:1.0", 1, &[seen]).await;
             }
             let answer = app.invoke(&function, request).await;
             assert_eq!(answer.status, expected_status(&case), "{function}/{case}: {:?}", answer.json);

@@ -14,6 +14,7 @@ mod layering;
 mod llm_injection;
 mod llm_wire;
 mod metrics;
+mod priority;
 mod reading;
 mod roles;
 mod round_trips;

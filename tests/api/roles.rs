@@ -84,6 +84,8 @@ const ROLES: &[(&str, &[Grant])] = &[
         &[("table/Table", &["dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:Query"]), BUCKET, READ_ARCHIVE],
     ),
     ("ListFindings", &[("table/Table", &["dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:Query"])]),
+    ("GetCve", &[("table/Table", &["dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:Query"])]),
+    ("ListPriorities", &[("table/Table", &["dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:Query"])]),
     ("GetFinding", &[("table/Table", &["dynamodb:BatchGetItem", "dynamodb:GetItem"])]),
     (
         "AnalyzeFinding",

@@ -25,12 +25,18 @@ async fn each_request_makes_as_few_calls_as_docs_data_says() {
     assert_eq!(app.proxy.take_calls(), ["UpdateItem"], "the same report again: one conditional write");
 
     for (path, expected) in [
-        ("/api/container/findings/1000000", &["BatchGetItem"][..]),
+        // What is known of the vulnerability is asked for once it is known which one it is.
+        ("/api/container/findings/1000000", &["BatchGetItem", "BatchGetItem"][..]),
         ("/api/container/scans/1", &["GetItem"]),
         ("/api/container/scans/app", &["Query"]),
-        ("/api/container/scans/1/findings?limit=50", &["GetItem", "Query"]),
-        ("/api/container/scans/app/findings?limit=50", &["Query", "Query"]),
-        ("/api/container/scans/1/findings?severity=HIGH", &["GetItem", "Query"]),
+        ("/api/container/scans/1/findings?limit=50", &["GetItem", "Query", "BatchGetItem"]),
+        ("/api/container/scans/app/findings?limit=50", &["Query", "Query", "BatchGetItem"]),
+        ("/api/container/scans/1/findings?severity=HIGH", &["GetItem", "Query", "BatchGetItem"]),
+        // The whole scan, what is known of it, the page; and what is known of the page.
+        (
+            "/api/container/scans/1/findings?sort=priority&limit=50",
+            &["GetItem", "Query", "BatchGetItem", "BatchGetItem", "BatchGetItem"],
+        ),
         // Of the same moment: one round trip.
         ("/api/container/scans?limit=50", &["Query", "Query"]),
     ] {

@@ -9,12 +9,13 @@ use serde_json::{Value, json};
 use sirius::domain::severity::Severity;
 use sirius::events::run_analysis;
 use sirius::http::{
-    self, analyze_finding, analyze_scan, create_upload, delete_scan, get_finding, get_report, get_scan, get_upload,
-    ingest_scan, list_findings, list_scans,
+    self, analyze_finding, analyze_scan, create_upload, delete_scan, get_cve, get_finding, get_report, get_scan,
+    get_upload, ingest_scan, list_findings, list_priorities, list_scans,
 };
 use sirius::llm::{Ollama, OllamaConfig, Options, Questions};
 use sirius::objects::Objects;
 use sirius::pipeline::ingest::{self, AutoAnalyze, Ingested, Ingestion};
+use sirius::pipeline::judge::Judge;
 use sirius::pipeline::recover::{self, Recovered, Recovery};
 use sirius::queue::Queue;
 use sirius::report::body::Compression;
@@ -41,6 +42,10 @@ pub struct App {
     pub queue_url: String,
     /// How findings are asked about.
     pub questions: Option<Questions>,
+    /// How findings are judged.
+    pub judge: Judge,
+    /// How long the fleet is read for its priorities.
+    pub fleet_time: Duration,
     /// What is analysed of every new scan.
     pub auto: Vec<Severity>,
     /// The bucket's name; there is one only with an archive.
@@ -87,6 +92,8 @@ impl App {
             limits: Limits::default(),
             queue_url: String::new(),
             questions: None,
+            judge: Judge::default(),
+            fleet_time: list_priorities::TIME,
             auto: Vec::new(),
             bucket: "none".to_owned(),
             archive: false,
@@ -112,7 +119,10 @@ impl App {
     /// What reports are taken in with.
     pub async fn ingestion(&self) -> Ingestion {
         let auto = match self.questions.clone().filter(|_| !self.auto.is_empty()) {
-            Some(questions) => Some((AutoAnalyze { severities: self.auto.clone(), questions }, self.queue().await)),
+            Some(questions) => Some((
+                AutoAnalyze { severities: self.auto.clone(), questions, judge: self.judge.clone() },
+                self.queue().await,
+            )),
             None => None,
         };
         Ingestion {
@@ -193,7 +203,7 @@ impl App {
     /// Has the handler of a function answer a request.
     pub async fn invoke(&self, function: &str, request: Request) -> Answer {
         let store = self.warm_store().await;
-        let questions = self.questions.clone();
+        let (questions, judge) = (self.questions.clone(), self.judge.clone());
         answer(match function {
             "ingest-scan" => {
                 let deps = Ingestion { store, ..self.ingestion().await };
@@ -221,24 +231,32 @@ impl App {
                 http::serve(request, async |request| list_scans::handle(&deps, request).await).await
             }
             "get-scan" => {
-                let findings = list_findings::Deps { store, questions };
+                let findings = list_findings::Deps { store, judge, questions };
                 let deps = get_scan::Deps { findings, objects: self.objects().await };
                 http::serve(request, async |request| get_scan::handle(&deps, request).await).await
             }
             "list-findings" => {
-                let deps = list_findings::Deps { store, questions };
+                let deps = list_findings::Deps { store, judge, questions };
                 http::serve(request, async |request| list_findings::handle(&deps, request).await).await
             }
             "get-finding" => {
-                let deps = get_finding::Deps { store, questions };
+                let deps = get_finding::Deps { store, judge, questions };
                 http::serve(request, async |request| get_finding::handle(&deps, request).await).await
             }
+            "get-cve" => {
+                let deps = get_cve::Deps { store, judge };
+                http::serve(request, async |request| get_cve::handle(&deps, request).await).await
+            }
+            "list-priorities" => {
+                let deps = list_priorities::Deps { store, judge, time: self.fleet_time };
+                http::serve(request, async |request| list_priorities::handle(&deps, request).await).await
+            }
             "analyze-finding" => {
-                let deps = analyze_finding::Deps { store, queue: self.queue().await, questions };
+                let deps = analyze_finding::Deps { store, queue: self.queue().await, judge, questions };
                 http::serve(request, async |request| analyze_finding::handle(&deps, request).await).await
             }
             "analyze-scan" => {
-                let deps = analyze_finding::Deps { store, queue: self.queue().await, questions };
+                let deps = analyze_finding::Deps { store, queue: self.queue().await, judge, questions };
                 http::serve(request, async |request| analyze_scan::handle(&deps, request).await).await
             }
             other => panic!("no HTTP handler for {other}"),
@@ -262,6 +280,8 @@ impl App {
         let (path, query) = path_and_query.split_once('?').unwrap_or((path_and_query, ""));
         let function = match path {
             "/api/container/scans" => "list-scans",
+            "/api/container/priorities" => "list-priorities",
+            _ if path.starts_with("/api/container/cves/") => "get-cve",
             _ if path.starts_with("/api/llm/") => "analyze-finding",
             _ if path.starts_with("/api/container/uploads/") => "get-upload",
             _ if path.starts_with("/api/container/findings/") => "get-finding",

@@ -5,6 +5,7 @@ pub mod bucket;
 pub mod corpus;
 pub mod deployed;
 pub mod identity;
+pub mod known;
 pub mod proxy;
 pub mod queue;
 pub mod report;

@@ -12,7 +12,12 @@ async fn main() -> Result<(), Error> {
     let clients = Clients::load().await?;
     let store = clients.store(config::table_name(&environment)?).await;
     let queue = clients.queue(config::analysis_queue_url(&environment)?);
-    let deps = analyze_finding::Deps { store, queue, questions: config::questions(&environment)? };
+    let deps = analyze_finding::Deps {
+        store,
+        queue,
+        judge: config::judge(&environment)?,
+        questions: config::questions(&environment)?,
+    };
     let deps = &deps;
     http::run(async |request| http::serve(request, async |request| analyze_finding::handle(deps, request).await).await)
         .await

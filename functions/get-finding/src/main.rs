@@ -11,7 +11,8 @@ async fn main() -> Result<(), Error> {
     telemetry::init();
     let clients = Clients::load().await?;
     let store = clients.store(config::table_name(&environment)?).await;
-    let deps = get_finding::Deps { store, questions: config::questions(&environment)? };
+    let deps =
+        get_finding::Deps { store, judge: config::judge(&environment)?, questions: config::questions(&environment)? };
     let deps = &deps;
     http::run(async |request| http::serve(request, async |request| get_finding::handle(deps, request).await).await)
         .await

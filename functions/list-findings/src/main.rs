@@ -11,7 +11,8 @@ async fn main() -> Result<(), Error> {
     telemetry::init();
     let clients = Clients::load().await?;
     let store = clients.store(config::table_name(&environment)?).await;
-    let deps = list_findings::Deps { store, questions: config::questions(&environment)? };
+    let deps =
+        list_findings::Deps { store, judge: config::judge(&environment)?, questions: config::questions(&environment)? };
     let deps = &deps;
     http::run(async |request| http::serve(request, async |request| list_findings::handle(deps, request).await).await)
         .await

@@ -31,6 +31,7 @@
 //! for KEV and EPSS before CVSS, arXiv 2603.12450 for using both likelihood and impact.
 
 mod band;
+pub mod brief;
 mod decide;
 pub mod exposure;
 mod facts;
@@ -198,20 +199,7 @@ pub fn assess(facts: &Facts, thresholds: &Thresholds, as_of: Timestamp) -> Prior
     let (automatable, why_automatable) = automatable(facts);
     let (impact, why_impact) = technical_impact(facts);
     let epss = UsableEpss::of(facts, thresholds);
-    let case = Case {
-        listing: match facts.kev {
-            Kev::Listed { .. } => Listing::Listed,
-            Kev::NotListed { .. } => Listing::NotListed,
-            Kev::Unknown => Listing::Unknown,
-        },
-        exposed: facts.exposure.is_public(),
-        automatable,
-        total: impact == TechnicalImpact::Total,
-        exploitation: facts.ssvc.as_ref().and_then(|ssvc| ssvc.exploitation),
-        percentile: epss.percentile,
-        distribution_shrugs: shrug(facts).is_some(),
-        network_reach: facts.network_reach,
-    };
+    let case = case(facts, automatable, impact, &epss);
     let decision = decide(&case, thresholds);
     let (score, why_score) = score_of(facts, &epss);
     let due = due(facts, &case, decision.band, thresholds, today);
@@ -232,6 +220,24 @@ pub fn assess(facts: &Facts, thresholds: &Thresholds, as_of: Timestamp) -> Prior
         day
     });
     Priority { band: decision.band, score, due, why }
+}
+
+/// The questions of the rule, answered.
+fn case(facts: &Facts, automatable: bool, impact: TechnicalImpact, epss: &UsableEpss) -> Case {
+    Case {
+        listing: match facts.kev {
+            Kev::Listed { .. } => Listing::Listed,
+            Kev::NotListed { .. } => Listing::NotListed,
+            Kev::Unknown => Listing::Unknown,
+        },
+        exposed: facts.exposure.is_public(),
+        automatable,
+        total: impact == TechnicalImpact::Total,
+        exploitation: facts.ssvc.as_ref().and_then(|ssvc| ssvc.exploitation),
+        percentile: epss.percentile,
+        distribution_shrugs: shrug(facts).is_some(),
+        network_reach: facts.network_reach,
+    }
 }
 
 /// Step 1. Only these two suppress.

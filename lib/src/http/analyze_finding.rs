@@ -16,6 +16,7 @@ use crate::domain::analysis::Status;
 use crate::domain::finding::FindingId;
 use crate::llm::Questions;
 use crate::pipeline::analyze;
+use crate::pipeline::judge::{self, Judge};
 use crate::queue::Queue;
 use crate::store::Store;
 
@@ -26,6 +27,8 @@ pub struct Deps {
     pub store: Store,
     /// Where questions are queued.
     pub queue: Queue,
+    /// How findings are judged, which is part of what is asked.
+    pub judge: Judge,
     /// How findings are asked about; none if nothing is analysed here.
     pub questions: Option<Questions>,
 }
@@ -83,8 +86,10 @@ pub async fn handle(deps: &Deps, request: &Request) -> Result<Response<Body>, Ap
     let again = query.flag("refresh")?.unwrap_or(false);
 
     let questions = deps.questions()?;
-    let (_, finding) = deps.store.finding(id).await?.ok_or_else(get_finding::no_finding)?;
-    let (hash, question) = questions.about(&finding).map_err(analyze::Error::from)?;
+    let (scan, finding) = deps.store.finding(id).await?.ok_or_else(get_finding::no_finding)?;
+    let known = deps.store.known(&judge::ids([&finding])).await?;
+    let told = deps.judge.tell(&scan, &finding, &known);
+    let (hash, question) = questions.about(&finding, told).map_err(analyze::Error::from)?;
     let queue = deps.queue.on_behalf_of(request_id(request));
     let mut analysis = analyze::request(&deps.store, &queue, &hash, &question, again, Timestamp::now()).await?;
     let deadline = started + Duration::from_secs(wait);

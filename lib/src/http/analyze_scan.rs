@@ -50,7 +50,7 @@ pub async fn handle(deps: &Deps, request: &Request) -> Result<Response<Body>, Ap
         deps.store.scan(id).await?.ok_or_else(|| ApiError::new(Code::NotFound, "there is no scan with this id"))?;
     let order = Order { severities: &severities, limit, deadline };
     let queue = deps.queue.on_behalf_of(request_id(request));
-    let tally = analyze_scan::run(&deps.store, &queue, questions, &scan, order, Timestamp::now()).await?;
+    let tally = analyze_scan::run(&deps.store, &queue, questions, &deps.judge, &scan, order, Timestamp::now()).await?;
     let message = match tally {
         Tally { more: true, .. } => "a part was queued; call again to go on",
         Tally { queued: 0, .. } => "there was nothing to queue",

@@ -1,15 +1,22 @@
 //! Scans and findings as JSON, under the field names that the API promises.
 
 use jiff::Timestamp;
+use jiff::civil::Date;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use crate::domain::analysis::{Analysis, Failure, Removed, Status};
+use crate::domain::analysis::{self, Analysis, Failure, Removed};
+use crate::domain::enrichment::{CveRichment, Epss, Source, Sourced, Ssvc, Status, Value};
 use crate::domain::finding::{FindingId, Members};
+use crate::domain::priority::Priority;
 use crate::domain::prompt_hash::PromptHash;
 use crate::domain::scan::{Artifact, Scan, ScanId};
 use crate::domain::severity::{Severity, SeverityCounts};
+use crate::domain::signals::{Listed, Signals};
+use crate::domain::vulnerability_id::VulnerabilityId;
 use crate::pipeline::join::{Counts, Joined};
+use crate::pipeline::locate;
+use crate::pipeline::priorities::{self, Work};
 
 /// `ContainerScan`: docs/API.md.
 #[derive(Debug, Serialize)]
@@ -95,6 +102,8 @@ pub(super) struct ContainerFinding {
     cvss: Option<Box<RawValue>>,
     published_date: Option<Box<RawValue>>,
     last_modified_date: Option<Box<RawValue>>,
+    priority: Priority,
+    enrichment: Option<Enrichment>,
     #[serde(flatten)]
     analysis: LlmAnalysis,
     /// All of the report's vulnerability object that has no field above, under Trivy's names.
@@ -102,7 +111,7 @@ pub(super) struct ContainerFinding {
 }
 
 impl From<Joined> for ContainerFinding {
-    fn from((finding, analysis): Joined) -> Self {
+    fn from(Joined { finding, priority, signals, catalogue, analysis }: Joined) -> Self {
         let (finding_id, severity) = (finding.id(), finding.severity());
         let mut rest = finding.vulnerability;
         // A word that is not one of Trivy's severities is kept where it was.
@@ -128,8 +137,192 @@ impl From<Joined> for ContainerFinding {
             cvss: take_if(&mut rest, "CVSS", '{'),
             published_date: take_text(&mut rest, "PublishedDate"),
             last_modified_date: take_text(&mut rest, "LastModifiedDate"),
+            priority,
+            enrichment: signals.map(|signals| Enrichment::of(signals, catalogue)),
             analysis: analysis.map(|(hash, analysis)| LlmAnalysis::from(&hash, analysis)).unwrap_or_default(),
             cve_data: rest,
+        }
+    }
+}
+
+/// What the public sources say, in short, each fact with who says so and as of when.
+#[derive(Debug, Serialize)]
+struct Enrichment {
+    status: Sourced<Value<Status>>,
+    /// None if nobody has looked yet, which is not the same as "not listed".
+    kev: Option<Sourced<InKev>>,
+    epss: Option<Sourced<Epss>>,
+    ssvc: Option<Sourced<Ssvc>>,
+}
+
+/// Whether CISA's catalogue has it.
+#[derive(Debug, Serialize)]
+struct InKev {
+    listed: bool,
+    date_added: Option<Date>,
+    ransomware: Option<bool>,
+}
+
+impl Enrichment {
+    fn of(signals: Signals, catalogue: Option<Timestamp>) -> Self {
+        let Signals { status, status_source, status_as_of, kev, epss, ssvc, .. } = signals;
+        let kev = match (kev, catalogue) {
+            (Some(Listed { date_added, ransomware, source, as_of }), _) => {
+                Some(Sourced { fact: InKev { listed: true, date_added: Some(date_added), ransomware }, source, as_of })
+            }
+            (None, Some(as_of)) => Some(Sourced {
+                fact: InKev { listed: false, date_added: None, ransomware: None },
+                source: Source::Kev,
+                as_of,
+            }),
+            (None, None) => None,
+        };
+        let status = Sourced { fact: Value { value: status }, source: status_source, as_of: status_as_of };
+        Self { status, kev, epss, ssvc }
+    }
+}
+
+/// `CVERichment` with the images that have it: docs/API.md.
+#[derive(Debug, Serialize)]
+pub(super) struct LocatedCve<'a> {
+    #[serde(flatten)]
+    record: &'a CveRichment,
+    images: Vec<ImageWithCve<'a>>,
+}
+
+impl<'a> LocatedCve<'a> {
+    pub(super) fn new(record: &'a CveRichment, images: &'a [locate::Image]) -> Self {
+        Self { record, images: images.iter().map(ImageWithCve::from).collect() }
+    }
+}
+
+/// The most packages of an image that are shown: a kernel has some dozens.
+const MOST_PACKAGES: usize = 50;
+
+#[derive(Debug, Serialize)]
+struct ImageWithCve<'a> {
+    image_name: &'a str,
+    scan_id: Option<ScanId>,
+    present: bool,
+    packages: Vec<PackageWithCve<'a>>,
+    total_packages: usize,
+    first_seen: Timestamp,
+    last_seen: Timestamp,
+    priority: &'a Priority,
+}
+
+impl<'a> From<&'a locate::Image> for ImageWithCve<'a> {
+    fn from(image: &'a locate::Image) -> Self {
+        Self {
+            image_name: image.image.as_str(),
+            scan_id: image.scan_id,
+            present: image.present,
+            packages: image.packages.iter().take(MOST_PACKAGES).map(PackageWithCve::from).collect(),
+            total_packages: image.packages.len(),
+            first_seen: image.first_seen,
+            last_seen: image.last_seen,
+            priority: &image.priority,
+        }
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct PackageWithCve<'a> {
+    vulnerability_id: &'a VulnerabilityId,
+    pkg_name: &'a str,
+    class: Option<&'a str>,
+    #[serde(rename = "type")]
+    kind: Option<&'a str>,
+    installed_version: &'a str,
+    fixed_version: Option<&'a str>,
+    severity: Severity,
+    status: Option<&'a str>,
+    findings: u32,
+    present: bool,
+    first_seen: Timestamp,
+    last_seen: Timestamp,
+}
+
+impl<'a> From<&'a locate::Package> for PackageWithCve<'a> {
+    fn from(package: &'a locate::Package) -> Self {
+        let sighting = &package.sighting;
+        Self {
+            vulnerability_id: &sighting.vulnerability_id,
+            pkg_name: &sighting.pkg_name,
+            class: sighting.class.as_deref(),
+            kind: sighting.kind.as_deref(),
+            installed_version: &sighting.installed_version,
+            fixed_version: sighting.fixed_version.as_deref(),
+            severity: sighting.severity,
+            status: sighting.status.as_deref(),
+            findings: sighting.findings,
+            present: package.present,
+            first_seen: sighting.first_seen,
+            last_seen: sighting.last_seen,
+        }
+    }
+}
+
+/// The fleet's top work: docs/API.md.
+#[derive(Debug, Serialize)]
+pub(super) struct TopWork<'a> {
+    /// False if the time or the room did not suffice to look at everything.
+    complete: bool,
+    unread_buckets: usize,
+    omitted_sightings: u64,
+    total: usize,
+    priorities: Vec<WorkItem<'a>>,
+}
+
+impl<'a> From<&'a priorities::Top> for TopWork<'a> {
+    fn from(top: &'a priorities::Top) -> Self {
+        Self {
+            complete: top.unread_buckets == 0 && top.omitted_sightings == 0,
+            unread_buckets: top.unread_buckets,
+            omitted_sightings: top.omitted_sightings,
+            total: top.total,
+            priorities: top.work.iter().map(WorkItem::from).collect(),
+        }
+    }
+}
+
+/// What is shown of the versions, vulnerabilities and images of one upgrade.
+const MOST_VERSIONS: usize = 20;
+const MOST_VULNERABILITIES: usize = 20;
+const MOST_IMAGES: usize = 50;
+
+#[derive(Debug, Serialize)]
+struct WorkItem<'a> {
+    package: &'a str,
+    #[serde(rename = "type")]
+    kind: Option<&'a str>,
+    fixed_versions: Vec<&'a str>,
+    total_fixed_versions: usize,
+    #[serde(flatten)]
+    worst: &'a Priority,
+    /// Which vulnerability band, score, due and why are of.
+    worst_vulnerability: &'a VulnerabilityId,
+    vulnerabilities: Vec<&'a VulnerabilityId>,
+    total_vulnerabilities: usize,
+    images: Vec<&'a str>,
+    total_images: usize,
+    findings_cleared: u64,
+}
+
+impl<'a> From<&'a Work> for WorkItem<'a> {
+    fn from(work: &'a Work) -> Self {
+        Self {
+            package: &work.package,
+            kind: work.kind.as_deref(),
+            fixed_versions: work.fixed_versions.iter().take(MOST_VERSIONS).map(String::as_str).collect(),
+            total_fixed_versions: work.fixed_versions.len(),
+            worst: &work.worst,
+            worst_vulnerability: &work.worst_id,
+            vulnerabilities: work.by_urgency().into_iter().take(MOST_VULNERABILITIES).collect(),
+            total_vulnerabilities: work.vulnerabilities.len(),
+            images: work.images.iter().take(MOST_IMAGES).map(String::as_str).collect(),
+            total_images: work.images.len(),
+            findings_cleared: work.findings_cleared,
         }
     }
 }
@@ -137,7 +330,7 @@ impl From<Joined> for ContainerFinding {
 /// What a model said of a finding; all `null` if nobody has asked.
 #[derive(Debug, Default, Serialize)]
 pub(super) struct LlmAnalysis {
-    llm_analysis_status: Option<Status>,
+    llm_analysis_status: Option<analysis::Status>,
     llm_analysis_summary: Option<String>,
     llm_analysis_recommendations: Option<String>,
     llm_analysis_risk_score: Option<f64>,
@@ -223,6 +416,12 @@ mod tests {
 
     fn shown(vulnerability: Value) -> Value {
         let vulnerability = serde_json::from_value(vulnerability).unwrap();
+        let priority = Priority {
+            band: crate::domain::priority::Band::P4,
+            score: 0.5,
+            due: None,
+            why: vec!["because".to_owned()],
+        };
         let finding = Finding {
             scan_id: ScanId::new(3).unwrap(),
             ordinal: Ordinal::new(14).unwrap(),
@@ -233,7 +432,14 @@ mod tests {
             kind: Some("debian".to_owned()),
             vulnerability,
         };
-        serde_json::to_value(ContainerFinding::from((finding, None))).unwrap()
+        serde_json::to_value(ContainerFinding::from(Joined {
+            finding,
+            priority,
+            signals: None,
+            catalogue: None,
+            analysis: None,
+        }))
+        .unwrap()
     }
 
     #[test]
@@ -253,6 +459,7 @@ mod tests {
                 "class": "os-pkgs", "type": "debian", "primary_url": "https://example.org",
                 "cvss": {"nvd": {"V3Score": 7.5}}, "published_date": "2026-01-01T00:00:00Z",
                 "last_modified_date": "2026-01-02T00:00:00Z",
+                "priority": {"band": "P4", "score": 0.5, "due": null, "why": ["because"]}, "enrichment": null,
                 "llm_analysis_status": null, "llm_analysis_summary": null, "llm_analysis_recommendations": null,
                 "llm_analysis_risk_score": null, "llm_analysis_timestamp": null, "llm_analysis_prompt_hash": null,
                 "llm_analysis_needs_review": null, "llm_analysis_review": [], "llm_analysis_model": null,

@@ -1,5 +1,6 @@
 //! `GET /api/container/findings/{finding_id}`: one finding.
 
+use jiff::Timestamp;
 use lambda_http::http::StatusCode;
 use lambda_http::{Body, Request, RequestExt as _, Response};
 
@@ -10,6 +11,7 @@ use super::{ApiError, path, reply};
 use crate::domain::finding::FindingId;
 use crate::llm::Questions;
 use crate::pipeline::join;
+use crate::pipeline::judge::Judge;
 use crate::store::Store;
 
 /// What the handler works with.
@@ -17,6 +19,8 @@ use crate::store::Store;
 pub struct Deps {
     /// The table.
     pub store: Store,
+    /// How findings are judged.
+    pub judge: Judge,
     /// How findings are asked about; none if nothing is analysed here.
     pub questions: Option<Questions>,
 }
@@ -29,8 +33,9 @@ pub async fn handle(deps: &Deps, request: &Request) -> Result<Response<Body>, Ap
     Query::read(request, &[])?;
     let id: FindingId =
         path::finding_id(request.raw_http_path())?.parse().map_err(|error| ApiError::parameter("finding_id", error))?;
-    let (_, finding) = deps.store.finding(id).await?.ok_or_else(no_finding)?;
-    let joined = join::analyses(&deps.store, deps.questions.as_ref(), vec![finding]).await?;
+    let Deps { store, judge, questions } = deps;
+    let (scan, finding) = store.finding(id).await?.ok_or_else(no_finding)?;
+    let joined = join::findings(store, judge, questions.as_ref(), &scan, vec![finding], Timestamp::now()).await?;
     let finding = joined.into_iter().next().ok_or_else(no_finding)?;
     reply::json(request, StatusCode::OK, &ContainerFinding::from(finding))
 }

@@ -46,7 +46,7 @@ pub async fn handle(deps: &Deps, request: &Request) -> Result<Response<Body>, Ap
         }
         let scan = find(&deps.store, identifier).await?;
         let counts = match &deps.questions {
-            Some(questions) => Some(join::counts(&deps.store, questions, &scan).await?),
+            Some(questions) => Some(join::counts(&deps.store, &deps.judge, questions, &scan).await?),
             None => None,
         };
         return reply::json(request, StatusCode::OK, &ContainerScan::from(&scan).with_analyses(counts));

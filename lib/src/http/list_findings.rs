@@ -1,8 +1,9 @@
-//! `GET /api/container/scans/{identifier}/findings`: the findings of a scan, most severe first.
+//! `GET /api/container/scans/{identifier}/findings`: the findings of a scan, most severe or most urgent first.
 
 use std::ops::Range;
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use jiff::Timestamp;
 use lambda_http::{Body, Request, RequestExt as _, Response};
 
 use super::dto::ContainerFinding;
@@ -11,10 +12,13 @@ use super::path::{self, Identifier, Wanted};
 use super::query::Query;
 use super::reply::{self, ListBody};
 use super::{ApiError, get_scan};
-use crate::domain::scan::{Scan, ScanId};
+use crate::domain::finding::Ordinal;
+use crate::domain::scan::Scan;
 use crate::domain::severity::Severity;
 use crate::llm::Questions;
 use crate::pipeline::join::{self, Joined};
+use crate::pipeline::judge::Judge;
+use crate::pipeline::rank;
 use crate::store::cursor::{self, InvalidCursor, Scope};
 use crate::store::{self, Selection, Store, findings};
 
@@ -23,6 +27,8 @@ use crate::store::{self, Selection, Store, findings};
 pub struct Deps {
     /// The table.
     pub store: Store,
+    /// How findings are judged.
+    pub judge: Judge,
     /// How findings are asked about; none if nothing is analysed here.
     pub questions: Option<Questions>,
 }
@@ -43,7 +49,8 @@ pub async fn handle(deps: &Deps, request: &Request) -> Result<Response<Body>, Ap
 
 /// The findings of a scan that is already named.
 pub(super) async fn of(deps: &Deps, request: &Request, identifier: Identifier) -> Result<Response<Body>, ApiError> {
-    let query = Query::read(request, &["severity", "package", "vulnerability_id", "fixable", "limit", "cursor"])?;
+    let query =
+        Query::read(request, &["severity", "package", "vulnerability_id", "fixable", "sort", "limit", "cursor"])?;
     let severities = query
         .all("severity")
         .map(|text| text.parse().map_err(|error| ApiError::parameter("severity", error)))
@@ -53,10 +60,15 @@ pub(super) async fn of(deps: &Deps, request: &Request, identifier: Identifier) -
         vulnerability_id: query.parsed("vulnerability_id")?,
         fixable: query.flag("fixable")?,
     };
+    let sort = match query.one("sort")? {
+        None | Some("severity") => Sort::Severity,
+        Some("priority") => Sort::Priority,
+        Some(_) => return Err(ApiError::parameter("sort", "is neither severity nor priority")),
+    };
     let (limit, cursor) = (query.limit()?, query.cursor()?);
 
     let scan = get_scan::find(&deps.store, identifier).await?;
-    let scope = scope(&scan, &severities, &wanted);
+    let scope = scope(&scan, &severities, &wanted, sort);
     let start = match cursor {
         Some(cursor) => {
             let position = cursor.verify(scope, deps.store.cursor_key().await?.as_ref())?;
@@ -64,8 +76,12 @@ pub(super) async fn of(deps: &Deps, request: &Request, identifier: Identifier) -
         }
         None => 0,
     };
-    let page = page(deps, request, &scan, &severities, &wanted, start, limit).await?;
-    let total = match total(&scan, &severities, &wanted) {
+    let asked = Asked { scan: &scan, severities: &severities, wanted: &wanted, start, limit };
+    let page = match sort {
+        Sort::Severity => page(deps, request, asked).await?,
+        Sort::Priority => page_by_priority(deps, request, asked).await?,
+    };
+    let total = match page.total.or_else(|| total(&scan, &severities, &wanted)) {
         // Where a filter makes the number unknown, it is known once all findings were read.
         None => (start == 0 && page.next.is_none()).then_some(page.list.len() as u64),
         known => known,
@@ -80,48 +96,103 @@ pub(super) async fn of(deps: &Deps, request: &Request, identifier: Identifier) -
     page.list.respond(total, next.as_deref())
 }
 
+/// The order of the list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sort {
+    /// By ordinal: most severe first, then by vulnerability and package. A position is an ordinal.
+    Severity,
+    /// What to fix first. A position is a number of findings that come before.
+    Priority,
+}
+
+/// Which findings are wanted.
+#[derive(Clone, Copy)]
+struct Asked<'a> {
+    scan: &'a Scan,
+    severities: &'a [Severity],
+    wanted: &'a Selection,
+    /// The position at which the page begins.
+    start: u32,
+    limit: Option<usize>,
+}
+
 struct Page {
     list: ListBody,
-    /// The ordinal from which the next page goes on.
+    /// How many findings the whole list has, if it was counted.
+    total: Option<u64>,
+    /// The position from which the next page goes on.
     next: Option<u32>,
 }
 
-async fn page(
-    deps: &Deps,
-    request: &Request,
-    scan: &Scan,
-    severities: &[Severity],
-    wanted: &Selection,
-    start: u32,
-    limit: Option<usize>,
-) -> Result<Page, ApiError> {
+/// A page in the order of priority. The order is made anew for each page: if a source says something new
+/// between two of them, a finding may come twice or not at all.
+async fn page_by_priority(deps: &Deps, request: &Request, asked: Asked<'_>) -> Result<Page, ApiError> {
+    /// What one round trip reads.
+    const CHUNK: usize = 100;
+    let Asked { scan, severities, wanted, start, limit } = asked;
+    let now = Timestamp::now();
+    let ordinals = scan.severity_counts.of_any(severities, 0);
+    let order = rank::ordinals(&deps.store, &deps.judge, scan, ordinals, wanted, now).await?;
+    let total = Some(order.len() as u64);
+    let mut list = ListBody::new(reply::accepts_gzip(request));
+    let mut position = start;
+    let skipped = usize::try_from(start).unwrap_or(usize::MAX);
+    let of_page: Vec<Ordinal> = order.iter().copied().skip(skipped).take(limit.unwrap_or(usize::MAX)).collect();
+    let has_more = |position: u32| usize::try_from(position).is_ok_and(|position| position < order.len());
+    let chunks = of_page.chunks(CHUNK).map(<[Ordinal]>::to_vec).collect::<Vec<_>>();
+    let mut chunks = stream::iter(chunks)
+        .map(|chunk| async move {
+            let findings = deps.store.findings_at(scan.scan_id, &chunk).await?;
+            join::findings(&deps.store, &deps.judge, deps.questions.as_ref(), scan, findings, now).await
+        })
+        .buffered(READ_AHEAD);
+    while let Some(findings) = chunks.try_next().await? {
+        for finding in findings {
+            if !list.push(&ContainerFinding::from(finding))? {
+                return Ok(Page { list, total, next: Some(position) });
+            }
+            position += 1;
+        }
+    }
+    Ok(Page { list, total, next: has_more(position).then_some(position) })
+}
+
+async fn page(deps: &Deps, request: &Request, asked: Asked<'_>) -> Result<Page, ApiError> {
+    let Asked { scan, severities, wanted, start, limit } = asked;
+    let now = Timestamp::now();
     let limit = limit.unwrap_or(usize::MAX);
     let ordinals = scan.severity_counts.of_any(severities, start);
     let end = ordinals.last().map_or(start, |range| range.end);
     // Without a filter it is known beforehand which findings the page has.
     let to_read = if wanted.is_everything() { first(ordinals, limit) } else { ordinals };
     let runs = to_read.into_iter().flat_map(findings::runs);
-    let mut runs = stream::iter(runs).map(|run| read(deps, scan.scan_id, run, wanted)).buffered(READ_AHEAD);
+    let mut runs = stream::iter(runs).map(|run| read(deps, scan, run, wanted, now)).buffered(READ_AHEAD);
     let mut list = ListBody::new(reply::accepts_gzip(request));
     let mut after_last = None;
     while let Some(findings) = runs.try_next().await? {
         for finding in findings {
-            let ordinal = finding.0.ordinal.get();
+            let ordinal = finding.finding.ordinal.get();
             if list.len() == limit || !list.push(&ContainerFinding::from(finding))? {
-                return Ok(Page { list, next: Some(after_last.unwrap_or(ordinal)) });
+                return Ok(Page { list, total: None, next: Some(after_last.unwrap_or(ordinal)) });
             }
             after_last = Some(ordinal + 1);
         }
     }
     // Every finding that was read went in; whether there is more was decided by what was read.
     let next = after_last.filter(|&next| wanted.is_everything() && next < end);
-    Ok(Page { list, next })
+    Ok(Page { list, total: None, next })
 }
 
-/// The wanted findings of a run, with their analyses.
-async fn read(deps: &Deps, scan: ScanId, run: Range<u32>, wanted: &Selection) -> Result<Vec<Joined>, store::Error> {
-    let findings = deps.store.findings(scan, run, wanted).await?;
-    join::analyses(&deps.store, deps.questions.as_ref(), findings).await
+/// The wanted findings of a run, with what is said of them.
+async fn read(
+    deps: &Deps,
+    scan: &Scan,
+    run: Range<u32>,
+    wanted: &Selection,
+    now: Timestamp,
+) -> Result<Vec<Joined>, store::Error> {
+    let findings = deps.store.findings(scan.scan_id, run, wanted).await?;
+    join::findings(&deps.store, &deps.judge, deps.questions.as_ref(), scan, findings, now).await
 }
 
 /// The first `limit` ordinals.
@@ -156,7 +227,7 @@ fn total(scan: &Scan, severities: &[Severity], wanted: &Selection) -> Option<u64
     Some(Severity::DESCENDING.into_iter().filter(wanted).map(of).sum())
 }
 
-fn scope(scan: &Scan, severities: &[Severity], wanted: &Selection) -> Scope {
+fn scope(scan: &Scan, severities: &[Severity], wanted: &Selection, sort: Sort) -> Scope {
     let mut severities = severities.to_vec();
     severities.sort_unstable();
     severities.dedup();
@@ -168,6 +239,7 @@ fn scope(scan: &Scan, severities: &[Severity], wanted: &Selection) -> Scope {
         &format!("{:?}", wanted.package),
         &format!("{:?}", wanted.vulnerability_id),
         &format!("{:?}", wanted.fixable),
+        &format!("{sort:?}"),
     ])
 }
 

@@ -29,6 +29,7 @@ pub(super) enum Wanted {
 
 const SCANS: &str = "/api/container/scans/";
 const FINDINGS: &str = "/api/container/findings/";
+const CVES: &str = "/api/container/cves/";
 const ANALYZED_FINDING: &str = "/api/llm/analyze/container/";
 const ANALYZED_SCAN: &str = "/api/llm/analyze/container/scans/";
 const UPLOADS: &str = "/api/container/uploads/";
@@ -66,6 +67,11 @@ pub(super) fn upload_ids(raw_path: &str) -> Result<Vec<UploadId>, ApiError> {
 /// The text in the place of `{finding_id}`.
 pub(super) fn finding_id(raw_path: &str) -> Result<String, ApiError> {
     decode("finding_id", below(raw_path, FINDINGS))
+}
+
+/// The text in the place of `{cve_id}`.
+pub(super) fn cve_id(raw_path: &str) -> Result<String, ApiError> {
+    decode("cve_id", below(raw_path, CVES))
 }
 
 /// The text in the place of `{finding_id}`, where a finding is analysed.

@@ -16,6 +16,7 @@ use std::collections::HashSet;
 
 use serde::{Deserialize, Serialize};
 
+use crate::domain::priority::Band;
 use crate::llm::answer::{Parsed, RiskScore, Section};
 use crate::llm::facts::Facts;
 use crate::llm::prompt::{day, is_web_link};
@@ -34,6 +35,9 @@ pub use suspicion::{Suspicion, SuspicionKind};
 /// 1.5 lets a model lift a 7.5 to a 9 for a service that faces the network; it does not let it call a
 /// HIGH a 5 or a LOW a 6.
 pub const MAX_SCORE_DISTANCE: f64 = 1.5;
+
+/// How far a score may lie outside the range of the priority's band ([`Band::risk_scores`]).
+pub const MAX_BAND_DISTANCE: f64 = 2.0;
 
 /// What the facts of one finding support.
 #[derive(Debug, Clone)]
@@ -56,7 +60,9 @@ pub struct Evidence {
     severity: String,
     cvss_scores: Vec<f64>,
     anchor: Option<(f64, f64)>,
+    band: Option<Band>,
     known_exploited: bool,
+    proof_of_concept: bool,
     not_affected: bool,
     suspicions: Vec<Suspicion>,
 }
@@ -147,6 +153,15 @@ pub enum Review {
         /// Highest of them.
         high: f64,
     },
+    /// The score lies more than [`MAX_BAND_DISTANCE`] outside the range of the priority's band.
+    ScoreFarFromBand {
+        /// The band that the rule decided on.
+        band: Band,
+        /// Lowest of its range.
+        low: f64,
+        /// Highest of its range.
+        high: f64,
+    },
     /// Neither a CVSS score nor a severity to compare the score with.
     ScoreWithoutAnchor,
     /// The facts hold text that reads like instructions to a model, or hidden characters.
@@ -159,6 +174,9 @@ impl fmt::Display for Review {
             Self::TextRemoved => f.write_str("sentences were removed that the facts do not support"),
             Self::ScoreFarFromFacts { low, high } => {
                 write!(f, "the risk score is far from what the facts span, {low} to {high}")
+            }
+            Self::ScoreFarFromBand { band, low, high } => {
+                write!(f, "the risk score is far from what the priority {band} goes with, {low} to {high}")
             }
             Self::ScoreWithoutAnchor => f.write_str("no CVSS score and no severity backs the risk score"),
             Self::SuspiciousInput(suspicion) => {
@@ -255,13 +273,18 @@ impl From<&Facts> for Evidence {
         }
         if let Some(epss) = &extra.epss {
             learn(&format!("epss {} {}", epss.date, epss.band()));
-            for share in [epss.score, epss.percentile] {
+            for share in [Some(epss.score), epss.percentile].into_iter().flatten() {
                 let percent = share * 100.0;
                 learn(&format!("{share} {share:.2} {share:.3} {percent} {percent:.1} {percent:.2}"));
             }
         }
         if let Some(kev) = &extra.kev {
             learn(&format!("kev cisa {}", kev.date_added));
+        }
+        // Sirius's own words. Not for phrases: `KEV: not listed` must not support "in KEV".
+        if let Some(priority) = &extra.priority {
+            tokens::learn(&mut structured, &format!("priority {} {}", priority.band, priority.band.label()));
+            priority.reasons.iter().for_each(|reason| tokens::learn(&mut structured, reason));
         }
         let mut mentioned = structured.clone();
         for text in [&facts.title, &facts.description] {
@@ -289,7 +312,9 @@ impl From<&Facts> for Evidence {
             severity: facts.severity.trim().to_lowercase(),
             cvss_scores: facts.cvss.iter().filter_map(|cvss| cvss.score).collect(),
             anchor: anchor(facts),
-            known_exploited: extra.kev.is_some(),
+            band: extra.priority.as_ref().map(|priority| priority.band),
+            known_exploited: extra.kev.is_some() || extra.exploitation == "active",
+            proof_of_concept: extra.exploitation == "poc",
             not_affected: facts.status == "not_affected",
             suspicions: suspicion::of(facts),
         }
@@ -373,6 +398,13 @@ pub fn check(parsed: Parsed, evidence: &Evidence) -> Result<Checked, Unsupported
             if score < low - MAX_SCORE_DISTANCE || score > high + MAX_SCORE_DISTANCE {
                 review.push(Review::ScoreFarFromFacts { low, high });
             }
+        }
+    }
+    if let Some(band) = evidence.band {
+        let (low, high) = band.risk_scores();
+        let score = score.value();
+        if score < low - MAX_BAND_DISTANCE || score > high + MAX_BAND_DISTANCE {
+            review.push(Review::ScoreFarFromBand { band, low, high });
         }
     }
     review.extend(evidence.suspicions.iter().cloned().map(Review::SuspiciousInput));

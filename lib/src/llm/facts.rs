@@ -8,6 +8,9 @@ use serde_json::Value;
 
 use super::text::cap;
 use crate::domain::finding::Finding;
+use crate::domain::priority;
+use crate::domain::priority::brief::{Brief, brief};
+use crate::domain::priority::{Kev, Thresholds};
 
 /// The facts of one finding, as the report gives them. Every text is untrusted.
 ///
@@ -68,10 +71,14 @@ pub struct CvssFact {
     pub score: Option<f64>,
 }
 
-/// Facts from public feeds.
+/// Facts from public sources, and what the rule made of them. Their texts are as untrusted as a report's.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct EnrichmentFacts {
+    /// How soon it has to be dealt with, and why: the model explains it, and its score is held against it.
+    pub priority: Option<Brief>,
+    /// What is known of attacks (SSVC `exploitation`): `none`, `poc` or `active`; empty if nobody has said.
+    pub exploitation: String,
     /// Exploit prediction, when FIRST scores the id.
     pub epss: Option<EpssFact>,
     /// Entry in CISA's list of known exploited vulnerabilities.
@@ -85,8 +92,8 @@ pub struct EnrichmentFacts {
 pub struct EpssFact {
     /// Probability 0..=1 of exploitation in the next 30 days.
     pub score: f64,
-    /// Share 0..=1 of all ids with a lower score.
-    pub percentile: f64,
+    /// Share 0..=1 of all ids with this score or a lower one; old files have none.
+    pub percentile: Option<f64>,
     /// Date of the feed, `YYYY-MM-DD`.
     pub date: String,
 }
@@ -101,15 +108,40 @@ pub struct KevFact {
 }
 
 impl EpssFact {
-    /// The band of the percentile, in words the prompt shows and the evidence knows.
+    /// The band of the percentile, in words the prompt shows and the evidence knows. The upper two begin where
+    /// the priority's rule does ([`Thresholds`]).
     #[must_use]
     pub fn band(&self) -> &'static str {
         match self.percentile {
-            p if p >= 0.99 => "top 1 % of all CVEs",
-            p if p >= 0.95 => "top 5 % of all CVEs",
-            p if p >= 0.90 => "top 10 % of all CVEs",
-            p if p >= 0.50 => "upper half of all CVEs",
-            _ => "lower half of all CVEs",
+            Some(p) if p >= 0.99 => "99th percentile of all CVEs or above",
+            Some(p) if p >= 0.95 => "95th to 99th percentile of all CVEs",
+            Some(p) if p >= 0.80 => "80th to 95th percentile of all CVEs",
+            Some(_) => "below the 80th percentile of all CVEs",
+            None => "percentile unknown",
+        }
+    }
+}
+
+impl EnrichmentFacts {
+    /// What the rule looked at and decided, and the other ids that sources know the vulnerability by.
+    #[must_use]
+    pub fn of(facts: &priority::Facts, thresholds: &Thresholds, aliases: Vec<String>) -> Self {
+        let kev = match facts.kev {
+            Kev::Listed { date_added, ransomware } => Some(KevFact { date_added: date_added.to_string(), ransomware }),
+            Kev::NotListed { .. } | Kev::Unknown => None,
+        };
+        let epss = facts.epss.as_ref().map(|epss| EpssFact {
+            score: epss.score,
+            percentile: epss.percentile,
+            date: epss.date.to_string(),
+        });
+        let exploitation = facts.ssvc.as_ref().and_then(|ssvc| ssvc.exploitation);
+        Self {
+            priority: Some(brief(facts, thresholds)),
+            exploitation: exploitation.map(|said| said.as_str().to_owned()).unwrap_or_default(),
+            epss,
+            kev,
+            aliases,
         }
     }
 }

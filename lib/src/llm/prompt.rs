@@ -223,6 +223,10 @@ struct Block {
     #[serde(skip_serializing_if = "String::is_empty")]
     exploit_prediction: String,
     #[serde(skip_serializing_if = "String::is_empty")]
+    priority: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    priority_reasons: Vec<String>,
+    #[serde(skip_serializing_if = "String::is_empty")]
     primary_url: String,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     references: Vec<String>,
@@ -245,6 +249,7 @@ fn question(facts: &Facts, description: usize, references: usize) -> Result<Stri
     };
     let links: Vec<String> = facts.references.iter().filter(|r| is_web_link(r)).cloned().collect();
     let extra = facts.enrichment.clone().unwrap_or_default();
+    let priority = extra.priority.as_ref();
     let fixed = optional(&facts.fixed_version, 300);
     let block = Block {
         vulnerability_id: text(&facts.vulnerability_id, 64),
@@ -262,6 +267,11 @@ fn question(facts: &Facts, description: usize, references: usize) -> Result<Stri
         published: text(day(facts.published_date.as_deref()), 10),
         known_exploited: extra.kev.map(|kev| kev_line(&kev.date_added, kev.ransomware)).unwrap_or_default(),
         exploit_prediction: extra.epss.map(|epss| format!("EPSS: {}", epss.band())).unwrap_or_default(),
+        priority: priority.map(|it| format!("{}: {}", it.band, it.band.label())).unwrap_or_default(),
+        // In the order in which the rule went.
+        priority_reasons: priority
+            .map(|it| it.reasons.iter().take(MAX_LIST).map(|reason| text(reason, 120)).collect())
+            .unwrap_or_default(),
         primary_url: optional(&facts.primary_url.clone().filter(|u| is_web_link(u)), 200),
         references: list(&links, 200, references),
         title: text(&facts.title, 240),

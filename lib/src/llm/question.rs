@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::facts::Facts;
+use super::facts::{EnrichmentFacts, Facts};
 use super::prompt::{Error, Options, Prompt};
 use crate::domain::finding::Finding;
 use crate::domain::prompt_hash::PromptHash;
@@ -26,12 +26,12 @@ pub struct Question {
 }
 
 impl Questions {
-    /// The question about a finding and its hash.
+    /// The question about a finding, with what public sources and the rule say of it, and its hash.
     ///
     /// # Errors
     /// Those of [`Prompt::build`] and [`Prompt::hash`].
-    pub fn about(&self, finding: &Finding) -> Result<(PromptHash, Question), Error> {
-        let facts = Facts::from(finding);
+    pub fn about(&self, finding: &Finding, enrichment: EnrichmentFacts) -> Result<(PromptHash, Question), Error> {
+        let facts = Facts { enrichment: Some(enrichment), ..Facts::from(finding) };
         let prompt = Prompt::build(&facts, &self.model, &self.options)?;
         Ok((prompt.hash()?, Question { prompt, facts }))
     }

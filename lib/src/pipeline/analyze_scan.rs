@@ -8,6 +8,7 @@ use serde::Serialize;
 use tokio::time::Instant;
 
 use super::analyze::{Error, FIRST_LOOK, after, is_to_be_asked, write};
+use super::judge::{self, Judge};
 use crate::domain::analysis::Status;
 use crate::domain::prompt_hash::PromptHash;
 use crate::domain::scan::Scan;
@@ -57,6 +58,7 @@ pub async fn run(
     store: &Store,
     queue: &Queue,
     questions: &Questions,
+    judge: &Judge,
     scan: &Scan,
     order: Order<'_>,
     now: Timestamp,
@@ -66,8 +68,10 @@ pub async fn run(
     let mut seen = HashSet::new();
     for run in scan.severity_counts.of_any(severities, 0).into_iter().flat_map(findings::runs) {
         let mut new = Vec::new();
-        for finding in store.findings(scan.scan_id, run, &Selection::default()).await? {
-            let Ok((hash, question)) = questions.about(&finding) else {
+        let findings = store.findings(scan.scan_id, run, &Selection::default()).await?;
+        let known = store.known(&judge::ids(&findings)).await?;
+        for finding in findings {
+            let Ok((hash, question)) = questions.about(&finding, judge.tell(scan, &finding, &known)) else {
                 tally.too_long += 1;
                 continue;
             };

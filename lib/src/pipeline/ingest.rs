@@ -19,6 +19,7 @@ use tokio::time::Instant;
 
 use super::analyze::{self, after};
 use super::analyze_scan::{self, Order};
+use super::judge::Judge;
 use crate::domain::scan::{Scan, ScanId};
 use crate::domain::severity::Severity;
 use crate::llm::Questions;
@@ -77,6 +78,8 @@ pub struct AutoAnalyze {
     pub severities: Vec<Severity>,
     /// How they are asked about.
     pub questions: Questions,
+    /// How soon they have to be dealt with, which is part of what is asked.
+    pub judge: Judge,
 }
 
 /// What reports are taken in with.
@@ -221,7 +224,7 @@ async fn queue_enrichment(store: &Store, queue: &Queue, scan_id: ScanId, is_all:
 /// does not happen stays in the outbox, and recovery does it.
 async fn queue_analyses(store: &Store, queue: &Queue, auto: &AutoAnalyze, scan: &Scan, now: Timestamp) {
     let order = Order { severities: &auto.severities, limit: usize::MAX, deadline: Instant::now() + QUEUEING };
-    let queued = analyze_scan::run(store, queue, &auto.questions, scan, order, now).await;
+    let queued = analyze_scan::run(store, queue, &auto.questions, &auto.judge, scan, order, now).await;
     let cleared = match queued {
         Ok(tally) if tally.more => return,
         Ok(_) => store.clear_outbox(scan.scan_id).await.map_err(analyze::Error::from),

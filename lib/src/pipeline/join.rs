@@ -1,50 +1,80 @@
-//! Findings with the analyses that exist of them: joined when read, so that an answer shows on every
-//! finding that was asked about in the same words, wherever it was made.
+//! Findings with their priorities and the analyses that exist of them: joined when read, so that what a source
+//! says today and what a model answered show on every finding they are about, wherever they came from.
 
 use std::collections::{HashMap, HashSet};
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use jiff::Timestamp;
 use serde::Serialize;
 
+use super::judge::{self, Judge};
 use crate::domain::analysis::{Analysis, Status};
 use crate::domain::finding::Finding;
+use crate::domain::priority::Priority;
 use crate::domain::prompt_hash::PromptHash;
 use crate::domain::scan::Scan;
+use crate::domain::signals::Signals;
 use crate::llm::Questions;
+use crate::llm::facts::EnrichmentFacts;
 use crate::store::{self, Selection, Store, findings};
 
-/// A finding, and its analysis if one was ever asked for.
-pub type Joined = (Finding, Option<(PromptHash, Analysis)>);
+/// A finding with all that is said of it besides the report.
+#[derive(Debug)]
+pub struct Joined {
+    /// The finding.
+    pub finding: Finding,
+    /// How soon it has to be dealt with, and why.
+    pub priority: Priority,
+    /// What the public sources say, if they were asked.
+    pub signals: Option<Signals>,
+    /// The newest of CISA's catalogues that speaks for it.
+    pub catalogue: Option<Timestamp>,
+    /// What a model said of it, if it was asked.
+    pub analysis: Option<(PromptHash, Analysis)>,
+}
 
-/// Joins findings with their analyses: one round trip for each hundred distinct prompts. Without
-/// `questions` nothing is analysed here, and there is nothing to join.
+/// Joins findings of one scan with what the sources know, their priorities, and their analyses: one round
+/// trip for each hundred distinct vulnerabilities, then one for each hundred distinct prompts. The second
+/// cannot go with the first, since the prompt, and so its hash, holds what the sources say. Without
+/// `questions` nothing is analysed here, and there is no second.
 ///
 /// # Errors
 /// Those of the table.
-pub async fn analyses(
+pub async fn findings(
     store: &Store,
+    judge: &Judge,
     questions: Option<&Questions>,
+    scan: &Scan,
     findings: Vec<Finding>,
+    now: Timestamp,
 ) -> Result<Vec<Joined>, store::Error> {
-    let Some(questions) = questions else {
-        return Ok(findings.into_iter().map(|finding| (finding, None)).collect());
-    };
-    let hashed: Vec<(Finding, Option<PromptHash>)> =
-        findings.into_iter().map(|finding| hash(questions, finding)).collect();
-    let distinct: HashSet<&PromptHash> = hashed.iter().filter_map(|(_, hash)| hash.as_ref()).collect();
+    let known = store.known(&judge::ids(&findings)).await?;
+    let mut joined = Vec::with_capacity(findings.len());
+    let mut hashes = Vec::new();
+    for finding in findings {
+        let facts = judge.facts(scan, &finding, &known);
+        let signals = finding.vulnerability_id.as_deref().and_then(|id| known.of(id)).cloned();
+        hashes.push(questions.and_then(|questions| hash(questions, &finding, judge.told(&facts, &finding, &known))));
+        joined.push(Joined {
+            priority: judge.assess(&facts, now),
+            catalogue: signals.as_ref().and_then(|signals| known.catalogue(signals)),
+            signals,
+            finding,
+            analysis: None,
+        });
+    }
+    let distinct: HashSet<&PromptHash> = hashes.iter().flatten().collect();
     let distinct: Vec<PromptHash> = distinct.into_iter().cloned().collect();
-    let known = store.analyses(&distinct).await?;
-    let join = |(finding, hash): (Finding, Option<PromptHash>)| {
-        let analysis = hash.and_then(|hash| known.get(&hash).cloned().map(|analysis| (hash, analysis)));
-        (finding, analysis)
-    };
-    Ok(hashed.into_iter().map(join).collect())
+    let analyses = store.analyses(&distinct).await?;
+    for (joined, hash) in joined.iter_mut().zip(hashes) {
+        joined.analysis = hash.and_then(|hash| analyses.get(&hash).cloned().map(|analysis| (hash, analysis)));
+    }
+    Ok(joined)
 }
 
 /// A finding that no prompt can be made for, since the settings leave no room, has no analysis.
-fn hash(questions: &Questions, finding: Finding) -> (Finding, Option<PromptHash>) {
-    let hash = questions.about(&finding).ok().map(|(hash, _)| hash);
-    (finding, hash)
+fn hash(questions: &Questions, finding: &Finding, told: EnrichmentFacts) -> Option<PromptHash> {
+    questions.about(finding, told).ok().map(|(hash, _)| hash)
 }
 
 /// How many findings of a scan are analysed, by state.
@@ -71,16 +101,21 @@ const CONCURRENCY: usize = 4;
 ///
 /// # Errors
 /// Those of the table.
-pub async fn counts(store: &Store, questions: &Questions, scan: &Scan) -> Result<Counts, store::Error> {
+pub async fn counts(store: &Store, judge: &Judge, questions: &Questions, scan: &Scan) -> Result<Counts, store::Error> {
     let runs = findings::runs(0..scan.total_findings().min(MOST_COUNTED));
-    let read: Vec<Vec<Finding>> = stream::iter(runs)
-        .map(|run| store.findings(scan.scan_id, run, &WHOLE))
+    let read: Vec<Vec<Option<PromptHash>>> = stream::iter(runs)
+        .map(|run| async {
+            let findings = store.findings(scan.scan_id, run, &WHOLE).await?;
+            let known = store.known(&judge::ids(&findings)).await?;
+            let hash = |finding: &Finding| hash(questions, finding, judge.tell(scan, finding, &known));
+            Ok::<_, store::Error>(findings.iter().map(hash).collect::<Vec<_>>())
+        })
         .buffered(CONCURRENCY)
         .try_collect()
         .await?;
     let mut by_hash = HashMap::<Option<PromptHash>, usize>::new();
-    for finding in read.into_iter().flatten() {
-        *by_hash.entry(hash(questions, finding).1).or_default() += 1;
+    for hash in read.into_iter().flatten() {
+        *by_hash.entry(hash).or_default() += 1;
     }
     let distinct: Vec<PromptHash> = by_hash.keys().flatten().cloned().collect();
     let known = store.analyses(&distinct).await?;

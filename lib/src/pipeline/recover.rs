@@ -260,7 +260,7 @@ async fn queue_scan(orders: &Orders<'_>, scan_id: ScanId, now: Timestamp, deadli
         && let Some(scan) = store.scan(scan_id).await?
     {
         let order = Order { severities: &auto.severities, limit: usize::MAX, deadline };
-        if analyze_scan::run(store, queue, &auto.questions, &scan, order, now).await?.more {
+        if analyze_scan::run(store, queue, &auto.questions, &auto.judge, &scan, order, now).await?.more {
             return Ok(false);
         }
     }

@@ -175,6 +175,7 @@ impl Store {
         // Second: cut off here, the old signals are still due, and whoever takes the lease then finds
         // the answers in the dossier and writes the signals without asking a source.
         self.put_signals(lease, signals).await?;
+        self.put_new_aliases(lease.dossier.as_ref(), dossier).await?;
         Ok(true)
     }
 
@@ -266,7 +267,7 @@ impl Store {
     }
 }
 
-fn read_signals(item: &Item) -> Result<Signals, Error> {
+pub(super) fn read_signals(item: &Item) -> Result<Signals, Error> {
     let corrupt = |reason: String| Error::corrupt(format!("{:?}", item.get(PK)), reason);
     let json = item.get(SIGNALS).and_then(|json| json.as_s().ok()).ok_or_else(|| corrupt("no signals".to_owned()))?;
     serde_json::from_str(json).map_err(|error| corrupt(error.to_string()))

@@ -1,5 +1,6 @@
 //! Findings: written in batches under keys that are known beforehand, read in runs of ordinals.
 
+use std::collections::HashMap;
 use std::ops::Range;
 
 use aws_sdk_dynamodb::primitives::Blob;
@@ -191,6 +192,24 @@ impl Store {
             items.extend(page.items.unwrap_or_default());
         }
         Ok((seen, items))
+    }
+
+    /// The findings with these ordinals, in their order; up to a hundred, which must exist and be distinct.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`], [`Error::Unprocessed`], [`Error::Refused`]; [`Error::Corrupt`] if one is missing.
+    pub async fn findings_at(&self, scan: ScanId, ordinals: &[Ordinal]) -> Result<Vec<Finding>, Error> {
+        let keys = || ordinals.iter().map(|ordinal| Key::Finding(scan, *ordinal));
+        for consistent in [false, true] {
+            let items = self.batch_get("BatchGetItem(findings)", keys(), consistent).await?;
+            if items.len() == ordinals.len() {
+                let read = items.into_iter().map(|item| self.read_finding(item)).collect::<Result<Vec<_>, _>>()?;
+                let mut by_ordinal: HashMap<Ordinal, Finding> =
+                    read.into_iter().map(|finding| (finding.ordinal, finding)).collect();
+                return Ok(ordinals.iter().filter_map(|ordinal| by_ordinal.remove(ordinal)).collect());
+            }
+        }
+        Err(Error::corrupt(Key::Scan(scan).pk(), "findings are missing"))
     }
 
     /// A finding and its scan, in one round trip; none if the scan is not published, or has no

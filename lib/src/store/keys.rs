@@ -82,6 +82,8 @@ pub(super) enum Key {
     Dossier(VulnerabilityId),
     /// The same in short.
     Signals(VulnerabilityId),
+    /// The id under which an alias of it is kept.
+    Alias(VulnerabilityId),
     /// What an image has of a bucket of vulnerabilities.
     Sightings(Bucket, ImageName),
     /// How fast a source may be asked.
@@ -99,7 +101,7 @@ impl Key {
                 format!("SCAN#{scan}")
             }
             Self::Upload(upload) => format!("UPLOAD#{upload}"),
-            Self::Dossier(id) | Self::Signals(id) => format!("CVE#{id}"),
+            Self::Dossier(id) | Self::Signals(id) | Self::Alias(id) => format!("CVE#{id}"),
             Self::Sightings(bucket, _) => bucket_pk(*bucket),
             Self::Source(name) => format!("SOURCE#{name}"),
             Self::Feed(name) => format!("FEED#{name}"),
@@ -121,6 +123,7 @@ impl Key {
             Self::Upload(_) => "UPLOAD".to_owned(),
             Self::Dossier(_) => "ENRICHMENT".to_owned(),
             Self::Signals(_) => "SIGNALS".to_owned(),
+            Self::Alias(_) => "ALIAS".to_owned(),
             // Bare: a name may have 1,024 bytes, which is all that a sort key takes.
             Self::Sightings(_, image) => image.to_string(),
             Self::Source(_) | Self::Feed(_) => "STATE".to_owned(),
@@ -154,7 +157,11 @@ impl Key {
             Self::Upload(upload.parse().ok()?)
         } else if let Some(id) = pk.strip_prefix("CVE#") {
             let id = id.parse().ok()?;
-            if sk == "SIGNALS" { Self::Signals(id) } else { Self::Dossier(id) }
+            match sk {
+                "SIGNALS" => Self::Signals(id),
+                "ALIAS" => Self::Alias(id),
+                _ => Self::Dossier(id),
+            }
         } else if let Some(bucket) = pk.strip_prefix("SIGHTINGS#") {
             Self::Sightings(bucket.parse().ok().and_then(Bucket::new)?, sk.parse().ok()?)
         } else if let Some(name) = pk.strip_prefix("SOURCE#") {
@@ -259,6 +266,7 @@ mod tests {
             (0..TOTAL_SHARDS).prop_map(Key::Total),
             vulnerability().prop_map(Key::Dossier),
             vulnerability().prop_map(Key::Signals),
+            vulnerability().prop_map(Key::Alias),
             (0..Bucket::COUNT, "[\\PC#]{1,20}|SCAN#[0-9]{1,3}")
                 .prop_filter_map("a name", |(n, name)| Some(Key::Sightings(Bucket::new(n)?, name.parse().ok()?))),
             "[a-z_]{1,20}".prop_map(Key::Source),

@@ -66,6 +66,22 @@ impl Band {
         }
     }
 
+    /// The range of a risk score, 1 to 10, that goes with the band: what a model's score is held against.
+    ///
+    /// Wide on purpose. A band says how soon, a score how bad: a critical flaw that nobody can reach may wait
+    /// for the next upgrade and still deserve a 7.
+    #[must_use]
+    pub const fn risk_scores(self) -> (f64, f64) {
+        match self {
+            Self::P0 => (8.0, 10.0),
+            Self::P1 => (7.0, 10.0),
+            Self::P2 => (5.0, 9.0),
+            Self::P3 => (3.0, 8.0),
+            Self::P4 => (1.0, 7.0),
+            Self::Suppressed => (1.0, 3.0),
+        }
+    }
+
     /// The same days without the search for traces: those are for what *is* in KEV.
     pub(super) const fn without_forensics(self) -> Self {
         match self {
@@ -98,5 +114,21 @@ impl Band {
 impl fmt::Display for Band {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_more_urgent_band_never_has_a_smaller_score() {
+        for pair in Band::ALL.windows(2) {
+            let [(low, high), (lower, less_high)] = [pair[0].risk_scores(), pair[1].risk_scores()];
+            assert!(low >= lower && high >= less_high, "{pair:?}");
+        }
+        for (low, high) in Band::ALL.map(Band::risk_scores) {
+            assert!(1.0 <= low && low < high && high <= 10.0);
+        }
     }
 }

@@ -699,6 +699,30 @@ proptest! {
     }
 
     #[test]
+    fn a_brief_has_the_same_band_and_nothing_that_moves_by_itself(facts in any_facts(), days in 0i64..400) {
+        let told = brief::brief(&facts, &Thresholds::default());
+        prop_assert_eq!(told.band, judge(&facts).band);
+        prop_assert!((1..=10).contains(&told.reasons.len()), "{:#?}", told.reasons);
+        prop_assert!(told.reasons.iter().all(|reason| (1..=120).contains(&reason.len()) && reason.is_ascii()));
+        // Feeds of another day, and a score that moved within its band of percentiles.
+        let later = |date: Date| date.saturating_add(days.days());
+        let mut moved = facts.clone();
+        moved.first_seen = moved.first_seen.map(later);
+        moved.epss_median = Some(0.5);
+        if let Some(epss) = &mut moved.epss {
+            epss.date = later(epss.date);
+            epss.model_version = None;
+        }
+        if let Kev::NotListed { catalogue } = &mut moved.kev {
+            *catalogue = later(*catalogue);
+        }
+        if let Some(ssvc) = &mut moved.ssvc {
+            ssvc.assessed_at = ssvc.assessed_at.map(later);
+        }
+        prop_assert_eq!(brief::brief(&moved, &Thresholds::default()), told);
+    }
+
+    #[test]
     fn every_input_that_was_used_is_in_the_reasons(facts in any_facts()) {
         let facts = Facts { record: None, vex: None, ..facts };
         let priority = judge(&facts);

@@ -54,6 +54,10 @@ const EXPLOITATION: &str = "in the wild, actively exploited, active exploitation
     attackers exploit, criminals exploit, are exploiting, exploit is public, public exploit, \
     public exploits, exploit code, exploit is available, exploit exists, exploits exist, proof-of-concept, proof of concept";
 
+/// Those of the above that SSVC's `poc` supports.
+const PROOFS_OF_CONCEPT: &str = "exploit is public, public exploit, public exploits, exploit code, exploit is available, \
+    exploit exists, exploits exist, proof-of-concept, proof of concept";
+
 /// What nobody should be told to switch off, and to give away.
 const PROTECTIONS: &str = "verification, validation, certificate, certificates, firewall, firewalls, selinux, apparmor, \
     seccomp, authentication, authorization, antivirus, logging, monitoring, auditing, scanner, scanning, sandbox, waf, \
@@ -175,7 +179,8 @@ impl Evidence {
 
     /// In the wild, in KEV, by ransomware: only when a fact says so, or the title or description does.
     fn check_exploitation(&self, running: &str) -> Option<Reason> {
-        let unsupported = |claim: &str| claims(claim, running) && !self.running.contains(claim);
+        let shown = |claim: &str| self.proof_of_concept && has(PROOFS_OF_CONCEPT, claim);
+        let unsupported = |claim: &str| claims(claim, running) && !self.running.contains(claim) && !shown(claim);
         (!self.known_exploited && EXPLOITATION.split(", ").any(unsupported)).then_some(Reason::Exploitation)
     }
 

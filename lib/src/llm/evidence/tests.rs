@@ -1,6 +1,8 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::domain::priority::Band;
+use crate::domain::priority::brief::Brief;
 use crate::llm::facts::{CvssFact, EnrichmentFacts, EpssFact, KevFact};
 
 fn facts() -> Facts {
@@ -304,17 +306,57 @@ fn dismissals_exploitation_and_other_severities_go() {
     let known = Facts {
         enrichment: Some(EnrichmentFacts {
             kev: Some(KevFact { date_added: "2023-11-01".into(), ransomware: true }),
-            epss: Some(EpssFact { score: 0.1234, percentile: 0.9712, date: "2026-09-26".into() }),
+            epss: Some(EpssFact { score: 0.1234, percentile: Some(0.9712), date: "2026-09-26".into() }),
             aliases: vec!["GHSA-aaaa-bbbb-cccc".into()],
+            priority: Some(Brief { band: Band::P1, reasons: vec!["row 11 of BOD 26-04: 3 days".into()] }),
+            exploitation: "active".into(),
         }),
         ..facts()
     };
     for sentence in [
+        "The priority is P1, by row 11 of BOD 26-04.",
         "It is in KEV since 2023-11-01 and used by ransomware.",
         "EPSS gives 12.34 %, above 97.1 % of all.",
         "Also GHSA-aaaa-bbbb-cccc.",
     ] {
         assert_eq!(reason_in(&known, Section::Summary, sentence), None, "{sentence}");
+    }
+}
+
+/// Facts of a finding in that band, with what is known of attacks.
+fn judged(band: Band, exploitation: &str, reason: &str) -> Facts {
+    let priority = Some(Brief { band, reasons: vec![reason.to_owned()] });
+    let enrichment = EnrichmentFacts { priority, exploitation: exploitation.to_owned(), ..EnrichmentFacts::default() };
+    Facts { enrichment: Some(enrichment), ..facts() }
+}
+
+#[test]
+fn attacks_are_claimed_only_as_far_as_somebody_has_seen_them() {
+    let (active, poc, none) = ("It is actively exploited.", "A proof of concept exists.", "It is in the KEV list.");
+    let reason = |exploitation: &str, sentence: &str| {
+        reason_in(&judged(Band::P2, exploitation, "KEV: not listed"), Section::Summary, sentence)
+    };
+    assert_eq!((reason("active", active), reason("poc", poc)), (None, None));
+    for (exploitation, sentence) in [("poc", active), ("none", poc), ("", active), ("none", none), ("poc", none)] {
+        assert_eq!(reason(exploitation, sentence), Some(Reason::Exploitation), "{exploitation}: {sentence}");
+    }
+}
+
+#[test]
+fn a_score_far_from_the_priority_is_marked() {
+    let score_far = |band: Band, score: f64| {
+        let answer = parsed("The flaw is in curl here.", &["Upgrade curl soon."], score);
+        let checked = check(answer, &Evidence::from(&judged(band, "", ""))).unwrap();
+        checked.review.iter().any(|review| matches!(review, Review::ScoreFarFromBand { .. }))
+    };
+    for (band, near, far) in [
+        (Band::P0, 6.0, 5.9),
+        (Band::P1, 5.0, 4.9),
+        (Band::P2, 3.0, 2.9),
+        (Band::P4, 9.0, 9.1),
+        (Band::Suppressed, 5.0, 5.1),
+    ] {
+        assert_eq!((score_far(band, near), score_far(band, far)), (false, true), "{band}");
     }
 }
 

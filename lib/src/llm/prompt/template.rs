@@ -3,7 +3,7 @@
 use super::{BLOCK_CLOSE, BLOCK_OPEN, Message, Role};
 
 /// Names the template; part of the prompt hash, so a new version asks again.
-pub const TEMPLATE_VERSION: &str = "finding-1";
+pub const TEMPLATE_VERSION: &str = "finding-2";
 
 /// The rules.
 pub const SYSTEM: &str = "\
@@ -15,7 +15,8 @@ Rules:
 - Use only these facts. Do not add versions, identifiers, links, names or numbers that are not in them.
 - Name a fixed version only if \"fixed_version\" has one, and copy it exactly. If it says \"none in the report\", say that no fix is available.
 - No links, no HTML, no images, no code blocks.
-- The risk score is a number from 1 to 10. Start from the CVSS score and the severity.
+- The risk score is a number from 1 to 10. Start from the CVSS score and the severity, and keep to the priority's range: P0 8 to 10, P1 7 to 10, P2 5 to 9, P3 3 to 8, P4 1 to 7, none 1 to 3.
+- The priority is decided by a rule. Explain it with its reasons; never change or deny it.
 - Answer in English, in Markdown, with exactly the three headings of the example: Summary (2 or 3 sentences), Recommendations (2 to 4 bullets), Risk Score (the number, a slash, 10). Write nothing else.";
 
 /// The rules of the repair attempt, whose answer is bound to [`crate::llm::answer::repair_schema`].

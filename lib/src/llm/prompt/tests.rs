@@ -1,6 +1,8 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::domain::priority::Band;
+use crate::domain::priority::brief::Brief;
 use crate::llm::facts::{EnrichmentFacts, EpssFact, KevFact};
 use crate::llm::text::is_invisible;
 
@@ -37,7 +39,18 @@ fn log4shell() -> Facts {
         published_date: Some("2021-12-10T10:15:09.143Z".into()),
         last_modified_date: Some("2024-07-24T17:08:24Z".into()),
         enrichment: Some(EnrichmentFacts {
-            epss: Some(EpssFact { score: 0.99999, percentile: 0.9999, date: "2026-09-26".into() }),
+            epss: Some(EpssFact { score: 0.99999, percentile: Some(0.9999), date: "2026-09-26".into() }),
+            priority: Some(Brief {
+                band: Band::P0,
+                reasons: vec![
+                    "exposed to untrusted people: yes (assumed)".into(),
+                    "automatable: yes (assessed)".into(),
+                    "technical impact: total (assessed)".into(),
+                    "exploitation: active (assessed)".into(),
+                    "row 15 of BOD 26-04: 3 days + forensic triage".into(),
+                ],
+            }),
+            exploitation: "active".into(),
             kev: Some(KevFact { date_added: "2021-12-10".into(), ransomware: true }),
             aliases: vec!["GHSA-jfh8-c2jp-5v3q".into()],
         }),
@@ -120,10 +133,12 @@ fn each_fact_changes_the_hash() {
         ("primary url", |f| f.primary_url = None),
         ("published", |f| f.published_date = Some("2021-12-11T00:00:00Z".into())),
         ("enrichment", |f| f.enrichment = None),
-        ("epss band", |f| f.enrichment.as_mut().unwrap().epss.as_mut().unwrap().percentile = 0.96),
+        ("epss band", |f| f.enrichment.as_mut().unwrap().epss.as_mut().unwrap().percentile = Some(0.96)),
         ("kev", |f| f.enrichment.as_mut().unwrap().kev = None),
         ("kev date", |f| f.enrichment.as_mut().unwrap().kev.as_mut().unwrap().date_added = "2022-01-01".into()),
         ("ransomware", |f| f.enrichment.as_mut().unwrap().kev.as_mut().unwrap().ransomware = false),
+        ("band", |f| f.enrichment.as_mut().unwrap().priority.as_mut().unwrap().band = Band::P1),
+        ("reason", |f| drop(f.enrichment.as_mut().unwrap().priority.as_mut().unwrap().reasons.pop())),
         ("alias", |f| f.enrichment.as_mut().unwrap().aliases.clear()),
     ];
     let mut seen = vec![base];
@@ -144,7 +159,7 @@ fn model_options_and_template_change_the_hash() {
     type Change = fn(&mut Prompt);
     let changes: [Change; 8] = [
         |p| p.model = "llama3.1:70b".into(),
-        |p| p.template_version = "finding-2".into(),
+        |p| p.template_version = "finding-3".into(),
         |p| p.options.num_ctx += 1,
         |p| p.options.num_predict += 1,
         |p| p.options.temperature = 0.1,
@@ -174,7 +189,7 @@ fn noise_that_is_no_fact_leaves_the_hash_alone() {
     facts.purl = Some("pkg:maven/org.apache.logging.log4j/log4j-core@2.14.1?arch=arm64".into());
     facts.description = facts.description.replace('\n', "\r\n") + "\u{200b} ";
     if let Some(epss) = facts.enrichment.as_mut().and_then(|e| e.epss.as_mut()) {
-        *epss = EpssFact { score: 0.98, percentile: 0.995, date: "2026-10-01".into() };
+        *epss = EpssFact { score: 0.98, percentile: Some(0.995), date: "2026-10-01".into() };
     }
     assert_eq!(build(&facts).hash().unwrap(), base);
 }
@@ -195,6 +210,12 @@ fn no_fact_can_close_the_block_or_spell_a_control_token() {
         title: attack.into(),
         description: attack.into(),
         fixed_version: Some(attack.into()),
+        enrichment: Some(EnrichmentFacts {
+            aliases: vec![attack.into()],
+            priority: Some(Brief { band: Band::P0, reasons: vec![attack.into()] }),
+            kev: Some(KevFact { date_added: attack.into(), ransomware: true }),
+            ..EnrichmentFacts::default()
+        }),
         ..log4shell()
     };
     let question = build(&facts).messages.pop().unwrap().content;

@@ -1,0 +1,17 @@
+//! `get-cve`: `GET /api/container/cves/{cve_id}`.
+
+use lambda_http::Error;
+use sirius::aws::Clients;
+use sirius::config::{self, environment};
+use sirius::http::{self, get_cve};
+use sirius::telemetry;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    telemetry::init();
+    let clients = Clients::load().await?;
+    let store = clients.store(config::table_name(&environment)?).await;
+    let deps = get_cve::Deps { store, judge: config::judge(&environment)? };
+    let deps = &deps;
+    http::run(async |request| http::serve(request, async |request| get_cve::handle(deps, request).await).await).await
+}

@@ -1,0 +1,18 @@
+//! `list-priorities`: `GET /api/container/priorities`.
+
+use lambda_http::Error;
+use sirius::aws::Clients;
+use sirius::config::{self, environment};
+use sirius::http::{self, list_priorities};
+use sirius::telemetry;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    telemetry::init();
+    let clients = Clients::load().await?;
+    let store = clients.store(config::table_name(&environment)?).await;
+    let deps = list_priorities::Deps { store, judge: config::judge(&environment)?, time: list_priorities::TIME };
+    let deps = &deps;
+    http::run(async |request| http::serve(request, async |request| list_priorities::handle(deps, request).await).await)
+        .await
+}

@@ -1,0 +1,197 @@
+//! What a report and the public sources say of a finding → what the priority's rule looks at.
+//!
+//! The report is always there; the rest may be missing, and is said to be ([`Facts`]). Scores are computed
+//! from their vectors here as everywhere ([`super::cvss`]).
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use serde_json::Value;
+
+use super::{cvss, upstream_time};
+use crate::domain::enrichment::{self, CvssVersion, Status};
+use crate::domain::finding::Finding;
+use crate::domain::known::Known;
+use crate::domain::priority::exposure::Exposure;
+use crate::domain::priority::ssvc::{Exploitation, Ssvc, TechnicalImpact, derive_ssvc};
+use crate::domain::priority::{Epss, Facts, FixStatus, Kev, Record, RecordStatus, VectorReading};
+use crate::domain::severity::Severity;
+use crate::domain::sighting::Sighting;
+use crate::domain::signals::Signals;
+
+/// What a report says of a finding, as far as its priority needs it.
+///
+/// Trivy maps a distribution's `negligible` and `unimportant` to `LOW` and writes numbers into
+/// `VendorSeverity` (<https://github.com/aquasecurity/trivy-db/blob/main/pkg/types/types.go>), so that a report
+/// cannot tell them from a plain `LOW`: nothing is taken for negligible here.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Reported {
+    /// Trivy's severity.
+    pub severity: Severity,
+    /// What the vendor does about it.
+    pub status: FixStatus,
+    /// Whether a version with the fix is named.
+    pub fixed_version: bool,
+    /// Vectors with the names of those who rated, the one that Trivy takes the severity from first.
+    pub vectors: Vec<(String, String)>,
+    /// The day on which the vulnerability was published.
+    pub published: Option<Date>,
+    /// The time of the scan.
+    pub scanned_at: Timestamp,
+    /// The time of the oldest scan that is known to have it.
+    pub first_seen: Timestamp,
+}
+
+/// The most vectors that are looked at: five sources with three versions each are known.
+const MAX_VECTORS: usize = 20;
+
+impl Reported {
+    /// What a stored finding says, of a scan of that time. It is as new as the scan: of older scans it
+    /// knows nothing.
+    #[must_use]
+    pub fn finding(finding: &Finding, scanned_at: Timestamp) -> Self {
+        let published = finding.text("PublishedDate");
+        Self {
+            severity: finding.severity(),
+            status: FixStatus::from_trivy(&finding.text("Status").unwrap_or_default()),
+            fixed_version: finding.text("FixedVersion").is_some_and(|version| !version.trim().is_empty()),
+            vectors: vectors(finding),
+            published: published.and_then(|text| upstream_time::instant(&text)).map(day),
+            scanned_at,
+            first_seen: scanned_at,
+        }
+    }
+
+    /// What is kept of an image's scans.
+    #[must_use]
+    pub fn sighting(sighting: &Sighting) -> Self {
+        Self {
+            severity: sighting.severity,
+            status: FixStatus::from_trivy(sighting.status.as_deref().unwrap_or_default()),
+            fixed_version: sighting.fixed_version.as_ref().is_some_and(|version| !version.trim().is_empty()),
+            vectors: sighting.vector.iter().map(|vector| ("trivy".to_owned(), vector.clone())).collect(),
+            published: None,
+            scanned_at: sighting.last_seen,
+            first_seen: sighting.first_seen,
+        }
+    }
+}
+
+/// The vectors of `CVSS`, those of `SeveritySource` first, then NVD's, then the others by name.
+fn vectors(finding: &Finding) -> Vec<(String, String)> {
+    let Some(Value::Object(sources)) = finding.value("CVSS") else { return Vec::new() };
+    let first = finding.text("SeveritySource").unwrap_or_default();
+    let mut sources: Vec<(String, Value)> = sources.into_iter().collect();
+    sources.sort_by(|(a, _), (b, _)| (*a != first, a != "nvd", a).cmp(&(*b != first, b != "nvd", b)));
+    let of_source = |(source, scores): (String, Value)| {
+        let vector = |name: &str| scores.get(name).and_then(Value::as_str).map(str::to_owned);
+        let found: Vec<String> = ["V3Vector", "V40Vector", "V2Vector"].into_iter().filter_map(vector).collect();
+        found.into_iter().map(move |vector| (format!("trivy:{source}"), vector))
+    };
+    sources
+        .into_iter()
+        .flat_map(of_source)
+        .filter(|(_, vector)| vector.len() <= cvss::MAX_BYTES)
+        .take(MAX_VECTORS)
+        .collect()
+}
+
+/// What the rule looks at: the sources' words where there are any, else the report's.
+#[must_use]
+pub fn facts(reported: &Reported, signals: Option<&Signals>, known: &Known, exposure: Exposure) -> Facts {
+    let ratings = signals.map(|signals| signals.cvss.as_slice()).unwrap_or_default();
+    let (cvss_scores, vector) = if ratings.is_empty() {
+        let scores = reported.vectors.iter().filter_map(|(_, vector)| cvss::score(vector).ok());
+        let scores = scores.filter(|score| score.version != CvssVersion::V4).map(|score| score.score).collect();
+        let rated =
+            reported.vectors.iter().map(|(source, vector)| (source.as_str(), vector.as_str(), reported.scanned_at));
+        (scores, reading(rated))
+    } else {
+        let scores = ratings.iter().filter(|rating| rating.version != CvssVersion::V4).map(|rating| rating.score);
+        let rated = ratings.iter().map(|rating| (rating.assigner.as_str(), rating.vector.as_str(), rating.as_of));
+        (scores.collect(), reading(rated))
+    };
+    Facts {
+        severity: reported.severity,
+        vendor_negligible: false,
+        status: reported.status,
+        fixed_version: reported.fixed_version,
+        cvss_scores,
+        network_reach: vector.as_ref().map(|vector| vector.derived.network_reach),
+        kev: kev(signals, known),
+        epss: signals.and_then(|signals| signals.epss.as_ref()).map(|epss| Epss {
+            score: epss.fact.score,
+            percentile: epss.fact.percentile,
+            date: epss.fact.date,
+            model_version: epss.fact.model_version.clone(),
+        }),
+        epss_median: known.epss.as_ref().and_then(|feed| feed.median),
+        ssvc: signals.and_then(|signals| signals.ssvc.as_ref()).map(|said| Ssvc {
+            exploitation: said.fact.exploitation.map(exploitation),
+            automatable: said.fact.automatable,
+            technical_impact: said.fact.technical_impact.map(technical_impact),
+            source: said.fact.assigner.clone(),
+            assessed_at: Some(day(said.fact.assessed_at.unwrap_or(said.as_of))),
+        }),
+        vector,
+        exposure,
+        record: signals.and_then(record),
+        vex: None,
+        first_seen: Some(day(reported.first_seen)),
+        published: signals.and_then(|signals| signals.published).map(day).or(reported.published),
+    }
+}
+
+fn kev(signals: Option<&Signals>, known: &Known) -> Kev {
+    let Some(signals) = signals else { return Kev::Unknown };
+    match (&signals.kev, known.catalogue(signals)) {
+        // Not known to be used by ransomware is what CISA's own "Unknown" means, too.
+        (Some(listed), _) => {
+            Kev::Listed { date_added: listed.date_added, ransomware: listed.ransomware.unwrap_or(false) }
+        }
+        (None, Some(catalogue)) => Kev::NotListed { catalogue: day(catalogue) },
+        (None, None) => Kev::Unknown,
+    }
+}
+
+fn record(signals: &Signals) -> Option<Record> {
+    let status = match signals.status {
+        Status::Published => RecordStatus::Published,
+        Status::Rejected => RecordStatus::Rejected,
+        Status::Disputed => RecordStatus::Disputed,
+        Status::NotFound | Status::Partial | Status::Pending => return None,
+    };
+    Some(Record { status, source: signals.status_source.as_str().to_owned(), as_of: Some(day(signals.status_as_of)) })
+}
+
+/// The first vector of CVSS 3, else the first of CVSS 4: the rule for 3 was held against CISA's own answers.
+fn reading<'a>(rated: impl Iterator<Item = (&'a str, &'a str, Timestamp)> + Clone) -> Option<VectorReading> {
+    let wanted = |prefix: &'static str| {
+        rated.clone().filter(move |(_, vector, _)| vector.starts_with(prefix)).find_map(|(source, vector, as_of)| {
+            Some(VectorReading { derived: derive_ssvc(vector)?, source: source.to_owned(), as_of: Some(day(as_of)) })
+        })
+    };
+    wanted("CVSS:3").or_else(|| wanted("CVSS:4"))
+}
+
+const fn exploitation(said: enrichment::Exploitation) -> Exploitation {
+    match said {
+        enrichment::Exploitation::None => Exploitation::None,
+        enrichment::Exploitation::Poc => Exploitation::Poc,
+        enrichment::Exploitation::Active => Exploitation::Active,
+    }
+}
+
+const fn technical_impact(said: enrichment::TechnicalImpact) -> TechnicalImpact {
+    match said {
+        enrichment::TechnicalImpact::Partial => TechnicalImpact::Partial,
+        enrichment::TechnicalImpact::Total => TechnicalImpact::Total,
+    }
+}
+
+fn day(time: Timestamp) -> Date {
+    time.to_zoned(TimeZone::UTC).date()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,71 @@
+//! `GET /api/container/cves/{cve_id}`: what is known of a vulnerability, and where in the fleet it is.
+
+use jiff::Timestamp;
+use lambda_http::http::{HeaderValue, StatusCode, header};
+use lambda_http::{Body, Request, RequestExt as _, Response};
+
+use super::dto::LocatedCve;
+use super::error::Code;
+use super::query::Query;
+use super::{ApiError, path, reply};
+use crate::domain::vulnerability_id::VulnerabilityId;
+use crate::pipeline::judge::Judge;
+use crate::pipeline::locate;
+use crate::store::Store;
+use crate::store::cursor::{self, Scope};
+
+/// What the handler works with.
+#[derive(Debug)]
+pub struct Deps {
+    /// The table.
+    pub store: Store,
+    /// How findings are judged.
+    pub judge: Judge,
+}
+
+/// Images of a page if it is not said how many.
+const DEFAULT_LIMIT: usize = 100;
+/// The most images of a page: with fifty packages each they still fit in an answer.
+const MAX_LIMIT: usize = 300;
+
+/// Answers 200 with the record and the images whose newest scans have the vulnerability; with `?all=true` those
+/// that have had it, too.
+///
+/// # Errors
+/// 400 for what is not a vulnerability's id or for a wrong parameter, 404 if no image ever had it.
+pub async fn handle(deps: &Deps, request: &Request) -> Result<Response<Body>, ApiError> {
+    let query = Query::read(request, &["all", "limit", "cursor"])?;
+    let id: VulnerabilityId =
+        path::cve_id(request.raw_http_path())?.parse().map_err(|error| ApiError::parameter("cve_id", error))?;
+    let all = query.flag("all")?.unwrap_or(false);
+    let limit = match query.limit()? {
+        Some(limit) if limit > MAX_LIMIT => {
+            return Err(ApiError::parameter("limit", format!("is more than {MAX_LIMIT}")));
+        }
+        limit => limit.unwrap_or(DEFAULT_LIMIT),
+    };
+    let scope = Scope::new(&["images with", id.as_str(), &all.to_string()]);
+    let start = match query.cursor()? {
+        Some(cursor) => {
+            let position = cursor.verify(scope, deps.store.cursor_key().await?.as_ref())?;
+            usize::try_from(position).unwrap_or(usize::MAX)
+        }
+        None => 0,
+    };
+
+    let located = locate::locate(&deps.store, &deps.judge, &id, all, Timestamp::now()).await?;
+    let located = located.ok_or_else(|| ApiError::new(Code::NotFound, "no image ever had this vulnerability"))?;
+    let end = start.saturating_add(limit).min(located.images.len());
+    let page = located.images.get(start..end).unwrap_or_default();
+    let mut response = reply::json(request, StatusCode::OK, &LocatedCve::new(&located.record, page))?;
+    let headers = response.headers_mut();
+    headers.insert("x-total-count", HeaderValue::from(located.images.len()));
+    if end < located.images.len()
+        && let Some(key) = deps.store.cursor_key().await?
+    {
+        let next = query.next_page(&cursor::sign(u64::try_from(end).unwrap_or(u64::MAX), scope, &key));
+        let link = HeaderValue::try_from(format!("<{next}>; rel=\"next\"")).map_err(std::io::Error::other)?;
+        headers.insert(header::LINK, link);
+    }
+    Ok(response)
+}

@@ -1,0 +1,55 @@
+//! `GET /api/container/priorities`: what to upgrade first, over all images.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use lambda_http::http::StatusCode;
+use lambda_http::{Body, Request, Response};
+use tokio::time::Instant;
+
+use super::dto::TopWork;
+use super::query::Query;
+use super::{ApiError, reply};
+use crate::pipeline::judge::Judge;
+use crate::pipeline::priorities::{self, Order};
+use crate::store::Store;
+
+/// What the handler works with.
+#[derive(Debug)]
+pub struct Deps {
+    /// The table.
+    pub store: Store,
+    /// How findings are judged.
+    pub judge: Judge,
+    /// How long the fleet is read at most; [`TIME`] outside tests.
+    pub time: Duration,
+}
+
+/// Well before the 29 seconds of its function: what was read by then is answered with.
+pub const TIME: Duration = Duration::from_secs(20);
+/// Entries if it is not said how many.
+const DEFAULT_LIMIT: usize = 20;
+/// The most entries.
+const MAX_LIMIT: usize = 200;
+
+/// Answers 200 with the most urgent upgrades; with `?fixable=false` with the most urgent packages without one.
+///
+/// # Errors
+/// 400 for a wrong parameter.
+pub async fn handle(deps: &Deps, request: &Request) -> Result<Response<Body>, ApiError> {
+    let deadline = Instant::now() + deps.time;
+    let query = Query::read(request, &["limit", "fixable"])?;
+    let fixable = query.flag("fixable")?.unwrap_or(true);
+    let limit = match query.limit()? {
+        Some(limit) if limit > MAX_LIMIT => {
+            return Err(ApiError::parameter("limit", format!("is more than {MAX_LIMIT}")));
+        }
+        limit => limit.unwrap_or(DEFAULT_LIMIT),
+    };
+    let order = Order { fixable, limit, deadline };
+    let top = priorities::top(&deps.store, &deps.judge, order, Timestamp::now()).await?;
+    if top.unread_buckets > 0 {
+        tracing::warn!(unread_buckets = top.unread_buckets, "there was no time to read the whole fleet");
+    }
+    reply::json(request, StatusCode::OK, &TopWork::from(&top))
+}

@@ -1,0 +1,59 @@
+//! The priority of findings: what the report says, what the sources say, and who can reach the image.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+
+use crate::domain::finding::Finding;
+use crate::domain::known::Known;
+use crate::domain::priority::exposure::Exposures;
+use crate::domain::priority::{self, Thresholds};
+use crate::domain::scan::Scan;
+use crate::domain::vulnerability_id::VulnerabilityId;
+use crate::enrichment::prioritize::{self, Reported};
+use crate::llm::facts::EnrichmentFacts;
+
+/// What the owners of the fleet say. All functions must have the same, for it is part of what is asked.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Judge {
+    /// Which images untrusted people reach.
+    pub exposures: Exposures,
+    /// Where the rule's steps begin.
+    pub thresholds: Thresholds,
+}
+
+impl Judge {
+    /// What the rule looks at.
+    pub(super) fn facts(&self, scan: &Scan, finding: &Finding, known: &Known) -> priority::Facts {
+        self.weigh(scan, finding.vulnerability_id.as_deref(), &Reported::finding(finding, scan.scan_timestamp), known)
+    }
+
+    /// The same of what was kept of a finding.
+    pub(super) fn weigh(&self, scan: &Scan, id: Option<&str>, reported: &Reported, known: &Known) -> priority::Facts {
+        let exposure = self.exposures.of(scan.artifact.image_name.as_str());
+        prioritize::facts(reported, id.and_then(|id| known.of(id)), known, exposure)
+    }
+
+    /// What a model is told besides the report.
+    #[must_use]
+    pub fn tell(&self, scan: &Scan, finding: &Finding, known: &Known) -> EnrichmentFacts {
+        self.told(&self.facts(scan, finding, known), finding, known)
+    }
+
+    pub(super) fn told(&self, facts: &priority::Facts, finding: &Finding, known: &Known) -> EnrichmentFacts {
+        let signals = finding.vulnerability_id.as_deref().and_then(|id| known.of(id));
+        let aliases = signals.map(|signals| signals.aliases.iter().map(ToString::to_string).collect());
+        EnrichmentFacts::of(facts, &self.thresholds, aliases.unwrap_or_default())
+    }
+
+    pub(super) fn assess(&self, facts: &priority::Facts, now: Timestamp) -> priority::Priority {
+        priority::assess(facts, &self.thresholds, now)
+    }
+}
+
+/// The vulnerabilities of findings, each once. What is no id is known to no source.
+#[must_use]
+pub fn ids<'a>(findings: impl IntoIterator<Item = &'a Finding>) -> Vec<VulnerabilityId> {
+    let ids = findings.into_iter().filter_map(|finding| finding.vulnerability_id.as_deref()?.parse().ok());
+    ids.collect::<BTreeSet<_>>().into_iter().collect()
+}

@@ -1,0 +1,108 @@
+//! What the sources say of a set of vulnerabilities and how new their feeds are, in as few round trips as
+//! there can be.
+
+use std::collections::BTreeSet;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+
+use super::enrichments::read_signals;
+use super::item::{Item, key_of};
+use super::keys::{Key, PK};
+use super::{Error, Store};
+use crate::domain::enrichment::Dossier;
+use crate::domain::feed::FeedName;
+use crate::domain::known::Known;
+use crate::domain::vulnerability_id::VulnerabilityId;
+
+/// `BatchGetItem` takes no more:
+/// <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchGetItem.html>.
+const BATCH: usize = 100;
+/// Calls under way at once.
+const CONCURRENCY: usize = 8;
+/// Names of one vulnerability that are written down: most have one or two.
+const MAX_ALIASES: usize = 8;
+/// Names the id that an alias stands for.
+const STANDS_FOR: &str = "stands_for";
+
+impl Store {
+    /// What is known of vulnerabilities, which are distinct: one round trip for 98 of them. Ids that are not
+    /// CVEs may need a second one, for the CVEs that they are the same as.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`], [`Error::Unprocessed`], [`Error::Refused`], [`Error::Corrupt`].
+    pub async fn known(&self, ids: &[VulnerabilityId]) -> Result<Known, Error> {
+        let mut known = Known::default();
+        if ids.is_empty() {
+            return Ok(known);
+        }
+        let feeds = FeedName::ALL.into_iter().map(Key::Feed);
+        self.read_known(feeds.chain(ids.iter().cloned().map(Key::Signals)).collect(), &mut known).await?;
+        let wanted: BTreeSet<VulnerabilityId> = known.aliases_to_ask().cloned().collect();
+        let missing = wanted.into_iter().filter(|id| !known.signals.contains_key(id)).map(Key::Signals).collect();
+        self.read_known(missing, &mut known).await?;
+        known.fill_from_aliases();
+        Ok(known)
+    }
+
+    async fn read_known(&self, keys: Vec<Key>, known: &mut Known) -> Result<(), Error> {
+        let batches: Vec<Vec<Key>> = keys.chunks(BATCH).map(<[Key]>::to_vec).collect();
+        let read: Vec<Vec<Item>> = stream::iter(batches)
+            .map(|batch| self.batch_get("BatchGetItem(known)", batch, false))
+            .buffer_unordered(CONCURRENCY)
+            .try_collect()
+            .await?;
+        for item in read.into_iter().flatten() {
+            match key_of(&item) {
+                Some(Key::Signals(id)) => drop(known.signals.insert(id, read_signals(&item)?)),
+                Some(Key::Feed(name)) => {
+                    let key = format!("{:?}", item.get(PK));
+                    let feed = serde_dynamo::from_item(item).map_err(|error| Error::corrupt(key, error))?;
+                    match name {
+                        FeedName::Kev => known.kev = Some(feed),
+                        FeedName::Epss => known.epss = Some(feed),
+                    }
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes down under which id the names are kept that a dossier has come to have. To do it again is success.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`], [`Error::Refused`].
+    pub(super) async fn put_new_aliases(&self, before: Option<&Dossier>, dossier: &Dossier) -> Result<(), Error> {
+        let known = before.map(names).unwrap_or_default();
+        for alias in names(dossier).difference(&known).filter(|alias| **alias != dossier.id).take(MAX_ALIASES) {
+            let put = self
+                .client
+                .put_item()
+                .table_name(&self.table)
+                .set_item(Some(Key::Alias(alias.clone()).attributes()))
+                .item(STANDS_FOR, AttributeValue::S(dossier.id.to_string()));
+            put.send().await.map_err(|error| Error::sdk("PutItem(alias)", error))?;
+        }
+        Ok(())
+    }
+
+    /// The id whose dossier has what is known of an alias; none if nobody has met it as one.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`], [`Error::Refused`], [`Error::Corrupt`].
+    pub async fn stands_for(&self, alias: &VulnerabilityId) -> Result<Option<VulnerabilityId>, Error> {
+        let key = Key::Alias(alias.clone());
+        let get = self.client.get_item().table_name(&self.table).set_key(Some(key.attributes()));
+        let got = get.send().await.map_err(|error| Error::sdk("GetItem(alias)", error))?;
+        let Some(item) = got.item else { return Ok(None) };
+        let id = item.get(STANDS_FOR).and_then(|id| id.as_s().ok()?.parse().ok());
+        id.map(Some).ok_or_else(|| Error::corrupt(key.pk(), "stands for no id"))
+    }
+}
+
+/// All names that sources have for a vulnerability.
+fn names(dossier: &Dossier) -> BTreeSet<VulnerabilityId> {
+    let facts = dossier.sources.values().filter_map(|state| state.facts.as_ref());
+    facts.flat_map(|facts| facts.aliases.iter().cloned()).collect()
+}

@@ -1,0 +1,157 @@
+//! What the public sources would have said: put into the table past enrichment.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use sirius::domain::enrichment::{
+    Dossier, Epss, Exploitation, Facts, Kev, Reference, Source, Ssvc, Status, TechnicalImpact,
+};
+use sirius::domain::feed::{Feed, FeedName};
+use sirius::domain::scan::ScanId;
+use sirius::domain::severity::Severity;
+use sirius::domain::sighting::{Seen, Sighting};
+use sirius::domain::signals::Signals;
+use sirius::domain::vulnerability_id::VulnerabilityId;
+use sirius::enrichment::freshness::Lifetimes;
+use sirius::enrichment::merge::{self, Answer, Said};
+use sirius::enrichment::{cvss, trivy};
+use sirius::store::Store;
+use sirius::store::claims::Holder;
+
+/// A vector that is automatable and gives everything.
+pub const RCE: &str = "CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H";
+/// One that is neither, and has no network reach.
+pub const LOCAL: &str = "CVSS:3.1/AV:L/AC:H/PR:L/UI:N/S:U/C:L/I:N/A:N";
+
+/// The sources' answers about one vulnerability.
+#[derive(Debug)]
+pub struct Told {
+    id: VulnerabilityId,
+    answers: Vec<Answer>,
+    at: Timestamp,
+}
+
+impl Told {
+    /// Nothing yet, of a source that was asked an hour ago.
+    pub fn of(id: &str) -> Self {
+        let at = Timestamp::now().checked_sub(SignedDuration::from_hours(1)).unwrap();
+        Self { id: id.parse().unwrap(), answers: Vec::new(), at }
+    }
+
+    fn says(mut self, source: Source, set: impl FnOnce(&mut Facts)) -> Self {
+        let mut facts = Facts::none(self.at);
+        set(&mut facts);
+        self.answers.push(Answer { source, at: self.at, said: Said::Facts(Box::new(facts)) });
+        self
+    }
+
+    /// NVD has published it, with a rating and another name.
+    pub fn published(self, vector: &str, aliases: &[&str]) -> Self {
+        let rating = cvss::rating(vector, None, sirius::domain::enrichment::CvssKind::Primary, "nvd@nist.gov".into());
+        let at = self.at;
+        self.says(Source::Nvd, |facts| {
+            facts.status = Some(Status::Published);
+            facts.description = Some("An input is copied without a check of its length.".to_owned());
+            facts.cvss = vec![rating.unwrap()];
+            facts.aliases = aliases.iter().map(|id| id.parse().unwrap()).collect();
+            facts.references = vec![Reference { url: "https://example.org/a".into(), tags: vec!["Patch".into()] }];
+            facts.published = Some(at);
+        })
+    }
+
+    /// CISA lists it.
+    pub fn exploited(self, date_added: &str) -> Self {
+        let date_added = date_added.parse().unwrap();
+        self.says(Source::Kev, |facts| {
+            facts.kev = Some(Kev {
+                date_added,
+                due_date: None,
+                ransomware: Some(true),
+                required_action: None,
+                forensic_triage: None,
+                name: None,
+            });
+        })
+    }
+
+    /// CISA does not list it.
+    pub fn unlisted(mut self) -> Self {
+        self.answers.push(Answer { source: Source::Kev, at: self.at, said: Said::Absent });
+        self
+    }
+
+    /// FIRST predicts.
+    pub fn predicted(self, score: f64, percentile: f64) -> Self {
+        let date = self.at.to_zoned(jiff::tz::TimeZone::UTC).date();
+        let epss = Epss { score, percentile: Some(percentile), date, model_version: Some("v2026.06.15".to_owned()) };
+        self.says(Source::Epss, |facts| facts.epss = Some(epss))
+    }
+
+    /// CISA has assessed it.
+    pub fn assessed(self, exploitation: Exploitation, automatable: bool, technical_impact: TechnicalImpact) -> Self {
+        let ssvc = Ssvc {
+            exploitation: Some(exploitation),
+            automatable: Some(automatable),
+            technical_impact: Some(technical_impact),
+            assigner: "CISA-ADP".to_owned(),
+            assessed_at: Some(self.at),
+        };
+        self.says(Source::CveServices, |facts| {
+            facts.status = Some(Status::Published);
+            facts.ssvc = Some(ssvc);
+        })
+    }
+
+    /// Only the report has said something.
+    pub fn seeded(mut self, report: &serde_json::Value) -> Self {
+        let facts = trivy::parse(report.to_string().as_bytes(), self.at).unwrap();
+        self.answers.push(Answer { source: Source::Trivy, at: self.at, said: Said::Facts(Box::new(facts)) });
+        self
+    }
+
+    /// Stores it as enrichment does.
+    pub async fn store(self, store: &Store) {
+        let (now, ids) = (Timestamp::now(), [self.id.clone()]);
+        let holder = Holder::random().unwrap();
+        let leases = store.take_dossiers(&ids, &holder, now, Duration::from_secs(60)).await.unwrap();
+        let lease = leases.first().unwrap();
+        let dossier = lease.dossier.clone().unwrap_or_else(|| Dossier::new(self.id, self.at));
+        let dossier = merge::absorb(dossier, self.answers, &Lifetimes::default());
+        let signals = Signals::of(&merge::record(&dossier), now);
+        assert!(store.put_dossier(lease, &dossier, &signals).await.unwrap());
+    }
+}
+
+/// Makes a feed of that day the one that is loaded.
+pub async fn load_feed(store: &Store, name: FeedName, date: Timestamp, median: Option<f64>) {
+    let feed =
+        Feed { object: "feeds/x".to_owned(), date, fetched_at: date, entries: 1000, model_version: None, median };
+    store.put_feed(name, &feed).await.unwrap();
+}
+
+/// A finding of a Debian package of an image.
+pub fn sighting(id: &str, package: &str, installed: &str, fixed: Option<&str>) -> Sighting {
+    Sighting {
+        vulnerability_id: id.parse().unwrap(),
+        pkg_name: package.to_owned(),
+        class: Some("os-pkgs".to_owned()),
+        kind: Some("debian".to_owned()),
+        installed_version: installed.to_owned(),
+        fixed_version: fixed.map(str::to_owned),
+        severity: Severity::High,
+        status: Some("affected".to_owned()),
+        vector: Some(RCE.to_owned()),
+        findings: 1,
+        first_seen: Timestamp::UNIX_EPOCH,
+        last_seen: Timestamp::UNIX_EPOCH,
+        last_scan: None,
+    }
+}
+
+/// Merges the sightings of a scan of an image; scans are an hour apart.
+pub async fn sight(store: &Store, image: &str, scan: u64, found: &[Sighting]) {
+    let start: Timestamp = "2026-11-20T00:00:00Z".parse().unwrap();
+    let at = start + SignedDuration::from_hours(i64::try_from(scan).unwrap());
+    let seen = Seen { scan_id: ScanId::new(scan).unwrap(), at };
+    store.merge_sightings(&image.parse().unwrap(), seen, found).await.unwrap();
+}
