@@ -156,7 +156,10 @@ const ROLES: &[(&str, &[Grant])] = &[
             MIRROR,
         ],
     ),
-    ("Recover", &[INGEST, QUERY_INDEX, SEND, ENRICH, BUCKET, ("Bucket/reports/*", &["s3:DeleteObject", "s3:GetObject"])]),
+    (
+        "Recover",
+        &[INGEST, QUERY_INDEX, SEND, ENRICH, BUCKET, ("Bucket/reports/*", &["s3:DeleteObject", "s3:GetObject"])],
+    ),
 ];
 
 /// What SAM gives every function that has no role of its own: to write logs and traces.
