@@ -28,7 +28,7 @@ const PATIENCE: usize = 8;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Batches {
     Untried,
-    /// The first one was refused, and so many of its halves.
+    /// None was answered yet, and so many were refused.
     Doubted {
         halves: usize,
     },
