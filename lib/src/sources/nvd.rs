@@ -30,7 +30,7 @@ enum Batches {
     Untried,
     /// None was answered yet, and so many were refused.
     Doubted {
-        halves: usize,
+        refused: usize,
     },
     Work,
     Refused,
