@@ -7,19 +7,22 @@ use lambda_http::{Body, Request, Response};
 use lambda_runtime::LambdaEvent;
 use serde_json::{Value, json};
 use sirius::domain::severity::Severity;
-use sirius::events::run_analysis;
+use sirius::enrichment::freshness::Lifetimes;
+use sirius::events::{enrich_cves, run_analysis};
 use sirius::http::{
     self, analyze_finding, analyze_scan, create_upload, delete_scan, get_cve, get_finding, get_report, get_scan,
     get_upload, ingest_scan, list_findings, list_priorities, list_scans,
 };
 use sirius::llm::{Ollama, OllamaConfig, Options, Questions};
 use sirius::objects::Objects;
+use sirius::pipeline::enrich::{Enrichment, FeedCache};
 use sirius::pipeline::ingest::{self, AutoAnalyze, Ingested, Ingestion};
 use sirius::pipeline::judge::Judge;
 use sirius::pipeline::recover::{self, Recovered, Recovery};
 use sirius::queue::Queue;
 use sirius::report::body::Compression;
 use sirius::report::{Limits, Submission};
+use sirius::sources::Mode;
 use sirius::store::Store;
 use sirius::store::claims::Holder;
 use tokio::time::Instant;
@@ -54,6 +57,8 @@ pub struct App {
     pub archive: bool,
     /// How old scans may get.
     pub retention: Option<Duration>,
+    /// Where it is queued that vulnerabilities be looked up; empty if they are not.
+    pub enrichment_queue_url: String,
 }
 
 /// An answer, unpacked.
@@ -98,6 +103,45 @@ impl App {
             bucket: "none".to_owned(),
             archive: false,
             retention: None,
+            enrichment_queue_url: String::new(),
+        }
+    }
+
+    /// The same with a bucket and a queue, in a deployment where vulnerabilities are looked up.
+    pub async fn with_enrichment() -> Self {
+        Self { enrichment_queue_url: queue::fresh().await, ..Self::with_archive().await }
+    }
+
+    /// What vulnerabilities are looked up with, as a new function instance has it.
+    pub async fn enrichment(&self, mode: Mode) -> Enrichment {
+        Enrichment {
+            store: self.store().await,
+            objects: self.objects().await,
+            queue: self.enrichment_queue().await,
+            mode,
+            lifetimes: Lifetimes::default(),
+            lease: Duration::from_secs(330),
+            feeds: FeedCache::default(),
+        }
+    }
+
+    async fn enrichment_queue(&self) -> Queue {
+        Queue::new(queue::client(&self.proxy.url).await, self.enrichment_queue_url.clone())
+    }
+
+    /// Does what Lambda's poller and `enrich-cves` do until nothing is queued; answers how many messages
+    /// there were, and how many of them came back.
+    pub async fn enrich(&self, deps: &Enrichment) -> (usize, usize) {
+        let (mut messages, mut failed) = (0, 0);
+        loop {
+            let bodies = queue::drain(&self.enrichment_queue_url).await;
+            if bodies.is_empty() {
+                return (messages, failed);
+            }
+            messages += bodies.len();
+            for batch in bodies.chunks(10) {
+                failed += enrich_batch(deps, batch).await;
+            }
         }
     }
 
@@ -129,6 +173,10 @@ impl App {
             store: self.store().await,
             archive: if self.archive { Some(self.objects().await) } else { None },
             auto,
+            enrichment: match self.enrichment_queue_url.as_str() {
+                "" => None,
+                _ => Some(self.enrichment_queue().await),
+            },
             limits: self.limits,
             lease: self.lease,
         }
@@ -323,6 +371,14 @@ impl App {
         }
         all
     }
+}
+
+/// Has `enrich-cves` work at some messages; answers how many come back.
+pub async fn enrich_batch(deps: &Enrichment, bodies: &[String]) -> usize {
+    let mut context = lambda_http::Context::default();
+    context.deadline = u64::MAX / 2;
+    let event = LambdaEvent::new(queue::event(bodies.to_vec()), context);
+    enrich_cves::handle(deps, event).await.unwrap().batch_item_failures.len()
 }
 
 /// A time that tests count from.

@@ -28,9 +28,9 @@ const PATIENCE: usize = 8;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Batches {
     Untried,
-    /// The first one was refused, and so many of its halves.
+    /// None was answered yet, and so many were refused.
     Doubted {
-        halves: usize,
+        refused: usize,
     },
     Work,
     Refused,
@@ -107,17 +107,17 @@ pub async fn ask(
         };
         useless += 1;
         batches = match batches {
-            Batches::Untried if batch.len() > 1 => Batches::Doubted { halves: 0 },
-            Batches::Doubted { halves: 0 } if batch.len() > 1 => Batches::Doubted { halves: 1 },
-            Batches::Doubted { halves: _ } if batch.len() > 1 => Batches::Refused,
+            Batches::Untried if batch.len() > 1 => Batches::Doubted { refused: 1 },
+            Batches::Doubted { refused: 1 } if batch.len() > 1 => Batches::Doubted { refused: 2 },
+            Batches::Doubted { refused: _ } if batch.len() > 1 => Batches::Refused,
             known => known,
         };
         if batch.len() > 1 {
             tracing::warn!(reason = refused, ids = batch.len(), "NVD refuses a batch, which is halved");
             let (first, second) = batch.split_at(batch.len() / 2);
-            // In front: the halves of the first batch tell whether batches work at all.
-            left.push_front(second.to_vec());
-            left.push_front(first.to_vec());
+            // Behind the others: one that NVD answers shows that batches work at all.
+            left.push_back(first.to_vec());
+            left.push_back(second.to_vec());
         } else if let [id] = batch.as_slice() {
             tracing::warn!(reason = refused, %id, "NVD refuses to answer about a CVE");
             answers.insert(id.clone(), Said::Error);
