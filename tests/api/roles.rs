@@ -49,8 +49,6 @@ const ROLES: &[(&str, &[Grant])] = &[
             WRITE_ARCHIVE,
             ("Bucket/uploads/*", &["s3:GetObject", "s3:PutObjectTagging"]),
             ("UploadQueue", &["sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"]),
-            LOGS,
-            TRACES,
         ],
     ),
     (
@@ -115,8 +113,6 @@ const ROLES: &[(&str, &[Grant])] = &[
         &[
             ("table/Table", &["dynamodb:GetItem", "dynamodb:UpdateItem"]),
             ("AnalysisQueue", &["sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"]),
-            LOGS,
-            TRACES,
         ],
     ),
     (
@@ -140,8 +136,6 @@ const ROLES: &[(&str, &[Grant])] = &[
             BUCKET,
             FEEDS,
             MIRROR,
-            LOGS,
-            TRACES,
         ],
     ),
     (
@@ -161,12 +155,9 @@ const ROLES: &[(&str, &[Grant])] = &[
     ),
 ];
 
-/// What SAM gives every function that has no role of its own: to write logs and traces.
-const BASICS: &[&str] = &[
-    "arn:aws:iam::aws:policy/AWSXrayWriteOnlyAccess",
-    "arn:aws:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole",
-];
-const WITH_OWN_ROLE: &[&str] = &["EnrichCves", "IngestUpload", "RunAnalysis"];
+/// What all of them may do, by way of a policy that they share.
+const SHARED: &str = "WriteLogsAndTraces";
+const SHARED_GRANTS: &[Grant] = &[LOGS, TRACES];
 
 /// Pairs of an action and a resource.
 type Permissions = BTreeSet<(String, String)>;
@@ -220,6 +211,10 @@ fn granted(function: &str) -> Permissions {
         .iter()
         .find(|(known, _)| *known == function)
         .unwrap_or_else(|| panic!("{function} has no row in tests/api/roles.rs"));
+    permissions(grants)
+}
+
+fn permissions(grants: &[Grant]) -> Permissions {
     let pairs = grants.iter().flat_map(|(resource, actions)| actions.iter().map(move |action| (*action, *resource)));
     pairs.map(|(action, resource)| (action.to_owned(), resource.to_owned())).collect()
 }
@@ -234,10 +229,8 @@ async fn each_role_has_the_actions_of_this_table_and_no_others() {
     );
     for (function, role) in roles {
         let attached = [("Action", "ListAttachedRolePolicies"), ("RoleName", role.as_str())];
-        let mut attached = administrator.query("iam", &attached).await.elements("PolicyArn");
-        attached.sort_unstable();
-        let basics = if WITH_OWN_ROLE.contains(&function.as_str()) { &[] } else { BASICS };
-        assert_eq!(attached, basics, "{function}");
+        let attached = administrator.query("iam", &attached).await.elements("PolicyArn");
+        assert_eq!(attached, [stack.physical(SHARED)], "{function}");
 
         let listed = [("Action", "ListRolePolicies"), ("RoleName", role.as_str())];
         let listed = administrator.query("iam", &listed).await;
@@ -250,6 +243,10 @@ async fn each_role_has_the_actions_of_this_table_and_no_others() {
         }
         assert_eq!(actual, granted(&function), "{function}");
     }
+    let shared = [("Action", "GetPolicyVersion"), ("PolicyArn", stack.physical(SHARED)), ("VersionId", "v1")];
+    let shared = administrator.query("iam", &shared).await;
+    let shared = allowed(stack, &identity::policy(&shared.elements("Document")[0]));
+    assert_eq!(shared, permissions(SHARED_GRANTS));
 }
 
 /// Something that a role may try: an action on a resource. The requests are such that nothing happens if
