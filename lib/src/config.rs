@@ -375,6 +375,26 @@ mod tests {
     }
 
     #[test]
+    fn sources_are_live_a_mirror_or_a_folder_and_never_reached_without_tls() {
+        let read = |mode: &'static str, nvd: &'static str| {
+            Enrichment::read(&move |name: &str| match name {
+                "ENRICHMENT_QUEUE_URL" => Some("u".to_owned()),
+                "ENRICHMENT_SOURCES" => Some(mode.to_owned()),
+                "NVD_URL" => Some(nvd.to_owned()),
+                _ => None,
+            })
+        };
+        assert!(matches!(read("", "").unwrap().sources, Sources::Live(_)));
+        assert_eq!(read("mirror", "").unwrap().sources, Sources::Mirror);
+        assert_eq!(read("dir:/tmp/x", "").unwrap().sources, Sources::Folder("/tmp/x".into()));
+        assert!(read("dir:relative", "").is_err() && read("offline", "").is_err());
+        assert!(read("live", "http://127.0.0.1:1/nvd").is_ok());
+        assert!(read("live", "http://nvd.example/").is_err());
+        assert!(Enrichment::read(&|_| None).is_err());
+        assert_eq!(enrichment_queue_url(&|_| Some(String::new())), None);
+    }
+
+    #[test]
     fn a_wrong_value_is_named_and_not_shown() {
         for value in ["0", "100001", "many", "-1"] {
             let lookup = |name: &str| (name == "MAX_FINDINGS").then(|| value.to_owned());

@@ -5,6 +5,7 @@ import shutil
 from typing import Any
 
 from .ask import ask
+from .call import call
 from .console import step
 from .explain import explain
 from .paths import ROOT, SAMPLE_REPORT
@@ -25,6 +26,8 @@ _NARROWEST_TITLE = 24
 def demo(stack: Stack) -> None:
     """Posts the sample report, lists its findings, has the worst explained, and says how to go on by hand."""
     sample = SAMPLE_REPORT.relative_to(ROOT)
+    step("fetching the feeds of known exploits, from local/sample/enrichment unless told otherwise")
+    call(stack.server, stack.deployment, "RefreshFeedsName", {})
     step(f"posting {sample}")
     scan = ask(stack, "POST", "/api/container/scans", SAMPLE_REPORT.read_bytes()).json
     step("reading its findings")

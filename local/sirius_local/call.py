@@ -1,0 +1,38 @@
+"""Calls a function of a running stack that nothing else calls here: schedules do not run on this machine."""
+
+import json
+from typing import Any
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from . import logs, serve
+from .console import Failure
+from .deploy import Deployment
+from .serve import Server
+
+# The longest function has 300 s. A call is never repeated by itself: the first one may still be at work.
+_PATIENCE = Config(read_timeout=330, retries={"total_max_attempts": 1})
+
+
+def call(server: Server, deployment: Deployment, output: str, payload: dict[str, Any]) -> Any:
+    """What the function answers that an output of the stack names."""
+    client = boto3.client(
+        "lambda",
+        endpoint_url=server.endpoint,
+        region_name=serve.REGION,
+        aws_access_key_id="test",
+        aws_secret_access_key="test",
+        config=_PATIENCE,
+    )
+    name = deployment.outputs[output]
+    try:
+        answer = client.invoke(FunctionName=name, Payload=json.dumps(payload).encode())
+        text = answer["Payload"].read().decode()
+    except (BotoCoreError, ClientError) as error:
+        raise Failure(f"{name} could not be called: {error}") from error
+    if "FunctionError" in answer:
+        logged = "\n".join(logs.tail(server, deployment.log_group, 25))
+        raise Failure(f"{name} failed: {text}\n\nThe functions have logged last:\n{logged}")
+    return json.loads(text)
