@@ -13,8 +13,8 @@ ARCH ?=
 FLAGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up down logs test check check-code check-template check-bridge check-deps fmt lint bench bench-model \
-	watch invoke build size validate-sam
+.PHONY: help demo up down logs reingest test check check-code check-template check-bridge check-deps fmt lint bench \
+	bench-model watch invoke build size validate-sam
 
 help:
 	@awk -F ':.*## ' '/^## / { printf "\n%s\n", substr($$0, 4) } /^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,6 +32,9 @@ down: ## end what `make up` has started
 
 logs: ## show what the functions of the local stack have logged
 	@$(STACK) logs
+
+reingest: ## ingest the archived reports of the local stack anew: after a change of the parser
+	@$(STACK) reingest
 
 ## Check it
 

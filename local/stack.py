@@ -6,6 +6,7 @@
     run      a throw-away stack for one command: run -- cargo test
     demo     up, then send a sample report through it and show what comes back
     logs     what the functions have logged
+    reingest ingest all archived reports anew, under the numbers that their scans have
     install  prepare one of the tool sets in local/requirements/, or llm: the bundled model
 
 Findings are analysed by the Ollama host of $OLLAMA_URL (and its model $OLLAMA_MODEL) if it answers, else
@@ -45,6 +46,7 @@ def arguments() -> argparse.ArgumentParser:
     run.add_argument("program", nargs=argparse.REMAINDER, metavar="-- PROGRAM ...")
     commands.add_parser("demo", parents=[deploying])
     commands.add_parser("logs").add_argument("--lines", type=int, default=100)
+    commands.add_parser("reingest")
     commands.add_parser("install").add_argument("tools", choices=[*install.available(), "llm"])
     return parser
 
@@ -87,13 +89,15 @@ def end() -> int:
 
 def execute(args: argparse.Namespace) -> int:
     """Runs a command that needs the venv."""
-    from sirius_local import demo, logs, run, up
+    from sirius_local import demo, logs, reingest, run, up
     from sirius_local.model import Wish
     from sirius_local.paths import DEVELOPER_STATE as state
 
     keep_off_proxies()
     if args.command == "logs":
         logs.show(state, args.lines)
+    elif args.command == "reingest":
+        reingest.reingest(state)
     elif args.command == "run":
         wish = Wish.NONE if args.no_model else Wish.NEEDED
         return run.run(args.program, parameters(args.parameter), wish)

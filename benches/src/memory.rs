@@ -80,6 +80,7 @@ pub(crate) async fn child(arguments: &[String]) {
         store: clients.store(table.clone()).await,
         archive: Some(clients.objects(bucket.clone())),
         auto: None,
+        enrichment: None,
         limits: Limits::default(),
         lease: Duration::from_secs(60),
     };

@@ -10,10 +10,13 @@ use aws_smithy_types::retry::RetryConfig;
 use aws_smithy_types::timeout::TimeoutConfig;
 
 use crate::config::{self, Lookup};
+use crate::enrichment::freshness::Lifetimes;
 use crate::llm::ollama::Bearer;
 use crate::objects::Objects;
+use crate::pipeline::enrich::{Enrichment, FeedCache};
 use crate::pipeline::ingest::Ingestion;
 use crate::queue::Queue;
+use crate::sources::{Live, Mode, Paces};
 use crate::store::Store;
 
 /// The roots that AWS endpoints chain to, and no others: parsing the 144 roots of an operating
@@ -106,8 +109,38 @@ impl Clients {
         let config::Ingestion { limits, lease, archive } = config::Ingestion::read(lookup)?;
         let bucket = config::bucket_name(lookup)?;
         let auto = config::auto_analyze(lookup)?.map(|(auto, url)| (auto, self.queue(url)));
+        let enrichment = config::enrichment_queue_url(lookup).map(|url| self.queue(url));
         let store = self.store(config::table_name(lookup)?).await;
-        Ok(Ingestion { store, archive: archive.then(|| self.objects(bucket)), auto, limits, lease })
+        Ok(Ingestion { store, archive: archive.then(|| self.objects(bucket)), auto, enrichment, limits, lease })
+    }
+
+    /// What vulnerabilities are looked up with, as the environment says.
+    ///
+    /// # Errors
+    /// If a variable is missing or wrong, or the secret with NVD's key cannot be read.
+    pub async fn enrichment(&self, lookup: Lookup<'_>) -> Result<Enrichment, lambda_http::Error> {
+        /// The first pause between two tries; the next ones are longer.
+        const PAUSE: Duration = Duration::from_secs(1);
+        let config::Enrichment { sources, queue_url, lease } = config::Enrichment::read(lookup)?;
+        let objects = self.objects(config::bucket_name(lookup)?);
+        let mode = match sources {
+            config::Sources::Live(live) => {
+                let key = self.secret(live.nvd_key_secret).await?;
+                let (contact, key) = (live.contact.as_deref(), key.as_deref());
+                Mode::Live(Box::new(Live::new(live.addresses, Paces::default(), PAUSE, contact, key)?))
+            }
+            config::Sources::Mirror => Mode::Mirror(objects.clone()),
+            config::Sources::Folder(path) => Mode::Folder(path),
+        };
+        Ok(Enrichment {
+            store: self.store(config::table_name(lookup)?).await,
+            objects,
+            queue: self.queue(queue_url),
+            mode,
+            lifetimes: Lifetimes::default(),
+            lease,
+            feeds: FeedCache::default(),
+        })
     }
 
     /// A bearer token from Secrets Manager, if there is a secret for it.
@@ -115,10 +148,15 @@ impl Clients {
     /// # Errors
     /// If the secret cannot be read, or is not text.
     pub async fn bearer(&self, secret: Option<String>) -> Result<Option<Bearer>, lambda_http::Error> {
-        let Some(secret) = secret else { return Ok(None) };
+        Ok(self.secret(secret).await?.map(Bearer::new))
+    }
+
+    /// The text of a secret, if one is named.
+    async fn secret(&self, name: Option<String>) -> Result<Option<String>, lambda_http::Error> {
+        let Some(name) = name else { return Ok(None) };
         let secrets = aws_sdk_secretsmanager::Client::new(&self.config);
-        let value = secrets.get_secret_value().secret_id(secret).send().await?;
-        let token = value.secret_string().ok_or("the secret of the Ollama token holds no text")?;
-        Ok(Some(Bearer::new(token.trim())))
+        let value = secrets.get_secret_value().secret_id(name).send().await?;
+        let text = value.secret_string().ok_or("a secret holds no text")?;
+        Ok(Some(text.trim().to_owned()))
     }
 }

@@ -1,6 +1,7 @@
 //! Settings from the environment: one struct per concern, read once, typed.
 
 use std::fmt::Display;
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use crate::llm::{OllamaConfig, OllamaUrl, Options, Questions};
 use crate::pipeline::ingest::AutoAnalyze;
 use crate::pipeline::judge::Judge;
 use crate::report::Limits;
+use crate::sources::{Addresses, BaseUrl};
 
 /// Looks a variable up; `|name| std::env::var(name).ok()` outside tests.
 pub type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
@@ -204,6 +206,96 @@ impl Host {
 #[must_use]
 pub fn token_secret(lookup: Lookup<'_>) -> Option<String> {
     lookup("OLLAMA_TOKEN_SECRET").filter(|name| !name.is_empty())
+}
+
+/// `ENRICHMENT_QUEUE_URL`: where it is queued that vulnerabilities be looked up; none if they are not.
+#[must_use]
+pub fn enrichment_queue_url(lookup: Lookup<'_>) -> Option<String> {
+    lookup("ENRICHMENT_QUEUE_URL").filter(|url| !url.is_empty())
+}
+
+/// Whom to ask about vulnerabilities: `ENRICHMENT_SOURCES`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Sources {
+    /// `live` (default): the sources themselves.
+    Live(Box<LiveSources>),
+    /// `mirror`: below `mirror/v1/` in the bucket.
+    Mirror,
+    /// `dir:/path`: in a folder, for development and tests.
+    Folder(PathBuf),
+}
+
+/// Where the live sources are, and who asks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LiveSources {
+    /// `NVD_URL`, `OSV_URL`, `CVE_SERVICES_URL`, `KEV_URL`, `KEV_MIRROR_URL`, `EPSS_URL`.
+    pub addresses: Addresses,
+    /// `SOURCES_CONTACT`: an address that goes to the sources with each request (default none).
+    pub contact: Option<String>,
+    /// `NVD_API_KEY_SECRET`: the secret with NVD's API key (default none: ten times slower).
+    pub nvd_key_secret: Option<String>,
+}
+
+/// How vulnerabilities are looked up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Enrichment {
+    /// Whom to ask.
+    pub sources: Sources,
+    /// `ENRICHMENT_QUEUE_URL`.
+    pub queue_url: String,
+    /// `LEASE_SECONDS` (default 330): must be more than the function's timeout.
+    pub lease: Duration,
+}
+
+impl Enrichment {
+    /// Reads the variables.
+    ///
+    /// # Errors
+    /// If the queue is missing, a mode is none, or an address is neither `https` nor of this machine.
+    pub fn read(lookup: Lookup<'_>) -> Result<Self, Error> {
+        const MODE: &str = "ENRICHMENT_SOURCES";
+        let sources = match lookup(MODE).as_deref() {
+            None | Some("" | "live") => Sources::Live(Box::new(live_sources(lookup)?)),
+            Some("mirror") => Sources::Mirror,
+            Some(mode) => match mode.strip_prefix("dir:").map(PathBuf::from).filter(|path| path.is_absolute()) {
+                Some(path) => Sources::Folder(path),
+                None => {
+                    let reason = "none of live, mirror and dir:/absolute/path".to_owned();
+                    return Err(Error::Invalid { name: MODE, reason });
+                }
+            },
+        };
+        Ok(Self {
+            sources,
+            queue_url: required(lookup, "ENRICHMENT_QUEUE_URL")?,
+            lease: Duration::from_secs(number(lookup, "LEASE_SECONDS", 330, 1, 3600)?),
+        })
+    }
+}
+
+fn live_sources(lookup: Lookup<'_>) -> Result<LiveSources, Error> {
+    let address = |name: &'static str, default: &str| {
+        let text = lookup(name).filter(|text| !text.is_empty()).unwrap_or_else(|| default.to_owned());
+        text.parse::<BaseUrl>().map_err(|error| Error::Invalid { name, reason: format!("refused: it {error}") })
+    };
+    Ok(LiveSources {
+        addresses: Addresses {
+            nvd: address("NVD_URL", "https://services.nvd.nist.gov/rest/json/cves/2.0")?,
+            osv: address("OSV_URL", "https://api.osv.dev")?,
+            cve_services: address("CVE_SERVICES_URL", "https://cveawg.mitre.org")?,
+            kev: address(
+                "KEV_URL",
+                "https://www.cisa.gov/sites/default/files/feeds/known_exploited_vulnerabilities.json",
+            )?,
+            kev_mirror: address(
+                "KEV_MIRROR_URL",
+                "https://raw.githubusercontent.com/cisagov/kev-data/main/known_exploited_vulnerabilities.json",
+            )?,
+            epss: address("EPSS_URL", "https://epss.empiricalsecurity.com/epss_scores-current.csv.gz")?,
+        },
+        contact: lookup("SOURCES_CONTACT").filter(|contact| !contact.is_empty()),
+        nvd_key_secret: lookup("NVD_API_KEY_SECRET").filter(|name| !name.is_empty()),
+    })
 }
 
 fn required(lookup: Lookup<'_>, name: &'static str) -> Result<String, Error> {

@@ -11,6 +11,7 @@
 //! | [`cvss`] | a vector, into a score |
 //! | [`merge`] | answers into a [`crate::domain::enrichment::Dossier`], that into a record |
 //! | [`freshness`] | how long an answer holds |
+//! | [`plan`] | which source is to be asked next |
 //! | [`prioritize`] | report and signals, into what the priority's rule looks at |
 //!
 //! Parsers take bytes whose size the caller has capped. They ignore fields they do not know, and say
@@ -27,6 +28,7 @@ pub mod merge;
 pub mod nvd;
 pub mod osv;
 mod plain_text;
+pub mod plan;
 pub mod prioritize;
 mod ssvc;
 pub mod trivy;

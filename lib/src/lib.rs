@@ -6,6 +6,7 @@
 //! |---|---|
 //! | [`http`], [`events`] | one file per endpoint or event: parse, handle, answer |
 //! | [`pipeline`] | the verbs: the order of effects |
+//! | [`sources`] | public sources of vulnerabilities are asked: live, in a mirror or in a folder |
 //! | [`store`] | the DynamoDB table; alone in knowing its API |
 //! | [`objects`] | the S3 bucket of uploads and archived reports; alone in knowing its API |
 //! | [`queue`] | the SQS queue of analyses; alone in knowing its API |
@@ -27,5 +28,6 @@ pub mod objects;
 pub mod pipeline;
 pub mod queue;
 pub mod report;
+pub mod sources;
 pub mod store;
 pub mod telemetry;

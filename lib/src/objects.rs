@@ -3,6 +3,8 @@
 //! ```text
 //! uploads/<upload id>             as it was sent; watched; deleted by a lifecycle rule once it is settled
 //! reports/<report hash>.json.gz   the archive: the report as it was sent, as gzip
+//! feeds/<name>-<n>                the last good feeds of the world's vulnerabilities
+//! mirror/v1/…                     answers of public sources, where they cannot be reached: put there by hand
 //! ```
 
 use std::error::Error as StdError;
@@ -301,6 +303,52 @@ impl Objects {
         let removed = self.client.delete_object().bucket(&self.bucket).key(report_key(hash)).send().await;
         removed.map(drop).map_err(|error| Error::sdk("DeleteObject(archive)", error))
     }
+}
+
+impl Objects {
+    /// A file of the mirror; none if it is not there. Larger than `limit` is refused.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`], [`Error::Refused`].
+    pub async fn mirrored(&self, path: &str, limit: usize) -> Result<Option<Vec<u8>>, Error> {
+        self.file("GetObject(mirror)", &format!("mirror/v1/{path}"), limit).await
+    }
+
+    /// A stored feed; none if it is not there. Larger than `limit` is refused.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`], [`Error::Refused`].
+    pub async fn feed(&self, object: &str, limit: usize) -> Result<Option<Vec<u8>>, Error> {
+        self.file("GetObject(feed)", &feed_key(object), limit).await
+    }
+
+    /// Stores a feed.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`], [`Error::Refused`].
+    pub async fn put_feed(&self, object: &str, bytes: Vec<u8>) -> Result<(), Error> {
+        let put = self.client.put_object().bucket(&self.bucket).key(feed_key(object)).body(ByteStream::from(bytes));
+        put.send().await.map(drop).map_err(|error| Error::sdk("PutObject(feed)", error))
+    }
+
+    async fn file(&self, operation: &'static str, key: &str, limit: usize) -> Result<Option<Vec<u8>>, Error> {
+        let object = match self.client.get_object().bucket(&self.bucket).key(key).send().await {
+            Ok(object) => object,
+            Err(error) if is(&error, &["NoSuchKey"]) => return Ok(None),
+            Err(error) => return Err(Error::sdk(operation, error)),
+        };
+        match read(operation, object, limit).await? {
+            Fetched::Bytes(bytes) => Ok(Some(bytes)),
+            Fetched::TooLarge { bytes } => {
+                Err(Error::Refused { operation, source: format!("{key} has {bytes} bytes").into() })
+            }
+            Fetched::Replaced => Ok(None),
+        }
+    }
+}
+
+fn feed_key(object: &str) -> String {
+    format!("feeds/{object}")
 }
 
 fn report_key(hash: ReportHash) -> String {

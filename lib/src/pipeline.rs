@@ -3,6 +3,7 @@
 pub mod analyze;
 pub mod analyze_scan;
 pub mod delete_scan;
+pub mod enrich;
 pub mod ingest;
 pub mod join;
 pub mod judge;
@@ -10,5 +11,6 @@ pub mod locate;
 pub mod priorities;
 pub mod rank;
 pub mod recover;
+pub mod refresh_feeds;
 pub mod reingest;
 pub mod take_upload;

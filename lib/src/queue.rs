@@ -1,4 +1,5 @@
-//! The queue of analyses: says that a prompt is pending. The table knows everything else.
+//! The queues: that of analyses says that a prompt is pending, that of enrichment which scan or which
+//! vulnerabilities are to be looked at. The table knows everything else.
 
 use std::collections::HashMap;
 use std::error::Error as StdError;
@@ -10,6 +11,8 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde::{Deserialize, Serialize};
 
 use crate::domain::prompt_hash::PromptHash;
+use crate::domain::scan::ScanId;
+use crate::domain::vulnerability_id::VulnerabilityId;
 
 /// `SendMessageBatch` takes no more:
 /// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessageBatch.html>.
@@ -25,6 +28,27 @@ pub const REQUEST_ID: &str = "request_id";
 pub struct Message {
     /// The prompt whose analysis is pending.
     pub prompt_hash: PromptHash,
+}
+
+/// What a message of the queue of enrichment says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged, deny_unknown_fields)]
+pub enum Order {
+    /// A scan is new: where its vulnerabilities are is to be written down, and what is unknown of them.
+    Scan {
+        /// Which.
+        scan_id: ScanId,
+    },
+    /// Sources are to be asked about these, at most [`Order::IDS`].
+    Ids {
+        /// Which.
+        ids: Vec<VulnerabilityId>,
+    },
+}
+
+impl Order {
+    /// How many vulnerabilities an order may name: as many as NVD answers about at once.
+    pub const IDS: usize = 100;
 }
 
 /// A queue and the client to reach it with.
@@ -89,17 +113,7 @@ impl Queue {
     /// # Errors
     /// [`Error::Aws`].
     pub async fn send(&self, hash: &PromptHash) -> Result<(), Error> {
-        const OPERATION: &str = "SendMessage";
-        let aws = |source: Box<dyn StdError + Send + Sync>| Error::Aws { operation: OPERATION, source };
-        self.client
-            .send_message()
-            .queue_url(&self.url)
-            .message_body(body(hash))
-            .set_message_attributes(self.attributes().map_err(|error| aws(error.into()))?)
-            .send()
-            .await
-            .map_err(|error| aws(error.into()))?;
-        Ok(())
+        self.send_body(body(hash)).await
     }
 
     /// Says so of several prompts, ten in each call, four calls at a time.
@@ -107,11 +121,48 @@ impl Queue {
     /// # Errors
     /// [`Error::Aws`]; [`Error::Refused`] for messages that a second try did not bring in either.
     pub async fn send_all(&self, hashes: &[PromptHash]) -> Result<(), Error> {
-        let batches: Vec<Vec<PromptHash>> = hashes.chunks(BATCH).map(<[PromptHash]>::to_vec).collect();
+        self.send_bodies(hashes.iter().map(body)).await
+    }
+
+    /// Has a scan's vulnerabilities looked at.
+    ///
+    /// # Errors
+    /// [`Error::Aws`].
+    pub async fn send_scan(&self, scan_id: ScanId) -> Result<(), Error> {
+        self.send_body(format!("{{\"scan_id\":{scan_id}}}")).await
+    }
+
+    /// Has sources asked about vulnerabilities, in orders of at most [`Order::IDS`].
+    ///
+    /// # Errors
+    /// Those of [`Queue::send_all`].
+    pub async fn send_ids(&self, ids: &[VulnerabilityId]) -> Result<(), Error> {
+        // Their characters need no escaping.
+        let quoted = |ids: &[VulnerabilityId]| ids.iter().map(|id| format!("\"{id}\"")).collect::<Vec<_>>().join(",");
+        self.send_bodies(ids.chunks(Order::IDS).map(|ids| format!("{{\"ids\":[{}]}}", quoted(ids)))).await
+    }
+
+    async fn send_body(&self, body: String) -> Result<(), Error> {
+        const OPERATION: &str = "SendMessage";
+        let aws = |source: Box<dyn StdError + Send + Sync>| Error::Aws { operation: OPERATION, source };
+        self.client
+            .send_message()
+            .queue_url(&self.url)
+            .message_body(body)
+            .set_message_attributes(self.attributes().map_err(|error| aws(error.into()))?)
+            .send()
+            .await
+            .map_err(|error| aws(error.into()))?;
+        Ok(())
+    }
+
+    async fn send_bodies(&self, bodies: impl Iterator<Item = String>) -> Result<(), Error> {
+        let bodies: Vec<String> = bodies.collect();
+        let batches: Vec<Vec<String>> = bodies.chunks(BATCH).map(<[String]>::to_vec).collect();
         stream::iter(batches).map(|batch| self.send_batch(batch)).buffer_unordered(4).try_collect().await
     }
 
-    async fn send_batch(&self, mut batch: Vec<PromptHash>) -> Result<(), Error> {
+    async fn send_batch(&self, mut batch: Vec<String>) -> Result<(), Error> {
         const OPERATION: &str = "SendMessageBatch";
         let aws = |source: Box<dyn StdError + Send + Sync>| Error::Aws { operation: OPERATION, source };
         let attributes = self.attributes().map_err(|error| aws(error.into()))?;
@@ -119,10 +170,10 @@ impl Queue {
             let entries = batch
                 .iter()
                 .enumerate()
-                .map(|(at, hash)| {
+                .map(|(at, body)| {
                     SendMessageBatchRequestEntry::builder()
                         .id(at.to_string())
-                        .message_body(body(hash))
+                        .message_body(body)
                         .set_message_attributes(attributes.clone())
                         .build()
                 })
@@ -137,7 +188,7 @@ impl Queue {
                 .await
                 .map_err(|error| aws(error.into()))?;
             let failed = |at: usize| sent.failed().iter().any(|entry| entry.id() == at.to_string());
-            batch = batch.into_iter().enumerate().filter(|(at, _)| failed(*at)).map(|(_, hash)| hash).collect();
+            batch = batch.into_iter().enumerate().filter(|(at, _)| failed(*at)).map(|(_, body)| body).collect();
             if batch.is_empty() {
                 return Ok(());
             }
@@ -161,6 +212,17 @@ mod tests {
         assert_eq!(serde_json::from_str::<Message>(&body(&hash)).unwrap(), Message { prompt_hash: hash });
         for other in ["", "{}", "{\"prompt_hash\":\"x\"}", "{\"prompt_hash\":1}", "{\"Records\":[]}"] {
             assert!(serde_json::from_str::<Message>(other).is_err(), "{other}");
+        }
+    }
+
+    #[test]
+    fn an_order_is_a_scan_or_vulnerabilities_and_nothing_else() {
+        let read = serde_json::from_str::<Order>;
+        assert_eq!(read("{\"scan_id\":7}").unwrap(), Order::Scan { scan_id: ScanId::new(7).unwrap() });
+        let ids = vec!["CVE-2026-0001".parse().unwrap()];
+        assert_eq!(read("{\"ids\":[\"CVE-2026-0001\"]}").unwrap(), Order::Ids { ids });
+        for other in ["", "{}", "{\"ids\":[\"../../etc\"]}", "{\"scan_id\":7,\"ids\":[]}", "{\"scan_id\":-1}"] {
+            assert!(read(other).is_err(), "{other}");
         }
     }
 }

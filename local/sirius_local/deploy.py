@@ -20,6 +20,7 @@ from .serve import Server, forget_code
 
 STACK = "sirius"
 _BUCKET = "sirius-code"
+_TEMPLATE = "template.json"
 _SECONDS = 60.0
 
 
@@ -70,7 +71,7 @@ def deploy(
     packages = {code[function.logical_id]["Key"]: binaries[function.binary] for function in functions}
     _upload(s3, packages)
     cloudformation = session.client("cloudformation")
-    _apply(cloudformation, _put_template(s3, body), parameters)
+    _apply(cloudformation, _template_url(s3, server, body), parameters)
     lambda_ = session.client("lambda")
     _count_in_numbers(lambda_)
     api_id = route.connect(cloudformation, session.client("apigatewayv2"), STACK)
@@ -119,29 +120,25 @@ def _upload(s3: Any, objects: dict[str, Path]) -> None:
             s3.put_object(Bucket=_BUCKET, Key=key, Body=package(binary))
 
 
-def _put_template(s3: Any, body: str) -> str:
-    """Puts the template where CloudFormation finds it: in a request it may have 51,200 bytes, in S3 1 MB.
-
-    https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html
-    """
-    key = f"template/{hashlib.sha256(body.encode()).hexdigest()}.json"
-    s3.put_object(Bucket=_BUCKET, Key=key, Body=body.encode())
-    return f"https://s3.amazonaws.com/{_BUCKET}/{key}"
+def _template_url(s3: Any, server: Server, body: str) -> str:
+    """Puts the template into the stack's bucket: a request may carry no more than 51,200 bytes of it."""
+    s3.put_object(Bucket=_BUCKET, Key=_TEMPLATE, Body=body.encode())
+    return f"{server.endpoint}/{_BUCKET}/{_TEMPLATE}"
 
 
-def _apply(cloudformation: Any, url: str, parameters: dict[str, str]) -> None:
+def _apply(cloudformation: Any, template_url: str, parameters: dict[str, str]) -> None:
     """Creates or updates the stack and waits for the outcome."""
     exists = _status(cloudformation) is not None
     change = cloudformation.update_stack if exists else cloudformation.create_stack
     try:
         change(
             StackName=STACK,
-            TemplateURL=url,
+            TemplateURL=template_url,
             Parameters=[{"ParameterKey": name, "ParameterValue": value} for name, value in parameters.items()],
             Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
         )
     except ClientError as error:
-        reason = error.response["Error"]["Message"]
+        reason = error.response["Error"]["Message"][:2000]  # it may quote the whole template
         if "No updates are to be performed" in reason:
             return
         raise Failure(f"template.yaml is refused: {reason}") from error
@@ -204,6 +201,6 @@ def _variables(functions: list[dict[str, Any]]) -> dict[str, str]:
 def _forget_old_code(state: StateDirectory, s3: Any, current: set[str], functions: list[dict[str, Any]]) -> None:
     """Drops the code of former deployments: a stack may live for weeks and see hundreds of builds."""
     for found in s3.list_objects_v2(Bucket=_BUCKET).get("Contents", []):
-        if found["Key"] not in current:
+        if found["Key"] not in {*current, _TEMPLATE}:
             s3.delete_object(Bucket=_BUCKET, Key=found["Key"])
     forget_code(state, keep={b64decode(function["CodeSha256"]).hex() for function in functions})

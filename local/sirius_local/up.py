@@ -7,8 +7,12 @@ from dataclasses import dataclass
 from . import build, deploy, lock, model, serve, template
 from .console import step
 from .deploy import Deployment
-from .paths import StateDirectory
+from .paths import ROOT, StateDirectory
 from .serve import Server
+
+
+# Nothing here asks the world's sources about anything, unless it is told to.
+_SOURCES = {"EnrichmentSources": f"dir:{ROOT / 'local' / 'sample' / 'enrichment'}"}
 
 
 @dataclass(frozen=True)
@@ -37,7 +41,7 @@ def up(state: StateDirectory, parameters: dict[str, str], wish: model.Wish) -> S
     with lock.hold(state.changing):
         source = template.read()
         # Before the build, which may take minutes: a run that needs a model and has none ends here.
-        parameters = {**model.choose(state, wish, parameters), **parameters}
+        parameters = {**_SOURCES, **model.choose(state, wish, parameters), **parameters}
         binaries = build.build([function.binary for function in template.functions(source)])
         server = _server(state)
         _use(server)

@@ -12,21 +12,25 @@ use support::{app, unique};
 
 /// Who may call what: a new route belongs here, into template.yaml and into docs/API.md.
 const SCOPES: &[(&str, &str)] = &[
+    ("DELETE /api/container/scans/{scan_id}", "Write"),
     ("GET /api/container/cves/{cve_id}", "Read"),
     ("GET /api/container/findings/{finding_id}", "Read"),
     ("GET /api/container/priorities", "Read"),
     ("GET /api/container/scans", "Read"),
     ("GET /api/container/scans/{artifactname+}", "Read"),
     ("GET /api/container/scans/{identifier}/findings", "Read"),
+    ("GET /api/container/scans/{identifier}/report", "Read"),
+    ("GET /api/container/uploads/{upload_id+}", "Read"),
     ("GET /api/llm/analyze/container/{finding_id}", "Analyze"),
     ("POST /api/container/scans", "Write"),
+    ("POST /api/container/uploads", "Write"),
     ("POST /api/llm/analyze/container/scans/{scan_id}", "Analyze"),
 ];
 
 /// What docs/API.md gives a caller who shall have one scope: what follows the API's id and stage.
 const POLICIES: &[(&str, &[&str])] = &[
     ("Read", &["GET/api/container/*"]),
-    ("Write", &["POST/api/container/scans"]),
+    ("Write", &["POST/api/container/*", "DELETE/api/container/scans/*"]),
     ("Analyze", &["*/api/llm/analyze/*"]),
 ];
 

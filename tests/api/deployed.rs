@@ -1,9 +1,12 @@
 //! The compiled functions behind real routes: API Gateway, Lambda, DynamoDB.
 
+use reqwest::Method;
 use serde_json::{Value, json};
+use sha2::Digest as _;
 use support::app::gzip;
 use support::deployed::Deployed;
 use support::report::{vulnerability, with_findings};
+use support::stack::Stack;
 use support::unique;
 
 #[tokio::test]
@@ -198,4 +201,77 @@ async fn a_real_model_explains_a_finding_through_the_queue() {
         other => panic!("{other}: {answer:?}"),
     }
     println!("the model's answer: {}", answer.json);
+}
+
+/// Waits until an upload is settled, for as long as a test may take.
+async fn settled(api: &Deployed, status_url: &str) -> Value {
+    let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(60);
+    let mut ticks = tokio::time::interval(std::time::Duration::from_millis(200));
+    loop {
+        ticks.tick().await;
+        let upload = api.get(status_url).await;
+        assert_eq!(upload.status, 200, "{upload:?}");
+        if ["done", "failed"].contains(&upload.json["status"].as_str().unwrap()) {
+            return upload.json;
+        }
+        assert!(tokio::time::Instant::now() < deadline, "{upload:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_upload_goes_by_s3_and_sqs_to_a_scan_that_can_be_fetched_and_deleted() {
+    let api = Deployed::new();
+    let image = format!("reg.io/{}:1", unique("uploaded"));
+    let report = with_findings(&image, 300).to_string().into_bytes();
+    let object = gzip(&report);
+    let digest: String = sha2::Sha256::digest(&object).iter().map(|byte| format!("{byte:02x}")).collect();
+    let order = json!({"size": object.len(), "sha256": digest, "content_type": "application/gzip"});
+    let json = [("content-type", "application/json")];
+    let opened = api.send(Method::POST, "/api/container/uploads", &json, Some(order.to_string().into_bytes())).await;
+    assert_eq!(opened.status, 201, "{opened:?}");
+    let mut put = support::http_client().put(opened.json["url"].as_str().unwrap()).body(object);
+    for (name, value) in opened.json["headers"].as_object().unwrap() {
+        if !name.eq_ignore_ascii_case("content-length") {
+            put = put.header(name, value.as_str().unwrap());
+        }
+    }
+    assert_eq!(put.send().await.unwrap().status(), 200);
+
+    let done = settled(&api, opened.json["status_url"].as_str().unwrap()).await;
+    assert_eq!((&done["status"], &done["duplicate"]), (&json!("done"), &json!(false)), "{done}");
+    let scan = done["scan_id"].as_u64().unwrap();
+    let path = format!("/api/container/scans/{image}");
+    assert_eq!(api.get(&path).await.json["scan_id"], scan);
+    assert_eq!(api.get(&format!("{path}/findings")).await.list().len(), 300);
+    for path in [format!("{path}/report"), format!("/api/container/scans/{scan}/report")] {
+        assert_eq!(api.get(&path).await.json, serde_json::from_slice::<Value>(&report).unwrap(), "{path}");
+    }
+    let this = format!("/api/container/scans/{scan}");
+    assert_eq!(api.send(Method::DELETE, &this, &[], None).await.status, 204);
+    assert_eq!(api.get(&this).await.status, 404);
+    assert_eq!(api.send(Method::DELETE, &this, &[], None).await.status, 204, "again");
+}
+
+#[tokio::test]
+async fn an_object_that_is_dropped_into_the_bucket_can_be_asked_about() {
+    let api = Deployed::new();
+    let bucket = Stack::get().await.physical("Bucket").to_owned();
+    let name = format!("ci/{} 7/sbom.json", unique("build"));
+    support::bucket::put(&bucket, &format!("uploads/{name}"), br#"{"bomFormat":"CycloneDX"}"#.to_vec()).await;
+    let encoded = name.replace(' ', "%20");
+    let failed = settled(&api, &format!("/api/container/uploads/{encoded}")).await;
+    assert_eq!((&failed["status"], &failed["code"]), (&json!("failed"), &json!("not_a_trivy_report")), "{failed}");
+    assert_eq!(support::bucket::tag(&bucket, &format!("uploads/{name}")).await.as_deref(), Some("failed"));
+}
+
+#[tokio::test]
+async fn a_report_of_32_mb_goes_through_the_bucket() {
+    let api = Deployed::new();
+    let bucket = Stack::get().await.physical("Bucket").to_owned();
+    let name = unique("large");
+    support::bucket::put(&bucket, &format!("uploads/{name}"), support::report::large()).await;
+    let done = settled(&api, &format!("/api/container/uploads/{name}")).await;
+    assert_eq!(done["status"], "done", "{done}");
+    let scan = api.get(&format!("/api/container/scans/{}", done["scan_id"])).await;
+    assert_eq!(scan.json["total_findings"], 10_440);
 }

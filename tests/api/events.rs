@@ -7,15 +7,17 @@ use jiff::Timestamp;
 use lambda_runtime::LambdaEvent;
 use sirius::domain::prompt_hash::PromptHash;
 use sirius::events::reingest::{self, Tally};
-use sirius::events::{ingest_upload, recover, run_analysis};
+use sirius::events::{enrich_cves, ingest_upload, recover, refresh_feeds, run_analysis};
 use support::app::App;
 use support::bucket;
 use support::known::{RCE, Told, sight, sighting};
 use support::report::with_findings;
 use support::stand_in::{Reply, StandIn};
+use support::world::World;
 
 /// Functions that are not called by HTTP.
-const EVENT_FUNCTIONS: [&str; 4] = ["ingest-upload", "recover", "reingest", "run-analysis"];
+const EVENT_FUNCTIONS: [&str; 6] =
+    ["enrich-cves", "ingest-upload", "recover", "refresh-feeds", "reingest", "run-analysis"];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
@@ -101,6 +103,37 @@ async fn each_upload_event_ends_as_its_name_says() {
             "done" => assert_eq!(failures, 0, "{case}"),
             _ => panic!("{case} ends in neither -back nor -done"),
         }
+    }
+}
+
+#[tokio::test]
+async fn each_order_to_look_vulnerabilities_up_ends_as_its_name_says() {
+    for case in names(&root().join("events/enrich-cves")) {
+        let event = std::fs::read_to_string(root().join("events/enrich-cves").join(&case)).unwrap();
+        let (app, world) = (App::with_enrichment().await, World::start().await);
+        app.post(&with_findings("app", 3)).await;
+        let deps = app.enrichment(world.mode()).await;
+        let mut context = lambda_http::Context::default();
+        context.deadline = u64::MAX / 2;
+        let event = LambdaEvent::new(serde_json::from_str(&event).unwrap(), context);
+        let failures = enrich_cves::handle(&deps, event).await.unwrap().batch_item_failures.len();
+        match case.strip_suffix(".json").unwrap().rsplit('-').next().unwrap() {
+            "back" => assert_eq!(failures, 1, "{case}"),
+            "done" => assert_eq!(failures, 0, "{case}"),
+            _ => panic!("{case} ends in neither -back nor -done"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn each_schedule_of_feeds_refreshes_them() {
+    for case in names(&root().join("events/refresh-feeds")) {
+        let event = std::fs::read_to_string(root().join("events/refresh-feeds").join(&case)).unwrap();
+        let (app, world) = (App::with_enrichment().await, World::start().await);
+        let deps = app.enrichment(world.mode()).await;
+        let event = LambdaEvent::new(serde_json::from_str(&event).unwrap(), lambda_http::Context::default());
+        refresh_feeds::handle(&deps, event).await.unwrap();
+        assert_eq!(world.server.seen().len(), 2, "{case}");
     }
 }
 

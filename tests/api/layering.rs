@@ -11,12 +11,16 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("objects", &["objects", "domain"]),
     ("llm", &["llm", "domain"]),
     ("enrichment", &["enrichment", "domain"]),
-    ("pipeline", &["pipeline", "store", "objects", "queue", "llm", "enrichment", "report", "domain", "telemetry"]),
+    ("sources", &["sources", "store", "objects", "enrichment", "domain"]),
+    (
+        "pipeline",
+        &["pipeline", "sources", "store", "objects", "queue", "llm", "enrichment", "report", "domain", "telemetry"],
+    ),
     ("http", &["http", "pipeline", "store", "objects", "queue", "llm", "report", "domain", "telemetry"]),
-    ("events", &["events", "pipeline", "store", "objects", "queue", "llm", "domain", "telemetry"]),
+    ("events", &["events", "pipeline", "sources", "store", "objects", "queue", "llm", "domain", "telemetry"]),
     // What `main` wires with.
-    ("config", &["config", "pipeline", "llm", "report", "domain"]),
-    ("aws", &["aws", "config", "pipeline", "store", "objects", "queue", "llm"]),
+    ("config", &["config", "pipeline", "sources", "llm", "report", "domain"]),
+    ("aws", &["aws", "config", "pipeline", "sources", "store", "objects", "queue", "llm", "enrichment"]),
     ("telemetry", &["telemetry"]),
     ("lib", &[]),
 ];

@@ -7,6 +7,7 @@ mod corpus;
 mod crash;
 mod deletion;
 mod deployed;
+mod enrichment;
 mod events;
 mod faults;
 mod ingestion;

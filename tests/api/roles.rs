@@ -13,12 +13,57 @@ use support::{table, unique};
 type Grant = (&'static str, &'static [&'static str]);
 
 const SEND: Grant = ("AnalysisQueue", &["sqs:SendMessage"]);
+const ENRICH: Grant = ("EnrichmentQueue", &["sqs:SendMessage"]);
+const FEEDS: Grant = ("Bucket/feeds/*", &["s3:GetObject"]);
+const MIRROR: Grant = ("Bucket/mirror/*", &["s3:GetObject"]);
+const BUCKET: Grant = ("Bucket", &["s3:ListBucket"]);
+const READ_ARCHIVE: Grant = ("Bucket/reports/*", &["s3:GetObject"]);
+const WRITE_ARCHIVE: Grant = ("Bucket/reports/*", &["s3:PutObject"]);
+/// What an ingestion does at the table, and the queueing of AutoAnalyze.
+const INGEST: Grant = (
+    "table/Table",
+    &[
+        "dynamodb:BatchGetItem",
+        "dynamodb:BatchWriteItem",
+        "dynamodb:DeleteItem",
+        "dynamodb:GetItem",
+        "dynamodb:PutItem",
+        "dynamodb:Query",
+        "dynamodb:UpdateItem",
+    ],
+);
+const LOGS: Grant = ("log-group:Logs:*", &["logs:CreateLogStream", "logs:PutLogEvents"]);
+const TRACES: Grant = ("*", &["xray:PutTelemetryRecords", "xray:PutTraceSegments"]);
 const QUERY_INDEX: Grant = ("table/Table/index/listing", &["dynamodb:Query"]);
 
 /// Who may do what: an action that a function comes to need belongs here and into template.yaml.
 const ROLES: &[(&str, &[Grant])] = &[
+    ("IngestScan", &[INGEST, SEND, ENRICH, WRITE_ARCHIVE]),
     (
-        "IngestScan",
+        "IngestUpload",
+        &[
+            INGEST,
+            SEND,
+            ENRICH,
+            BUCKET,
+            WRITE_ARCHIVE,
+            (
+                "Bucket/uploads/*",
+                &["s3:GetObject", "s3:GetObjectVersion", "s3:PutObjectTagging", "s3:PutObjectVersionTagging"],
+            ),
+            ("UploadQueue", &["sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"]),
+            LOGS,
+            TRACES,
+        ],
+    ),
+    (
+        "CreateUpload",
+        &[("table/Table", &["dynamodb:GetItem", "dynamodb:PutItem"]), ("Bucket/uploads/*", &["s3:PutObject"])],
+    ),
+    ("GetUpload", &[("table/Table", &["dynamodb:GetItem"]), BUCKET, ("Bucket/uploads/*", &["s3:GetObject"])]),
+    ("GetReport", &[("table/Table", &["dynamodb:GetItem", "dynamodb:Query"]), BUCKET, READ_ARCHIVE]),
+    (
+        "DeleteScan",
         &[
             (
                 "table/Table",
@@ -32,11 +77,15 @@ const ROLES: &[(&str, &[Grant])] = &[
                     "dynamodb:UpdateItem",
                 ],
             ),
-            SEND,
+            ("Bucket/reports/*", &["s3:DeleteObject"]),
         ],
     ),
+    ("Reingest", &[INGEST, QUERY_INDEX, SEND, ENRICH, BUCKET, READ_ARCHIVE]),
     ("ListScans", &[("table/Table", &["dynamodb:GetItem", "dynamodb:Query"]), QUERY_INDEX]),
-    ("GetScan", &[("table/Table", &["dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:Query"])]),
+    (
+        "GetScan",
+        &[("table/Table", &["dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:Query"]), BUCKET, READ_ARCHIVE],
+    ),
     ("ListFindings", &[("table/Table", &["dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:Query"])]),
     ("GetCve", &[("table/Table", &["dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:Query"])]),
     ("ListPriorities", &[("table/Table", &["dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:Query"])]),
@@ -69,12 +118,12 @@ const ROLES: &[(&str, &[Grant])] = &[
         &[
             ("table/Table", &["dynamodb:GetItem", "dynamodb:UpdateItem"]),
             ("AnalysisQueue", &["sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"]),
-            ("log-group:Logs:*", &["logs:CreateLogStream", "logs:PutLogEvents"]),
-            ("*", &["xray:PutTelemetryRecords", "xray:PutTraceSegments"]),
+            LOGS,
+            TRACES,
         ],
     ),
     (
-        "Recover",
+        "EnrichCves",
         &[
             (
                 "table/Table",
@@ -87,9 +136,31 @@ const ROLES: &[(&str, &[Grant])] = &[
                     "dynamodb:UpdateItem",
                 ],
             ),
-            QUERY_INDEX,
-            SEND,
+            (
+                "EnrichmentQueue",
+                &["sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage", "sqs:SendMessage"],
+            ),
+            BUCKET,
+            FEEDS,
+            MIRROR,
+            LOGS,
+            TRACES,
         ],
+    ),
+    (
+        "RefreshFeeds",
+        &[
+            ("table/Table", &["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"]),
+            QUERY_INDEX,
+            ENRICH,
+            BUCKET,
+            ("Bucket/feeds/*", &["s3:GetObject", "s3:PutObject"]),
+            MIRROR,
+        ],
+    ),
+    (
+        "Recover",
+        &[INGEST, QUERY_INDEX, SEND, ENRICH, BUCKET, ("Bucket/reports/*", &["s3:DeleteObject", "s3:GetObject"])],
     ),
 ];
 
@@ -98,7 +169,7 @@ const BASICS: &[&str] = &[
     "arn:aws:iam::aws:policy/AWSXrayWriteOnlyAccess",
     "arn:aws:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole",
 ];
-const WITH_OWN_ROLE: &[&str] = &["RunAnalysis"];
+const WITH_OWN_ROLE: &[&str] = &["EnrichCves", "IngestUpload", "RunAnalysis"];
 
 /// Pairs of an action and a resource.
 type Permissions = BTreeSet<(String, String)>;
@@ -195,6 +266,7 @@ struct Attempt {
 enum Request {
     Json(&'static str, &'static str, Value),
     Get(&'static str, &'static str),
+    Bucket(Method, String),
     Query(&'static str, &'static str),
 }
 
@@ -203,6 +275,7 @@ impl Attempt {
         match &self.request {
             Request::Json(service, target, body) => identity.json(service, target, body).await,
             Request::Get(service, path) => identity.get(service, path).await,
+            Request::Bucket(method, path) => identity.bucket(method.clone(), path).await,
             Request::Query(service, action) => identity.query(service, &[("Action", action)]).await,
         }
     }
@@ -244,7 +317,14 @@ async fn attempts() -> Vec<Attempt> {
     // Of all tables only one that nobody has can be the object of this without harm.
     let request = Request::Json("dynamodb", "DynamoDB_20120810.DeleteTable", json!({"TableName": unique("no")}));
     attempts.push(Attempt { action: "dynamodb:DeleteTable", resource: "no table", request });
-    for resource in ["AnalysisQueue", "AnalysisDeadLetters"] {
+    for resource in [
+        "AnalysisQueue",
+        "AnalysisDeadLetters",
+        "EnrichmentQueue",
+        "EnrichmentDeadLetters",
+        "UploadQueue",
+        "UploadDeadLetters",
+    ] {
         let url = stack.physical(resource);
         for (action, target, body) in [
             ("sqs:DeleteMessage", "DeleteMessage", json!({"QueueUrl": url, "ReceiptHandle": "none"})),
@@ -256,6 +336,27 @@ async fn attempts() -> Vec<Attempt> {
             let target: &'static str = format!("AmazonSQS.{target}").leak();
             attempts.push(Attempt { action, resource, request: Request::Json("sqs", target, body) });
         }
+    }
+    let bucket = stack.physical("Bucket");
+    let mut at_bucket = |action, method: Method, resource, path: String| {
+        attempts.push(Attempt { action, resource, request: Request::Bucket(method, path) });
+    };
+    at_bucket("s3:ListBucket", Method::GET, "Bucket", format!("/{bucket}?list-type=2"));
+    at_bucket("s3:PutBucketPolicy", Method::PUT, "the bucket itself", format!("/{bucket}?policy"));
+    for (resource, folder) in [
+        ("Bucket/reports/*", "reports"),
+        ("Bucket/uploads/*", "uploads"),
+        ("Bucket/feeds/*", "feeds"),
+        ("Bucket/mirror/*", "mirror/v1"),
+        ("the rest of the bucket", "other"),
+    ] {
+        let object = format!("/{bucket}/{folder}/{}", unique("none"));
+        at_bucket("s3:PutObject", Method::PUT, resource, object.clone());
+        at_bucket("s3:GetObject", Method::GET, resource, object.clone());
+        at_bucket("s3:GetObjectVersion", Method::GET, resource, format!("{object}?versionId=1"));
+        at_bucket("s3:PutObjectTagging", Method::PUT, resource, format!("{object}?tagging="));
+        at_bucket("s3:PutObjectVersionTagging", Method::PUT, resource, format!("{object}?tagging=&versionId=1"));
+        at_bucket("s3:DeleteObject", Method::DELETE, resource, object);
     }
     let url = administrator.json("sqs", "AmazonSQS.CreateQueue", &json!({"QueueName": unique("other")})).await.json();
     let request = Request::Json("sqs", "AmazonSQS.PurgeQueue", json!({"QueueUrl": url["QueueUrl"]}));

@@ -58,9 +58,12 @@ fn a_lease_is_longer_than_the_function_that_holds_it_can_live() {
             leases += 1;
         }
     }
-    assert_eq!(leases, 5);
-    let visibility = number_in(&template, "VisibilityTimeout:").unwrap();
-    assert!(visibility >= 6 * 300, "six times the timeout of run-analysis");
+    assert_eq!(leases, 7);
+    for (queue, timeout) in [("UploadQueue", 120), ("AnalysisQueue", 300)] {
+        let resource = template.split(&format!("\n  {queue}:\n")).nth(1).unwrap();
+        let visibility = number_in(resource, "VisibilityTimeout:").unwrap();
+        assert!(visibility >= 6 * timeout, "{queue}: six times the timeout of its function");
+    }
 }
 
 /// The logical ids of the resources of a type.

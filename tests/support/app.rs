@@ -7,19 +7,22 @@ use lambda_http::{Body, Request, Response};
 use lambda_runtime::LambdaEvent;
 use serde_json::{Value, json};
 use sirius::domain::severity::Severity;
-use sirius::events::run_analysis;
+use sirius::enrichment::freshness::Lifetimes;
+use sirius::events::{enrich_cves, run_analysis};
 use sirius::http::{
     self, analyze_finding, analyze_scan, create_upload, delete_scan, get_cve, get_finding, get_report, get_scan,
     get_upload, ingest_scan, list_findings, list_priorities, list_scans,
 };
 use sirius::llm::{Ollama, OllamaConfig, Options, Questions};
 use sirius::objects::Objects;
+use sirius::pipeline::enrich::{Enrichment, FeedCache};
 use sirius::pipeline::ingest::{self, AutoAnalyze, Ingested, Ingestion};
 use sirius::pipeline::judge::Judge;
 use sirius::pipeline::recover::{self, Recovered, Recovery};
 use sirius::queue::Queue;
 use sirius::report::body::Compression;
 use sirius::report::{Limits, Submission};
+use sirius::sources::Mode;
 use sirius::store::Store;
 use sirius::store::claims::Holder;
 use tokio::time::Instant;
@@ -54,6 +57,8 @@ pub struct App {
     pub archive: bool,
     /// How old scans may get.
     pub retention: Option<Duration>,
+    /// Where it is queued that vulnerabilities be looked up; empty if they are not.
+    pub enrichment_queue_url: String,
 }
 
 /// An answer, unpacked.
@@ -98,6 +103,45 @@ impl App {
             bucket: "none".to_owned(),
             archive: false,
             retention: None,
+            enrichment_queue_url: String::new(),
+        }
+    }
+
+    /// The same with a bucket and a queue, in a deployment where vulnerabilities are looked up.
+    pub async fn with_enrichment() -> Self {
+        Self { enrichment_queue_url: queue::fresh().await, ..Self::with_archive().await }
+    }
+
+    /// What vulnerabilities are looked up with, as a new function instance has it.
+    pub async fn enrichment(&self, mode: Mode) -> Enrichment {
+        Enrichment {
+            store: self.store().await,
+            objects: self.objects().await,
+            queue: self.enrichment_queue().await,
+            mode,
+            lifetimes: Lifetimes::default(),
+            lease: Duration::from_secs(330),
+            feeds: FeedCache::default(),
+        }
+    }
+
+    async fn enrichment_queue(&self) -> Queue {
+        Queue::new(queue::client(&self.proxy.url).await, self.enrichment_queue_url.clone())
+    }
+
+    /// Does what Lambda's poller and `enrich-cves` do until nothing is queued; answers how many messages
+    /// there were, and how many of them came back.
+    pub async fn enrich(&self, deps: &Enrichment) -> (usize, usize) {
+        let (mut messages, mut failed) = (0, 0);
+        loop {
+            let bodies = queue::drain(&self.enrichment_queue_url).await;
+            if bodies.is_empty() {
+                return (messages, failed);
+            }
+            messages += bodies.len();
+            for batch in bodies.chunks(10) {
+                failed += enrich_batch(deps, batch).await;
+            }
         }
     }
 
@@ -109,6 +153,11 @@ impl App {
     /// The bucket, through the proxy.
     pub async fn objects(&self) -> Objects {
         Objects::new(bucket::client(&self.proxy.url).await, self.bucket.clone())
+    }
+
+    /// The bucket, as those who sign addresses in it need it: under the address that will be called.
+    async fn signing_objects(&self) -> Objects {
+        Objects::new(bucket::client(&table::endpoint()).await, self.bucket.clone())
     }
 
     /// What reports are taken in with.
@@ -124,6 +173,10 @@ impl App {
             store: self.store().await,
             archive: if self.archive { Some(self.objects().await) } else { None },
             auto,
+            enrichment: match self.enrichment_queue_url.as_str() {
+                "" => None,
+                _ => Some(self.enrichment_queue().await),
+            },
             limits: self.limits,
             lease: self.lease,
         }
@@ -205,7 +258,7 @@ impl App {
                 http::serve(request, async |request| ingest_scan::handle(&deps, request).await).await
             }
             "create-upload" => {
-                let objects = self.objects().await;
+                let objects = self.signing_objects().await;
                 let deps = create_upload::Deps { store, objects, max_bytes: self.limits.max_bytes };
                 http::serve(request, async |request| create_upload::handle(&deps, request).await).await
             }
@@ -214,7 +267,7 @@ impl App {
                 http::serve(request, async |request| get_upload::handle(&deps, request).await).await
             }
             "get-report" => {
-                let deps = get_report::Deps { store, objects: self.objects().await };
+                let deps = get_report::Deps { store, objects: self.signing_objects().await };
                 http::serve(request, async |request| get_report::handle(&deps, request).await).await
             }
             "delete-scan" => {
@@ -318,6 +371,14 @@ impl App {
         }
         all
     }
+}
+
+/// Has `enrich-cves` work at some messages; answers how many come back.
+pub async fn enrich_batch(deps: &Enrichment, bodies: &[String]) -> usize {
+    let mut context = lambda_http::Context::default();
+    context.deadline = u64::MAX / 2;
+    let event = LambdaEvent::new(queue::event(bodies.to_vec()), context);
+    enrich_cves::handle(deps, event).await.unwrap().batch_item_failures.len()
 }
 
 /// A time that tests count from.

@@ -98,7 +98,10 @@ async fn answer(response: reqwest::Response) -> Answer {
     if headers.get("content-encoding").is_some_and(|encoding| encoding == "gzip") {
         bytes = crate::app::gunzip(&bytes);
     }
-    let json = serde_json::from_slice(&bytes)
-        .unwrap_or_else(|_| panic!("{status} and not JSON: {:?}", String::from_utf8_lossy(&bytes)));
+    let json = match bytes.as_slice() {
+        [] => Value::Null,
+        bytes => serde_json::from_slice(bytes)
+            .unwrap_or_else(|_| panic!("{status} and not JSON: {:?}", String::from_utf8_lossy(bytes))),
+    };
     Answer { status, headers, json }
 }

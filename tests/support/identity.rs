@@ -168,6 +168,11 @@ impl Identity {
         self.send(service, crate::http_client().get(format!("{}{path}", table::endpoint()))).await
     }
 
+    /// Asks something of a bucket.
+    pub async fn bucket(&self, method: reqwest::Method, path: &str) -> Answered {
+        self.send("s3", crate::http_client().request(method, format!("{}{path}", table::endpoint()))).await
+    }
+
     async fn send(&self, service: &str, request: reqwest::RequestBuilder) -> Answered {
         let client = crate::http_client();
         let mut request = request.build().unwrap();

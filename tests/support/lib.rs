@@ -12,6 +12,7 @@ pub mod report;
 pub mod stack;
 pub mod stand_in;
 pub mod table;
+pub mod world;
 
 /// A client for servers on this machine. Reqwest wants a TLS provider even for plain HTTP.
 pub fn http_client() -> reqwest::Client {

@@ -102,6 +102,8 @@ impl Route {
     pub fn example(&self) -> String {
         let segments = self.path.split('/').map(|segment| match segment.strip_prefix('{') {
             Some(greedy) if greedy.ends_with("+}") => "reg.io/org/app@sha256:00ff",
+            // The last number that a scan may have: nobody else's.
+            Some("scan_id}") => "9007199253",
             Some(_) => "1",
             None => segment,
         });

@@ -2,7 +2,7 @@
 //!
 //! [`Dossier`] is what is stored: the facts of each source apart, so that a source's newer answer
 //! replaces its older one and nothing else. [`CveRichment`] is what is shown: one record out of all
-//! of them, made by [`crate::enrichment::merge`].
+//! of them, made by `merge` of the room next door.
 
 use std::collections::BTreeMap;
 

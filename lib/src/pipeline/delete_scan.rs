@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! one transaction: scan, image pointer, outbox and count away; claim: deleting; a note of what is left
-//!   ──▶ findings ──▶ archived report ──▶ one transaction: claim and note away
+//!   ──▶ findings ──▶ sightings ──▶ archived report ──▶ one transaction: claim and note away
 //! ```
 //!
 //! Each step can be done again. Who is interrupted leaves the note, by which the next call for the
@@ -14,7 +14,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::analyze::after;
+use super::enrich;
 use crate::domain::scan::ScanId;
+use crate::domain::sighting::Seen;
 use crate::objects::{self, Objects};
 use crate::store::deletions::Deletion;
 use crate::store::{self, Store};
@@ -79,14 +81,17 @@ pub async fn run(
         }
         return Ok(if store.is_numbered(id).await? { Deleted::Gone } else { Deleted::Unknown });
     };
-    match tokio::time::timeout(time, remove(store, archive, &deletion)).await {
+    match tokio::time::timeout(time, remove(store, archive, &deletion, now)).await {
         Ok(removed) => removed.map(|()| Deleted::Gone),
         Err(_) => Ok(Deleted::Underway),
     }
 }
 
-async fn remove(store: &Store, archive: &Objects, deletion: &Deletion) -> Result<(), Error> {
+async fn remove(store: &Store, archive: &Objects, deletion: &Deletion, now: Timestamp) -> Result<(), Error> {
     store.remove_findings(deletion.scan_id, 0..deletion.findings).await?;
+    if let (Some(image), Some(at)) = (&deletion.image_name, deletion.scan_timestamp) {
+        enrich::forget(store, image, Seen { scan_id: deletion.scan_id, at }, now).await?;
+    }
     archive.remove_archived(deletion.report_hash).await?;
     Ok(store.finish_deletion(deletion).await?)
 }

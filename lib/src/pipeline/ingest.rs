@@ -1,7 +1,7 @@
 //! Taking a report in: all or nothing, and once.
 //!
 //! ```text
-//! claim ──┬─▶ number ──▶ findings ──┬─▶ publish ──▶ queue analyses, if that is configured
+//! claim ──┬─▶ number ──▶ findings ──┬─▶ publish ──▶ queue enrichment and analyses, if configured
 //!   │     └─▶ archive the report ───┘
 //!   │ complete already: a duplicate
 //!   │ someone's live lease: busy
@@ -91,6 +91,8 @@ pub struct Ingestion {
     pub archive: Option<Objects>,
     /// What is analysed of every new scan, and where that is queued.
     pub auto: Option<(AutoAnalyze, Queue)>,
+    /// Where it is queued that a scan's vulnerabilities be looked up; none if they are not.
+    pub enrichment: Option<Queue>,
     /// What a report may cost.
     pub limits: Limits,
     /// How long an attempt may be at a report before another may take over: longer than an attempt
@@ -100,6 +102,9 @@ pub struct Ingestion {
 
 /// When recovery looks after a scan whose findings were not queued: longer than queueing may take.
 const OUTBOX_DUE: Duration = Duration::from_secs(60);
+/// The same where vulnerabilities are looked up: recovery queues all analyses then, once their prompts
+/// can have what the sources say.
+const OUTBOX_DUE_AFTER_ENRICHMENT: Duration = Duration::from_secs(90);
 /// How long the sender of a report waits for its findings to be queued; recovery does the rest.
 const QUEUEING: Duration = Duration::from_secs(5);
 
@@ -131,11 +136,17 @@ pub(super) async fn finish(
     holder: &Holder,
     now: Timestamp,
 ) -> Result<Ingested, Error> {
-    let Ingestion { store, auto, .. } = deps;
+    let Ingestion { store, auto, enrichment, .. } = deps;
     // Its future is large, and would make every caller's as large.
     match Box::pin(store_and_publish(deps, submission, report, claim, now)).await {
         Ok((scan, is_ours)) => {
-            if let Some((auto, queue)) = auto.as_ref().filter(|_| is_ours) {
+            if let Some(queue) = enrichment.as_ref().filter(|_| is_ours) {
+                let queue = queue.on_behalf_of(holder.request_id());
+                let queueing = queue_enrichment(store, &queue, scan.scan_id, auto.is_none());
+                if tokio::time::timeout(QUEUEING, queueing).await.is_err() {
+                    tracing::info!(scan_id = scan.scan_id.get(), "recovery will queue the enrichment");
+                }
+            } else if let Some((auto, queue)) = auto.as_ref().filter(|_| is_ours) {
                 let queue = queue.on_behalf_of(holder.request_id());
                 let queueing = queue_analyses(store, &queue, auto, &scan, now);
                 if tokio::time::timeout(QUEUEING, queueing).await.is_err() {
@@ -160,7 +171,7 @@ async fn store_and_publish(
     claim: &Claim,
     now: Timestamp,
 ) -> Result<(Scan, bool), Error> {
-    let Ingestion { store, archive, auto, .. } = deps;
+    let Ingestion { store, archive, auto, enrichment, .. } = deps;
     // What is published is in the archive, if there is one.
     let keep = async {
         match archive {
@@ -190,9 +201,22 @@ async fn store_and_publish(
         severity_counts,
         fixable_counts,
     };
-    let outbox = auto.is_some().then(|| after(now, OUTBOX_DUE));
+    let wait = if enrichment.is_some() { OUTBOX_DUE_AFTER_ENRICHMENT } else { OUTBOX_DUE };
+    let outbox = (auto.is_some() || enrichment.is_some()).then(|| after(now, wait));
     let is_ours = store.publish(claim, &scan, outbox).await?;
     Ok((scan, is_ours))
+}
+
+/// Queues that a scan's vulnerabilities be looked up. As with analyses, recovery does what fails here;
+/// `is_all` says that nothing else is left in the outbox.
+async fn queue_enrichment(store: &Store, queue: &Queue, scan_id: ScanId, is_all: bool) {
+    if let Err(error) = queue.send_scan(scan_id).await {
+        tracing::warn!(scan_id = scan_id.get(), cause = chain(&error), "recovery will queue the enrichment");
+        return;
+    }
+    if is_all && let Err(error) = store.clear_outbox(scan_id).await {
+        tracing::warn!(scan_id = scan_id.get(), cause = chain(&error), "recovery will queue the enrichment again");
+    }
 }
 
 /// Queues what is to be analysed. The report is in by now, so nothing here fails the request: what

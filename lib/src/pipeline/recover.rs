@@ -98,7 +98,9 @@ pub async fn run(deps: &Recovery, request_id: &str, now: Timestamp, deadline: In
         overdue.into_iter().flatten().map(|at| Duration::try_from(now.duration_since(at)).unwrap_or_default());
     metrics::emit(Fact::Recovery { stuck, overdue: overdue.max().unwrap_or_default() }, now);
 
-    let mut recovered = resend(store, queue, auto, &due, outbox, now, deadline).await?;
+    let enrichment = ingestion.enrichment.as_ref().map(|queue| queue.on_behalf_of(request_id));
+    let orders = Orders { store, queue, auto, enrichment: enrichment.as_ref() };
+    let mut recovered = resend(&orders, &due, outbox, now, deadline).await?;
     recovered.stuck = unfinished.len();
     for unfinished in unfinished {
         if Instant::now() >= deadline {
@@ -177,16 +179,23 @@ fn before(now: Timestamp, by: Duration) -> Timestamp {
     now.checked_sub(by).unwrap_or(Timestamp::MIN)
 }
 
+/// What messages are sent with.
+struct Orders<'a> {
+    store: &'a Store,
+    queue: &'a Queue,
+    auto: Option<&'a AutoAnalyze>,
+    enrichment: Option<&'a Queue>,
+}
+
 /// Sends what is due again. Running it twice at once may send something twice, which is harmless.
 async fn resend(
-    store: &Store,
-    queue: &Queue,
-    auto: Option<&AutoAnalyze>,
+    orders: &Orders<'_>,
     due: &[Due],
     outbox: Vec<(ScanId, Timestamp)>,
     now: Timestamp,
     deadline: Instant,
 ) -> Result<Recovered, Error> {
+    let Orders { store, queue, .. } = *orders;
     for batch in due.chunks(CHUNK) {
         let hashes: Vec<PromptHash> = batch.iter().map(|due| due.hash.clone()).collect();
         queue.send_all(&hashes).await?;
@@ -202,7 +211,7 @@ async fn resend(
     }
     let mut recovered = Recovered { resent: due.len(), ..Recovered::default() };
     for (scan_id, _) in outbox {
-        match queue_scan(store, queue, auto, scan_id, now, deadline).await {
+        match queue_scan(orders, scan_id, now, deadline).await {
             Ok(true) => recovered.scans += 1,
             Ok(false) => break,
             // One scan that cannot be read must not keep the others waiting.
@@ -220,14 +229,12 @@ async fn resend(
 }
 
 /// Queues the findings of one scan; answers whether the time sufficed.
-async fn queue_scan(
-    store: &Store,
-    queue: &Queue,
-    auto: Option<&AutoAnalyze>,
-    scan_id: ScanId,
-    now: Timestamp,
-    deadline: Instant,
-) -> Result<bool, Error> {
+async fn queue_scan(orders: &Orders<'_>, scan_id: ScanId, now: Timestamp, deadline: Instant) -> Result<bool, Error> {
+    let Orders { store, queue, auto, enrichment } = *orders;
+    // Whether its first message was lost is not known. A second one finds its work done.
+    if let Some(enrichment) = enrichment {
+        enrichment.send_scan(scan_id).await?;
+    }
     // Where nothing is analysed any more, there is nothing to queue.
     if let Some(auto) = auto
         && let Some(scan) = store.scan(scan_id).await?

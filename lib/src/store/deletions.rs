@@ -20,6 +20,7 @@ use super::item::{Item, key_of};
 use super::keys::{DELETING_LIST, FINDINGS_PER_BLOCK, INGESTING_LIST, Key, LISTING, PK, RANK, SCAN_ID};
 use super::{Error, Store, millis};
 use crate::domain::finding::Ordinal;
+use crate::domain::image_name::ImageName;
 use crate::domain::report_hash::ReportHash;
 use crate::domain::scan::{Scan, ScanId};
 
@@ -34,6 +35,10 @@ pub struct Deletion {
     pub report_hash: ReportHash,
     /// How many findings it had.
     pub findings: u32,
+    /// Its image and time; none in a note of before 2026-11-22.
+    pub image_name: Option<ImageName>,
+    /// See [`Deletion::image_name`].
+    pub scan_timestamp: Option<Timestamp>,
     /// Nobody else works at it before then (milliseconds since 1970).
     rank: i64,
 }
@@ -48,6 +53,8 @@ impl Deletion {
 
 const REPORT_HASH: &str = "report_hash";
 const FINDINGS: &str = "findings";
+const IMAGE_NAME: &str = "image_name";
+const SCAN_TIMESTAMP: &str = "scan_timestamp";
 
 impl Store {
     /// Makes a scan invisible, and its deletion known, all in one transaction. Until `until` it is
@@ -71,6 +78,8 @@ impl Store {
             (SCAN_ID.to_owned(), AttributeValue::N(scan.scan_id.to_string())),
             (REPORT_HASH.to_owned(), AttributeValue::S(scan.report_hash.to_string())),
             (FINDINGS.to_owned(), AttributeValue::N(scan.total_findings().to_string())),
+            (IMAGE_NAME.to_owned(), AttributeValue::S(scan.artifact.image_name.to_string())),
+            (SCAN_TIMESTAMP.to_owned(), AttributeValue::S(scan.scan_timestamp.to_string())),
             (LISTING.to_owned(), AttributeValue::S(DELETING_LIST.to_owned())),
             (RANK.to_owned(), AttributeValue::N(millis(until))),
         ]));

@@ -1,0 +1,172 @@
+//! Which sources are to be asked about a vulnerability, and when again.
+
+use jiff::Timestamp;
+
+use crate::domain::enrichment::{Dossier, Outcome, Source};
+use crate::domain::vulnerability_id::{Kind, Resolver};
+
+/// What is due for a vulnerability that no source can be asked about.
+pub const NEVER: Timestamp = Timestamp::MAX;
+
+/// CISA has assessed CVEs since 2024, some of late 2023 among them:
+/// <https://github.com/cisagov/vulnrichment#readme>. Of older ones NVD and CVE Services know as little.
+const FIRST_YEAR_OF_SSVC: u16 = 2023;
+
+/// The source to be asked first about it, if its last answer does not hold any more.
+#[must_use]
+pub fn first_source(dossier: &Dossier, now: Timestamp) -> Option<Source> {
+    let source = match dossier.id.resolver() {
+        Resolver::Nvd => Source::Nvd,
+        Resolver::Osv => Source::Osv,
+        Resolver::Nobody => return None,
+    };
+    is_due(dossier, source, now).then_some(source)
+}
+
+/// Whether CVE Services is to be asked, too: of a CVE that NVD has not, does not answer for, or has
+/// without an assessment that there may be.
+#[must_use]
+pub fn wants_cve_services(dossier: &Dossier, now: Timestamp) -> bool {
+    needs_cve_services(dossier) && is_due(dossier, Source::CveServices, now)
+}
+
+fn needs_cve_services(dossier: &Dossier) -> bool {
+    if dossier.id.kind() != Kind::Cve {
+        return false;
+    }
+    let Some(nvd) = dossier.sources.get(&Source::Nvd) else { return false };
+    match &nvd.facts {
+        None => true,
+        Some(_) if nvd.freshness.outcome == Outcome::Absent => true,
+        Some(facts) => {
+            let is_recent = dossier.id.cve_number().is_some_and(|(year, _)| year >= FIRST_YEAR_OF_SSVC);
+            facts.ssvc.is_none() && is_recent
+        }
+    }
+}
+
+fn is_due(dossier: &Dossier, source: Source, now: Timestamp) -> bool {
+    dossier.sources.get(&source).is_none_or(|state| state.freshness.expires_at <= now)
+}
+
+/// From when on a source is to be asked about it again; when it was first heard of, if none was yet.
+#[must_use]
+pub fn next_fetch(dossier: &Dossier) -> Timestamp {
+    let expires = |source: Source| dossier.sources.get(&source).map(|state| state.freshness.expires_at);
+    match dossier.id.resolver() {
+        Resolver::Nobody => NEVER,
+        Resolver::Osv => expires(Source::Osv).unwrap_or(dossier.opened_at),
+        Resolver::Nvd => {
+            let nvd = expires(Source::Nvd).unwrap_or(dossier.opened_at);
+            let also = expires(Source::CveServices).filter(|_| needs_cve_services(dossier));
+            also.map_or(nvd, |also| also.min(nvd))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::enrichment::{
+        Cvss, CvssKind, CvssSeverity, CvssVersion, Facts, Freshness, SourceState, Ssvc, Status,
+    };
+    use crate::domain::signals::Signals;
+    use crate::enrichment::freshness::Lifetimes;
+    use crate::enrichment::merge::{self, Answer, Said, absorb};
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn answered(id: &str, answers: &[(Source, Said)]) -> Dossier {
+        let answers = answers.iter().map(|(source, said)| Answer { source: *source, at: at(0), said: said.clone() });
+        absorb(Dossier::new(id.parse().unwrap(), at(0)), answers, &Lifetimes::default())
+    }
+
+    fn facts(assessed: bool) -> Said {
+        let assigner = "CISA-ADP".to_owned();
+        let ssvc =
+            Ssvc { exploitation: None, automatable: Some(true), technical_impact: None, assigner, assessed_at: None };
+        Said::Facts(Box::new(Facts { ssvc: assessed.then_some(ssvc), ..Facts::none(at(0)) }))
+    }
+
+    #[test]
+    fn cve_services_is_asked_only_where_nvd_falls_short() {
+        for (id, nvd, expected) in [
+            ("CVE-2026-0001", facts(true), false),
+            ("CVE-2026-0001", facts(false), true),
+            ("CVE-2019-0001", facts(false), false),
+            ("CVE-2019-0001", Said::Absent, true),
+            ("CVE-2019-0001", Said::Error, true),
+        ] {
+            let dossier = answered(id, &[(Source::Nvd, nvd)]);
+            assert_eq!(wants_cve_services(&dossier, at(1)), expected, "{id} {dossier:?}");
+            assert_eq!(first_source(&dossier, at(1)), None);
+        }
+        let dossier = answered("CVE-2019-0001", &[(Source::Nvd, Said::Absent), (Source::CveServices, Said::Absent)]);
+        assert!(!wants_cve_services(&dossier, at(1)));
+        assert!(next_fetch(&dossier) > at(5 * 3600));
+    }
+
+    #[test]
+    fn a_vulnerability_that_nobody_was_asked_about_is_due_at_once_and_one_that_nobody_knows_never() {
+        for (id, source) in [
+            ("CVE-2026-0001", Some(Source::Nvd)),
+            ("GHSA-2222-3333-4444", Some(Source::Osv)),
+            ("TEMP-0517018-A83CE6", None),
+        ] {
+            let dossier = answered(id, &[(Source::Trivy, facts(false)), (Source::Kev, Said::Absent)]);
+            assert_eq!(first_source(&dossier, at(1)), source);
+            assert_eq!(next_fetch(&dossier), if source.is_some() { at(0) } else { NEVER });
+        }
+    }
+
+    fn cvss(version: CvssVersion, assigner: &str) -> Cvss {
+        Cvss {
+            version,
+            vector: format!("{version:?}/{}", "AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H/".repeat(6)),
+            score: 9.8,
+            severity: CvssSeverity::Critical,
+            stated_score: None,
+            kind: CvssKind::Primary,
+            assigner: assigner.to_owned(),
+        }
+    }
+
+    fn dossier(facts: Facts) -> Dossier {
+        let freshness = Freshness {
+            attempted_at: at(50),
+            fetched_at: Some(at(50)),
+            expires_at: at(90),
+            outcome: Outcome::Ok,
+            fail_count: 0,
+        };
+        let mut dossier = Dossier::new("GHSA-2222-3333-4444".parse().unwrap(), at(1));
+        let state = SourceState { facts: Some(facts), facts_at: Some(at(50)), freshness };
+        dossier.sources.insert(Source::Osv, state);
+        dossier
+    }
+
+    #[test]
+    fn the_best_ratings_are_kept_and_the_whole_stays_small() {
+        let mut facts = Facts::none(at(40));
+        facts.status = Some(Status::Published);
+        facts.aliases = ["CVE-2026-0001", "GO-2026-1"].map(|id| id.parse().unwrap()).to_vec();
+        facts.cvss = vec![
+            cvss(CvssVersion::V2, "a"),
+            cvss(CvssVersion::V31, &"é".repeat(40)),
+            cvss(CvssVersion::V31, "b"),
+            cvss(CvssVersion::V31, "b"),
+            cvss(CvssVersion::V4, "b"),
+            cvss(CvssVersion::V30, "c"),
+        ];
+        let signals = Signals::of(&merge::record(&dossier(facts)), at(90));
+        assert_eq!(signals.aliases, ["CVE-2026-0001".parse().unwrap()]);
+        assert_eq!(signals.cvss.len(), 4);
+        assert!(signals.cvss.iter().all(|rating| rating.version != CvssVersion::V2 && rating.assigner.len() <= 48));
+        assert_eq!((signals.as_of, signals.status_as_of, signals.is_due(at(89))), (at(50), at(40), false));
+        let json = serde_json::to_string(&signals).unwrap();
+        assert!(json.len() < 2048, "{}", json.len());
+        assert_eq!(serde_json::from_str::<Signals>(&json).unwrap(), signals);
+    }
+}
