@@ -141,23 +141,24 @@ async fn a_caller_that_waits_gets_the_answer_as_soon_as_it_is_there() {
 }
 
 #[tokio::test]
-async fn a_cached_answer_costs_two_calls_and_needs_no_host() {
+async fn a_cached_answer_costs_three_calls_and_needs_no_host() {
     let app = app_with(1).await;
     hash_of(&app, ANALYZE).await;
     app.work(StandIn::always(good()).await.config()).await;
     let answer = app.get(ANALYZE).await;
     assert_eq!(answer.status, 200);
-    assert_eq!(app.proxy.take_calls(), ["BatchGetItem", "GetItem"]);
+    // The finding, what is known of its vulnerability, and the answer to what that makes the question.
+    assert_eq!(app.proxy.take_calls(), ["BatchGetItem", "BatchGetItem", "GetItem"]);
     app.get(FINDING).await;
-    assert_eq!(app.proxy.take_calls(), ["BatchGetItem", "BatchGetItem"]);
+    assert_eq!(app.proxy.take_calls(), ["BatchGetItem"; 3]);
 }
 
 #[tokio::test]
-async fn a_list_reads_a_hundred_distinct_analyses_in_each_call() {
+async fn a_list_reads_a_hundred_vulnerabilities_and_a_hundred_distinct_analyses_in_each_call() {
     let app = app_with(250).await;
     assert_eq!(app.get("/api/container/scans/1/findings").await.list().len(), 250);
     let calls = app.proxy.take_calls();
-    assert_eq!(calls.iter().filter(|call| *call == "BatchGetItem").count(), 3, "{calls:?}");
+    assert_eq!(calls.iter().filter(|call| *call == "BatchGetItem").count(), 3 + 3, "{calls:?}");
 }
 
 #[tokio::test]
