@@ -8,13 +8,16 @@ LOCAL := --profile local
 # cargo-lambda is a large download: only the targets that need it install it.
 CARGO_LAMBDA := PATH="$(CURDIR)/.tools/lambda-venv/bin:$$PATH" cargo lambda
 CARGO_DENY_VERSION := 0.20.2
+# Of the release packages: arm64 or x86-64 by cargo-lambda and zig, instead of this machine's by cargo alone.
 ARCH ?=
+# One function, or several: make package F="get-scan list-scans".
+F ?=
 # For the local stack: make up FLAGS=--no-model, or FLAGS="--parameter AutoAnalyze=CRITICAL".
 FLAGS ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help demo up down logs reingest test check check-code check-template check-bridge check-deps fmt lint bench \
-	bench-model watch invoke build size validate-sam
+	bench-model watch invoke package validate-sam
 
 help:
 	@awk -F ':.*## ' '/^## / { printf "\n%s\n", substr($$0, 4) } /^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -64,7 +67,9 @@ validate-sam: ## what check-template checks, by the SAM CLI itself (340 MB)
 	@$(STACK) install sam
 	AWS_DEFAULT_REGION=us-east-1 SAM_CLI_TELEMETRY=0 .tools/sam-venv/bin/sam validate --lint --template template.yaml
 
-bench: ## the benchmarks, on a stack of their own
+# The cold starts are those of the binaries that ship.
+bench: package ## the benchmarks, on a stack of their own; builds the release packages first, which takes long once
+	cargo build --release --package hello
 	@$(STACK) run --no-model -- cargo bench --package sirius-bench
 
 bench-model: ## how often the bundled model (or that of OLLAMA_URL) answers in a form that can be used; minutes
@@ -88,13 +93,8 @@ invoke: ## send an event to `make watch`: make invoke F=get-scan CASE=newest-of-
 
 ## Ship it
 
-build: ## release binaries for Lambda, for this machine's architecture or ARCH=arm64|x86-64
-	@$(STACK) install lambda
-	$(CARGO_LAMBDA) build --release --skip-target-check $(if $(ARCH),--$(ARCH))
-
-size: build ## how large the functions are, as binaries and zipped
-	@cd "$${CARGO_TARGET_DIR:-target}/lambda" && for f in */bootstrap; do \
-		printf '%-20s %10d bytes %10d zipped\n' "$${f%/*}" "$$(wc -c < $$f)" "$$(gzip -9 < $$f | wc -c)"; done
+package: ## release zips for Lambda in target/package, and their sizes; for this machine's architecture, by cargo alone
+	@$(STACK) package $(if $(ARCH),--architecture $(ARCH)) $(F)
 
 # cargo names no version in what it installs; the file's name here makes a new version a new target.
 .tools/bin/cargo-deny-$(CARGO_DENY_VERSION):

@@ -7,6 +7,7 @@
     demo     up, then send a sample report through it and show what comes back
     logs     what the functions have logged
     reingest ingest all archived reports anew, under the numbers that their scans have
+    package  build the release packages for Lambda
     install  prepare one of the tool sets in local/requirements/, or llm: the bundled model
 
 Findings are analysed by the Ollama host of $OLLAMA_URL (and its model $OLLAMA_MODEL) if it answers, else
@@ -47,6 +48,9 @@ def arguments() -> argparse.ArgumentParser:
     commands.add_parser("demo", parents=[deploying])
     commands.add_parser("logs").add_argument("--lines", type=int, default=100)
     commands.add_parser("reingest")
+    package = commands.add_parser("package")
+    package.add_argument("--architecture", choices=["x86-64", "arm64"], help="with cargo-lambda; default: this machine's")
+    package.add_argument("functions", nargs="*", metavar="FUNCTION", help="default: all")
     commands.add_parser("install").add_argument("tools", choices=[*install.available(), "llm"])
     return parser
 
@@ -58,6 +62,11 @@ def main() -> int:
     args = arguments().parse_args()
     if args.command == "install":
         return prepare(args.tools)
+    if args.command == "package":
+        from sirius_local.release import release
+
+        release(args.architecture, args.functions)
+        return 0
     if args.command == "down":
         return end()
     # Everything else talks to AWS's services and so needs boto3, which lives in a venv of ours.

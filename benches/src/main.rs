@@ -13,6 +13,7 @@
     reason = "a benchmark fails by panicking and prints its result"
 )]
 
+mod cold_start;
 mod cpu;
 mod figure;
 mod floor;
@@ -28,7 +29,7 @@ use std::process::ExitCode;
 use input::Input;
 
 /// Of these `model` takes minutes, and is measured only when it is named.
-const GROUPS: [&str; 5] = ["cpu", "memory", "model", "round-trips", "write-units"];
+const GROUPS: [&str; 6] = ["cold-start", "cpu", "memory", "model", "round-trips", "write-units"];
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
@@ -44,9 +45,12 @@ async fn main() -> ExitCode {
     }
     let wanted = |group: &str| arguments.is_empty() || arguments.iter().any(|argument| argument == group);
 
+    let mut figures = Vec::new();
+    if wanted("cold-start") {
+        figures.extend(cold_start::figures());
+    }
     let large = Input::large();
     let corpus = Input::corpus();
-    let mut figures = Vec::new();
     if wanted("cpu") {
         figures.extend(cpu::figures(&large, corpus.as_ref()).await);
     }

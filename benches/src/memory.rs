@@ -75,7 +75,7 @@ async fn peak_of_child(way: &str, file: &Path) -> Option<u64> {
 /// What the measured process does.
 pub(crate) async fn child(arguments: &[String]) {
     let [way, table, bucket, file] = arguments else { panic!("{CHILD} takes a way, a table, a bucket and a file") };
-    let clients = Clients::load().await.unwrap();
+    let clients = Clients::load().unwrap();
     let ingestion = Ingestion {
         store: clients.store(table.clone()).await,
         archive: Some(clients.objects(bucket.clone())),

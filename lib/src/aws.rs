@@ -2,12 +2,16 @@
 
 use std::time::Duration;
 
-use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
+use aws_smithy_runtime_api::client::behavior_version::BehaviorVersion;
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use aws_smithy_types::retry::RetryConfig;
 use aws_smithy_types::timeout::TimeoutConfig;
+use aws_types::SdkConfig;
+use aws_types::region::Region;
+use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
 
 use crate::config::{self, Lookup};
 use crate::enrichment::freshness::Lifetimes;
@@ -46,37 +50,51 @@ pub fn http_client() -> Result<SharedHttpClient, lambda_http::Error> {
         .build_https())
 }
 
-/// Region, credentials and endpoints from the SDK's standard environment variables.
-///
-/// # Errors
-/// If the built-in roots cannot be read.
-async fn load() -> Result<SdkConfig, lambda_http::Error> {
-    let config = aws_config::defaults(BehaviorVersion::v2026_01_12())
+/// The SDK's standard variables of endpoints: `AWS_ENDPOINT_URL_DYNAMODB` and the like, else `AWS_ENDPOINT_URL`.
+#[derive(Debug)]
+struct Endpoints(fn(&str) -> Option<String>);
+
+impl LoadServiceConfig for Endpoints {
+    fn load_config(&self, key: ServiceConfigKey<'_>) -> Option<String> {
+        let service = key.service_id().to_uppercase().replace(' ', "_");
+        let read = |name: &str| (self.0)(name).filter(|value| !value.is_empty());
+        read(&format!("{}_{service}", key.env())).or_else(|| read(key.env()))
+    }
+}
+
+/// What AWS is reached with. Not by `aws_config`: its chain of places to look for credentials, none of which Lambda
+/// has, is a fifth of a package and of a start (docs/decisions/0016).
+fn settings(aws: config::Aws, lookup: fn(&str) -> Option<String>) -> Result<SdkConfig, lambda_http::Error> {
+    Ok(SdkConfig::builder()
+        .behavior_version(BehaviorVersion::v2026_01_12())
+        .region(Region::new(aws.region))
+        .credentials_provider(SharedCredentialsProvider::new(aws.credentials))
+        .use_fips(aws.use_fips)
+        .use_dual_stack(aws.use_dual_stack)
+        .service_config(Endpoints(lookup))
         .http_client(http_client()?)
         .timeout_config(timeouts())
         .retry_config(RetryConfig::standard().with_max_attempts(4))
-        .load()
-        .await;
-    Ok(match config.region() {
-        Some(_) => config,
-        // Only a developer's machine has none: Lambda always sets AWS_REGION.
-        None => config.into_builder().region(Region::from_static("us-east-1")).build(),
-    })
+        .build())
 }
 
 /// The clients that functions are wired from. All share one HTTP client and its connections.
 #[derive(Debug)]
 pub struct Clients {
     config: SdkConfig,
+    /// Whether S3 is an emulator's.
+    emulated: bool,
 }
 
 impl Clients {
-    /// Reads the SDK's standard environment.
+    /// Reads the SDK's standard variables.
     ///
     /// # Errors
-    /// If the built-in roots cannot be read.
-    pub async fn load() -> Result<Self, lambda_http::Error> {
-        Ok(Self { config: load().await? })
+    /// If there are no credentials among them, one is wrong, or the built-in roots cannot be read.
+    pub fn load() -> Result<Self, lambda_http::Error> {
+        let lookup = config::environment;
+        let emulated = ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"].into_iter().any(|name| lookup(name).is_some());
+        Ok(Self { config: settings(config::Aws::read(&lookup)?, lookup)?, emulated })
     }
 
     /// A store on `table`, with its connection open.
@@ -96,8 +114,7 @@ impl Clients {
     #[must_use]
     pub fn objects(&self, bucket: String) -> Objects {
         // An emulator has no host name for each bucket.
-        let elsewhere = self.config.endpoint_url().is_some() || std::env::var_os("AWS_ENDPOINT_URL_S3").is_some();
-        let config = aws_sdk_s3::config::Builder::from(&self.config).force_path_style(elsewhere).build();
+        let config = aws_sdk_s3::config::Builder::from(&self.config).force_path_style(self.emulated).build();
         Objects::new(aws_sdk_s3::Client::from_conf(config), bucket)
     }
 

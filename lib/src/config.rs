@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use aws_credential_types::Credentials;
+
 use crate::domain::priority::Thresholds;
 use crate::domain::priority::exposure::Exposures;
 use crate::domain::severity::ParseSeverityError;
@@ -41,6 +43,42 @@ pub enum Error {
 #[must_use]
 pub fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok()
+}
+
+/// How AWS is reached, in the SDK's standard variables. Lambda sets the credentials and the region. Files of
+/// profiles are not read, and nobody is asked for credentials.
+#[derive(Debug)]
+pub struct Aws {
+    /// `AWS_REGION` (default `us-east-1`: only a developer's machine has none).
+    pub region: String,
+    /// `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and, if it is set, `AWS_SESSION_TOKEN`. They outlive the process.
+    pub credentials: Credentials,
+    /// `AWS_USE_FIPS_ENDPOINT` (default `false`).
+    pub use_fips: bool,
+    /// `AWS_USE_DUALSTACK_ENDPOINT` (default `false`).
+    pub use_dual_stack: bool,
+}
+
+impl Aws {
+    /// Reads the variables.
+    ///
+    /// # Errors
+    /// If there are no credentials, or one of the flags is neither `true` nor `false`.
+    pub fn read(lookup: Lookup<'_>) -> Result<Self, Error> {
+        let set = |name| lookup(name).filter(|value| !value.is_empty());
+        Ok(Self {
+            region: set("AWS_REGION").or_else(|| set("AWS_DEFAULT_REGION")).unwrap_or_else(|| "us-east-1".to_owned()),
+            credentials: Credentials::new(
+                required(lookup, "AWS_ACCESS_KEY_ID")?,
+                required(lookup, "AWS_SECRET_ACCESS_KEY")?,
+                set("AWS_SESSION_TOKEN"),
+                None,
+                "environment",
+            ),
+            use_fips: flag(lookup, "AWS_USE_FIPS_ENDPOINT", false)?,
+            use_dual_stack: flag(lookup, "AWS_USE_DUALSTACK_ENDPOINT", false)?,
+        })
+    }
 }
 
 /// `TABLE_NAME`: the table.

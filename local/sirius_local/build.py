@@ -11,12 +11,12 @@ from .paths import ROOT
 PROFILE = "local"
 
 
-def build(binaries: list[str]) -> dict[str, Path]:
+def build(binaries: list[str], profile: str = PROFILE) -> dict[str, Path]:
     """Builds the packages with one cargo call and returns where each one's binary is."""
-    _require("cargo", "Rust is missing: https://rustup.rs installs it")
-    _require("cc", "a C compiler is missing: Rust links with it (Debian and Ubuntu: apt install gcc)")
-    step(f"building {len(binaries)} functions: cargo build --profile {PROFILE}")
-    command = ["cargo", "build", "--profile", PROFILE, "--message-format", "json-render-diagnostics"]
+    require("cargo", "Rust is missing: https://rustup.rs installs it")
+    require("cc", "a C compiler is missing: Rust links with it (Debian and Ubuntu: apt install gcc)")
+    step(f"building {len(binaries)} functions: cargo build --profile {profile}")
+    command = ["cargo", "build", "--profile", profile, "--message-format", "json-render-diagnostics"]
     for binary in binaries:
         command += ["--package", binary]
     # Progress and errors go straight to the terminal; only the list of artifacts comes to us.
@@ -30,7 +30,8 @@ def build(binaries: list[str]) -> dict[str, Path]:
     return {binary: executables[binary] for binary in binaries}
 
 
-def _require(program: str, hint: str) -> None:
+def require(program: str, hint: str) -> None:
+    """Fails with the hint if there is no such program."""
     if shutil.which(program) is None:
         raise Failure(hint)
 

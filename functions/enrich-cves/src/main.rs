@@ -9,6 +9,6 @@ use sirius::telemetry;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     telemetry::init();
-    let deps = &Clients::load().await?.enrichment(&environment).await?;
+    let deps = &Clients::load()?.enrichment(&environment).await?;
     run(service_fn(async |event| enrich_cves::handle(deps, event).await)).await
 }

@@ -9,7 +9,7 @@ use sirius::telemetry;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     telemetry::init();
-    let clients = Clients::load().await?;
+    let clients = Clients::load()?;
     let deps = &clients.ingestion(&environment).await?;
     http::run(async |request| http::serve(request, async |request| ingest_scan::handle(deps, request).await).await)
         .await

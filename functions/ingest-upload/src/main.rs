@@ -9,7 +9,7 @@ use sirius::telemetry;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     telemetry::init();
-    let clients = Clients::load().await?;
+    let clients = Clients::load()?;
     let ingestion = clients.ingestion(&environment).await?;
     let objects = clients.objects(config::bucket_name(&environment)?);
     let deps = &Deps { ingestion, objects };

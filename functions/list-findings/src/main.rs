@@ -9,7 +9,7 @@ use sirius::telemetry;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     telemetry::init();
-    let clients = Clients::load().await?;
+    let clients = Clients::load()?;
     let store = clients.store(config::table_name(&environment)?).await;
     let deps =
         list_findings::Deps { store, judge: config::judge(&environment)?, questions: config::questions(&environment)? };

@@ -9,7 +9,7 @@ use sirius::telemetry;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     telemetry::init();
-    let clients = Clients::load().await?;
+    let clients = Clients::load()?;
     let deps = &clients.ingestion(&environment).await?;
     run(service_fn(async |event| reingest::handle(deps, event).await)).await
 }

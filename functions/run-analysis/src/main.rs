@@ -10,7 +10,7 @@ use sirius::telemetry;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     telemetry::init();
-    let clients = Clients::load().await?;
+    let clients = Clients::load()?;
     let store = clients.store(config::table_name(&environment)?).await;
     let bearer = clients.bearer(config::token_secret(&environment)).await?;
     let config::Host { ollama, lease } = config::Host::read(&environment, bearer)?;
