@@ -263,6 +263,23 @@ async fn what_passes_is_tried_again_and_patience_is_given() {
 }
 
 #[tokio::test]
+async fn a_source_that_hangs_takes_no_more_time_than_there_is() {
+    let world = World::but(|_, _| Some(Reply { pieces: Vec::new(), hang: true })).await;
+    let app = App::with_enrichment().await;
+    let deps = app.enrichment(world.mode()).await;
+    let budget = Budget::new(Timestamp::now(), Duration::from_secs(1));
+    let started = std::time::Instant::now();
+    let holder = Holder::random().unwrap();
+    let enriched = enrich::ask(&deps, &ids(0..3), &holder, &budget).await.unwrap();
+    assert_eq!((enriched.asked, enriched.answered), (3, 0));
+    assert!(started.elapsed() < Duration::from_secs(20));
+    // No lease stays: the next one may ask at once.
+    let leases =
+        deps.store.take_dossiers(&[id("CVE-2026-10001")], &Holder::random().unwrap(), Timestamp::now(), app.lease);
+    assert_eq!(leases.await.unwrap().len(), 1);
+}
+
+#[tokio::test]
 async fn an_answer_without_a_cve_is_remembered_as_such() {
     let world = World::but(|target, _| {
         if target.starts_with("/nvd") {
