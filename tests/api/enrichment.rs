@@ -55,7 +55,7 @@ fn advisory(text: &str) -> Value {
 }
 
 #[tokio::test]
-async fn five_hundred_new_ids_cost_five_calls_and_a_second_image_none() {
+async fn five_hundred_new_ids_cost_five_calls() {
     let (app, world) = (App::with_enrichment().await, World::start().await);
     let deps = app.enrichment(world.mode()).await;
     let mut vulnerabilities: Vec<Value> = (0..500).map(vulnerability).collect();
@@ -260,6 +260,23 @@ async fn what_passes_is_tried_again_and_patience_is_given() {
         assert!(name != "429" || started.elapsed() >= Duration::from_secs(1), "its patience was not given");
         assert_eq!(deps.store.pace("nvd").await.unwrap().failures, 0, "{name}");
     }
+}
+
+#[tokio::test]
+async fn a_source_that_hangs_takes_no_more_time_than_there_is() {
+    let world = World::but(|_, _| Some(Reply { pieces: Vec::new(), hang: true })).await;
+    let app = App::with_enrichment().await;
+    let deps = app.enrichment(world.mode()).await;
+    let budget = Budget::new(Timestamp::now(), Duration::from_secs(1));
+    let started = std::time::Instant::now();
+    let holder = Holder::random().unwrap();
+    let enriched = enrich::ask(&deps, &ids(0..3), &holder, &budget).await.unwrap();
+    assert_eq!((enriched.asked, enriched.answered), (3, 0));
+    assert!(started.elapsed() < Duration::from_secs(20));
+    // No lease stays: the next one may ask at once.
+    let (one, other) = ([id("CVE-2026-10001")], Holder::random().unwrap());
+    let leases = deps.store.take_dossiers(&one, &other, Timestamp::now(), app.lease).await.unwrap();
+    assert_eq!(leases.len(), 1);
 }
 
 #[tokio::test]
