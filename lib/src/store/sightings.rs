@@ -232,7 +232,7 @@ fn pack(
         sightings.truncate(all - (gone - MAX_GONE));
     }
     loop {
-        sightings.sort_by(|a, b| a.key().cmp(&b.key()));
+        sightings.sort_by_key(Sighting::key);
         let blob = zstd::bulk::compress(&serde_json::to_vec(&sightings)?, LEVEL)?;
         if blob.len() <= MAX_BLOB {
             return Ok((blob, all - sightings.len()));
