@@ -63,7 +63,7 @@ impl LoadServiceConfig for Endpoints {
 }
 
 /// What AWS is reached with. Not by `aws_config`: its chain of places to look for credentials, none of which Lambda
-/// has, is a fifth of a package and of a start (docs/decisions/0016).
+/// has, would be in each package and in each start (docs/decisions/0016).
 fn settings(aws: config::Aws, lookup: fn(&str) -> Option<String>) -> Result<SdkConfig, lambda_http::Error> {
     Ok(SdkConfig::builder()
         .behavior_version(BehaviorVersion::v2026_01_12())
@@ -93,7 +93,9 @@ impl Clients {
     /// If there are no credentials among them, one is wrong, or the built-in roots cannot be read.
     pub fn load() -> Result<Self, lambda_http::Error> {
         let lookup = config::environment;
-        let emulated = ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"].into_iter().any(|name| lookup(name).is_some());
+        let emulated = ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"]
+            .into_iter()
+            .any(|name| lookup(name).is_some_and(|url| !url.is_empty()));
         Ok(Self { config: settings(config::Aws::read(&lookup)?, lookup)?, emulated })
     }
 
@@ -175,5 +177,29 @@ impl Clients {
         let value = secrets.get_secret_value().secret_id(name).send().await?;
         let text = value.secret_string().ok_or("a secret holds no text")?;
         Ok(Some(text.trim().to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn endpoint(lookup: fn(&str) -> Option<String>, service: &str) -> Option<String> {
+        let key = ServiceConfigKey::builder().service_id(service).env("AWS_ENDPOINT_URL").profile("endpoint_url");
+        Endpoints(lookup).load_config(key.build().unwrap())
+    }
+
+    #[test]
+    fn the_endpoint_of_a_service_goes_before_that_of_all() {
+        let lookup = |name: &str| match name {
+            "AWS_ENDPOINT_URL_SECRETS_MANAGER" => Some("http://secrets".to_owned()),
+            "AWS_ENDPOINT_URL_S3" => Some(String::new()),
+            "AWS_ENDPOINT_URL" => Some("http://all".to_owned()),
+            _ => None,
+        };
+        assert_eq!(endpoint(lookup, "Secrets Manager").as_deref(), Some("http://secrets"));
+        assert_eq!(endpoint(lookup, "S3").as_deref(), Some("http://all"));
+        assert_eq!(endpoint(lookup, "DynamoDB").as_deref(), Some("http://all"));
+        assert_eq!(endpoint(|_| None, "DynamoDB"), None);
     }
 }

@@ -373,6 +373,26 @@ mod tests {
     }
 
     #[test]
+    fn aws_is_reached_with_the_variables_that_lambda_sets_and_not_without_credentials() {
+        let with = |names: &'static [(&str, &str)]| {
+            move |name: &str| names.iter().find(|(n, _)| *n == name).map(|(_, value)| (*value).to_owned())
+        };
+        let keys =
+            with(&[("AWS_ACCESS_KEY_ID", "key"), ("AWS_SECRET_ACCESS_KEY", "secret"), ("AWS_SESSION_TOKEN", "")]);
+        let aws = Aws::read(&keys).unwrap();
+        assert_eq!((aws.region.as_str(), aws.credentials.access_key_id()), ("us-east-1", "key"));
+        assert_eq!((aws.credentials.session_token(), aws.use_fips, aws.use_dual_stack), (None, false, false));
+        assert!(!format!("{aws:?}").contains("secret\""), "{aws:?}");
+
+        assert!(Aws::read(&|_| None).is_err());
+        let keys =
+            [("AWS_ACCESS_KEY_ID", "key"), ("AWS_SECRET_ACCESS_KEY", "secret"), ("AWS_USE_FIPS_ENDPOINT", "yes")];
+        assert!(
+            Aws::read(&|name| keys.iter().find(|(n, _)| *n == name).map(|(_, value)| (*value).to_owned())).is_err()
+        );
+    }
+
+    #[test]
     fn scans_get_as_old_as_they_like_unless_days_are_set() {
         let days = |days: &'static str| move |name: &str| (name == "RETENTION_DAYS").then(|| days.to_owned());
         assert_eq!(retention(&|_| None).unwrap(), None);
