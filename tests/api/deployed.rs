@@ -30,15 +30,28 @@ async fn a_report_goes_in_and_comes_back_through_every_route() {
 
     let findings = api.get(&format!("/api/container/scans/{scan_id}/findings")).await;
     assert_eq!((findings.list().len(), findings.header("x-total-count")), (12, Some("12")));
-    assert_eq!(api.get(&format!("/api/container/scans/{image}/findings")).await.json, findings.json);
+    let by_name = api.get(&format!("/api/container/scans/{image}/findings")).await;
+    assert_eq!(reported(&by_name.json), reported(&findings.json));
     let id = findings.json[3]["finding_id"].as_u64().unwrap();
-    assert_eq!(api.get(&format!("/api/container/findings/{id}")).await.json, findings.json[3]);
+    let alone = json!([api.get(&format!("/api/container/findings/{id}")).await.json]);
+    assert_eq!(reported(&alone)[0], reported(&findings.json)[3]);
 
     let page = api.get(&format!("/api/container/scans/{image}/findings?severity=HIGH&severity=LOW&limit=1")).await;
     let next = page.next().unwrap();
     let second = api.get(&format!("/api/container/scans/{image}/findings?{next}")).await;
     assert_eq!((second.status, second.list().len()), (200, 1));
-    assert_ne!(second.json[0], page.json[0]);
+    assert_ne!(second.json[0]["finding_id"], page.json[0]["finding_id"]);
+}
+
+/// Findings without what enrichment may add to them at any moment.
+fn reported(findings: &Value) -> Vec<Value> {
+    let mut findings = findings.as_array().unwrap().clone();
+    for finding in &mut findings {
+        let members = finding.as_object_mut().unwrap();
+        members.remove("enrichment").unwrap();
+        members.remove("priority").unwrap();
+    }
+    findings
 }
 
 #[tokio::test]
