@@ -177,7 +177,7 @@ impl Objects {
         read(OPERATION, object, limit).await
     }
 
-    /// The ETag of the object that lies there for the upload, if one does.
+    /// The `ETag` of the object that lies there for the upload, if one does.
     ///
     /// # Errors
     /// [`Error::Unavailable`], [`Error::Refused`].
