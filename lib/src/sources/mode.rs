@@ -17,7 +17,7 @@ use crate::objects::{self, Objects};
 pub enum Mode {
     /// The sources themselves.
     Live(Box<Live>),
-    /// A bucket that somebody with access to the internet fills; [`file()`] says under which names.
+    /// A bucket that somebody with access to the internet fills: docs/ENRICHMENT.md has its layout.
     Mirror(Objects),
     /// A folder of the same layout, for development and tests. Its feeds are believed, however small.
     Folder(PathBuf),
