@@ -97,7 +97,7 @@ async fn compressed_bodies_and_answers_pass_the_gateway() {
     let path = format!("/api/container/scans/{image}/findings");
     let packed = api.get_with(&path, &[("accept-encoding", "gzip")]).await;
     assert_eq!((packed.header("content-encoding"), packed.list().len()), (Some("gzip"), 300));
-    assert_eq!(packed.json, api.get(&path).await.json);
+    assert_eq!(reported(&packed.json), reported(&api.get(&path).await.json));
 }
 
 #[tokio::test]
