@@ -19,8 +19,8 @@ const MIRROR: Grant = ("Bucket/mirror/*", &["s3:GetObject"]);
 const BUCKET: Grant = ("Bucket", &["s3:ListBucket"]);
 const READ_ARCHIVE: Grant = ("Bucket/reports/*", &["s3:GetObject"]);
 const WRITE_ARCHIVE: Grant = ("Bucket/reports/*", &["s3:PutObject"]);
-/// What an ingestion does at the table, and the queueing of AutoAnalyze.
-const INGEST: Grant = (
+/// All that is done with items: what ingesting (with the queueing of AutoAnalyze) and deleting take.
+const WORK: Grant = (
     "table/Table",
     &[
         "dynamodb:BatchGetItem",
@@ -38,11 +38,11 @@ const QUERY_INDEX: Grant = ("table/Table/index/listing", &["dynamodb:Query"]);
 
 /// Who may do what: an action that a function comes to need belongs here and into template.yaml.
 const ROLES: &[(&str, &[Grant])] = &[
-    ("IngestScan", &[INGEST, SEND, ENRICH, WRITE_ARCHIVE]),
+    ("IngestScan", &[WORK, SEND, ENRICH, WRITE_ARCHIVE]),
     (
         "IngestUpload",
         &[
-            INGEST,
+            WORK,
             SEND,
             ENRICH,
             BUCKET,
@@ -57,25 +57,8 @@ const ROLES: &[(&str, &[Grant])] = &[
     ),
     ("GetUpload", &[("table/Table", &["dynamodb:GetItem"]), BUCKET, ("Bucket/uploads/*", &["s3:GetObject"])]),
     ("GetReport", &[("table/Table", &["dynamodb:GetItem", "dynamodb:Query"]), BUCKET, READ_ARCHIVE]),
-    (
-        "DeleteScan",
-        &[
-            (
-                "table/Table",
-                &[
-                    "dynamodb:BatchGetItem",
-                    "dynamodb:BatchWriteItem",
-                    "dynamodb:DeleteItem",
-                    "dynamodb:GetItem",
-                    "dynamodb:PutItem",
-                    "dynamodb:Query",
-                    "dynamodb:UpdateItem",
-                ],
-            ),
-            ("Bucket/reports/*", &["s3:DeleteObject"]),
-        ],
-    ),
-    ("Reingest", &[INGEST, QUERY_INDEX, SEND, ENRICH, BUCKET, READ_ARCHIVE]),
+    ("DeleteScan", &[WORK, ("Bucket/reports/*", &["s3:DeleteObject"])]),
+    ("Reingest", &[WORK, QUERY_INDEX, SEND, ENRICH, BUCKET, READ_ARCHIVE]),
     ("ListScans", &[("table/Table", &["dynamodb:GetItem", "dynamodb:Query"]), QUERY_INDEX]),
     (
         "GetScan",
@@ -149,10 +132,7 @@ const ROLES: &[(&str, &[Grant])] = &[
             MIRROR,
         ],
     ),
-    (
-        "Recover",
-        &[INGEST, QUERY_INDEX, SEND, ENRICH, BUCKET, ("Bucket/reports/*", &["s3:DeleteObject", "s3:GetObject"])],
-    ),
+    ("Recover", &[WORK, QUERY_INDEX, SEND, ENRICH, BUCKET, ("Bucket/reports/*", &["s3:DeleteObject", "s3:GetObject"])]),
 ];
 
 /// What all of them may do, by way of a policy that they share.
