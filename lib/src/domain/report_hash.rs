@@ -40,17 +40,22 @@ impl FromStr for ReportHash {
     type Err = ParseReportHashError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let digits: &[u8; 64] = text.as_bytes().try_into().map_err(|_| ParseReportHashError)?;
-        let mut digest = [0; 32];
-        for (byte, pair) in digest.iter_mut().zip(digits.chunks_exact(2)) {
-            *byte = pair.iter().try_fold(0, |high, digit| match digit {
-                b'0'..=b'9' => Ok(high << 4 | (digit - b'0')),
-                b'a'..=b'f' => Ok(high << 4 | (digit - b'a' + 10)),
-                _ => Err(ParseReportHashError),
-            })?;
-        }
-        Ok(Self(digest))
+        sha256(text).map(Self).ok_or(ParseReportHashError)
     }
+}
+
+/// The SHA-256 that a text of 64 lower-case hexadecimal digits tells.
+pub(crate) fn sha256(text: &str) -> Option<[u8; 32]> {
+    let digits: &[u8; 64] = text.as_bytes().try_into().ok()?;
+    let mut digest = [0; 32];
+    for (byte, pair) in digest.iter_mut().zip(digits.chunks_exact(2)) {
+        *byte = pair.iter().try_fold(0, |high, digit| match digit {
+            b'0'..=b'9' => Some(high << 4 | (digit - b'0')),
+            b'a'..=b'f' => Some(high << 4 | (digit - b'a' + 10)),
+            _ => None,
+        })?;
+    }
+    Some(digest)
 }
 
 impl TryFrom<String> for ReportHash {

@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::enrichment::{CveRichment, Cvss, CvssVersion, Epss, Kev, Source, Sourced, Ssvc, Status};
+use super::text::cut;
 use super::vulnerability_id::{Kind, VulnerabilityId};
 
 /// What is known of one vulnerability, in short; each fact with its source and as-of date.
@@ -159,6 +160,5 @@ fn ratings(all: &[Sourced<Cvss>]) -> Vec<Rating> {
 }
 
 fn short(assigner: &str) -> String {
-    let end = assigner.floor_char_boundary(Signals::ASSIGNER_BYTES);
-    assigner.get(..end).unwrap_or_default().to_owned()
+    cut(assigner, Signals::ASSIGNER_BYTES).to_owned()
 }

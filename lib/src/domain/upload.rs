@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::image_name::ImageName;
+use super::random;
 use super::scan::ScanId;
 
 /// Names an upload: the key of its object in the bucket, without the prefix [`UploadId::PREFIX`].
@@ -41,8 +42,7 @@ impl UploadId {
     /// # Errors
     /// If the operating system has no randomness.
     pub fn random() -> Result<Self, getrandom::Error> {
-        let (high, low) = (getrandom::u64()?, getrandom::u64()?);
-        Ok(Self(format!("{high:016x}{low:016x}")))
+        random::name().map(Self)
     }
 
     /// The upload whose object has this key; none if it is not one, or its name is unfit.

@@ -1,8 +1,7 @@
 //! Text out of other people's databases, made fit to be stored, shown and put into a prompt.
 
-use icu_properties::props::{BinaryProperty, DefaultIgnorableCodePoint, EnumeratedProperty, GeneralCategory};
-
 use crate::domain::enrichment::Facts;
+use crate::domain::text::{clean, cut};
 
 /// Text of several lines without invisible characters, at most [`Facts::DESCRIPTION_BYTES`], cut between
 /// characters; none if nothing is left. The flag says whether it was cut.
@@ -21,44 +20,12 @@ pub(super) fn line(text: &str) -> Option<String> {
     (!kept.is_empty()).then(|| kept.to_owned())
 }
 
-/// The longest beginning of `text` of at most `bytes` that does not end inside a character.
-fn cut(text: &str, bytes: usize) -> &str {
-    text.get(..text.floor_char_boundary(bytes)).unwrap_or_default()
-}
-
-/// Every line break a line feed, and no character that cannot be seen or changes how others are shown.
-///
-/// The rule is that of `llm::text::is_invisible`: controls, format characters (bidi overrides,
-/// zero-width joiners, tags), default ignorables, private-use and unassigned code points.
-fn clean(text: &str) -> String {
-    text.replace("\r\n", "\n")
-        .chars()
-        .filter_map(|c| match c {
-            '\r' | '\u{2028}' | '\u{2029}' | '\u{85}' | '\u{b}' | '\u{c}' => Some('\n'),
-            '\n' | '\t' => Some(c),
-            c if is_invisible(c) => None,
-            c => Some(c),
-        })
-        .collect()
-}
-
-fn is_invisible(c: char) -> bool {
-    matches!(
-        GeneralCategory::for_char(c),
-        GeneralCategory::Control
-            | GeneralCategory::Format
-            | GeneralCategory::PrivateUse
-            | GeneralCategory::Unassigned
-            | GeneralCategory::Surrogate
-    ) || DefaultIgnorableCodePoint::for_char(c)
-        || c == '\u{2800}'
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::domain::text::is_invisible;
 
     #[test]
     fn characters_that_hide_or_reverse_text_are_removed() {

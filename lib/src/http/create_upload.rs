@@ -15,6 +15,7 @@ use super::error::Code;
 use super::query::Query;
 use super::{ApiError, reply};
 use crate::domain::image_name::ImageName;
+use crate::domain::report_hash::sha256;
 use crate::domain::upload::{State, Upload, UploadId};
 use crate::objects::{Bounds, Objects};
 use crate::report::Kind;
@@ -58,12 +59,7 @@ struct Digest([u8; 32]);
 impl<'de> Deserialize<'de> for Digest {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        let digits = text.as_bytes().chunks_exact(2).map(|pair| {
-            let pair = std::str::from_utf8(pair).ok().filter(|pair| pair.bytes().all(|b| b.is_ascii_hexdigit()))?;
-            u8::from_str_radix(pair, 16).ok()
-        });
-        let bytes: Option<Vec<u8>> = digits.collect();
-        let digest = bytes.filter(|_| text.len() == 64).and_then(|bytes| bytes.try_into().ok());
+        let digest = sha256(&text.to_ascii_lowercase());
         digest.map(Self).ok_or_else(|| serde::de::Error::custom("sha256 is not 64 hexadecimal digits"))
     }
 }

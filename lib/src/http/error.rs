@@ -9,6 +9,7 @@ use lambda_http::{Body, Response};
 use problem_details::ProblemDetails;
 use serde::Serialize;
 
+use crate::domain::text::shortened;
 use crate::pipeline::{analyze, delete_scan, ingest};
 use crate::report::Kind;
 use crate::store::cursor::InvalidCursor;
@@ -100,11 +101,10 @@ impl ApiError {
     pub fn new(code: Code, detail: impl Into<Cow<'static, str>>) -> Self {
         /// A parser's words quote what they are about, which may be megabytes.
         const MAX_DETAIL: usize = 600;
-        let mut detail = detail.into();
-        if detail.len() > MAX_DETAIL {
-            let end = detail.floor_char_boundary(MAX_DETAIL);
-            detail = format!("{}…", detail.get(..end).unwrap_or_default()).into();
-        }
+        let detail = match detail.into() {
+            Cow::Owned(detail) => shortened(detail, MAX_DETAIL).into(),
+            constant => constant,
+        };
         Self { code, detail, retry_after: None, source: None }
     }
 

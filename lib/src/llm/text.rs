@@ -1,47 +1,13 @@
 //! Text hygiene shared by the way in (facts) and the way out (answers).
 //!
-//! Which characters count as invisible is not ours to list: the Unicode property tables of
-//! `icu_properties` decide (general category, default ignorable, script).
+//! Which characters count as invisible is for [`crate::domain::text`] to say, for all text of others.
 
 use icu_normalizer::ComposingNormalizerBorrowed;
-use icu_properties::props::{BinaryProperty, DefaultIgnorableCodePoint, EnumeratedProperty, GeneralCategory, Script};
+use icu_properties::props::{EnumeratedProperty, GeneralCategory, Script};
 use unicode_segmentation::UnicodeSegmentation;
 
-/// True for a character a reader cannot see or that changes how others are shown.
-///
-/// Controls, format characters (bidi overrides, zero-width joiners, soft hyphens, tags), default
-/// ignorables (variation selectors, Hangul fillers), private-use and unassigned code points, and the
-/// blank Braille pattern. Line feed and tab are layout and not counted.
-#[must_use]
-pub fn is_invisible(c: char) -> bool {
-    if matches!(c, '\n' | '\t') {
-        return false;
-    }
-    matches!(
-        GeneralCategory::for_char(c),
-        GeneralCategory::Control
-            | GeneralCategory::Format
-            | GeneralCategory::PrivateUse
-            | GeneralCategory::Unassigned
-            | GeneralCategory::Surrogate
-    ) || DefaultIgnorableCodePoint::for_char(c)
-        || c == '\u{2800}'
-}
-
-/// Removes what [`is_invisible`] names and turns every kind of line break into a line feed.
-///
-/// Idempotent; never longer than its input.
-#[must_use]
-pub fn clean(text: &str) -> String {
-    text.replace("\r\n", "\n")
-        .chars()
-        .filter_map(|c| match c {
-            '\r' | '\u{2028}' | '\u{2029}' | '\u{85}' | '\u{b}' | '\u{c}' => Some('\n'),
-            c if is_invisible(c) => None,
-            c => Some(c),
-        })
-        .collect()
-}
+use crate::domain::text::cut;
+pub use crate::domain::text::{clean, is_invisible};
 
 /// True when [`clean`] would remove a character that has no business in an advisory's text.
 ///
@@ -115,11 +81,7 @@ pub fn cap(text: &str, max: usize) -> String {
     if text.len() <= max {
         return text.to_owned();
     }
-    let mut end = max.saturating_sub(MARK.len());
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    let kept = text.get(..end).unwrap_or_default();
+    let kept = cut(text, max.saturating_sub(MARK.len()));
     if max < MARK.len() { kept.to_owned() } else { format!("{}{MARK}", kept.trim_end()) }
 }
 

@@ -76,10 +76,13 @@ pub async fn run(
     let until = after(now, LEASE);
     let begun = match store.scan(id).await? {
         Some(scan) => store.begin_deletion(&scan, until).await?,
-        None => false,
+        None => None,
     };
     // What this call has begun, or what an earlier one has left.
-    let ours = if begun { store.deletion(id).await? } else { store.take_deletion(id, now, until).await? };
+    let ours = match begun {
+        Some(deletion) => Some(deletion),
+        None => store.take_deletion(id, now, until).await?,
+    };
     let Some(deletion) = ours else {
         if store.deletion(id).await?.is_some() {
             return Ok(Deleted::Underway);
@@ -106,9 +109,8 @@ async fn remove(store: &Store, archive: &Objects, deletion: &Deletion, now: Time
             store.lower_deletion(deletion.scan_id, end).await?;
         }
     }
-    if let (Some(image), Some(at)) = (&deletion.image_name, deletion.scan_timestamp) {
-        enrich::forget(store, image, Seen { scan_id: deletion.scan_id, at }, now).await?;
-    }
+    let seen = Seen { scan_id: deletion.scan_id, at: deletion.scan_timestamp };
+    enrich::forget(store, &deletion.image_name, seen, now).await?;
     archive.remove_archived(deletion.report_hash).await?;
     Ok(store.finish_deletion(deletion).await?)
 }

@@ -27,6 +27,7 @@ use crate::domain::image_name::ImageName;
 use crate::domain::scan::{Scan, ScanId};
 use crate::domain::sighting::{Seen, Sighting};
 use crate::domain::signals::Signals;
+use crate::domain::text::cut;
 use crate::domain::vulnerability_id::{Kind, Resolver, VulnerabilityId};
 use crate::enrichment::freshness::Lifetimes;
 use crate::enrichment::merge::{Answer, Said, absorb, record};
@@ -218,16 +219,13 @@ async fn read_findings(store: &Store, scan: &Scan, now: Timestamp) -> Result<Rea
 fn sighting(finding: &Finding, scan: &Scan) -> Option<Sighting> {
     /// Longer ones are cut: they are shown in lists, and a report may say anything.
     const LONGEST: usize = 300;
-    let cut = |text: String| match text.floor_char_boundary(LONGEST) {
-        end if end < text.len() => text.get(..end).unwrap_or_default().to_owned(),
-        _ => text,
-    };
-    let text = |name: &str| finding.text(name).filter(|text| !text.is_empty()).map(cut);
+    let short = |text: String| cut(&text, LONGEST).to_owned();
+    let text = |name: &str| finding.text(name).filter(|text| !text.is_empty()).map(short);
     Some(Sighting {
         vulnerability_id: finding.vulnerability_id.as_deref()?.parse().ok()?,
-        pkg_name: finding.pkg_name.clone().map(cut).unwrap_or_default(),
-        class: finding.class.clone().map(cut),
-        kind: finding.kind.clone().map(cut),
+        pkg_name: finding.pkg_name.clone().map(short).unwrap_or_default(),
+        class: finding.class.clone().map(short),
+        kind: finding.kind.clone().map(short),
         installed_version: text("InstalledVersion").unwrap_or_default(),
         fixed_version: text("FixedVersion"),
         severity: finding.severity(),

@@ -16,8 +16,6 @@ use crate::domain::prompt_hash::PromptHash;
 use crate::domain::scan::ScanId;
 use crate::objects::{Archived, Objects};
 use crate::queue::Queue;
-use crate::report::Submission;
-use crate::report::body::Compression;
 use crate::store::Store;
 use crate::store::analyses::Due;
 use crate::store::claims::{Claim, Claimed, Holder, Unfinished};
@@ -174,7 +172,7 @@ async fn finish(
     let ingested = ingest_archived(deps, archived, &claim, &holder, now).await;
     if ingested.is_err() {
         // It must not keep others from their turn.
-        deps.store.postpone(&claim, after(now, NEXT_TRY)).await?;
+        deps.store.release(&claim, after(now, NEXT_TRY)).await?;
     }
     ingested.map(|()| Finished::Ingested)
 }
@@ -186,11 +184,8 @@ async fn ingest_archived(
     holder: &Holder,
     now: Timestamp,
 ) -> Result<(), reingest::Error> {
-    let submission = Submission::read(archived.packed, Compression::Gzip, archived.image_name, deps.limits, false)?;
-    let report = submission.report()?;
-    if report.hash != claim.hash {
-        return Err(reingest::Error::OtherReport);
-    }
+    let submission = reingest::unpacked(deps, archived)?;
+    let report = reingest::report(&submission, claim.hash)?;
     ingest::finish(deps, &submission, &report, claim, holder, now).await?;
     Ok(())
 }

@@ -7,10 +7,11 @@
 use jiff::Timestamp;
 
 use super::ingest::{self, Ingestion};
+use crate::domain::report_hash::ReportHash;
 use crate::domain::scan::ScanId;
-use crate::objects;
+use crate::objects::{self, Archived};
 use crate::report::body::Compression;
-use crate::report::{self, Submission};
+use crate::report::{self, Report, Submission};
 use crate::store;
 use crate::store::claims::Holder;
 
@@ -57,12 +58,20 @@ pub async fn run(deps: &Ingestion, id: ScanId, holder: &Holder, now: Timestamp) 
     let Some(archive) = &deps.archive else { return Ok(Reingested::NotArchived) };
     let Some(archived) = archive.archived(scan.report_hash).await? else { return Ok(Reingested::NotArchived) };
     // Everything that can be wrong with the report is known before the scan is touched.
-    let submission = Submission::read(archived.packed, Compression::Gzip, archived.image_name, deps.limits, false)?;
-    let report = submission.report()?;
-    if report.hash != scan.report_hash {
-        return Err(Error::OtherReport);
-    }
+    let submission = unpacked(deps, archived)?;
+    let report = report(&submission, scan.report_hash)?;
     let Some(claim) = deps.store.reopen(&scan, holder, now, deps.lease).await? else { return Ok(Reingested::NoScan) };
     ingest::finish(deps, &submission, &report, &claim, holder, now).await?;
     Ok(Reingested::Done { findings: report.findings.len() })
+}
+
+/// A report of the archive, as it was sent.
+pub(super) fn unpacked(deps: &Ingestion, archived: Archived) -> Result<Submission, Error> {
+    Ok(Submission::read(archived.packed, Compression::Gzip, archived.image_name, deps.limits, false)?)
+}
+
+/// The report in it, if it is the one of that hash.
+pub(super) fn report(submission: &Submission, hash: ReportHash) -> Result<Report<'_>, Error> {
+    let report = submission.report()?;
+    if report.hash == hash { Ok(report) } else { Err(Error::OtherReport) }
 }

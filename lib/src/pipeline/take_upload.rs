@@ -10,6 +10,8 @@ use tokio::time::Instant;
 
 use super::analyze::after;
 use super::ingest::{self, Ingested, Ingestion};
+use crate::domain::image_name::ImageName;
+use crate::domain::text::shortened;
 use crate::domain::upload::{State, Upload, UploadId};
 use crate::objects::{self, Fetched, Objects};
 use crate::report::body::Compression;
@@ -80,6 +82,8 @@ impl Error {
 const PATIENCE: Duration = Duration::from_secs(40);
 /// How often to look whether it is in.
 const LOOK: Duration = Duration::from_secs(1);
+/// A parser's words quote what they are about, which may be megabytes.
+const MAX_REASON: usize = 600;
 /// How long it can be asked how an upload went.
 const KEPT: Duration = Duration::from_secs(90 * 24 * 3600);
 
@@ -133,7 +137,7 @@ pub async fn run(
             (State::Done { scan_id, duplicate }, Taken::Done { ingested, findings })
         }
         Err(refused) => {
-            let (kind, reason) = (refused.kind(), shortened(refused.to_string()));
+            let (kind, reason) = (refused.kind(), shortened(refused.to_string(), MAX_REASON));
             (State::Failed { code: kind.name().to_owned(), reason }, Taken::Failed(kind))
         }
     };
@@ -153,7 +157,7 @@ const fn tag(state: &State) -> &'static str {
 async fn ingest(
     deps: &Ingestion,
     bytes: Vec<u8>,
-    image_name: Option<crate::domain::image_name::ImageName>,
+    image_name: Option<ImageName>,
     holder: &Holder,
     now: Timestamp,
 ) -> Result<Result<(Ingested, usize), report::Error>, Error> {
@@ -177,14 +181,4 @@ async fn ingest(
             outcome => return Ok(Ok((outcome?, report.findings.len()))),
         }
     }
-}
-
-/// A parser's words quote what they are about, which may be megabytes.
-fn shortened(mut reason: String) -> String {
-    const MOST: usize = 600;
-    if reason.len() > MOST {
-        reason.truncate(reason.floor_char_boundary(MOST));
-        reason.push('…');
-    }
-    reason
 }

@@ -10,7 +10,6 @@ use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
-use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use jiff::Timestamp;
 use serde::Deserialize;
 
@@ -40,10 +39,6 @@ const UNENDED: &str = "unended";
 /// How often a message about it was sent again.
 const RESENT: &str = "resent";
 const QUESTION: &str = "question";
-
-/// `BatchGetItem` takes no more keys:
-/// <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchGetItem.html>.
-const BATCH: usize = 100;
 
 /// What asking for an analysis came to.
 #[derive(Debug, Clone, PartialEq)]
@@ -114,32 +109,18 @@ impl Store {
     /// # Errors
     /// [`Error::Unavailable`], [`Error::Refused`], [`Error::Corrupt`].
     pub async fn analysis(&self, hash: &PromptHash) -> Result<Option<Analysis>, Error> {
-        let found = self
-            .client
-            .get_item()
-            .table_name(&self.table)
-            .set_key(Some(Key::Analysis(hash.clone()).attributes()))
-            .consistent_read(true)
-            .send()
-            .await
-            .map_err(|error| Error::sdk("GetItem(analysis)", error))?;
-        found.item.map(|item| read(hash, item)).transpose()
+        let found = self.get("GetItem(analysis)", &Key::Analysis(hash.clone()), true).await?;
+        found.map(|item| read(hash, item)).transpose()
     }
 
     /// The analyses that exist among those of `hashes`, which must be distinct: one round trip for
-    /// each hundred, four of them at a time.
+    /// each hundred.
     ///
     /// # Errors
     /// [`Error::Unavailable`], [`Error::Unprocessed`], [`Error::Refused`], [`Error::Corrupt`].
     pub async fn analyses(&self, hashes: &[PromptHash]) -> Result<HashMap<PromptHash, Analysis>, Error> {
-        let batches: Vec<Vec<PromptHash>> = hashes.chunks(BATCH).map(<[PromptHash]>::to_vec).collect();
-        let read: Vec<_> =
-            stream::iter(batches).map(|batch| self.batch(batch)).buffer_unordered(4).try_collect().await?;
-        Ok(read.into_iter().flatten().collect())
-    }
-
-    async fn batch(&self, hashes: Vec<PromptHash>) -> Result<Vec<(PromptHash, Analysis)>, Error> {
-        let items = self.batch_get("BatchGetItem(analyses)", hashes.into_iter().map(Key::Analysis), false).await?;
+        let keys = hashes.iter().cloned().map(Key::Analysis).collect();
+        let items = self.batch_get_all("BatchGetItem(analyses)", keys, false).await?;
         let read = |item: Item| {
             let hash = hash_of(&item)?;
             let analysis = read(&hash, item)?;
@@ -300,16 +281,8 @@ impl Store {
     /// [`Error::Unavailable`], [`Error::Refused`], [`Error::Corrupt`].
     pub async fn question(&self, hash: &PromptHash) -> Result<Option<String>, Error> {
         let key = Key::Question(hash.clone());
-        let found = self
-            .client
-            .get_item()
-            .table_name(&self.table)
-            .set_key(Some(key.attributes()))
-            .consistent_read(true)
-            .send()
-            .await
-            .map_err(|error| Error::sdk("GetItem(question)", error))?;
-        match found.item.and_then(|mut item| item.remove(QUESTION)) {
+        let found = self.get("GetItem(question)", &key, true).await?;
+        match found.and_then(|mut item| item.remove(QUESTION)) {
             Some(AttributeValue::S(question)) => Ok(Some(question)),
             Some(_) => Err(Error::corrupt(key.pk(), "its question is not text")),
             None => Ok(None),

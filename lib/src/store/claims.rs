@@ -16,6 +16,7 @@ use super::error::condition_failed;
 use super::item::{Item, key_of};
 use super::keys::{INGESTING_LIST, Key, LISTING, PK, RANK, SCAN_ID};
 use super::{Error, Store, millis};
+use crate::domain::random;
 use crate::domain::report_hash::ReportHash;
 use crate::domain::scan::ScanId;
 
@@ -41,8 +42,7 @@ impl Holder {
     /// # Errors
     /// If the operating system has no randomness.
     pub fn random() -> Result<Self, getrandom::Error> {
-        let (high, low) = (getrandom::u64()?, getrandom::u64()?);
-        Ok(Self(format!("{high:016x}{low:016x}")))
+        random::name().map(Self)
     }
 
     /// The same with the id of a request before it, so that the claim leads to the log. An empty id
@@ -266,24 +266,24 @@ impl Store {
             .ok_or_else(|| Error::corrupt(Key::Claim(claim.hash).pk(), "no scan_id"))
     }
 
-    /// Ends a lease early, so that the next delivery need not wait for it. To fail at this is
-    /// harmless: the lease ends by itself.
+    /// Ends a lease early, so that the next delivery need not wait for it; for recovery it counts as
+    /// over since `due`. To fail at this is harmless: the lease ends by itself.
     ///
     /// # Errors
     /// [`Error::LostClaim`] if another attempt took over, and those of any call.
-    pub async fn release(&self, claim: &Claim, now: Timestamp) -> Result<(), Error> {
+    pub async fn release(&self, claim: &Claim, due: Timestamp) -> Result<(), Error> {
         self.client
             .update_item()
             .table_name(&self.table)
             .set_key(Some(Key::Claim(claim.hash).attributes()))
-            .update_expression("SET #until = :never, #rank = :now")
+            .update_expression("SET #until = :never, #rank = :due")
             .condition_expression("#state = :ingesting AND #attempt = :attempt")
             .expression_attribute_names("#until", LEASE_UNTIL)
             .expression_attribute_names("#state", STATE)
             .expression_attribute_names("#attempt", ATTEMPT)
             .expression_attribute_names("#rank", RANK)
             .expression_attribute_values(":never", AttributeValue::N("0".to_owned()))
-            .expression_attribute_values(":now", AttributeValue::N(millis(now)))
+            .expression_attribute_values(":due", AttributeValue::N(millis(due)))
             .expression_attribute_values(":ingesting", AttributeValue::S(INGESTING.to_owned()))
             .expression_attribute_values(":attempt", AttributeValue::N(claim.attempt.to_string()))
             .send()
@@ -291,9 +291,7 @@ impl Store {
             .map_err(|error| lost_or("UpdateItem(claim release)", error))?;
         Ok(())
     }
-}
 
-impl Store {
     /// Reports whose ingestion was begun and not finished by `before`, the longest ago first.
     ///
     /// # Errors
@@ -304,43 +302,10 @@ impl Store {
 
     /// The claim of a report, if `holder` has it.
     pub(super) async fn claim_of(&self, hash: ReportHash, holder: &Holder) -> Result<Option<Claim>, Error> {
-        let got = self
-            .client
-            .get_item()
-            .table_name(&self.table)
-            .set_key(Some(Key::Claim(hash).attributes()))
-            .consistent_read(true)
-            .send()
-            .await
-            .map_err(|error| Error::sdk("GetItem(claim)", error))?;
-        let stored = got.item.map(|item| Stored::read(hash, item)).transpose()?;
+        let got = self.get("GetItem(claim)", &Key::Claim(hash), true).await?;
+        let stored = got.map(|item| Stored::read(hash, item)).transpose()?;
         let ours = stored.filter(|stored| stored.state == INGESTING && stored.holder == holder.0);
         Ok(ours.map(|stored| stored.into_claim(hash)))
-    }
-
-    /// Has recovery look at a claim of ours again no earlier than `until`.
-    ///
-    /// # Errors
-    /// [`Error::LostClaim`] if another attempt took over, and those of any call.
-    pub async fn postpone(&self, claim: &Claim, until: Timestamp) -> Result<(), Error> {
-        self.client
-            .update_item()
-            .table_name(&self.table)
-            .set_key(Some(Key::Claim(claim.hash).attributes()))
-            .update_expression("SET #until = :never, #rank = :until")
-            .condition_expression("#state = :ingesting AND #attempt = :attempt")
-            .expression_attribute_names("#until", LEASE_UNTIL)
-            .expression_attribute_names("#rank", RANK)
-            .expression_attribute_names("#state", STATE)
-            .expression_attribute_names("#attempt", ATTEMPT)
-            .expression_attribute_values(":never", AttributeValue::N("0".to_owned()))
-            .expression_attribute_values(":until", AttributeValue::N(millis(until)))
-            .expression_attribute_values(":ingesting", AttributeValue::S(INGESTING.to_owned()))
-            .expression_attribute_values(":attempt", AttributeValue::N(claim.attempt.to_string()))
-            .send()
-            .await
-            .map_err(|error| lost_or("UpdateItem(claim postpone)", error))?;
-        Ok(())
     }
 
     /// Gives a claim up for good, as if the report had never been sent. To do it again is success.

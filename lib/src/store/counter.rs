@@ -47,16 +47,8 @@ impl Store {
     /// # Errors
     /// [`Error::Unavailable`], [`Error::Refused`].
     pub async fn is_numbered(&self, scan: ScanId) -> Result<bool, Error> {
-        let counter = self
-            .client
-            .get_item()
-            .table_name(&self.table)
-            .set_key(Some(Key::Counter.attributes()))
-            .consistent_read(true)
-            .send()
-            .await
-            .map_err(|error| Error::sdk("GetItem(counter)", error))?;
-        let last = counter.item().and_then(|item| number(item, NEXT)).unwrap_or_default();
+        let counter = self.get("GetItem(counter)", &Key::Counter, true).await?;
+        let last = counter.as_ref().and_then(|item| number(item, NEXT)).unwrap_or_default();
         Ok(scan.get() <= last)
     }
 
@@ -89,16 +81,8 @@ impl Store {
         if let Some(key) = self.cursor_key.get() {
             return Ok(Some(*key));
         }
-        let counter = self
-            .client
-            .get_item()
-            .table_name(&self.table)
-            .set_key(Some(Key::Counter.attributes()))
-            .consistent_read(true)
-            .send()
-            .await
-            .map_err(|error| Error::sdk("GetItem(counter)", error))?;
-        let Some(key) = counter.item().and_then(|item| item.get(CURSOR_KEY)).map(read_key).transpose()? else {
+        let counter = self.get("GetItem(counter)", &Key::Counter, true).await?;
+        let Some(key) = counter.as_ref().and_then(|item| item.get(CURSOR_KEY)).map(read_key).transpose()? else {
             return Ok(None);
         };
         // Losing a race against another reader of the same value changes nothing.

@@ -1,7 +1,6 @@
 //! Scans on their way out: first invisible, then gone; and scans that are taken back to be
 //! ingested anew.
 
-use std::collections::HashMap;
 use std::error::Error as StdError;
 use std::ops::Range;
 use std::time::Duration;
@@ -9,7 +8,7 @@ use std::time::Duration;
 use aws_sdk_dynamodb::types::{AttributeValue, Delete, DeleteRequest, Put, TransactWriteItem, Update, WriteRequest};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use jiff::Timestamp;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::claims::{
     ATTEMPT, COMPLETE, Claim, DELETING, FORMER_FINDINGS, FORMER_INGESTED_AT, FORMER_SCAN_TIMESTAMP, HOLDER, Holder,
@@ -17,8 +16,8 @@ use super::claims::{
 };
 use super::error::condition_failed;
 use super::findings::{BATCH, CONCURRENCY};
-use super::item::{Item, key_of};
-use super::keys::{DELETING_LIST, FINDINGS_PER_BLOCK, INGESTING_LIST, Key, LISTING, PK, RANK, SCAN_ID};
+use super::item::{Item, key_of, typed};
+use super::keys::{DELETING_LIST, FINDINGS_PER_BLOCK, INGESTING_LIST, Key, LISTING, RANK, SCAN_ID};
 use super::{Error, Store, millis};
 use crate::domain::finding::Ordinal;
 use crate::domain::image_name::ImageName;
@@ -28,7 +27,7 @@ use crate::domain::scan::{Scan, ScanId};
 type BuildError = Box<dyn StdError + Send + Sync>;
 
 /// What is left of a scan that is being deleted.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Deletion {
     /// The scan.
     pub scan_id: ScanId,
@@ -36,34 +35,22 @@ pub struct Deletion {
     pub report_hash: ReportHash,
     /// How many findings it had.
     pub findings: u32,
-    /// Its image and time; none in a note of before 2026-11-22.
-    pub image_name: Option<ImageName>,
-    /// See [`Deletion::image_name`].
-    pub scan_timestamp: Option<Timestamp>,
-    /// Nobody else works at it before then (milliseconds since 1970).
-    rank: i64,
-}
-
-impl Deletion {
-    /// Whether someone may be at it at `now`.
-    #[must_use]
-    pub fn is_leased(&self, now: Timestamp) -> bool {
-        self.rank > now.as_millisecond()
-    }
+    /// Its image.
+    pub image_name: ImageName,
+    /// When its report was made.
+    pub scan_timestamp: Timestamp,
 }
 
 const REPORT_HASH: &str = "report_hash";
 const FINDINGS: &str = "findings";
-const IMAGE_NAME: &str = "image_name";
-const SCAN_TIMESTAMP: &str = "scan_timestamp";
 
 impl Store {
     /// Makes a scan invisible, and its deletion known, all in one transaction. Until `until` it is
-    /// the caller's to finish; then recovery's. Answers false if the scan is not there (any more).
+    /// the caller's to finish; then recovery's. None if the scan is not there (any more).
     ///
     /// # Errors
     /// [`Error::Unavailable`], [`Error::Unprocessed`], [`Error::Refused`].
-    pub async fn begin_deletion(&self, scan: &Scan, until: Timestamp) -> Result<bool, Error> {
+    pub async fn begin_deletion(&self, scan: &Scan, until: Timestamp) -> Result<Option<Deletion>, Error> {
         const OPERATION: &str = "TransactWriteItems(delete)";
         let refused = |source: BuildError| Error::Refused { operation: OPERATION, source };
         let mut writes = self.unpublish(scan).map_err(refused)?;
@@ -74,19 +61,20 @@ impl Store {
             .expression_attribute_values(":deleting", AttributeValue::S(DELETING.to_owned()))
             .expression_attribute_values(":until", AttributeValue::N(millis(until)));
         writes.push(TransactWriteItem::builder().update(claim.build().map_err(|e| refused(e.into()))?).build());
-        let mut left = Key::Deletion(scan.scan_id).attributes();
-        left.extend(HashMap::from([
-            (SCAN_ID.to_owned(), AttributeValue::N(scan.scan_id.to_string())),
-            (REPORT_HASH.to_owned(), AttributeValue::S(scan.report_hash.to_string())),
-            (FINDINGS.to_owned(), AttributeValue::N(scan.total_findings().to_string())),
-            (IMAGE_NAME.to_owned(), AttributeValue::S(scan.artifact.image_name.to_string())),
-            (SCAN_TIMESTAMP.to_owned(), AttributeValue::S(scan.scan_timestamp.to_string())),
-            (LISTING.to_owned(), AttributeValue::S(DELETING_LIST.to_owned())),
-            (RANK.to_owned(), AttributeValue::N(millis(until))),
-        ]));
+        let deletion = Deletion {
+            scan_id: scan.scan_id,
+            report_hash: scan.report_hash,
+            findings: scan.total_findings(),
+            image_name: scan.artifact.image_name.clone(),
+            scan_timestamp: scan.scan_timestamp,
+        };
+        let mut left: Item = serde_dynamo::to_item(&deletion).map_err(|error| refused(error.into()))?;
+        left.extend(Key::Deletion(scan.scan_id).attributes());
+        left.insert(LISTING.to_owned(), AttributeValue::S(DELETING_LIST.to_owned()));
+        left.insert(RANK.to_owned(), AttributeValue::N(millis(until)));
         let put = Put::builder().table_name(&self.table).set_item(Some(left));
         writes.push(TransactWriteItem::builder().put(put.build().map_err(|e| refused(e.into()))?).build());
-        Ok(self.transact(OPERATION, writes).await?.is_written())
+        Ok(self.transact(OPERATION, writes).await?.is_written().then_some(deletion))
     }
 
     /// What is left of a scan whose deletion was begun and is not finished.
@@ -94,16 +82,8 @@ impl Store {
     /// # Errors
     /// [`Error::Unavailable`], [`Error::Refused`], [`Error::Corrupt`].
     pub async fn deletion(&self, scan: ScanId) -> Result<Option<Deletion>, Error> {
-        let got = self
-            .client
-            .get_item()
-            .table_name(&self.table)
-            .set_key(Some(Key::Deletion(scan).attributes()))
-            .consistent_read(true)
-            .send()
-            .await
-            .map_err(|error| Error::sdk("GetItem(deletion)", error))?;
-        got.item.map(read).transpose()
+        let got = self.get("GetItem(deletion)", &Key::Deletion(scan), true).await?;
+        got.map(typed).transpose()
     }
 
     /// Takes a deletion over that nobody is at, until `until`. None if somebody is, or it is done.
@@ -130,7 +110,7 @@ impl Store {
             .send()
             .await;
         match taken {
-            Ok(updated) => updated.attributes.map(read).transpose(),
+            Ok(updated) => updated.attributes.map(typed).transpose(),
             Err(error) => condition_failed("UpdateItem(deletion)", error).map(|_| None),
         }
     }
@@ -214,16 +194,7 @@ impl Store {
     /// # Errors
     /// [`Error::Unavailable`], [`Error::Refused`].
     pub async fn is_reopened(&self, scan: ScanId) -> Result<bool, Error> {
-        let got = self
-            .client
-            .get_item()
-            .table_name(&self.table)
-            .set_key(Some(Key::Reopened(scan).attributes()))
-            .consistent_read(true)
-            .send()
-            .await
-            .map_err(|error| Error::sdk("GetItem(reopened)", error))?;
-        Ok(got.item.is_some())
+        Ok(self.get("GetItem(reopened)", &Key::Reopened(scan), true).await?.is_some())
     }
 
     /// Ends a deletion: from here on the report may be ingested again. To do it again is success.
@@ -315,9 +286,4 @@ impl Store {
             .expression_attribute_values(":complete", AttributeValue::S(COMPLETE.to_owned()))
             .expression_attribute_values(":scan", AttributeValue::N(scan.scan_id.to_string()))
     }
-}
-
-fn read(item: Item) -> Result<Deletion, Error> {
-    let key = format!("{:?}", item.get(PK));
-    serde_dynamo::from_item(item).map_err(|error| Error::corrupt(key, error))
 }

@@ -22,9 +22,6 @@ use crate::domain::enrichment::Dossier;
 use crate::domain::signals::Signals;
 use crate::domain::vulnerability_id::VulnerabilityId;
 
-/// `BatchGetItem` takes no more:
-/// <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchGetItem.html>.
-const BATCH: usize = 100;
 /// Calls under way at once.
 const CONCURRENCY: usize = 16;
 /// The largest dossier, as JSON; the longest that sources can make is some 300 KB.
@@ -60,14 +57,9 @@ impl Store {
         let mut ids = ids.to_vec();
         ids.sort();
         ids.dedup();
-        let batches: Vec<Vec<Key>> =
-            ids.chunks(BATCH).map(|batch| batch.iter().cloned().map(Key::Signals).collect()).collect();
-        let read: Vec<Vec<Item>> = stream::iter(batches)
-            .map(|batch| self.batch_get("BatchGetItem(signals)", batch, false))
-            .buffer_unordered(CONCURRENCY)
-            .try_collect()
-            .await?;
-        read.iter().flatten().map(|item| read_signals(item).map(|signals| (signals.id.clone(), signals))).collect()
+        let keys = ids.into_iter().map(Key::Signals).collect();
+        let read = self.batch_get_all("BatchGetItem(signals)", keys, false).await?;
+        read.iter().map(|item| read_signals(item).map(|signals| (signals.id.clone(), signals))).collect()
     }
 
     /// What each source says of a vulnerability; none if it is unknown.
@@ -75,15 +67,8 @@ impl Store {
     /// # Errors
     /// [`Error::Unavailable`], [`Error::Refused`], [`Error::Corrupt`].
     pub async fn dossier(&self, id: &VulnerabilityId) -> Result<Option<Dossier>, Error> {
-        let got = self
-            .client
-            .get_item()
-            .table_name(&self.table)
-            .set_key(Some(Key::Dossier(id.clone()).attributes()))
-            .send()
-            .await
-            .map_err(|error| Error::sdk("GetItem(dossier)", error))?;
-        got.item.map_or(Ok(None), |item| read_dossier(id, &item))
+        let got = self.get("GetItem(dossier)", &Key::Dossier(id.clone()), false).await?;
+        got.map_or(Ok(None), |item| read_dossier(id, &item))
     }
 
     /// Takes leases for `holder`, one by one; answers those it got. Who has the others is at work on them.
@@ -206,28 +191,6 @@ impl Store {
             Err(SdkError::ServiceError(service)) if service.err().is_conditional_check_failed_exception() => Ok(()),
             Err(error) => Err(Error::sdk(OPERATION, error)),
         }
-    }
-
-    /// Ends a lease without writing. To fail at this is harmless: the lease ends by itself.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`], [`Error::Refused`].
-    pub async fn release_dossier(&self, lease: &Lease) -> Result<(), Error> {
-        const OPERATION: &str = "UpdateItem(dossier release)";
-        let released = self
-            .client
-            .update_item()
-            .table_name(&self.table)
-            .set_key(Some(Key::Dossier(lease.id.clone()).attributes()))
-            .update_expression("REMOVE #until, #holder")
-            .condition_expression("#attempt = :attempt")
-            .expression_attribute_names("#until", LEASE_UNTIL)
-            .expression_attribute_names("#holder", HOLDER)
-            .expression_attribute_names("#attempt", ATTEMPT)
-            .expression_attribute_values(":attempt", AttributeValue::N(lease.attempt.to_string()))
-            .send()
-            .await;
-        released.map(drop).or_else(|error| condition_failed(OPERATION, error).map(drop))
     }
 
     /// Known vulnerabilities, the longest due first: up to `limit` after a place, and the place to go on

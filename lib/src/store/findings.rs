@@ -8,9 +8,9 @@ use aws_sdk_dynamodb::types::{AttributeValue, PutRequest, WriteRequest};
 use futures_util::{StreamExt, TryStreamExt, stream};
 
 use super::blob::Packer;
-use super::item::{Item, key_of};
+use super::item::{Item, key_of, typed};
 use super::keys::{self, FINDINGS_PER_BLOCK, Key, PK, SK};
-use super::{Error, Store, backoff, scans};
+use super::{Error, Store, backoff};
 use crate::domain::finding::{Finding, FindingId, Ordinal};
 use crate::domain::scan::{Scan, ScanId};
 use crate::report::{self, Report};
@@ -221,10 +221,10 @@ impl Store {
         let Some((scan_id, ordinal)) = id.split() else { return Ok(None) };
         let key = Key::Finding(scan_id, ordinal);
         let items = self.batch_get("BatchGetItem(finding)", [Key::Scan(scan_id), key.clone()], true).await?;
-        let (mut scan, mut finding) = (None, None);
+        let (mut scan, mut finding) = (None::<Scan>, None);
         for item in items {
             match key_of(&item) {
-                Some(Key::Scan(_)) => scan = Some(scans::read(item)?),
+                Some(Key::Scan(_)) => scan = Some(typed(item)?),
                 Some(Key::Finding(..)) => finding = Some(item),
                 _ => {}
             }

@@ -4,22 +4,16 @@
 use std::collections::BTreeSet;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
 use super::enrichments::read_signals;
-use super::item::{Item, key_of};
-use super::keys::{Key, PK};
+use super::item::{key_of, typed};
+use super::keys::Key;
 use super::{Error, Store};
 use crate::domain::enrichment::Dossier;
 use crate::domain::feed::FeedName;
 use crate::domain::known::Known;
 use crate::domain::vulnerability_id::VulnerabilityId;
 
-/// `BatchGetItem` takes no more:
-/// <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchGetItem.html>.
-const BATCH: usize = 100;
-/// Calls under way at once.
-const CONCURRENCY: usize = 8;
 /// Names of one vulnerability that are written down: most have one or two.
 const MAX_ALIASES: usize = 8;
 /// Names the id that an alias stands for.
@@ -46,18 +40,11 @@ impl Store {
     }
 
     async fn read_known(&self, keys: Vec<Key>, known: &mut Known) -> Result<(), Error> {
-        let batches: Vec<Vec<Key>> = keys.chunks(BATCH).map(<[Key]>::to_vec).collect();
-        let read: Vec<Vec<Item>> = stream::iter(batches)
-            .map(|batch| self.batch_get("BatchGetItem(known)", batch, false))
-            .buffer_unordered(CONCURRENCY)
-            .try_collect()
-            .await?;
-        for item in read.into_iter().flatten() {
+        for item in self.batch_get_all("BatchGetItem(known)", keys, false).await? {
             match key_of(&item) {
                 Some(Key::Signals(id)) => drop(known.signals.insert(id, read_signals(&item)?)),
                 Some(Key::Feed(name)) => {
-                    let key = format!("{:?}", item.get(PK));
-                    let feed = serde_dynamo::from_item(item).map_err(|error| Error::corrupt(key, error))?;
+                    let feed = typed(item)?;
                     match name {
                         FeedName::Kev => known.kev = Some(feed),
                         FeedName::Epss => known.epss = Some(feed),
@@ -93,9 +80,7 @@ impl Store {
     /// [`Error::Unavailable`], [`Error::Refused`], [`Error::Corrupt`].
     pub async fn stands_for(&self, alias: &VulnerabilityId) -> Result<Option<VulnerabilityId>, Error> {
         let key = Key::Alias(alias.clone());
-        let get = self.client.get_item().table_name(&self.table).set_key(Some(key.attributes()));
-        let got = get.send().await.map_err(|error| Error::sdk("GetItem(alias)", error))?;
-        let Some(item) = got.item else { return Ok(None) };
+        let Some(item) = self.get("GetItem(alias)", &key, false).await? else { return Ok(None) };
         let id = item.get(STANDS_FOR).and_then(|id| id.as_s().ok()?.parse().ok());
         id.map(Some).ok_or_else(|| Error::corrupt(key.pk(), "stands for no id"))
     }

@@ -8,7 +8,7 @@ use super::claims::{
     ATTEMPT, COMPLETE, Claim, FORMER_FINDINGS, FORMER_INGESTED_AT, FORMER_SCAN_TIMESTAMP, INGESTING, STATE,
 };
 use super::counter::SCANS;
-use super::item::{Item, key_of};
+use super::item::{Item, key_of, typed};
 use super::keys::{self, Key, LISTING, LISTING_INDEX, OUTBOX_LIST, PK, RANK, SCAN_ID, SCANS_LIST, TOTAL_SHARDS};
 use super::transaction::Outcome;
 use super::{Error, Store, millis};
@@ -190,16 +190,8 @@ impl Store {
     /// # Errors
     /// [`Error::Unavailable`], [`Error::Refused`], [`Error::Corrupt`].
     pub async fn scan(&self, id: ScanId) -> Result<Option<Scan>, Error> {
-        let read_back = self
-            .client
-            .get_item()
-            .table_name(&self.table)
-            .set_key(Some(Key::Scan(id).attributes()))
-            .consistent_read(true)
-            .send()
-            .await
-            .map_err(|error| Error::sdk("GetItem(scan)", error))?;
-        read_back.item.map(read).transpose()
+        let read_back = self.get("GetItem(scan)", &Key::Scan(id), true).await?;
+        read_back.map(typed).transpose()
     }
 
     /// Up to `limit` published scans of an image that are older than `before`, newest first.
@@ -272,7 +264,7 @@ impl Store {
             .send()
             .await
             .map_err(|error| Error::sdk("Query(oldest scans)", error))?;
-        page.items.unwrap_or_default().into_iter().map(read).collect()
+        page.items.unwrap_or_default().into_iter().map(typed).collect()
     }
 }
 
@@ -289,14 +281,9 @@ async fn page(
         if scans.len() == limit {
             return Ok(ScanPage { scans, more: true });
         }
-        scans.push(read(item)?);
+        scans.push(typed(item)?);
     }
     Ok(ScanPage { scans, more: false })
-}
-
-pub(super) fn read(item: Item) -> Result<Scan, Error> {
-    let key = format!("{:?}", item.get(PK));
-    serde_dynamo::from_item(item).map_err(|error| Error::corrupt(key, error))
 }
 
 /// Which attempt has completed the claim, if one has.

@@ -8,7 +8,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
 use super::enrichments::unzip;
-use super::item::{Item, key_of};
+use super::item::{Item, VERSION, key_of};
 use super::keys::{self, Key, PK, SCAN_ID};
 use super::{Error, Store, backoff};
 use crate::domain::image_name::ImageName;
@@ -28,8 +28,6 @@ const MAX_GONE: usize = 500;
 
 const BLOB: &str = "z";
 const OMITTED: &str = "omitted";
-/// Counts writes: one that was made of an older state is refused.
-const VERSION: &str = "version";
 
 /// An item and the count of its writes, 0 for one that is not there.
 struct Versioned {
@@ -175,17 +173,15 @@ impl Store {
     /// Writes an item, or removes it if nothing is left in it; false if it has changed since it was read.
     async fn write_sightings(&self, key: &Key, image: ImageSightings, version: u64) -> Result<bool, Error> {
         const OPERATION: &str = "PutItem(sightings)";
-        let condition = "attribute_not_exists(#version) OR #version = :version";
-        let expected = AttributeValue::N(version.to_string());
         if image.sightings.is_empty() {
             let deleted = self
                 .client
                 .delete_item()
                 .table_name(&self.table)
                 .set_key(Some(key.attributes()))
-                .condition_expression(condition)
+                .condition_expression("attribute_not_exists(#version) OR #version = :version")
                 .expression_attribute_names("#version", VERSION)
-                .expression_attribute_values(":version", expected)
+                .expression_attribute_values(":version", AttributeValue::N(version.to_string()))
                 .send()
                 .await;
             return match deleted {
@@ -200,19 +196,9 @@ impl Store {
         item.extend(HashMap::from([
             (BLOB.to_owned(), AttributeValue::B(Blob::new(blob))),
             (OMITTED.to_owned(), AttributeValue::N(omitted.to_string())),
-            (VERSION.to_owned(), AttributeValue::N((version + 1).to_string())),
         ]));
         item.extend(image.scan_id.map(|scan| (SCAN_ID.to_owned(), AttributeValue::N(scan.to_string()))));
-        let mut put = self.client.put_item().table_name(&self.table).set_item(Some(item));
-        put = match version {
-            0 => put.condition_expression("attribute_not_exists(#version)"),
-            _ => put.condition_expression("#version = :version").expression_attribute_values(":version", expected),
-        };
-        match put.expression_attribute_names("#version", VERSION).send().await {
-            Ok(_) => Ok(true),
-            Err(SdkError::ServiceError(e)) if e.err().is_conditional_check_failed_exception() => Ok(false),
-            Err(error) => Err(Error::sdk(OPERATION, error)),
-        }
+        self.put_version(OPERATION, item, version).await
     }
 }
 

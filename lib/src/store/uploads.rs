@@ -3,8 +3,8 @@
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
 
-use super::item::Item;
-use super::keys::{Key, PK};
+use super::item::{Item, typed};
+use super::keys::Key;
 use super::{Error, Store};
 use crate::domain::upload::{Upload, UploadId};
 
@@ -31,22 +31,10 @@ impl Store {
     /// # Errors
     /// [`Error::Unavailable`], [`Error::Refused`], [`Error::Corrupt`].
     pub async fn upload(&self, id: &UploadId, now: Timestamp) -> Result<Option<Upload>, Error> {
-        let got = self
-            .client
-            .get_item()
-            .table_name(&self.table)
-            .set_key(Some(Key::Upload(id.clone()).attributes()))
-            .consistent_read(true)
-            .send()
-            .await
-            .map_err(|error| Error::sdk("GetItem(upload)", error))?;
+        let got = self.get("GetItem(upload)", &Key::Upload(id.clone()), true).await?;
         // DynamoDB removes what has expired within days, not at once.
         let expires = |item: &Item| item.get(EXPIRES_AT)?.as_n().ok()?.parse::<i64>().ok();
-        let live = got.item.filter(|item| expires(item).is_none_or(|second| second > now.as_second()));
-        let read = |item: Item| {
-            let key = format!("{:?}", item.get(PK));
-            serde_dynamo::from_item(item).map_err(|error| Error::corrupt(key, error))
-        };
-        live.map(read).transpose()
+        let live = got.filter(|item| expires(item).is_none_or(|second| second > now.as_second()));
+        live.map(typed).transpose()
     }
 }
