@@ -1,10 +1,10 @@
 //! AWS clients: one HTTP stack, one TLS provider (ring), a small trust store, a timeout on every call.
 
+mod http_client;
+
 use std::time::Duration;
 
 use aws_credential_types::provider::SharedCredentialsProvider;
-use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
-use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
 use aws_smithy_runtime_api::client::behavior_version::BehaviorVersion;
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use aws_smithy_types::retry::RetryConfig;
@@ -23,15 +23,9 @@ use crate::queue::Queue;
 use crate::sources::{Live, Mode, Paces};
 use crate::store::Store;
 
-/// The roots that AWS endpoints chain to, and no others: parsing the 144 roots of an operating
-/// system costs more than the rest of a cold start (docs/decisions/0002).
-/// Source: <https://www.amazontrust.com/repository/>.
-const AMAZON_ROOTS: &[u8] = include_bytes!("aws/amazon-roots.pem");
-
-/// The SDK's own default is to wait for ever.
+/// The SDK's own default is to wait for ever. For connecting see `Http`.
 fn timeouts() -> TimeoutConfig {
     TimeoutConfig::builder()
-        .connect_timeout(Duration::from_secs(2))
         .operation_attempt_timeout(Duration::from_secs(5))
         .operation_timeout(Duration::from_secs(20))
         .build()
@@ -41,13 +35,8 @@ fn timeouts() -> TimeoutConfig {
 ///
 /// # Errors
 /// If the built-in roots cannot be read.
-pub fn http_client() -> Result<SharedHttpClient, lambda_http::Error> {
-    let roots = TrustStore::empty().with_pem_certificate(AMAZON_ROOTS);
-    let context = TlsContext::builder().with_trust_store(roots).build()?;
-    Ok(aws_smithy_http_client::Builder::new()
-        .tls_provider(Provider::rustls(CryptoMode::Ring))
-        .tls_context(context)
-        .build_https())
+pub fn http_client() -> Result<SharedHttpClient, rustls::Error> {
+    Ok(SharedHttpClient::new(http_client::Http::new()?))
 }
 
 /// The SDK's standard variables of endpoints: `AWS_ENDPOINT_URL_DYNAMODB` and the like, else `AWS_ENDPOINT_URL`.

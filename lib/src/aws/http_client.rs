@@ -1,0 +1,255 @@
+//! The HTTP client under all AWS clients: HTTP/1.1, rustls on ring, one pool of connections.
+//!
+//! `aws-smithy-http-client` would bring HTTP/2, which DynamoDB, SQS and S3 do not speak, proxies, and the
+//! certificates of the operating system into each package, and read its trust store again for each client
+//! (docs/decisions/0018). What is kept of it is how errors are told apart, for the SDK's retries, and that
+//! a connection over which a call failed is not used again.
+
+use std::error::Error;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_smithy_runtime_api::client::connection::{CaptureSmithyConnection, ConnectionMetadata};
+use aws_smithy_runtime_api::client::http::{
+    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
+};
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_runtime_api::client::result::ConnectorError;
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_types::body::SdkBody;
+use aws_smithy_types::retry::ErrorKind;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::{self, CaptureConnection, capture_connection};
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use rustls::crypto::ring;
+use rustls::pki_types::CertificateDer;
+use rustls::{ClientConfig, RootCertStore};
+
+/// The roots that AWS endpoints chain to, and no others: parsing the 144 roots of an operating
+/// system costs more than the rest of a cold start (docs/decisions/0002).
+/// Source: <https://www.amazontrust.com/repository/>.
+const AMAZON_ROOTS: [&[u8]; 5] = [
+    include_bytes!("amazon-roots/AmazonRootCA1.der"),
+    include_bytes!("amazon-roots/AmazonRootCA2.der"),
+    include_bytes!("amazon-roots/AmazonRootCA3.der"),
+    include_bytes!("amazon-roots/AmazonRootCA4.der"),
+    include_bytes!("amazon-roots/SFSRootCAG2.der"),
+];
+
+/// How long a TCP connection may take to be opened. The TLS handshake counts towards the attempt (`super::timeouts`).
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// The HTTP client of the AWS clients; clones share its connections.
+#[derive(Debug, Clone)]
+pub(super) struct Http(Client<HttpsConnector<connect::HttpConnector>, SdkBody>);
+
+impl Http {
+    /// A client without a connection yet. Its endpoints may be `http` too: those of an emulator are.
+    ///
+    /// # Errors
+    /// If a built-in root cannot be read.
+    pub(super) fn new() -> Result<Self, rustls::Error> {
+        let mut roots = RootCertStore::empty();
+        for root in AMAZON_ROOTS {
+            roots.add(CertificateDer::from_slice(root))?;
+        }
+        let tls = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let mut tcp = connect::HttpConnector::new();
+        tcp.enforce_http(false);
+        tcp.set_nodelay(true);
+        tcp.set_connect_timeout(Some(CONNECT_TIMEOUT));
+        let connector =
+            HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1().wrap_connector(tcp);
+        Ok(Self(Client::builder(TokioExecutor::new()).pool_timer(TokioTimer::new()).build(connector)))
+    }
+}
+
+impl HttpClient for Http {
+    /// The settings hold timeouts of connecting and reading, which `super::timeouts` does not set.
+    fn http_connector(&self, _: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
+        SharedHttpConnector::new(self.clone())
+    }
+}
+
+impl HttpConnector for Http {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let mut request = match request.try_into_http1x() {
+            Ok(request) => request,
+            Err(error) => return HttpConnectorFuture::ready(Err(ConnectorError::user(error.into()))),
+        };
+        let connection = capture_connection(&mut request);
+        if let Some(asked) = request.extensions().get::<CaptureSmithyConnection>() {
+            asked.set_connection_retriever(move || metadata(connection.clone()));
+        }
+        let response = self.0.request(request);
+        HttpConnectorFuture::new(async move {
+            let response = response.await.map_err(|error| classify(error.into()))?.map(SdkBody::from_body_1_x);
+            HttpResponse::try_from(response).map_err(|error| ConnectorError::other(error.into(), None))
+        })
+    }
+}
+
+/// What lets the SDK give up the connection that a call failed on; nothing, if none was opened.
+fn metadata(connection: CaptureConnection) -> Option<ConnectionMetadata> {
+    connection.connection_metadata().as_ref()?;
+    let poison = move || {
+        if let Some(connected) = connection.connection_metadata().as_ref() {
+            connected.poison();
+        }
+    };
+    Some(ConnectionMetadata::builder().proxied(false).poison_fn(poison).build())
+}
+
+/// What the SDK's retries go by: a failed connection and a timeout are tried again, a wrong request is not.
+fn classify(error: Box<dyn Error + Send + Sync>) -> ConnectorError {
+    if let Some(io) = find::<std::io::Error>(error.as_ref()) {
+        let timed_out = io.kind() == std::io::ErrorKind::TimedOut;
+        return if timed_out { ConnectorError::timeout(error) } else { ConnectorError::io(error) };
+    }
+    if let Some(hyper) = find::<hyper::Error>(error.as_ref()) {
+        if hyper.is_user() {
+            return ConnectorError::user(error);
+        }
+        if hyper.is_timeout() {
+            return ConnectorError::timeout(error);
+        }
+        if hyper.is_closed() || hyper.is_canceled() {
+            return ConnectorError::io(error);
+        }
+        // The server closed the connection in the middle of its answer, or as the request was under way.
+        let transient = hyper.is_incomplete_message().then_some(ErrorKind::TransientError);
+        return ConnectorError::other(error, transient);
+    }
+    let connecting = find::<hyper_util::client::legacy::Error>(error.as_ref()).is_some_and(|e| e.is_connect());
+    if connecting { ConnectorError::io(error) } else { ConnectorError::other(error, None) }
+}
+
+/// The first of this type in an error's chain.
+fn find<'e, E: Error + 'static>(error: &'e (dyn Error + 'static)) -> Option<&'e E> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(found) = error.downcast_ref() {
+            return Some(found);
+        }
+        next = error.source();
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::{TcpListener, TcpStream};
+
+    use super::*;
+
+    async fn listener() -> (TcpListener, String) {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        (listener, url)
+    }
+
+    async fn read_request(stream: &mut TcpStream) {
+        let mut request = Vec::new();
+        while !request.ends_with(b"\r\n\r\n") {
+            request.push(stream.read_u8().await.unwrap());
+        }
+    }
+
+    fn request(url: &str) -> HttpRequest {
+        HttpRequest::try_from(lambda_http::http::Request::get(url).body(SdkBody::empty()).unwrap()).unwrap()
+    }
+
+    async fn get(client: &Http, url: &str) -> Result<u16, ConnectorError> {
+        let response = client.call(request(url)).await?;
+        let status = response.status().as_u16();
+        // A connection can be used again once its response is read.
+        http_body_util::BodyExt::collect(response.into_body()).await.unwrap();
+        Ok(status)
+    }
+
+    const EMPTY: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
+
+    #[tokio::test]
+    async fn clones_share_a_connection() {
+        let (listener, url) = listener().await;
+        let client = Http::new().unwrap();
+        let calls = async {
+            assert_eq!(get(&client, &url).await.unwrap(), 200);
+            assert_eq!(get(&client.clone(), &url).await.unwrap(), 200);
+        };
+        let server = async {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            for _ in 0..2 {
+                read_request(&mut stream).await;
+                stream.write_all(EMPTY).await.unwrap();
+            }
+        };
+        tokio::join!(calls, server);
+    }
+
+    #[tokio::test]
+    async fn a_poisoned_connection_is_not_used_again() {
+        let (listener, url) = listener().await;
+        let client = Http::new().unwrap();
+        let calls = async {
+            let captured = CaptureSmithyConnection::new();
+            let mut request = request(&url);
+            request.add_extension(captured.clone());
+            let response = client.call(request).await.unwrap();
+            captured.get().unwrap().poison();
+            http_body_util::BodyExt::collect(response.into_body()).await.unwrap();
+            assert_eq!(get(&client, &url).await.unwrap(), 200);
+        };
+        let server = async {
+            for _ in 0..2 {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                read_request(&mut stream).await;
+                stream.write_all(EMPTY).await.unwrap();
+            }
+        };
+        tokio::join!(calls, server);
+    }
+
+    #[tokio::test]
+    async fn a_refused_connection_is_an_io_error_which_the_sdk_tries_again() {
+        let (listener, url) = listener().await;
+        drop(listener);
+        let error = get(&Http::new().unwrap(), &url).await.unwrap_err();
+        assert!(error.is_io(), "{error:?}");
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_is_cut_off_may_be_asked_for_again() {
+        for sent in [&b""[..], b"HTTP/1.1 200 OK\r\ncontent-le"] {
+            let (listener, url) = listener().await;
+            let client = Http::new().unwrap();
+            let server = async {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                read_request(&mut stream).await;
+                stream.write_all(sent).await.unwrap();
+            };
+            let (result, ()) = tokio::join!(get(&client, &url), server);
+            let error = result.unwrap_err();
+            assert!(error.is_io() || error.as_other() == Some(ErrorKind::TransientError), "{error:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_server_that_speaks_no_http_is_not_asked_again() {
+        let (listener, url) = listener().await;
+        let client = Http::new().unwrap();
+        let server = async {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            read_request(&mut stream).await;
+            stream.write_all(b"SSH-2.0-OpenSSH_9.9\r\n").await.unwrap();
+        };
+        let (result, ()) = tokio::join!(get(&client, &url), server);
+        let error = result.unwrap_err();
+        assert!(!error.is_io() && !error.is_timeout() && error.as_other().is_none(), "{error:?}");
+    }
+}
