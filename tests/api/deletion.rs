@@ -4,15 +4,17 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::json;
+use sirius::domain::scan::ScanId;
 use sirius::pipeline::delete_scan::{self, Deleted};
 use sirius::pipeline::recover::Recovered;
+use sirius::store::{self, Selection};
 use support::app::{App, at};
 use support::proxy::Fault;
 use support::report::with_findings;
 use support::{bucket, table};
 
 async fn delete(app: &App, second: i64) -> Result<Deleted, delete_scan::Error> {
-    let id = sirius::domain::scan::ScanId::new(1).unwrap();
+    let id = ScanId::new(1).unwrap();
     delete_scan::run(&app.store().await, &app.objects().await, id, at(second), Duration::from_secs(20)).await
 }
 
@@ -52,6 +54,35 @@ async fn the_scan_before_is_the_newest_once_the_newest_is_deleted() {
     assert_eq!(app.delete(2).await.status, 204);
     assert_eq!(app.get("/api/container/scans/app").await.json["scan_id"], 1);
     assert_eq!(app.get("/api/container/scans/app/findings").await.list().len(), 3);
+}
+
+#[tokio::test]
+async fn who_reads_a_scan_while_it_is_deleted_is_asked_to_try_again() {
+    let app = App::with_archive().await;
+    app.post(&with_findings("app", 60)).await;
+    let store = app.store().await;
+    let scan = store.scan(ScanId::new(1).unwrap()).await.unwrap().unwrap();
+    let ordinals: Vec<_> = store.findings(scan.scan_id, 0..60, &Selection::default()).await.unwrap();
+    let ordinals: Vec<_> = ordinals.iter().map(|finding| finding.ordinal).collect();
+    assert_eq!(app.delete(1).await.status, 204);
+    let listed = store.findings(scan.scan_id, 0..60, &Selection::default()).await.map(drop);
+    let picked = store.findings_at(scan.scan_id, &ordinals).await.map(drop);
+    for read in [listed, picked] {
+        assert!(matches!(read, Err(store::Error::Vanished { scan_id }) if scan_id == scan.scan_id), "{read:?}");
+        assert!(read.unwrap_err().is_transient());
+    }
+}
+
+#[tokio::test]
+async fn findings_that_are_missing_from_a_scan_that_is_there_are_our_fault() {
+    let app = App::with_archive().await;
+    app.post(&with_findings("app", 60)).await;
+    let store = app.store().await;
+    let id = ScanId::new(1).unwrap();
+    store.remove_findings(id, 30..60).await.unwrap();
+    let read = store.findings(id, 0..60, &Selection::default()).await;
+    assert!(matches!(read, Err(store::Error::Corrupt { .. })), "{read:?}");
+    assert_eq!(app.get("/api/container/scans/1/findings").await.status, 500);
 }
 
 #[tokio::test]

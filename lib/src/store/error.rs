@@ -8,6 +8,8 @@ use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::AttributeValue;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 
+use crate::domain::scan::ScanId;
+
 /// A call that failed, or an answer that cannot be right.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -31,6 +33,12 @@ pub enum Error {
     /// Another attempt has taken the claim over.
     #[error("the claim was taken over by another attempt")]
     LostClaim,
+    /// A scan is gone that was there a moment ago: it is being deleted, or its report ingested anew.
+    #[error("the scan {scan_id} went while it was read")]
+    Vanished {
+        /// Its number.
+        scan_id: ScanId,
+    },
     /// The service refuses the call: a missing table, a missing permission, a bug of ours.
     #[error("{operation} was refused")]
     Refused {
@@ -55,7 +63,7 @@ impl Error {
     #[must_use]
     pub const fn is_transient(&self) -> bool {
         match self {
-            Self::Unavailable { .. } | Self::Unprocessed { .. } | Self::LostClaim => true,
+            Self::Unavailable { .. } | Self::Unprocessed { .. } | Self::LostClaim | Self::Vanished { .. } => true,
             Self::Refused { .. } | Self::Corrupt { .. } => false,
         }
     }

@@ -109,7 +109,8 @@ impl Store {
     /// known: if some are not there yet, it is done again with consistency.
     ///
     /// # Errors
-    /// [`Error::Unavailable`], [`Error::Refused`]; [`Error::Corrupt`] if findings are missing.
+    /// [`Error::Unavailable`], [`Error::Refused`]; [`Error::Vanished`] if findings are missing since the scan is gone,
+    /// [`Error::Corrupt`] if they are missing though it is there.
     pub async fn findings(
         &self,
         scan: ScanId,
@@ -124,7 +125,17 @@ impl Store {
                 return items.into_iter().map(|item| self.read_finding(item)).collect();
             }
         }
-        Err(Error::corrupt(block.pk, format!("fewer than {expected} findings in {}..={}", block.first, block.last)))
+        let reason = format!("fewer than {expected} findings in {}..={}", block.first, block.last);
+        Err(self.missing(scan, block.pk, reason).await)
+    }
+
+    /// Why findings are missing: the scan is the first thing that a deletion takes away.
+    async fn missing(&self, scan_id: ScanId, item: String, reason: String) -> Error {
+        match self.scan(scan_id).await {
+            Ok(Some(_)) => Error::corrupt(item, reason),
+            Ok(None) => Error::Vanished { scan_id },
+            Err(error) => error,
+        }
     }
 
     /// Whether there are findings in a block.
@@ -197,7 +208,7 @@ impl Store {
     /// The findings with these ordinals, in their order; up to a hundred, which must exist and be distinct.
     ///
     /// # Errors
-    /// [`Error::Unavailable`], [`Error::Unprocessed`], [`Error::Refused`]; [`Error::Corrupt`] if one is missing.
+    /// [`Error::Unavailable`], [`Error::Unprocessed`], [`Error::Refused`]; as [`Store::findings`] if one is missing.
     pub async fn findings_at(&self, scan: ScanId, ordinals: &[Ordinal]) -> Result<Vec<Finding>, Error> {
         let keys = || ordinals.iter().map(|ordinal| Key::Finding(scan, *ordinal));
         for consistent in [false, true] {
@@ -209,7 +220,7 @@ impl Store {
                 return Ok(ordinals.iter().filter_map(|ordinal| by_ordinal.remove(ordinal)).collect());
             }
         }
-        Err(Error::corrupt(Key::Scan(scan).pk(), "findings are missing"))
+        Err(self.missing(scan, Key::Scan(scan).pk(), "findings are missing".to_owned()).await)
     }
 
     /// A finding and its scan, in one round trip; none if the scan is not published, or has no
