@@ -170,7 +170,7 @@ fn start(binary: &Path, address: SocketAddr, first: First, calls: &Receiver<(Cal
 }
 
 /// What Lambda and template.yaml set.
-fn environment(address: SocketAddr) -> [(&'static str, String); 19] {
+fn environment(address: SocketAddr) -> [(&'static str, String); 20] {
     let text = str::to_owned;
     [
         ("AWS_LAMBDA_RUNTIME_API", address.to_string()),
@@ -190,6 +190,7 @@ fn environment(address: SocketAddr) -> [(&'static str, String); 19] {
         ("BUCKET_NAME", text("bucket")),
         ("SERVICE_NAME", text("sirius")),
         ("ANALYSIS_QUEUE_URL", format!("http://{address}/queue")),
+        ("ENRICHMENT_QUEUE_URL", format!("http://{address}/queue")),
         ("OLLAMA_MODEL", text("model")),
         ("OLLAMA_URL", format!("http://{address}")),
     ]
