@@ -69,7 +69,7 @@ validate-sam: ## what check-template checks, by the SAM CLI itself (340 MB)
 
 # The cold starts are those of the binaries that ship.
 bench: package ## the benchmarks, on a stack of their own; builds the release packages first, which takes long once
-	cargo build --release --package hello
+	cargo build --release --package hello-bare --package hello-world
 	@$(STACK) run --no-model -- cargo bench --package sirius-bench
 
 bench-model: ## how often the bundled model (or that of OLLAMA_URL) answers in a form that can be used; minutes

@@ -1,4 +1,4 @@
-//! The "hello, world" of `lambda_http`, as in its README: no SDK, no client, no settings.
+//! The least that answers HTTP on Lambda with `lambda_http`: one kind of event, one thread, no log.
 
 use lambda_http::{Body, Error, Request, Response, run, service_fn};
 
