@@ -55,6 +55,12 @@ pub(crate) fn figures() -> Vec<Figure> {
             }
         }
     }
+    for hello in [BARE, WORLD] {
+        if !folder.join(hello).is_file() {
+            let why = format!("no {}: `cargo build --release --package {hello}`", folder.join(hello).display());
+            figures.push(Figure::skipped(format!("cold start of {hello}, and of all others beside it"), &why));
+        }
+    }
     figures.extend(missing.iter().map(|function| {
         let why = format!("no {}: `make package` builds it", folder.join(&function.name).display());
         Figure::skipped(format!("cold start of {}", function.name), &why)

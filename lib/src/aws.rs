@@ -23,7 +23,10 @@ use crate::queue::Queue;
 use crate::sources::{Live, Mode, Paces};
 use crate::store::Store;
 
-/// The SDK's own default is to wait for ever. For connecting see `Http`.
+/// How long it may take to open a connection.
+const CONNECT: Duration = Duration::from_secs(2);
+
+/// The SDK's own default is to wait for ever.
 fn timeouts() -> TimeoutConfig {
     TimeoutConfig::builder()
         .operation_attempt_timeout(Duration::from_secs(5))
@@ -36,7 +39,7 @@ fn timeouts() -> TimeoutConfig {
 /// # Errors
 /// If the built-in roots cannot be read.
 pub fn http_client() -> Result<SharedHttpClient, rustls::Error> {
-    Ok(SharedHttpClient::new(http_client::Http::new()?))
+    Ok(SharedHttpClient::new(http_client::Http::new(CONNECT)?))
 }
 
 /// The SDK's standard variables of endpoints: `AWS_ENDPOINT_URL_DYNAMODB` and the like, else `AWS_ENDPOINT_URL`.

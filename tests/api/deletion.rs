@@ -67,6 +67,9 @@ async fn who_reads_a_scan_while_it_is_deleted_is_asked_to_try_again() {
     assert_eq!(app.delete(1).await.status, 204);
     let listed = store.findings(scan.scan_id, 0..60, &Selection::default()).await.map(drop);
     let picked = store.findings_at(scan.scan_id, &ordinals).await.map(drop);
+    // As if it had been on the list of recovery that was read before.
+    store.put_off_outbox(scan.scan_id, at(60)).await.unwrap();
+    assert_nothing_is_left(&app, "read while it was deleted").await;
     for read in [listed, picked] {
         assert!(matches!(read, Err(store::Error::Vanished { scan_id }) if scan_id == scan.scan_id), "{read:?}");
         assert!(read.unwrap_err().is_transient());
@@ -82,6 +85,9 @@ async fn findings_that_are_missing_from_a_scan_that_is_there_are_our_fault() {
     store.remove_findings(id, 30..60).await.unwrap();
     let read = store.findings(id, 0..60, &Selection::default()).await;
     assert!(matches!(read, Err(store::Error::Corrupt { .. })), "{read:?}");
+    // Who knew it before it was ingested anew may ask for more than there are.
+    let read = store.findings(id, 0..61, &Selection::default()).await;
+    assert!(matches!(read, Err(store::Error::Vanished { .. })), "{read:?}");
     assert_eq!(app.get("/api/container/scans/1/findings").await.status, 500);
 }
 

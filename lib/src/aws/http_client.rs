@@ -2,11 +2,14 @@
 //!
 //! `aws-smithy-http-client` would bring HTTP/2, which DynamoDB, SQS and S3 do not speak, proxies, and the
 //! certificates of the operating system into each package, and read its trust store again for each client
-//! (docs/decisions/0018). What is kept of it is how errors are told apart, for the SDK's retries, and that
-//! a connection over which a call failed is not used again.
+//! (docs/decisions/0018). What is kept of it: the time that connecting may take, how errors are told apart, for the
+//! SDK's retries, and that a connection over which a call failed is not used again.
 
 use std::error::Error;
+use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use aws_smithy_runtime_api::client::connection::{CaptureSmithyConnection, ConnectionMetadata};
@@ -18,6 +21,7 @@ use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::retry::ErrorKind;
+use hyper::Uri;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::{self, CaptureConnection, capture_connection};
@@ -25,6 +29,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::crypto::ring;
 use rustls::pki_types::CertificateDer;
 use rustls::{ClientConfig, RootCertStore};
+use tower_service::Service;
 
 /// The roots that AWS endpoints chain to, and no others: parsing the 144 roots of an operating
 /// system costs more than the rest of a cold start (docs/decisions/0002).
@@ -37,19 +42,19 @@ const AMAZON_ROOTS: [&[u8]; 5] = [
     include_bytes!("amazon-roots/SFSRootCAG2.der"),
 ];
 
-/// How long a TCP connection may take to be opened. The TLS handshake counts towards the attempt (`super::timeouts`).
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+type BoxError = Box<dyn Error + Send + Sync>;
 
 /// The HTTP client of the AWS clients; clones share its connections.
 #[derive(Debug, Clone)]
-pub(super) struct Http(Client<HttpsConnector<connect::HttpConnector>, SdkBody>);
+pub(super) struct Http(Client<InTime, SdkBody>);
 
 impl Http {
-    /// A client without a connection yet. Its endpoints may be `http` too: those of an emulator are.
+    /// A client without a connection yet, each of which must be open within `connect`. Its endpoints may be `http`
+    /// too: those of an emulator are.
     ///
     /// # Errors
     /// If a built-in root cannot be read.
-    pub(super) fn new() -> Result<Self, rustls::Error> {
+    pub(super) fn new(connect: Duration) -> Result<Self, rustls::Error> {
         let mut roots = RootCertStore::empty();
         for root in AMAZON_ROOTS {
             roots.add(CertificateDer::from_slice(root))?;
@@ -61,15 +66,16 @@ impl Http {
         let mut tcp = connect::HttpConnector::new();
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
-        tcp.set_connect_timeout(Some(CONNECT_TIMEOUT));
         let connector =
             HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1().wrap_connector(tcp);
+        let connector = InTime { connector, time: connect };
         Ok(Self(Client::builder(TokioExecutor::new()).pool_timer(TokioTimer::new()).build(connector)))
     }
 }
 
 impl HttpClient for Http {
-    /// The settings hold timeouts of connecting and reading, which `super::timeouts` does not set.
+    /// The settings are the timeouts of connecting and of reading in a `TimeoutConfig`. They have no effect: all
+    /// connections are opened in one time, and how long an answer may take is the attempt's own timeout.
     fn http_connector(&self, _: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
         SharedHttpConnector::new(self.clone())
     }
@@ -93,6 +99,31 @@ impl HttpConnector for Http {
     }
 }
 
+/// Opens connections, for no longer than a time in all: finding the address, TCP, TLS.
+#[derive(Debug, Clone)]
+struct InTime {
+    connector: HttpsConnector<connect::HttpConnector>,
+    time: Duration,
+}
+
+impl Service<Uri> for InTime {
+    type Response = <HttpsConnector<connect::HttpConnector> as Service<Uri>>::Response;
+    type Error = BoxError;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, BoxError>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.connector.poll_ready(context)
+    }
+
+    fn call(&mut self, uri: Uri) -> Self::Future {
+        let (time, connecting) = (self.time, self.connector.call(uri));
+        Box::pin(async move {
+            let late = |elapsed| BoxError::from(io::Error::new(io::ErrorKind::TimedOut, elapsed));
+            tokio::time::timeout(time, connecting).await.map_err(late)?
+        })
+    }
+}
+
 /// What lets the SDK give up the connection that a call failed on; nothing, if none was opened.
 fn metadata(connection: CaptureConnection) -> Option<ConnectionMetadata> {
     connection.connection_metadata().as_ref()?;
@@ -105,15 +136,16 @@ fn metadata(connection: CaptureConnection) -> Option<ConnectionMetadata> {
 }
 
 /// What the SDK's retries go by: a failed connection and a timeout are tried again, a wrong request is not.
-fn classify(error: Box<dyn Error + Send + Sync>) -> ConnectorError {
-    if let Some(io) = find::<std::io::Error>(error.as_ref()) {
-        let timed_out = io.kind() == std::io::ErrorKind::TimedOut;
+fn classify(error: BoxError) -> ConnectorError {
+    let hyper = find::<hyper::Error>(error.as_ref());
+    if hyper.is_some_and(hyper::Error::is_user) {
+        return ConnectorError::user(error);
+    }
+    if let Some(io) = find::<io::Error>(error.as_ref()) {
+        let timed_out = io.kind() == io::ErrorKind::TimedOut;
         return if timed_out { ConnectorError::timeout(error) } else { ConnectorError::io(error) };
     }
-    if let Some(hyper) = find::<hyper::Error>(error.as_ref()) {
-        if hyper.is_user() {
-            return ConnectorError::user(error);
-        }
+    if let Some(hyper) = hyper {
         if hyper.is_timeout() {
             return ConnectorError::timeout(error);
         }
@@ -172,12 +204,16 @@ mod tests {
         Ok(status)
     }
 
+    fn client() -> Http {
+        Http::new(Duration::from_secs(2)).unwrap()
+    }
+
     const EMPTY: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
 
     #[tokio::test]
     async fn clones_share_a_connection() {
         let (listener, url) = listener().await;
-        let client = Http::new().unwrap();
+        let client = client();
         let calls = async {
             assert_eq!(get(&client, &url).await.unwrap(), 200);
             assert_eq!(get(&client.clone(), &url).await.unwrap(), 200);
@@ -195,7 +231,7 @@ mod tests {
     #[tokio::test]
     async fn a_poisoned_connection_is_not_used_again() {
         let (listener, url) = listener().await;
-        let client = Http::new().unwrap();
+        let client = client();
         let calls = async {
             let captured = CaptureSmithyConnection::new();
             let mut request = request(&url);
@@ -219,15 +255,26 @@ mod tests {
     async fn a_refused_connection_is_an_io_error_which_the_sdk_tries_again() {
         let (listener, url) = listener().await;
         drop(listener);
-        let error = get(&Http::new().unwrap(), &url).await.unwrap_err();
+        let error = get(&client(), &url).await.unwrap_err();
         assert!(error.is_io(), "{error:?}");
+    }
+
+    #[tokio::test]
+    async fn a_server_that_answers_no_handshake_is_given_up_in_time() {
+        let (listener, url) = listener().await;
+        let url = url.replace("http:", "https:");
+        let client = Http::new(Duration::from_millis(20)).unwrap();
+        let (result, accepted) = tokio::join!(get(&client, &url), listener.accept());
+        let error = result.unwrap_err();
+        assert!(error.is_timeout(), "{error:?}");
+        drop(accepted);
     }
 
     #[tokio::test]
     async fn an_answer_that_is_cut_off_may_be_asked_for_again() {
         for sent in [&b""[..], b"HTTP/1.1 200 OK\r\ncontent-le"] {
             let (listener, url) = listener().await;
-            let client = Http::new().unwrap();
+            let client = client();
             let server = async {
                 let (mut stream, _) = listener.accept().await.unwrap();
                 read_request(&mut stream).await;
@@ -242,7 +289,7 @@ mod tests {
     #[tokio::test]
     async fn a_server_that_speaks_no_http_is_not_asked_again() {
         let (listener, url) = listener().await;
-        let client = Http::new().unwrap();
+        let client = client();
         let server = async {
             let (mut stream, _) = listener.accept().await.unwrap();
             read_request(&mut stream).await;

@@ -174,7 +174,12 @@ impl ApiError {
 
 impl From<store::Error> for ApiError {
     fn from(error: store::Error) -> Self {
-        Self::ours(error.is_transient(), error)
+        match error {
+            store::Error::Vanished { .. } => {
+                Self::new(Code::NotFound, "the scan was deleted, or ingested anew, while it was read")
+            }
+            error => Self::ours(error.is_transient(), error),
+        }
     }
 }
 
@@ -184,6 +189,7 @@ impl From<analyze::Error> for ApiError {
             analyze::Error::Prompt(error) => {
                 Self::new(Code::PromptTooLong, format!("the finding cannot be asked about: {error}"))
             }
+            analyze::Error::Store(error) => error.into(),
             error => Self::ours(error.is_transient(), error),
         }
     }
@@ -257,6 +263,7 @@ impl ApiError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::scan::ScanId;
 
     #[test]
     fn a_fault_of_ours_tells_the_client_nothing_of_its_cause() {
@@ -278,6 +285,15 @@ mod tests {
     fn a_detail_that_quotes_megabytes_is_cut() {
         let error = ApiError::parameter("x", "é".repeat(1 << 20));
         assert!(error.detail().len() < 610 && error.detail().ends_with('…'));
+    }
+
+    #[test]
+    fn a_scan_that_goes_while_it_is_read_is_not_found_and_no_fault() {
+        let vanished = || store::Error::Vanished { scan_id: ScanId::new(7).unwrap() };
+        for error in [ApiError::from(vanished()), ApiError::from(analyze::Error::from(vanished()))] {
+            assert!(error.source.is_none(), "{error:?}");
+            assert_eq!(error.into_response("").status(), 404);
+        }
     }
 
     #[test]

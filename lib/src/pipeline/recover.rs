@@ -16,9 +16,9 @@ use crate::domain::prompt_hash::PromptHash;
 use crate::domain::scan::ScanId;
 use crate::objects::{Archived, Objects};
 use crate::queue::Queue;
-use crate::store::Store;
 use crate::store::analyses::Due;
 use crate::store::claims::{Claim, Claimed, Holder, Unfinished};
+use crate::store::{self, Store};
 use crate::telemetry::chain;
 use crate::telemetry::metrics::{self, Fact};
 
@@ -229,6 +229,8 @@ async fn resend(
         match queue_scan(orders, scan_id, now, deadline).await {
             Ok(true) => recovered.scans += 1,
             Ok(false) => break,
+            // Who deleted it took it off the list, and who ingested it anew put it there again.
+            Err(Error::Store(store::Error::Vanished { .. })) => {}
             // One scan that cannot be read must not keep the others waiting.
             Err(error) => {
                 tracing::error!(

@@ -33,7 +33,7 @@ pub enum Error {
     /// Another attempt has taken the claim over.
     #[error("the claim was taken over by another attempt")]
     LostClaim,
-    /// A scan is gone that was there a moment ago: it is being deleted, or its report ingested anew.
+    /// Findings are gone that were there a moment ago: their scan is being deleted, or was ingested anew.
     #[error("the scan {scan_id} went while it was read")]
     Vanished {
         /// Its number.

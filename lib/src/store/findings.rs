@@ -126,14 +126,15 @@ impl Store {
             }
         }
         let reason = format!("fewer than {expected} findings in {}..={}", block.first, block.last);
-        Err(self.missing(scan, block.pk, reason).await)
+        Err(self.missing(scan, ordinals.end, block.pk, reason).await)
     }
 
-    /// Why findings are missing: the scan is the first thing that a deletion takes away.
-    async fn missing(&self, scan_id: ScanId, item: String, reason: String) -> Error {
+    /// Why findings are missing that a scan had when it was read, `end` of them or more: a deletion takes the scan
+    /// away before its findings, and ingesting it anew may find fewer.
+    async fn missing(&self, scan_id: ScanId, end: u32, item: String, reason: String) -> Error {
         match self.scan(scan_id).await {
-            Ok(Some(_)) => Error::corrupt(item, reason),
-            Ok(None) => Error::Vanished { scan_id },
+            Ok(Some(scan)) if scan.total_findings() >= end => Error::corrupt(item, reason),
+            Ok(_) => Error::Vanished { scan_id },
             Err(error) => error,
         }
     }
@@ -220,14 +221,16 @@ impl Store {
                 return Ok(ordinals.iter().filter_map(|ordinal| by_ordinal.remove(ordinal)).collect());
             }
         }
-        Err(self.missing(scan, Key::Scan(scan).pk(), "findings are missing".to_owned()).await)
+        let end = ordinals.iter().map(|ordinal| ordinal.get().saturating_add(1)).max().unwrap_or_default();
+        Err(self.missing(scan, end, Key::Scan(scan).pk(), "findings are missing".to_owned()).await)
     }
 
     /// A finding and its scan, in one round trip; none if the scan is not published, or has no
     /// such finding.
     ///
     /// # Errors
-    /// [`Error::Unavailable`], [`Error::Unprocessed`], [`Error::Refused`], [`Error::Corrupt`].
+    /// [`Error::Unavailable`], [`Error::Unprocessed`], [`Error::Refused`], [`Error::Corrupt`]; as
+    /// [`Store::findings`] if it is missing.
     pub async fn finding(&self, id: FindingId) -> Result<Option<(Scan, Finding)>, Error> {
         let Some((scan_id, ordinal)) = id.split() else { return Ok(None) };
         let key = Key::Finding(scan_id, ordinal);
@@ -243,7 +246,10 @@ impl Store {
         // A finding without its scan is not published yet, and one past its end is left over from
         // nothing: neither is anyone's to see.
         let Some(scan) = scan.filter(|scan| ordinal.get() < scan.total_findings()) else { return Ok(None) };
-        let finding = finding.ok_or_else(|| Error::corrupt(key.pk(), format!("{} is missing", key.sk())))?;
+        let Some(finding) = finding else {
+            let reason = format!("{} is missing", key.sk());
+            return Err(self.missing(scan_id, ordinal.get().saturating_add(1), key.pk(), reason).await);
+        };
         Ok(Some((scan, self.read_finding(finding)?)))
     }
 

@@ -1,5 +1,6 @@
 //! Scans: published in one transaction, listed newest first.
 
+use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::types::{
     AttributeValue, CancellationReason, Delete, Put, ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update,
 };
@@ -109,21 +110,27 @@ impl Store {
         Ok(Put::builder().table_name(&self.table).set_item(Some(item)).build()?)
     }
 
-    /// Has recovery look after a scan later.
+    /// Has recovery look after a scan later; not if it is no longer on the list, by a deletion for example.
     ///
     /// # Errors
     /// [`Error::Unavailable`], [`Error::Refused`].
     pub async fn put_off_outbox(&self, scan: ScanId, due: Timestamp) -> Result<(), Error> {
         const OPERATION: &str = "PutItem(outbox)";
         let put = self.put_outbox(scan, due).map_err(|source| Error::Refused { operation: OPERATION, source })?;
-        self.client
+        let done = self
+            .client
             .put_item()
             .table_name(&self.table)
             .set_item(Some(put.item))
+            .condition_expression("attribute_exists(#pk)")
+            .expression_attribute_names("#pk", PK)
             .send()
-            .await
-            .map_err(|error| Error::sdk(OPERATION, error))?;
-        Ok(())
+            .await;
+        match done {
+            Ok(_) => Ok(()),
+            Err(SdkError::ServiceError(service)) if service.err().is_conditional_check_failed_exception() => Ok(()),
+            Err(error) => Err(Error::sdk(OPERATION, error)),
+        }
     }
 
     /// Takes a scan off the list of those whose findings are yet to be queued. To do it again is
