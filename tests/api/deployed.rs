@@ -187,8 +187,7 @@ async fn a_real_model_explains_a_finding_through_the_queue() {
     let path = format!("/api/llm/analyze/container/{}", scan * 1_000_000);
     let mut answer = api.get(&format!("{path}?wait=0")).await;
     if answer.status == 501 {
-        let line = "=".repeat(78);
-        eprintln!("{line}\nSKIPPED: this stack was started without a model (--no-model)\n{line}");
+        support::tell_skipped("this stack was started without a model (--no-model)");
         return;
     }
     assert_eq!(answer.status, 202, "{answer:?}");

@@ -26,8 +26,7 @@ fn folder() -> PathBuf {
 pub fn files() -> Option<Vec<File>> {
     let folder = folder();
     let Ok(manifest) = std::fs::read_to_string(folder.join("MANIFEST.tsv")) else {
-        let line = "=".repeat(78);
-        eprintln!("{line}\nSKIPPED: no corpus of real reports at {}\n{line}", folder.display());
+        crate::tell_skipped(format_args!("no corpus of real reports at {}", folder.display()));
         return None;
     };
     let mut lines = manifest.lines();

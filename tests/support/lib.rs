@@ -25,3 +25,11 @@ pub fn http_client() -> reqwest::Client {
 pub fn unique(prefix: &str) -> String {
     format!("{prefix}-{:016x}", getrandom::u64().unwrap())
 }
+
+/// Tells that a test, or a part of one, is skipped; nobody overlooks it.
+pub fn tell_skipped(why: impl std::fmt::Display) {
+    let line = "=".repeat(78);
+    // Not by a macro: of a test that passes, `cargo test` keeps back what those print.
+    std::io::Write::write_all(&mut std::io::stderr(), format!("\n{line}\nSKIPPED: {why}\n{line}\n").as_bytes())
+        .unwrap();
+}

@@ -180,7 +180,6 @@ pub fn recorded() -> Option<PathBuf> {
     if folder.join("MANIFEST.tsv").exists() {
         return Some(folder);
     }
-    let line = "=".repeat(78);
-    eprintln!("{line}\nSKIPPED: no recorded answers at {}\n{line}", folder.display());
+    crate::tell_skipped(format_args!("no recorded answers at {}", folder.display()));
     None
 }
