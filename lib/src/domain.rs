@@ -13,6 +13,8 @@ pub mod random;
 pub mod report_hash;
 pub mod scan;
 pub mod severity;
+#[cfg(test)]
+pub(crate) mod shared;
 pub mod sighting;
 pub mod signals;
 pub mod text;

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::{Read, Write};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
@@ -14,20 +14,12 @@ use super::merge::{Answer, Said, absorb, record};
 use super::plain_text::{line, paragraphs};
 use super::{cve_services, epss, kev, nvd, osv, upstream_time};
 use crate::domain::enrichment::{Dossier, Facts, Source, Status};
+use crate::domain::shared::shared;
 use crate::domain::vulnerability_id::VulnerabilityId;
 
 /// `enrichment-data`, if it is there.
 fn data() -> Option<PathBuf> {
-    let shared = std::env::var_os("SIRIUS_SHARED")
-        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared"), PathBuf::from);
-    let data = shared.join("enrichment-data");
-    if data.is_dir() {
-        return Some(data);
-    }
-    // Not by a macro: of a test that passes, `cargo test` keeps back what those print.
-    let notice = format!("\nSKIPPED: {} is not there, nothing was compared with real answers\n", data.display());
-    std::io::stderr().write_all(notice.as_bytes()).unwrap();
-    None
+    shared("enrichment-data")
 }
 
 /// All files below a folder, by name.
