@@ -7,7 +7,7 @@
 //! | [`nvd`] | up to a hundred CVEs in one call, and what to do when NVD refuses |
 //! | [`osv`] | one id, and the CVEs that it is another name of |
 //! | [`cve_services`] | one CVE |
-//! | `record` | what the two have in common |
+//! | [`record`] | what the two have in common |
 //! | [`feeds`] | KEV and EPSS as a whole |
 //!
 //! Nothing here decides what is asked ([`crate::enrichment::plan`]) nor reads an answer
@@ -19,7 +19,7 @@ pub mod fetch;
 pub mod mode;
 pub mod nvd;
 pub mod osv;
-mod record;
+pub mod record;
 
 pub use fetch::Budget;
 pub use mode::{Addresses, BaseUrl, InvalidUrl, Live, Mode, Paces};

@@ -379,8 +379,9 @@ impl Work<'_> {
     async fn ask_all(&mut self, now: Timestamp) -> Result<(), Error> {
         let Self { deps, budget, .. } = *self;
         let wanted = self.wanting(Source::Osv, now);
-        let said =
-            self.each(wanted, CONCURRENCY, async |id| osv::ask(&deps.mode, &deps.store, id, budget).await).await?;
+        let said = self
+            .each(wanted, CONCURRENCY, async |id| osv::SOURCE.ask(&deps.mode, &deps.store, id, budget).await)
+            .await?;
         let mut same: BTreeMap<VulnerabilityId, Vec<(VulnerabilityId, Facts)>> = BTreeMap::new();
         for (id, said) in said {
             if let Said::Facts(facts) = &said {
@@ -399,7 +400,7 @@ impl Work<'_> {
 
         let wanted = self.wanting(Source::CveServices, now);
         let said = self
-            .each(wanted, CVE_SERVICES, async |id| cve_services::ask(&deps.mode, &deps.store, id, budget).await)
+            .each(wanted, CVE_SERVICES, async |id| cve_services::SOURCE.ask(&deps.mode, &deps.store, id, budget).await)
             .await?;
         for (id, said) in said {
             self.answer(id, Source::CveServices, said);

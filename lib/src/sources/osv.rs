@@ -2,46 +2,30 @@
 
 use jiff::Timestamp;
 
-use super::fetch::{self, Budget, Manner};
-use super::mode::Mode;
-use super::record::{Source, about, failed};
+use super::fetch::Manner;
+use super::record::{Source, Unreadable};
 use crate::domain::enrichment::Facts;
-use crate::domain::vulnerability_id::VulnerabilityId;
 use crate::enrichment::merge::Said;
 use crate::enrichment::osv;
-use crate::store::Store;
 
-const CALLED: &str = "OSV";
-const SOURCE: Source = Source {
-    called: CALLED,
+/// It is asked about ids of its own.
+pub const SOURCE: Source = Source {
+    called: "OSV",
     folder: "osv",
     request: |live, id| {
         let manner = Manner { source_name: "osv", interval: live.paces.osv, redirects_to: &[] };
         (manner, live.addresses.osv.join(&["v1", "vulns", id.as_str()]))
     },
-    read: |id, body, _| about(CALLED, id, osv::parse(body)),
+    read: |body, _| Ok(osv::parse(body)?),
     not_found,
 };
 
-/// Asks OSV about an id that is its own. None if there was no time, or no turn, to ask.
-///
-/// # Errors
-/// Those of the table.
-pub async fn ask(
-    mode: &Mode,
-    store: &Store,
-    id: &VulnerabilityId,
-    budget: &Budget,
-) -> Result<Option<Said>, fetch::Error> {
-    SOURCE.ask(mode, store, id, budget).await
-}
-
-/// A 404 may say under which other ids OSV knows it: then it is not unknown.
-fn not_found(id: &VulnerabilityId, body: &[u8], now: Timestamp) -> Said {
-    match osv::parse_not_found(body) {
-        Ok(answer) if answer.aliases.is_empty() => Said::Absent,
-        Ok(answer) => Said::Facts(Box::new(Facts { aliases: answer.aliases, ..Facts::none(now) })),
-        // Not OSV's own 404: that of something on the way.
-        Err(error) => failed(CALLED, id, &error),
+/// A 404 may say under which other ids OSV knows it: then it is not unknown. Fails at a 404 that is not OSV's own,
+/// but that of something on the way.
+fn not_found(body: &[u8], now: Timestamp) -> Result<Said, Unreadable> {
+    let aliases = osv::parse_not_found(body)?.aliases;
+    if aliases.is_empty() {
+        return Ok(Said::Absent);
     }
+    Ok(Said::Facts(Box::new(Facts { aliases, ..Facts::none(now) })))
 }

@@ -1,5 +1,6 @@
 //! Asking a source about one id: what OSV and CVE Services have in common.
 
+use std::error::Error;
 use std::fmt::Display;
 
 use jiff::Timestamp;
@@ -13,23 +14,32 @@ use crate::domain::vulnerability_id::VulnerabilityId;
 use crate::enrichment::merge::Said;
 use crate::store::Store;
 
+/// Why an answer could not be read.
+pub(super) type Unreadable = Box<dyn Error + Send + Sync>;
+/// Reads an answer that came at a time.
+type Read<T> = fn(&[u8], Timestamp) -> Result<T, Unreadable>;
+
 /// A source that answers about one id at a time.
-pub(super) struct Source {
+#[derive(Debug)]
+pub struct Source {
     /// What people call it.
     pub(super) called: &'static str,
     /// Its folder in a mirror.
     pub(super) folder: &'static str,
     /// Under which pace, and where, it is asked about an id.
     pub(super) request: fn(&Live, &VulnerabilityId) -> (Manner, Url),
-    /// What an answer says.
-    pub(super) read: fn(&VulnerabilityId, &[u8], Timestamp) -> Said,
+    /// Which id an answer is about, and what it says.
+    pub(super) read: Read<(VulnerabilityId, Facts)>,
     /// What a 404 says.
-    pub(super) not_found: fn(&VulnerabilityId, &[u8], Timestamp) -> Said,
+    pub(super) not_found: Read<Said>,
 }
 
 impl Source {
-    /// Asks about an id. None if there was no time, or no turn, to ask.
-    pub(super) async fn ask(
+    /// Asks about an id of its own. None if there was no time, or no turn, to ask.
+    ///
+    /// # Errors
+    /// Those of the table.
+    pub async fn ask(
         &self,
         mode: &Mode,
         store: &Store,
@@ -38,41 +48,36 @@ impl Source {
     ) -> Result<Option<Said>, fetch::Error> {
         let Mode::Live(live) = mode else {
             return Ok(Some(match file(mode, self.folder, &format!("{id}.json")).await {
-                Ok(Some(body)) => (self.read)(id, &body, budget.now()),
+                Ok(Some(body)) => self.said(id, &body, budget),
                 Ok(None) => Said::Error,
-                Err(error) => failed(self.called, id, &error),
+                Err(error) => self.failed(id, &error),
             }));
         };
         let (manner, url) = (self.request)(live, id);
         match live.fetcher.get(store, &manner, &url, None, budget).await {
-            Ok(answered) if answered.status == StatusCode::OK => {
-                Ok(Some((self.read)(id, &answered.body, budget.now())))
-            }
+            Ok(answered) if answered.status == StatusCode::OK => Ok(Some(self.said(id, &answered.body, budget))),
             Ok(answered) if answered.status == StatusCode::NOT_FOUND => {
-                Ok(Some((self.not_found)(id, &answered.body, budget.now())))
+                let said = (self.not_found)(&answered.body, budget.now());
+                Ok(Some(said.unwrap_or_else(|error| self.failed(id, &error))))
             }
-            Ok(answered) => Ok(Some(failed(self.called, id, &answered.status))),
+            Ok(answered) => Ok(Some(self.failed(id, &answered.status))),
             Err(fetch::Error::Store(error)) => Err(error.into()),
-            Err(error) if error.is_of_source() => Ok(Some(failed(self.called, id, &error))),
+            Err(error) if error.is_of_source() => Ok(Some(self.failed(id, &error))),
             Err(_) => Ok(None),
         }
     }
-}
 
-/// What a record says, if it is about the id that was asked about.
-pub(super) fn about<E: Display>(
-    called: &str,
-    id: &VulnerabilityId,
-    parsed: Result<(VulnerabilityId, Facts), E>,
-) -> Said {
-    match parsed {
-        Ok((named, facts)) if named == *id => Said::Facts(Box::new(facts)),
-        Ok((named, _)) => failed(called, id, &format_args!("it answered about {named}")),
-        Err(error) => failed(called, id, &error),
+    /// What a record says, if it is about the id that was asked about.
+    fn said(&self, id: &VulnerabilityId, body: &[u8], budget: &Budget) -> Said {
+        match (self.read)(body, budget.now()) {
+            Ok((named, facts)) if named == *id => Said::Facts(Box::new(facts)),
+            Ok((named, _)) => self.failed(id, &format_args!("it answered about {named}")),
+            Err(error) => self.failed(id, &error),
+        }
     }
-}
 
-pub(super) fn failed(called: &str, id: &VulnerabilityId, error: &dyn Display) -> Said {
-    tracing::info!(%id, %error, "{called} did not answer");
-    Said::Error
+    fn failed(&self, id: &VulnerabilityId, error: &dyn Display) -> Said {
+        tracing::info!(%id, %error, "{} did not answer", self.called);
+        Said::Error
+    }
 }
