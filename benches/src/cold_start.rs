@@ -35,8 +35,9 @@ const WARM_UP: usize = 3;
 pub(crate) fn figures() -> Vec<Figure> {
     let folder = release();
     let (built, missing): (Vec<_>, Vec<_>) = functions().into_iter().partition(|f| folder.join(&f.name).is_file());
+    let silent: Vec<_> = [BARE, WORLD].into_iter().filter(|hello| !folder.join(hello).is_file()).collect();
     let mut figures = Vec::new();
-    if [BARE, WORLD].iter().all(|hello| folder.join(hello).is_file()) && !built.is_empty() {
+    if silent.is_empty() && !built.is_empty() {
         eprintln!("measuring cold starts: {} functions, {ROUNDS} times", built.len());
         let starts = measure(&folder, &built);
         let (bare, world) = (&starts[&(BARE, First::Read)], &starts[&(WORLD, First::Read)]);
@@ -55,12 +56,10 @@ pub(crate) fn figures() -> Vec<Figure> {
             }
         }
     }
-    for hello in [BARE, WORLD] {
-        if !folder.join(hello).is_file() {
-            let why = format!("no {}: `cargo build --release --package {hello}`", folder.join(hello).display());
-            figures.push(Figure::skipped(format!("cold start of {hello}, and of all others beside it"), &why));
-        }
-    }
+    figures.extend(silent.iter().map(|hello| {
+        let why = format!("no {}: `cargo build --release --package {hello}`", folder.join(hello).display());
+        Figure::skipped(format!("cold start of {hello}, and of all others beside it"), &why)
+    }));
     figures.extend(missing.iter().map(|function| {
         let why = format!("no {}: `make package` builds it", folder.join(&function.name).display());
         Figure::skipped(format!("cold start of {}", function.name), &why)

@@ -57,7 +57,7 @@ async fn the_scan_before_is_the_newest_once_the_newest_is_deleted() {
 }
 
 #[tokio::test]
-async fn who_reads_a_scan_while_it_is_deleted_is_asked_to_try_again() {
+async fn who_reads_a_scan_while_it_is_deleted_learns_that_it_is_gone() {
     let app = App::with_archive().await;
     app.post(&with_findings("app", 60)).await;
     let store = app.store().await;

@@ -162,14 +162,7 @@ fn classify(error: BoxError) -> ConnectorError {
 
 /// The first of this type in an error's chain.
 fn find<'e, E: Error + 'static>(error: &'e (dyn Error + 'static)) -> Option<&'e E> {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        if let Some(found) = error.downcast_ref() {
-            return Some(found);
-        }
-        next = error.source();
-    }
-    None
+    std::iter::successors(Some(error), |&error| error.source()).find_map(|error| error.downcast_ref())
 }
 
 #[cfg(test)]
@@ -185,11 +178,13 @@ mod tests {
         (listener, url)
     }
 
-    async fn read_request(stream: &mut TcpStream) {
+    /// Reads a request and sends these bytes.
+    async fn answer(stream: &mut TcpStream, bytes: &[u8]) {
         let mut request = Vec::new();
         while !request.ends_with(b"\r\n\r\n") {
             request.push(stream.read_u8().await.unwrap());
         }
+        stream.write_all(bytes).await.unwrap();
     }
 
     fn request(url: &str) -> HttpRequest {
@@ -221,8 +216,7 @@ mod tests {
         let server = async {
             let (mut stream, _) = listener.accept().await.unwrap();
             for _ in 0..2 {
-                read_request(&mut stream).await;
-                stream.write_all(EMPTY).await.unwrap();
+                answer(&mut stream, EMPTY).await;
             }
         };
         tokio::join!(calls, server);
@@ -244,8 +238,7 @@ mod tests {
         let server = async {
             for _ in 0..2 {
                 let (mut stream, _) = listener.accept().await.unwrap();
-                read_request(&mut stream).await;
-                stream.write_all(EMPTY).await.unwrap();
+                answer(&mut stream, EMPTY).await;
             }
         };
         tokio::join!(calls, server);
@@ -277,8 +270,7 @@ mod tests {
             let client = client();
             let server = async {
                 let (mut stream, _) = listener.accept().await.unwrap();
-                read_request(&mut stream).await;
-                stream.write_all(sent).await.unwrap();
+                answer(&mut stream, sent).await;
             };
             let (result, ()) = tokio::join!(get(&client, &url), server);
             let error = result.unwrap_err();
@@ -292,8 +284,7 @@ mod tests {
         let client = client();
         let server = async {
             let (mut stream, _) = listener.accept().await.unwrap();
-            read_request(&mut stream).await;
-            stream.write_all(b"SSH-2.0-OpenSSH_9.9\r\n").await.unwrap();
+            answer(&mut stream, b"SSH-2.0-OpenSSH_9.9\r\n").await;
         };
         let (result, ()) = tokio::join!(get(&client, &url), server);
         let error = result.unwrap_err();
