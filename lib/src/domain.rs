@@ -1,12 +1,14 @@
 //! What Sirius is about, free of I/O: no async, no AWS, no HTTP.
 
 pub mod analysis;
+pub mod declared;
 pub mod enrichment;
 pub mod feed;
 pub mod finding;
 pub mod image_name;
 pub mod known;
 pub mod pace;
+pub mod platform;
 pub mod priority;
 pub mod prompt_hash;
 pub mod random;
@@ -20,3 +22,4 @@ pub mod signals;
 pub mod text;
 pub mod upload;
 pub mod vulnerability_id;
+pub mod warning;

@@ -6,8 +6,10 @@ use std::str::FromStr;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::declared::{Scanners, Severities};
 use super::finding::FindingId;
 use super::image_name::ImageName;
+use super::platform::Platform;
 use super::report_hash::ReportHash;
 use super::severity::SeverityCounts;
 
@@ -69,37 +71,130 @@ pub struct Scan {
     /// Facts that the report states about the artifact.
     #[serde(flatten)]
     pub artifact: Artifact,
-    /// When the report was made (`CreatedAt`), or ingested if it does not say.
+    /// The earliest time at which this content was seen: `CreatedAt` of the first of its deliveries by that time, or
+    /// the time of ingestion if none says.
     pub scan_timestamp: Timestamp,
+    /// The latest time at which this content was seen: the newest `CreatedAt` of its deliveries.
+    pub last_seen_at: Timestamp,
     /// When Sirius took it in.
     pub ingested_at: Timestamp,
     /// Vulnerabilities in the report as it came, exact repeats included.
     pub reported_findings: u32,
-    /// Stored findings by severity.
+    /// Stored open findings by severity.
     pub severity_counts: SeverityCounts,
-    /// Stored findings that have a fixed version, by severity.
+    /// Stored open findings that have a fixed version, by severity.
     pub fixable_counts: SeverityCounts,
+    /// Stored open findings by the class of their result.
+    #[serde(default)]
+    pub class_counts: ClassCounts,
+    /// Stored findings that Trivy has suppressed, by severity. Their ordinals follow those of the open ones.
+    #[serde(default)]
+    pub suppressed_counts: SeverityCounts,
+    /// The same by the class of their result.
+    #[serde(default)]
+    pub suppressed_class_counts: ClassCounts,
+    /// What else the report has.
+    #[serde(default)]
+    pub other_findings: OtherFindings,
+    /// Whether vulnerabilities were looked for.
+    pub is_vulnerability_scan: bool,
+    /// The scanners that ran, if the sender said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scanners: Option<Scanners>,
+    /// The severities that were looked for, if the sender said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scanned_severities: Option<Severities>,
+    /// Somebody has confirmed that what it lacks is really gone.
+    #[serde(default)]
+    pub confirmed: bool,
+    /// It lacks what the scan before it had in the very same image, and is not confirmed.
+    #[serde(default)]
+    pub suspect: bool,
+    /// It is what its asset has now.
+    #[serde(default)]
+    pub current: bool,
+    /// Its asset is retired.
+    #[serde(default)]
+    pub retired: bool,
 }
 
 impl Scan {
-    /// Number of stored findings.
+    /// Number of stored open findings.
     #[must_use]
     pub fn total_findings(&self) -> u32 {
         self.severity_counts.total()
     }
+
+    /// Number of stored findings, the suppressed ones too.
+    #[must_use]
+    pub fn stored_findings(&self) -> u32 {
+        self.total_findings().saturating_add(self.suppressed_counts.total())
+    }
+}
+
+/// Findings by the class of the result that they are in.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClassCounts {
+    /// Of `os-pkgs`: packages of the distribution.
+    pub os_pkgs: u32,
+    /// Of `lang-pkgs`: packages of languages.
+    pub lang_pkgs: u32,
+    /// Of any other class, or of none.
+    pub other: u32,
+}
+
+impl ClassCounts {
+    /// Counts one more of a class, in Trivy's spelling.
+    pub fn add(&mut self, class: Option<&str>) {
+        let count = match class {
+            Some("os-pkgs") => &mut self.os_pkgs,
+            Some("lang-pkgs") => &mut self.lang_pkgs,
+            _ => &mut self.other,
+        };
+        *count = count.saturating_add(1);
+    }
+}
+
+/// What a report has besides vulnerabilities: counted, and otherwise left in the archived report.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OtherFindings {
+    /// Secrets.
+    pub secrets: u32,
+    /// Misconfigurations that failed their check.
+    pub misconfigurations: u32,
+    /// Licences.
+    pub licenses: u32,
 }
 
 /// Facts that a report states about what was scanned.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Artifact {
-    /// The image reference as it was typed, or what else the report calls its artifact.
+    /// The image reference as it was typed, or what else names the artifact.
     pub image_name: ImageName,
-    /// `sha256:…` of the first of the image's `RepoDigests`.
+    /// The name says nothing (`.`, a path): the scan replaces no other.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub nameless: bool,
+    /// What the image runs on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub platform: Option<Platform>,
+    /// `Metadata.Reference`: the reference that Trivy resolved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image_ref: Option<String>,
+    /// `Metadata.RepoTags`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub repo_tags: Vec<String>,
+    /// `sha256:…` of that one of the image's `RepoDigests` whose repository was scanned.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub image_digest: Option<String>,
     /// `sha256:…` of the image's configuration.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub image_id: Option<String>,
+    /// `ArtifactID`: Trivy's own name for image and repository, or repository and commit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub artifact_id: Option<String>,
+    /// When the image was built (`Metadata.ImageConfig.created`), if it says so and was not made reproducible.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image_created_at: Option<Timestamp>,
     /// `container_image`, `filesystem`, `repository`, `cyclonedx`, `vm` …; old reports do not say.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub artifact_type: Option<String>,

@@ -1,0 +1,181 @@
+//! What the sender of a report says about it besides the report itself.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use super::image_name::ImageName;
+use super::severity::Severity;
+
+/// The sender's own words: Trivy writes none of them into its report.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Declared {
+    /// The name of the image, instead of the one in the report.
+    pub image_name: Option<ImageName>,
+    /// The scanners that ran; none if the sender does not say.
+    pub scanners: Option<Scanners>,
+    /// The severities that were looked for; none if the sender does not say.
+    pub severities: Option<Severities>,
+}
+
+/// A scanner of Trivy, as `trivy --scanners` spells it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Scanner {
+    /// `vuln`
+    Vulnerabilities,
+    /// `misconfig`
+    Misconfigurations,
+    /// `secret`
+    Secrets,
+    /// `license`
+    Licenses,
+}
+
+impl Scanner {
+    const ALL: [Self; 4] = [Self::Vulnerabilities, Self::Misconfigurations, Self::Secrets, Self::Licenses];
+
+    /// Trivy's spelling.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Vulnerabilities => "vuln",
+            Self::Misconfigurations => "misconfig",
+            Self::Secrets => "secret",
+            Self::Licenses => "license",
+        }
+    }
+}
+
+/// The text is not a list of scanners.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("is not a list of vuln, misconfig, secret and license with commas between them")]
+pub struct ParseScannersError;
+
+/// Scanners, each once, in the order of [`Scanner`]; as text with commas between them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Scanners(Vec<Scanner>);
+
+impl Scanners {
+    /// Whether vulnerabilities were looked for.
+    #[must_use]
+    pub fn look_for_vulnerabilities(&self) -> bool {
+        self.0.contains(&Scanner::Vulnerabilities)
+    }
+}
+
+impl FromStr for Scanners {
+    type Err = ParseScannersError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let one = |word: &str| {
+            let word = word.trim();
+            // Trivy before v0.50 also took `config`.
+            let word = if word == "config" { "misconfig" } else { word };
+            Scanner::ALL.into_iter().find(|scanner| scanner.as_str() == word).ok_or(ParseScannersError)
+        };
+        let mut scanners = text.split(',').map(one).collect::<Result<Vec<_>, _>>()?;
+        scanners.sort_unstable();
+        scanners.dedup();
+        Ok(Self(scanners))
+    }
+}
+
+impl fmt::Display for Scanners {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let words: Vec<&str> = self.0.iter().map(|scanner| scanner.as_str()).collect();
+        f.write_str(&words.join(","))
+    }
+}
+
+impl TryFrom<String> for Scanners {
+    type Error = ParseScannersError;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+impl From<Scanners> for String {
+    fn from(scanners: Scanners) -> Self {
+        scanners.to_string()
+    }
+}
+
+/// The text is not a list of severities.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("is not a list of CRITICAL, HIGH, MEDIUM, LOW and UNKNOWN with commas between them")]
+pub struct ParseSeveritiesError;
+
+/// Severities, each once, the worst first; as text with commas between them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Severities(Vec<Severity>);
+
+impl Severities {
+    /// Whether findings of a severity were looked for.
+    #[must_use]
+    pub fn contains(&self, severity: Severity) -> bool {
+        self.0.contains(&severity)
+    }
+}
+
+impl FromStr for Severities {
+    type Err = ParseSeveritiesError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let one = |word: &str| word.trim().parse::<Severity>().map_err(|_| ParseSeveritiesError);
+        let mut severities = text.split(',').map(one).collect::<Result<Vec<_>, _>>()?;
+        severities.sort_unstable();
+        severities.dedup();
+        severities.reverse();
+        Ok(Self(severities))
+    }
+}
+
+impl fmt::Display for Severities {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let words: Vec<&str> = self.0.iter().map(|severity| severity.as_str()).collect();
+        f.write_str(&words.join(","))
+    }
+}
+
+impl TryFrom<String> for Severities {
+    type Error = ParseSeveritiesError;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+impl From<Severities> for String {
+    fn from(severities: Severities) -> Self {
+        severities.to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scanners_have_one_spelling_whatever_their_order() {
+        let scanners: Scanners = "secret, vuln,secret".parse().unwrap();
+        assert_eq!(scanners.to_string(), "vuln,secret");
+        assert!(scanners.look_for_vulnerabilities());
+        for wrong in ["", "vuln,", "Vuln", "vuln;secret", "rbac"] {
+            assert_eq!(wrong.parse::<Scanners>(), Err(ParseScannersError), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn severities_have_one_spelling_whatever_their_order() {
+        let severities: Severities = "high,CRITICAL,HIGH".parse().unwrap();
+        assert_eq!(severities.to_string(), "CRITICAL,HIGH");
+        assert!(severities.contains(Severity::High) && !severities.contains(Severity::Low));
+        for wrong in ["", "HIGH,", "SEVERE"] {
+            assert_eq!(wrong.parse::<Severities>(), Err(ParseSeveritiesError), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! What an image runs on.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// `os/architecture` or `os/architecture/variant`, in the words of the image's configuration
+/// (<https://github.com/opencontainers/image-spec/blob/main/config.md>), in small letters.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Platform(String);
+
+/// The text is not a platform.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("is not a platform, such as linux/amd64 or linux/arm/v7")]
+pub struct ParsePlatformError;
+
+impl Platform {
+    /// The longest text that is taken, in bytes.
+    const MAX_BYTES: usize = 64;
+
+    /// `os/architecture/variant`.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Platform {
+    type Err = ParsePlatformError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let is_part = |part: &str| {
+            !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
+        };
+        let parts = text.split('/').count();
+        if (2..=3).contains(&parts) && text.len() <= Self::MAX_BYTES && text.split('/').all(is_part) {
+            Ok(Self(text.to_ascii_lowercase()))
+        } else {
+            Err(ParsePlatformError)
+        }
+    }
+}
+
+impl fmt::Display for Platform {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl TryFrom<String> for Platform {
+    type Error = ParsePlatformError;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+impl From<Platform> for String {
+    fn from(platform: Platform) -> Self {
+        platform.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_platform_is_an_operating_system_and_an_architecture() {
+        assert_eq!("Linux/ARM/v7".parse::<Platform>().unwrap().as_str(), "linux/arm/v7");
+        for wrong in ["", "linux", "linux/", "/amd64", "a/b/c/d", "linux/am d64", "linux/é"] {
+            assert_eq!(wrong.parse::<Platform>(), Err(ParsePlatformError), "{wrong}");
+        }
+    }
+}
