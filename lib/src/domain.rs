@@ -1,12 +1,15 @@
 //! What Sirius is about, free of I/O: no async, no AWS, no HTTP.
 
 pub mod analysis;
+pub mod asset;
 pub mod declared;
 pub mod enrichment;
 pub mod feed;
 pub mod finding;
+pub mod fleet;
 pub mod image_name;
 pub mod known;
+pub mod occurrence;
 pub mod pace;
 pub mod platform;
 pub mod priority;
@@ -17,8 +20,8 @@ pub mod scan;
 pub mod severity;
 #[cfg(test)]
 pub(crate) mod shared;
-pub mod sighting;
 pub mod signals;
+pub mod standing;
 pub mod text;
 pub mod upload;
 pub mod vulnerability_id;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use super::feed::Feed;
+use super::occurrence::FirstSeen;
 use super::signals::Signals;
 use super::vulnerability_id::{Kind, VulnerabilityId};
 
@@ -17,6 +18,8 @@ pub struct Known {
     pub kev: Option<Feed>,
     /// FIRST's scores.
     pub epss: Option<Feed>,
+    /// When their problems were first seen in the repository that was asked about.
+    pub first_seen: FirstSeen,
 }
 
 impl Known {

@@ -76,6 +76,9 @@ pub struct Scan {
     pub scan_timestamp: Timestamp,
     /// The latest time at which this content was seen: the newest `CreatedAt` of its deliveries.
     pub last_seen_at: Timestamp,
+    /// No delivery says when it was made, so both times are that of its ingestion.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub undated: bool,
     /// When Sirius took it in.
     pub ingested_at: Timestamp,
     /// Vulnerabilities in the report as it came, exact repeats included.

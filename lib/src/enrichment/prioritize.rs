@@ -12,11 +12,11 @@ use super::{cvss, upstream_time};
 use crate::domain::enrichment::{self, CvssVersion, Status};
 use crate::domain::finding::Finding;
 use crate::domain::known::Known;
+use crate::domain::occurrence::Details;
 use crate::domain::priority::exposure::Exposure;
 use crate::domain::priority::ssvc::{Exploitation, Ssvc, TechnicalImpact, derive_ssvc};
 use crate::domain::priority::{Epss, Facts, FixStatus, Kev, Record, RecordStatus, VectorReading};
 use crate::domain::severity::Severity;
-use crate::domain::sighting::Sighting;
 use crate::domain::signals::Signals;
 
 /// What a report says of a finding, as far as its priority needs it.
@@ -46,35 +46,39 @@ pub struct Reported {
 const MAX_VECTORS: usize = 20;
 
 impl Reported {
-    /// What a stored finding says, of a scan of that time. It is as new as the scan: of older scans it
-    /// knows nothing.
+    /// What a stored finding says, of a scan of that time, and when its problem was first seen.
     #[must_use]
-    pub fn finding(finding: &Finding, scanned_at: Timestamp) -> Self {
+    pub fn finding(finding: &Finding, scanned_at: Timestamp, first_seen: Timestamp) -> Self {
         let published = finding.text("PublishedDate");
         Self {
             severity: finding.severity(),
             status: FixStatus::from_trivy(&finding.text("Status").unwrap_or_default()),
-            fixed_version: finding.text("FixedVersion").is_some_and(|version| !version.trim().is_empty()),
+            fixed_version: finding.text("FixedVersion").is_some_and(|version| is_fix(&version)),
             vectors: vectors(finding),
             published: published.and_then(|text| upstream_time::instant(&text)).map(day),
             scanned_at,
-            first_seen: scanned_at,
+            first_seen,
         }
     }
 
-    /// What is kept of an image's scans.
+    /// What is kept of an asset's scans.
     #[must_use]
-    pub fn sighting(sighting: &Sighting) -> Self {
+    pub fn occurrence(details: &Details, first_seen: Timestamp, last_seen: Timestamp) -> Self {
         Self {
-            severity: sighting.severity,
-            status: FixStatus::from_trivy(sighting.status.as_deref().unwrap_or_default()),
-            fixed_version: sighting.fixed_version.as_ref().is_some_and(|version| !version.trim().is_empty()),
-            vectors: sighting.vector.iter().map(|vector| ("trivy".to_owned(), vector.clone())).collect(),
+            severity: details.severity,
+            status: FixStatus::from_trivy(details.status.as_deref().unwrap_or_default()),
+            fixed_version: details.fixed_version.as_ref().is_some_and(|version| is_fix(version)),
+            vectors: details.vector.iter().map(|vector| ("trivy".to_owned(), vector.clone())).collect(),
             published: None,
-            scanned_at: sighting.last_seen,
-            first_seen: sighting.first_seen,
+            scanned_at: last_seen,
+            first_seen,
         }
     }
+}
+
+/// Whether a text names a version: wrappers write `N/A`, `none` or `-` where there is no fix.
+fn is_fix(version: &str) -> bool {
+    version.bytes().any(|byte| byte.is_ascii_digit())
 }
 
 /// The vectors of `CVSS`, those of `SeveritySource` first, then NVD's, then the others by name.

@@ -12,7 +12,7 @@ use super::query::Query;
 use super::{ApiError, reply};
 use crate::domain::scan::ParseScanIdError;
 use crate::objects::Objects;
-use crate::pipeline::delete_scan::{self, Deleted};
+use crate::pipeline::delete_scan::{self, Deleted, Reason};
 use crate::store::Store;
 
 /// What the handler works with.
@@ -39,7 +39,7 @@ pub async fn handle(deps: &Deps, request: &Request) -> Result<Response<Body>, Ap
     let Wanted::Scan(Identifier::Scan(id)) = path::scans(request.raw_http_path())? else {
         return Err(ApiError::parameter("scan_id", ParseScanIdError));
     };
-    let deleted = delete_scan::run(&deps.store, &deps.objects, id, Timestamp::now(), TIME).await?;
+    let deleted = delete_scan::run(&deps.store, &deps.objects, id, Reason::Requested, Timestamp::now(), TIME).await?;
     tracing::info!(scan_id = id.get(), outcome = ?deleted, "a scan was deleted");
     match deleted {
         Deleted::Gone => {

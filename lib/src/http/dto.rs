@@ -1,5 +1,7 @@
 //! Scans and findings as JSON, under the field names that the API promises.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use jiff::civil::Date;
 use serde::Serialize;
@@ -10,7 +12,10 @@ use crate::domain::enrichment::{CveRichment, Epss, Source, Sourced, Ssvc, Status
 use crate::domain::finding::{FindingId, Members};
 use crate::domain::priority::Priority;
 use crate::domain::prompt_hash::PromptHash;
-use crate::domain::scan::{Artifact, Scan, ScanId};
+use crate::domain::image_name::ImageName;
+use crate::domain::occurrence::Details;
+use crate::domain::platform::Platform;
+use crate::domain::scan::{OtherFindings, Scan, ScanId};
 use crate::domain::severity::{Severity, SeverityCounts};
 use crate::domain::signals::{Listed, Signals};
 use crate::domain::vulnerability_id::VulnerabilityId;
@@ -23,19 +28,36 @@ use crate::pipeline::priorities::{self, Work};
 pub(super) struct ContainerScan<'a> {
     scan_id: ScanId,
     image_name: &'a str,
+    platform: Option<&'a str>,
+    repository: Option<String>,
+    tag: Option<String>,
+    image_ref: Option<&'a str>,
+    repo_tags: &'a [String],
     image_digest: Option<&'a str>,
     image_id: Option<&'a str>,
+    artifact_id: Option<&'a str>,
     artifact_type: Option<&'a str>,
+    image_created_at: Option<Timestamp>,
     os_family: Option<&'a str>,
     os_name: Option<&'a str>,
     os_end_of_life: bool,
     report_hash: String,
     scan_timestamp: Timestamp,
+    last_seen_at: Timestamp,
     ingested_at: Timestamp,
     trivy_version: Option<&'a str>,
+    current: bool,
+    suspect: bool,
+    confirmed: bool,
+    retired: bool,
+    is_vulnerability_scan: bool,
+    scanners: Option<String>,
+    scanned_severities: Option<String>,
     total_findings: u32,
     fixable_findings: u32,
     severity_counts: &'a SeverityCounts,
+    suppressed_findings: u32,
+    other_findings: &'a OtherFindings,
     #[serde(skip_serializing_if = "Option::is_none")]
     analysis_counts: Option<Counts>,
 }
@@ -49,32 +71,41 @@ impl ContainerScan<'_> {
 
 impl<'a> From<&'a Scan> for ContainerScan<'a> {
     fn from(scan: &'a Scan) -> Self {
-        let Artifact {
-            image_name,
-            image_digest,
-            image_id,
-            artifact_type,
-            os_family,
-            os_name,
-            os_end_of_life,
-            trivy_version,
-        } = &scan.artifact;
+        let artifact = &scan.artifact;
+        let named = (!artifact.nameless).then_some(&artifact.image_name);
         Self {
             scan_id: scan.scan_id,
-            image_name: image_name.as_str(),
-            image_digest: image_digest.as_deref(),
-            image_id: image_id.as_deref(),
-            artifact_type: artifact_type.as_deref(),
-            os_family: os_family.as_deref(),
-            os_name: os_name.as_deref(),
-            os_end_of_life: *os_end_of_life,
+            image_name: artifact.image_name.as_str(),
+            platform: artifact.platform.as_ref().map(Platform::as_str),
+            repository: named.map(ImageName::repository),
+            tag: named.and_then(ImageName::tag),
+            image_ref: artifact.image_ref.as_deref(),
+            repo_tags: &artifact.repo_tags,
+            image_digest: artifact.image_digest.as_deref(),
+            image_id: artifact.image_id.as_deref(),
+            artifact_id: artifact.artifact_id.as_deref(),
+            artifact_type: artifact.artifact_type.as_deref(),
+            image_created_at: artifact.image_created_at,
+            os_family: artifact.os_family.as_deref(),
+            os_name: artifact.os_name.as_deref(),
+            os_end_of_life: artifact.os_end_of_life,
             report_hash: scan.report_hash.to_string(),
             scan_timestamp: scan.scan_timestamp,
+            last_seen_at: scan.last_seen_at,
             ingested_at: scan.ingested_at,
-            trivy_version: trivy_version.as_deref(),
+            trivy_version: artifact.trivy_version.as_deref(),
+            current: scan.current,
+            suspect: scan.suspect,
+            confirmed: scan.confirmed,
+            retired: scan.retired,
+            is_vulnerability_scan: scan.is_vulnerability_scan,
+            scanners: scan.scanners.as_ref().map(ToString::to_string),
+            scanned_severities: scan.scanned_severities.as_ref().map(ToString::to_string),
             total_findings: scan.total_findings(),
             fixable_findings: scan.fixable_counts.total(),
             severity_counts: &scan.severity_counts,
+            suppressed_findings: scan.suppressed_counts.total(),
+            other_findings: &scan.other_findings,
             analysis_counts: None,
         }
     }
@@ -202,8 +233,10 @@ const MOST_PACKAGES: usize = 50;
 #[derive(Debug, Serialize)]
 struct ImageWithCve<'a> {
     image_name: &'a str,
+    platform: Option<&'a str>,
     scan_id: Option<ScanId>,
     present: bool,
+    retired: bool,
     packages: Vec<PackageWithCve<'a>>,
     total_packages: usize,
     first_seen: Timestamp,
@@ -215,8 +248,10 @@ impl<'a> From<&'a locate::Image> for ImageWithCve<'a> {
     fn from(image: &'a locate::Image) -> Self {
         Self {
             image_name: image.image.as_str(),
+            platform: image.platform.as_ref().map(Platform::as_str),
             scan_id: image.scan_id,
             present: image.present,
+            retired: image.retired,
             packages: image.packages.iter().take(MOST_PACKAGES).map(PackageWithCve::from).collect(),
             total_packages: image.packages.len(),
             first_seen: image.first_seen,
@@ -245,20 +280,21 @@ struct PackageWithCve<'a> {
 
 impl<'a> From<&'a locate::Package> for PackageWithCve<'a> {
     fn from(package: &'a locate::Package) -> Self {
-        let sighting = &package.sighting;
+        let Details { problem, class, installed_version, fixed_version, severity, status, findings, .. } =
+            &package.details;
         Self {
-            vulnerability_id: &sighting.vulnerability_id,
-            pkg_name: &sighting.pkg_name,
-            class: sighting.class.as_deref(),
-            kind: sighting.kind.as_deref(),
-            installed_version: &sighting.installed_version,
-            fixed_version: sighting.fixed_version.as_deref(),
-            severity: sighting.severity,
-            status: sighting.status.as_deref(),
-            findings: sighting.findings,
+            vulnerability_id: &problem.vulnerability_id,
+            pkg_name: &problem.pkg_name,
+            class: class.as_deref(),
+            kind: problem.kind.as_deref(),
+            installed_version,
+            fixed_version: fixed_version.as_deref(),
+            severity: *severity,
+            status: status.as_deref(),
+            findings: *findings,
             present: package.present,
-            first_seen: sighting.first_seen,
-            last_seen: sighting.last_seen,
+            first_seen: package.span.from,
+            last_seen: package.span.to,
         }
     }
 }
@@ -269,7 +305,7 @@ pub(super) struct TopWork<'a> {
     /// False if the time or the room did not suffice to look at everything.
     complete: bool,
     unread_buckets: usize,
-    omitted_sightings: u64,
+    omitted_occurrences: u64,
     total: usize,
     priorities: Vec<WorkItem<'a>>,
 }
@@ -277,9 +313,9 @@ pub(super) struct TopWork<'a> {
 impl<'a> From<&'a priorities::Top> for TopWork<'a> {
     fn from(top: &'a priorities::Top) -> Self {
         Self {
-            complete: top.unread_buckets == 0 && top.omitted_sightings == 0,
+            complete: top.unread_buckets == 0 && top.omitted_occurrences == 0,
             unread_buckets: top.unread_buckets,
-            omitted_sightings: top.omitted_sightings,
+            omitted_occurrences: top.omitted_occurrences,
             total: top.total,
             priorities: top.work.iter().map(WorkItem::from).collect(),
         }
@@ -304,13 +340,30 @@ struct WorkItem<'a> {
     worst_vulnerability: &'a VulnerabilityId,
     vulnerabilities: Vec<&'a VulnerabilityId>,
     total_vulnerabilities: usize,
+    /// The names, each once.
     images: Vec<&'a str>,
+    affected_images: Vec<AffectedImage<'a>>,
+    /// Names on their platforms.
     total_images: usize,
     findings_cleared: u64,
 }
 
+/// An image that one upgrade is for.
+#[derive(Debug, Serialize)]
+struct AffectedImage<'a> {
+    image_name: &'a str,
+    platform: Option<&'a str>,
+    scan_id: Option<ScanId>,
+}
+
 impl<'a> From<&'a Work> for WorkItem<'a> {
     fn from(work: &'a Work) -> Self {
+        let names: BTreeSet<&str> = work.images.iter().map(|(name, ..)| name.as_str()).collect();
+        let affected = work.images.iter().map(|(image_name, platform, scan_id)| AffectedImage {
+            image_name,
+            platform: platform.as_ref().map(Platform::as_str),
+            scan_id: *scan_id,
+        });
         Self {
             package: &work.package,
             kind: work.kind.as_deref(),
@@ -320,7 +373,8 @@ impl<'a> From<&'a Work> for WorkItem<'a> {
             worst_vulnerability: &work.worst_id,
             vulnerabilities: work.by_urgency().into_iter().take(MOST_VULNERABILITIES).collect(),
             total_vulnerabilities: work.vulnerabilities.len(),
-            images: work.images.iter().take(MOST_IMAGES).map(String::as_str).collect(),
+            images: names.into_iter().take(MOST_IMAGES).collect(),
+            affected_images: affected.take(MOST_IMAGES).collect(),
             total_images: work.images.len(),
             findings_cleared: work.findings_cleared,
         }

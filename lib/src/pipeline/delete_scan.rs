@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! one transaction: scan, image pointer, outbox and count away; claim: deleting; a note of what is left
-//!   ──▶ findings ──▶ sightings ──▶ archived report ──▶ one transaction: claim and note away
+//!   ──▶ findings ──▶ occurrences ──▶ archived report ──▶ one transaction: claim and note away
 //! ```
 //!
 //! Each step can be done again. Who is interrupted leaves the note, by which the next call for the
@@ -16,7 +16,6 @@ use jiff::Timestamp;
 use super::analyze::after;
 use super::enrich;
 use crate::domain::scan::ScanId;
-use crate::domain::sighting::Seen;
 use crate::objects::{self, Objects};
 use crate::store::deletions::Deletion;
 use crate::store::{self, Store};
@@ -62,6 +61,15 @@ const LEASE: Duration = Duration::from_secs(120);
 /// Findings that are removed before it is written down that they are.
 const STRETCH: u32 = 5_000;
 
+/// Why a scan is deleted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reason {
+    /// Somebody wants it gone: as if it had never been.
+    Requested,
+    /// It got too old: the clocks of its problems go on where another scan still has them.
+    Expired,
+}
+
 /// Deletes a scan, for no longer than `time`.
 ///
 /// # Errors
@@ -70,12 +78,13 @@ pub async fn run(
     store: &Store,
     archive: &Objects,
     id: ScanId,
+    reason: Reason,
     now: Timestamp,
     time: Duration,
 ) -> Result<Deleted, Error> {
     let until = after(now, LEASE);
     let begun = match store.scan(id).await? {
-        Some(scan) => store.begin_deletion(&scan, until).await?,
+        Some(scan) => store.begin_deletion(&scan, reason == Reason::Expired, until).await?,
         None => None,
     };
     // What this call has begun, or what an earlier one has left.
@@ -92,13 +101,13 @@ pub async fn run(
         }
         return Ok(if store.is_numbered(id).await? { Deleted::Gone } else { Deleted::Unknown });
     };
-    match tokio::time::timeout(time, remove(store, archive, &deletion, now)).await {
+    match tokio::time::timeout(time, remove(store, archive, &deletion)).await {
         Ok(removed) => removed.map(|()| Deleted::Gone),
         Err(_) => Ok(Deleted::Underway),
     }
 }
 
-async fn remove(store: &Store, archive: &Objects, deletion: &Deletion, now: Timestamp) -> Result<(), Error> {
+async fn remove(store: &Store, archive: &Objects, deletion: &Deletion) -> Result<(), Error> {
     // From the top down, and written down now and then: who goes on need not begin anew.
     let mut end = deletion.findings;
     while end > 0 {
@@ -109,8 +118,7 @@ async fn remove(store: &Store, archive: &Objects, deletion: &Deletion, now: Time
             store.lower_deletion(deletion.scan_id, end).await?;
         }
     }
-    let seen = Seen { scan_id: deletion.scan_id, at: deletion.scan_timestamp };
-    enrich::forget(store, &deletion.image_name, seen, now).await?;
+    enrich::forget(store, &deletion.asset(), deletion.scan_id, deletion.expired).await?;
     archive.remove_archived(deletion.report_hash).await?;
     Ok(store.finish_deletion(deletion).await?)
 }

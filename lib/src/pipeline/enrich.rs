@@ -1,13 +1,13 @@
 //! What the world says of vulnerabilities, fetched once for the whole fleet.
 //!
 //! ```text
-//! {"scan_id"} ──▶ findings ──▶ sightings merged ──▶ unknown ids seeded with the report's own words
-//!                                               └─▶ {"ids"} for those unknown or stale
+//! {"scan_id"} ──▶ findings ──▶ occurrences, first times ──▶ unknown ids seeded with the report's own words
+//!                                                        └─▶ {"ids"} for those unknown or stale
 //! {"ids"} ──▶ due? ──▶ lease, id by id ──▶ OSV ──▶ NVD, a hundred at once ──▶ CVE Services
 //!                                              └─▶ dossier and signals, with KEV and EPSS of the last feeds
 //! ```
 //!
-//! Both can be done again, and by several at once: sightings merge in any order, and of those who ask
+//! Both can be done again, and by several at once: occurrences are added in any order, and of those who ask
 //! about an id one has the lease, while the next finds the answer. What a source does not answer now
 //! is due again by itself; nothing here holds up a report or a reader.
 
@@ -20,12 +20,12 @@ use jiff::Timestamp;
 use serde_json::value::to_raw_value;
 use tokio::sync::Mutex;
 
+use crate::domain::asset::Asset;
 use crate::domain::enrichment::{Dossier, Facts, Source};
 use crate::domain::feed::{Feed, FeedName};
 use crate::domain::finding::Finding;
-use crate::domain::image_name::ImageName;
+use crate::domain::occurrence::{Details, LONGEST, FirstSeen, Problem, Span, earlier};
 use crate::domain::scan::{Scan, ScanId};
-use crate::domain::sighting::{Seen, Sighting};
 use crate::domain::signals::Signals;
 use crate::domain::text::cut;
 use crate::domain::vulnerability_id::{Kind, Resolver, VulnerabilityId};
@@ -39,6 +39,7 @@ use crate::sources::{Mode, cve_services, nvd, osv};
 use crate::store::claims::Holder;
 use crate::store::enrichments::Lease;
 use crate::store::findings::runs;
+use crate::store::occurrences::Added;
 use crate::store::{self, Selection, Store};
 
 /// OSV and the table are asked about so many ids at once.
@@ -152,13 +153,7 @@ pub async fn catalogue(
     let store = &deps.store;
     let Some(scan) = store.scan(scan_id).await? else { return Ok(Catalogued::default()) };
     let read = read_findings(store, &scan, now).await?;
-    let seen = Seen { scan_id, at: scan.scan_timestamp };
-    store.merge_sightings(&scan.artifact.image_name, seen, &read.sightings).await?;
-    // Deleted in between, it would stay for ever where it was not any more.
-    if store.scan(scan_id).await?.is_none() {
-        forget(store, &scan.artifact.image_name, seen, now).await?;
-        return Ok(Catalogued::default());
-    }
+    occur(store, &scan, &read, now).await?;
     let unknown: Vec<VulnerabilityId> = read.unknown.keys().cloned().collect();
     seed(deps, read.unknown, holder, now).await?;
     let ask = |id: &VulnerabilityId| id.resolver() != Resolver::Nobody;
@@ -171,31 +166,86 @@ pub async fn catalogue(
 /// What a scan's findings say.
 struct Read {
     ids: usize,
-    sightings: Vec<Sighting>,
+    occurrences: Vec<Details>,
     /// Ids that nothing is known of, with the report's own words.
     unknown: BTreeMap<VulnerabilityId, Option<Facts>>,
     /// Known ids whose answers do not hold any more.
     stale: Vec<VulnerabilityId>,
 }
 
+/// Writes down what a scan has, and which scan of its asset is current.
+///
+/// A current scan that is not written down yet is added with it: messages come in any order.
+async fn occur(store: &Store, scan: &Scan, read: &Read, now: Timestamp) -> Result<(), store::Error> {
+    let asset = Asset::of(scan.scan_id, &scan.artifact);
+    // Before anything is read that it is compared with: a later change has a later version, and a message of its own.
+    let current = store.current(&asset).await?;
+    let occurrences = store.known_occurrences(&asset).await?;
+    let mut known = occurrences.scans();
+    known.insert(scan.scan_id);
+    let missing = current.scan_id.filter(|current| !known.contains(current));
+    known.extend(missing);
+    let scans: BTreeMap<ScanId, Scan> =
+        store.scans_by_id(known.clone()).await?.into_iter().map(|scan| (scan.scan_id, scan)).collect();
+    let newest = missing.and_then(|newest| scans.get(&newest));
+    let newest = match newest {
+        Some(newest) => Some((newest, read_findings(store, newest, now).await?)),
+        None => None,
+    };
+    let spans: BTreeMap<ScanId, Span> = scans.iter().map(|(id, scan)| (*id, span(scan))).collect();
+    let mut added = vec![added(scan, read)];
+    added.extend(newest.as_ref().map(|(newest, read)| self::added(newest, read)));
+    store.add_occurrences(&asset, occurrences, current, &added, &spans).await?;
+    for Added { span, found, .. } in &added {
+        let times = found.iter().map(|details| (details.problem.clone(), span.from));
+        let mut first = FirstSeen::new();
+        earlier(&mut first, times);
+        store.add_first_seen(asset.key().lineage(), first).await?;
+    }
+    // Deleted in between, they would stay for ever where they were not any more.
+    let mut is_gone = false;
+    for gone in known.iter().filter(|known| !scans.contains_key(known)) {
+        forget(store, &asset, *gone, true).await?;
+        is_gone = true;
+    }
+    for Added { scan_id, .. } in &added {
+        if store.scan(*scan_id).await?.is_none() {
+            forget(store, &asset, *scan_id, false).await?;
+            is_gone = true;
+        }
+    }
+    if current.moved && !is_gone {
+        store.clear_moved(&asset, current.version).await?;
+    }
+    Ok(())
+}
+
+fn span(scan: &Scan) -> Span {
+    Span { from: scan.scan_timestamp, to: scan.last_seen_at }
+}
+
+fn added<'a>(scan: &Scan, read: &'a Read) -> Added<'a> {
+    Added { scan_id: scan.scan_id, span: span(scan), found: &read.occurrences }
+}
+
 async fn read_findings(store: &Store, scan: &Scan, now: Timestamp) -> Result<Read, store::Error> {
-    let mut sightings: BTreeMap<(VulnerabilityId, String, String), Sighting> = BTreeMap::new();
+    let mut occurrences: BTreeMap<Details, u32> = BTreeMap::new();
     let mut looked_up = BTreeSet::new();
     let (mut unknown, mut stale, mut nameless) = (BTreeMap::new(), Vec::new(), 0_usize);
     for run in runs(0..scan.total_findings()) {
         let findings = store.findings(scan.scan_id, run, &Selection::default()).await?;
         let mut new: BTreeMap<VulnerabilityId, &Finding> = BTreeMap::new();
         for finding in &findings {
-            let Some(sighting) = sighting(finding, scan) else {
+            let Some(details) = details(finding) else {
                 nameless += 1;
                 continue;
             };
-            if looked_up.insert(sighting.vulnerability_id.clone()) {
-                new.insert(sighting.vulnerability_id.clone(), finding);
+            let id = &details.problem.vulnerability_id;
+            if looked_up.insert(id.clone()) {
+                new.insert(id.clone(), finding);
             }
-            let known = sightings.entry(sighting.key()).or_insert_with(|| Sighting { findings: 0, ..sighting.clone() });
-            known.findings = known.findings.saturating_add(1);
-            known.severity = known.severity.max(sighting.severity);
+            let count = occurrences.entry(details).or_default();
+            *count = count.saturating_add(1);
         }
         let ids: Vec<VulnerabilityId> = new.keys().cloned().collect();
         let signals = store.signals(&ids).await?;
@@ -212,29 +262,23 @@ async fn read_findings(store: &Store, scan: &Scan, now: Timestamp) -> Result<Rea
     if nameless > 0 {
         tracing::info!(scan_id = scan.scan_id.get(), nameless, "findings without an id that can be looked up");
     }
-    Ok(Read { ids: looked_up.len(), sightings: sightings.into_values().collect(), unknown, stale })
+    let counted = |(details, findings)| Details { findings, ..details };
+    Ok(Read { ids: looked_up.len(), occurrences: occurrences.into_iter().map(counted).collect(), unknown, stale })
 }
 
-/// A finding as the fleet knows it; none if it has no id.
-fn sighting(finding: &Finding, scan: &Scan) -> Option<Sighting> {
-    /// Longer ones are cut: they are shown in lists, and a report may say anything.
-    const LONGEST: usize = 300;
+/// A finding as the fleet knows it, not counted yet; none if it has no id.
+fn details(finding: &Finding) -> Option<Details> {
     let short = |text: String| cut(&text, LONGEST).to_owned();
     let text = |name: &str| finding.text(name).filter(|text| !text.is_empty()).map(short);
-    Some(Sighting {
-        vulnerability_id: finding.vulnerability_id.as_deref()?.parse().ok()?,
-        pkg_name: finding.pkg_name.clone().map(short).unwrap_or_default(),
+    Some(Details {
+        problem: Problem::of(finding)?,
         class: finding.class.clone().map(short),
-        kind: finding.kind.clone().map(short),
         installed_version: text("InstalledVersion").unwrap_or_default(),
         fixed_version: text("FixedVersion"),
         severity: finding.severity(),
         status: text("Status"),
         vector: vector(finding),
-        findings: 1,
-        first_seen: scan.scan_timestamp,
-        last_seen: scan.scan_timestamp,
-        last_scan: Some(scan.scan_id),
+        findings: 0,
     })
 }
 
@@ -256,20 +300,16 @@ fn own_words(finding: &Finding, at: Timestamp) -> Option<Facts> {
     trivy::parse(json.get().as_bytes(), at).ok()
 }
 
-/// Takes a deleted scan out of the fleet's sightings; if it was its image's newest, the one before it is
-/// merged in its place. To do it again is success.
+/// Removes a deleted scan from the fleet's occurrences, and what its times decided; where it `expired`, the clocks of
+/// its problems go on. To do it again is success.
 ///
 /// # Errors
 /// Those of the table.
-pub async fn forget(store: &Store, image: &ImageName, deleted: Seen, now: Timestamp) -> Result<(), store::Error> {
-    let Some(newest) = store.scans_of_image(image, None, 1).await?.scans.into_iter().next() else {
-        return store.forget_image(image).await;
-    };
-    store.remove_sightings(image, deleted).await?;
-    if newest.scan_id < deleted.scan_id {
-        let read = read_findings(store, &newest, now).await?;
-        let seen = Seen { scan_id: newest.scan_id, at: newest.scan_timestamp };
-        store.merge_sightings(image, seen, &read.sightings).await?;
+pub async fn forget(store: &Store, asset: &Asset, deleted: ScanId, expired: bool) -> Result<(), store::Error> {
+    let current = store.current(asset).await?;
+    store.remove_occurrences(asset, deleted, current).await?;
+    if !expired {
+        store.remake_first_seen(asset.key().lineage()).await?;
     }
     Ok(())
 }

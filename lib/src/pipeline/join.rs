@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::judge::{self, Judge};
 use crate::domain::analysis::{Analysis, Status};
+use crate::domain::asset::Asset;
 use crate::domain::finding::Finding;
 use crate::domain::priority::Priority;
 use crate::domain::prompt_hash::PromptHash;
@@ -48,7 +49,8 @@ pub async fn findings(
     findings: Vec<Finding>,
     now: Timestamp,
 ) -> Result<Vec<Joined>, store::Error> {
-    let known = store.known(&judge::ids(&findings)).await?;
+    let lineage = Asset::of(scan.scan_id, &scan.artifact).key().lineage();
+    let known = store.known_in(&judge::ids(&findings), lineage).await?;
     let mut joined = Vec::with_capacity(findings.len());
     let mut hashes = Vec::new();
     for finding in findings {

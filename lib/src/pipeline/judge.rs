@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use crate::domain::finding::Finding;
 use crate::domain::known::Known;
+use crate::domain::occurrence::Problem;
 use crate::domain::priority::exposure::Exposures;
 use crate::domain::priority::{self, Thresholds};
 use crate::domain::scan::Scan;
@@ -25,7 +26,10 @@ pub struct Judge {
 impl Judge {
     /// What the rule looks at.
     pub(super) fn facts(&self, scan: &Scan, finding: &Finding, known: &Known) -> priority::Facts {
-        self.weigh(scan, finding.vulnerability_id.as_deref(), &Reported::finding(finding, scan.scan_timestamp), known)
+        let first = Problem::of(finding).and_then(|problem| known.first_seen.get(&problem).copied());
+        let first = first.map_or(scan.scan_timestamp, |first| first.min(scan.scan_timestamp));
+        let reported = Reported::finding(finding, scan.scan_timestamp, first);
+        self.weigh(scan, finding.vulnerability_id.as_deref(), &reported, known)
     }
 
     /// The same of what was kept of a finding.

@@ -6,11 +6,15 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use jiff::Timestamp;
 
 use super::judge::Judge;
+use crate::domain::asset::{Asset, AssetKey, LineageKey};
 use crate::domain::enrichment::{CveRichment, Dossier};
+use crate::domain::fleet::{Fleet, Scope};
 use crate::domain::image_name::ImageName;
+use crate::domain::known::Known;
+use crate::domain::occurrence::{AssetOccurrences, Bucket, Details, FirstSeen, Span};
+use crate::domain::platform::Platform;
 use crate::domain::priority::Priority;
-use crate::domain::scan::ScanId;
-use crate::domain::sighting::Sighting;
+use crate::domain::scan::{Scan, ScanId};
 use crate::domain::vulnerability_id::VulnerabilityId;
 use crate::enrichment::merge;
 use crate::enrichment::prioritize::{self, Reported};
@@ -18,7 +22,7 @@ use crate::store::{self, Store};
 
 /// Other names under which images are looked for besides the own one. Most vulnerabilities have one or two.
 const MAX_NAMES: usize = 8;
-/// Names that are looked for at the same time.
+/// Names, and repositories, that are looked for at the same time.
 const CONCURRENCY: usize = 4;
 
 /// A vulnerability, and the images that have it.
@@ -35,15 +39,19 @@ pub struct Located {
 pub struct Image {
     /// Its name.
     pub image: ImageName,
-    /// Its newest scan that is known here.
+    /// What it runs on.
+    pub platform: Option<Platform>,
+    /// Its current scan.
     pub scan_id: Option<ScanId>,
-    /// Whether its newest scan has the vulnerability.
+    /// Whether it counts, and its current scan has the vulnerability.
     pub present: bool,
+    /// It is retired.
+    pub retired: bool,
     /// The packages with it; only those that are there, unless all were wanted.
     pub packages: Vec<Package>,
-    /// The time of the oldest scan that has it.
+    /// When the first of these problems was first seen in the image's repository on this platform.
     pub first_seen: Timestamp,
-    /// The time of the newest scan that has it.
+    /// When the last of them was last seen in the image.
     pub last_seen: Timestamp,
     /// The most urgent of its packages.
     pub priority: Priority,
@@ -52,10 +60,21 @@ pub struct Image {
 /// A package that has a vulnerability, or had it.
 #[derive(Debug)]
 pub struct Package {
-    /// What scans say of it.
-    pub sighting: Sighting,
-    /// Whether the newest scan has it.
+    /// What the newest scan that has it states.
+    pub details: Details,
+    /// Whether the current scan has it.
     pub present: bool,
+    /// When it was seen: first in the repository, last in the image.
+    pub span: Span,
+}
+
+/// What is needed to know which occurrences count.
+struct Members {
+    /// The scans that occurrences call current, as far as they are still there.
+    scans: BTreeMap<ScanId, Scan>,
+    /// Where only the newest image of a repository counts: that one.
+    newest: BTreeMap<LineageKey, AssetKey>,
+    first_seen: BTreeMap<LineageKey, FirstSeen>,
 }
 
 /// A vulnerability by its id or another name of it; none if no image ever had it. With `all`, images and
@@ -66,6 +85,7 @@ pub struct Package {
 pub async fn locate(
     store: &Store,
     judge: &Judge,
+    fleet: &Fleet,
     asked: &VulnerabilityId,
     all: bool,
     now: Timestamp,
@@ -88,7 +108,7 @@ pub async fn locate(
     names.truncate(MAX_NAMES);
 
     let found: Vec<Vec<_>> = stream::iter(names.clone())
-        .map(|name| async move { store.sightings_of(&name).await })
+        .map(|name| async move { store.occurrences_of(&name).await })
         .buffered(CONCURRENCY)
         .try_collect()
         .await?;
@@ -96,39 +116,89 @@ pub async fn locate(
         return Ok(None);
     }
     let known = store.known(&names).await?;
-
     // An image may have it under two names.
-    let mut by_image: BTreeMap<ImageName, (Option<ScanId>, Vec<Package>)> = BTreeMap::new();
-    for (image, sightings) in found.into_iter().flatten() {
-        let (scan_id, packages) = by_image.entry(image).or_default();
-        *scan_id = (*scan_id).max(sightings.scan_id);
-        let package =
-            |sighting: &Sighting| Package { present: sightings.is_there(sighting), sighting: sighting.clone() };
-        packages.extend(sightings.sightings.iter().map(package).filter(|package| all || package.present));
+    let mut by_asset: BTreeMap<AssetKey, Vec<AssetOccurrences>> = BTreeMap::new();
+    for (key, occurrences) in found.into_iter().flatten() {
+        by_asset.entry(key).or_default().push(occurrences);
     }
-    let mut images = Vec::new();
-    for (image, (scan_id, mut packages)) in by_image {
-        packages.sort_by(|a, b| {
-            let key = |it: &Package| (!it.present, it.sighting.pkg_name.clone(), it.sighting.installed_version.clone());
-            key(a).cmp(&key(b))
-        });
-        let exposure = judge.exposures.of(image.as_str());
-        let worst = packages.iter().map(|package| {
-            let id = package.sighting.vulnerability_id.as_str();
-            let facts =
-                prioritize::facts(&Reported::sighting(&package.sighting), known.of(id), &known, exposure.clone());
-            judge.assess(&facts, now)
-        });
-        let worst = worst.min_by(|a, b| a.band.cmp(&b.band).then(b.score.total_cmp(&a.score)));
-        let seen = packages.iter().map(|package| (package.sighting.first_seen, package.sighting.last_seen));
-        let seen = seen.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)));
-        let (Some(priority), Some((first_seen, last_seen))) = (worst, seen) else { continue };
-        let present = packages.iter().any(|package| package.present);
-        images.push(Image { image, scan_id, present, packages, first_seen, last_seen, priority });
-    }
+    let members = members(store, fleet, &names, &by_asset).await?;
+    let seen = |(key, occurrences)| image(key, occurrences, &members, (judge, fleet, &known), all, now);
+    let mut images: Vec<Image> = by_asset.iter().filter_map(seen).collect();
     images.sort_by(|a, b| {
         let urgency = (!a.present, a.priority.band).cmp(&(!b.present, b.priority.band));
-        urgency.then(b.priority.score.total_cmp(&a.priority.score)).then_with(|| a.image.cmp(&b.image))
+        let name = |it: &Image| (it.image.clone(), it.platform.clone(), it.scan_id);
+        urgency.then(b.priority.score.total_cmp(&a.priority.score)).then_with(|| name(a).cmp(&name(b)))
     });
     Ok(Some(Located { record, images }))
+}
+
+async fn members(
+    store: &Store,
+    fleet: &Fleet,
+    names: &[VulnerabilityId],
+    by_asset: &BTreeMap<AssetKey, Vec<AssetOccurrences>>,
+) -> Result<Members, store::Error> {
+    let current = by_asset.values().flatten().filter_map(|occurrences| occurrences.current).collect();
+    let scans = store.scans_by_id(current).await?.into_iter().map(|scan| (scan.scan_id, scan)).collect();
+    let lineages: BTreeSet<LineageKey> = by_asset.keys().map(AssetKey::lineage).collect();
+    let buckets: BTreeSet<Bucket> = names.iter().map(Bucket::of).collect();
+    let wanted = lineages.iter().flat_map(|lineage| buckets.iter().map(|bucket| (*bucket, *lineage)));
+    let first_seen = store.first_seen(wanted).await?;
+    let mut newest = BTreeMap::new();
+    if fleet.scope == Scope::NewestPerRepository {
+        let found: Vec<Option<Scan>> = stream::iter(lineages)
+            .map(|lineage| store.newest_of_repository(lineage))
+            .buffered(CONCURRENCY)
+            .try_collect()
+            .await?;
+        let keys = found.iter().flatten().map(|scan| Asset::of(scan.scan_id, &scan.artifact).key());
+        newest = keys.map(|key| (key.lineage(), key)).collect();
+    }
+    Ok(Members { scans, newest, first_seen })
+}
+
+/// An asset as it is shown; none if it is not to be shown.
+fn image(
+    key: &AssetKey,
+    occurrences: &[AssetOccurrences],
+    members: &Members,
+    (judge, fleet, known): (&Judge, &Fleet, &Known),
+    all: bool,
+    now: Timestamp,
+) -> Option<Image> {
+    let first = occurrences.first()?;
+    let scan = first.current.and_then(|current| members.scans.get(&current));
+    let is_newest = members.newest.get(&key.lineage()).is_none_or(|newest| newest == key);
+    let counts = is_newest && scan.is_some_and(|scan| fleet.counts(scan, now));
+    let times = members.first_seen.get(&key.lineage());
+    let mut packages = Vec::new();
+    for seen in occurrences.iter().flat_map(AssetOccurrences::seen_all) {
+        let present = counts && seen.present;
+        let first = times.and_then(|times| times.get(&seen.details.problem)).copied();
+        let last = scan.filter(|_| seen.present).map_or(seen.span.to, |scan| scan.last_seen_at);
+        let span = Span { from: first.map_or(seen.span.from, |first| first.min(seen.span.from)), to: last };
+        if all || present {
+            packages.push(Package { details: seen.details.clone(), present, span });
+        }
+    }
+    packages.sort_by(|a, b| (!a.present, &a.details).cmp(&(!b.present, &b.details)));
+    let exposure = judge.exposures.of(first.image.as_str());
+    let worst = packages.iter().map(|package| {
+        let id = package.details.problem.vulnerability_id.as_str();
+        let reported = Reported::occurrence(&package.details, package.span.from, package.span.to);
+        let facts = prioritize::facts(&reported, known.of(id), known, exposure.clone());
+        judge.assess(&facts, now)
+    });
+    let priority = worst.min_by(|a, b| a.band.cmp(&b.band).then(b.score.total_cmp(&a.score)))?;
+    Some(Image {
+        image: first.image.clone(),
+        platform: first.platform.clone(),
+        scan_id: scan.map(|scan| scan.scan_id),
+        present: packages.iter().any(|package| package.present),
+        retired: scan.is_some_and(|scan| scan.retired),
+        first_seen: packages.iter().map(|package| package.span.from).min()?,
+        last_seen: packages.iter().map(|package| package.span.to).max()?,
+        packages,
+        priority,
+    })
 }

@@ -7,8 +7,12 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::judge::Judge;
+use crate::domain::asset::{Asset, AssetKey, LineageKey};
+use crate::domain::fleet::{Fleet, Scope, generation};
+use crate::domain::occurrence::{AssetOccurrences, Bucket, Details};
+use crate::domain::platform::Platform;
 use crate::domain::priority::{Band, Priority};
-use crate::domain::sighting::{Bucket, ImageSightings};
+use crate::domain::scan::{Scan, ScanId};
 use crate::domain::vulnerability_id::VulnerabilityId;
 use crate::enrichment::prioritize::{self, Reported};
 use crate::store::{self, Store};
@@ -34,10 +38,10 @@ pub struct Top {
     pub work: Vec<Work>,
     /// How many there are in all.
     pub total: usize,
-    /// Parts of the fleet's sightings that there was no time to read.
+    /// Parts of the fleet's occurrences that there was no time to read.
     pub unread_buckets: usize,
-    /// Sightings that had no room in their image's item.
-    pub omitted_sightings: u64,
+    /// Occurrences that had no room in their asset's item.
+    pub omitted_occurrences: u64,
 }
 
 /// An upgrade, or, without a fixed version, a package to deal with otherwise.
@@ -55,10 +59,38 @@ pub struct Work {
     pub worst_id: VulnerabilityId,
     /// The vulnerabilities, and the most urgent priority of each: band, and score in ten-thousandths, negated.
     pub vulnerabilities: BTreeMap<VulnerabilityId, (Band, i64)>,
-    /// The images.
-    pub images: BTreeSet<String>,
+    /// The images, each with its platform and its current scan.
+    pub images: BTreeSet<(String, Option<Platform>, Option<ScanId>)>,
     /// How many findings the upgrade clears.
     pub findings_cleared: u64,
+}
+
+/// The current scans of the assets that count.
+async fn members(store: &Store, fleet: &Fleet, now: Timestamp) -> Result<BTreeMap<AssetKey, Scan>, store::Error> {
+    /// Scans that are read at a time.
+    const CHUNK: usize = 1000;
+    let mut scans = Vec::new();
+    let mut after = None;
+    loop {
+        let page = store.current_scans(None, after, CHUNK).await?;
+        after = page.scans.last().map(|scan| (scan.last_seen_at.as_millisecond(), scan.scan_id));
+        scans.extend(page.scans);
+        if !page.more {
+            break;
+        }
+    }
+    if fleet.scope == Scope::NewestPerRepository {
+        let mut newest: BTreeMap<LineageKey, (String, Scan)> = BTreeMap::new();
+        for scan in scans.drain(..) {
+            let (lineage, place) = generation(&scan);
+            if newest.get(&lineage).is_none_or(|(known, _)| *known < place) {
+                newest.insert(lineage, (place, scan));
+            }
+        }
+        scans.extend(newest.into_values().map(|(_, scan)| scan));
+    }
+    let counted = scans.into_iter().filter(|scan| fleet.counts(scan, now));
+    Ok(counted.map(|scan| (Asset::of(scan.scan_id, &scan.artifact).key(), scan)).collect())
 }
 
 /// The same kind of package of the same name: what one upgrade is about.
@@ -71,34 +103,52 @@ type Groups = BTreeMap<(Option<String>, String), Work>;
 ///
 /// # Errors
 /// Those of the table.
-pub async fn top(store: &Store, judge: &Judge, order: Order, now: Timestamp) -> Result<Top, store::Error> {
+pub async fn top(
+    store: &Store,
+    judge: &Judge,
+    fleet: &Fleet,
+    order: Order,
+    now: Timestamp,
+) -> Result<Top, store::Error> {
     let mut groups = Groups::new();
-    let (mut unread_buckets, mut omitted_sightings) = (usize::from(Bucket::COUNT), 0);
+    let (mut unread_buckets, mut omitted_occurrences) = (usize::from(Bucket::COUNT), 0);
+    let members = tokio::time::timeout_at(order.deadline, members(store, fleet, now));
+    let Ok(members) = members.await else {
+        return Ok(Top { work: Vec::new(), total: 0, unread_buckets, omitted_occurrences });
+    };
+    let members = &members?;
     let mut buckets = stream::iter(Bucket::all())
         .map(|bucket| async move {
-            let images = store.all_sightings(bucket).await?;
-            let there = |image: &ImageSightings| {
-                let there = image.sightings.iter().filter(|sighting| image.is_there(sighting));
-                there.map(|sighting| sighting.vulnerability_id.clone()).collect::<Vec<_>>()
+            let (assets, first_seen) =
+                tokio::try_join!(store.all_occurrences(bucket), store.all_first_seen(bucket))?;
+            let counted = assets.into_iter().filter_map(|(key, asset)| Some((key, members.get(&key)?, asset)));
+            let counted: Vec<_> = counted.collect();
+            let there = |(_, _, asset): &(AssetKey, &Scan, AssetOccurrences)| {
+                let there = asset.occurrences.iter().filter(|occurrence| asset.is_present(occurrence));
+                there.map(|occurrence| occurrence.details.problem.vulnerability_id.clone()).collect::<Vec<_>>()
             };
-            let ids: BTreeSet<VulnerabilityId> = images.iter().flat_map(there).collect();
+            let ids: BTreeSet<VulnerabilityId> = counted.iter().flat_map(there).collect();
             let known = store.known(&ids.into_iter().collect::<Vec<_>>()).await?;
-            Ok::<_, store::Error>((images, known))
+            Ok::<_, store::Error>((counted, first_seen, known))
         })
         .buffer_unordered(CONCURRENCY);
-    // What the time does not suffice for is told, never left out in silence.
+    // What the time does not suffice for is counted, never left out in silence.
     while let Ok(Some(read)) = tokio::time::timeout_at(order.deadline, buckets.next()).await {
-        let (images, known) = read?;
+        let (assets, first_seen, known) = read?;
         unread_buckets -= 1;
-        for image in &images {
-            omitted_sightings += u64::from(image.omitted);
-            let exposure = judge.exposures.of(image.image.as_str());
-            for sighting in image.sightings.iter().filter(|sighting| image.is_there(sighting)) {
-                let reported = Reported::sighting(sighting);
+        for (key, scan, asset) in &assets {
+            omitted_occurrences += u64::from(asset.omitted);
+            let exposure = judge.exposures.of(asset.image.as_str());
+            let times = first_seen.get(&key.lineage());
+            for occurrence in asset.occurrences.iter().filter(|occurrence| asset.is_present(occurrence)) {
+                let Details { problem, fixed_version, findings, .. } = &occurrence.details;
+                let first = times.and_then(|times| times.get(problem)).copied().unwrap_or(scan.scan_timestamp);
+                let first = first.min(scan.scan_timestamp);
+                let reported = Reported::occurrence(&occurrence.details, first, scan.last_seen_at);
                 if reported.fixed_version != order.fixable {
                     continue;
                 }
-                let id = &sighting.vulnerability_id;
+                let id = &problem.vulnerability_id;
                 let facts = prioritize::facts(&reported, known.of(id.as_str()), &known, exposure.clone());
                 let priority = judge.assess(&facts, now);
                 if priority.band == Band::Suppressed {
@@ -106,11 +156,11 @@ pub async fn top(store: &Store, judge: &Judge, order: Order, now: Timestamp) -> 
                 }
                 let rank = rank(&priority);
                 let work = groups
-                    .entry((sighting.kind.clone(), sighting.pkg_name.clone()))
-                    .or_insert_with(|| Work::new(sighting.pkg_name.clone(), sighting.kind.clone(), id, &priority));
-                work.fixed_versions.extend(sighting.fixed_version.iter().filter(|_| order.fixable).cloned());
-                work.images.insert(image.image.to_string());
-                work.findings_cleared += u64::from(sighting.findings);
+                    .entry((problem.kind.clone(), problem.pkg_name.clone()))
+                    .or_insert_with(|| Work::new(problem.pkg_name.clone(), problem.kind.clone(), id, &priority));
+                work.fixed_versions.extend(fixed_version.iter().filter(|_| order.fixable).cloned());
+                work.images.insert((asset.image.to_string(), asset.platform.clone(), asset.current));
+                work.findings_cleared += u64::from(*findings);
                 let of_id = work.vulnerabilities.entry(id.clone()).or_insert(rank);
                 *of_id = (*of_id).min(rank);
                 // Buckets come in any order; ids make a draw the same each time, and a day earlier is sooner.
@@ -130,7 +180,7 @@ pub async fn top(store: &Store, judge: &Judge, order: Order, now: Timestamp) -> 
         urgency.then_with(cleared).then_with(|| (&a.package, &a.kind).cmp(&(&b.package, &b.kind)))
     });
     work.truncate(order.limit);
-    Ok(Top { work, total, unread_buckets, omitted_sightings })
+    Ok(Top { work, total, unread_buckets, omitted_occurrences })
 }
 
 impl Work {

@@ -77,7 +77,7 @@ pub async fn ordinals(
 fn weigh(finding: Finding, scan: &Scan) -> Weighed {
     Weighed {
         ordinal: finding.ordinal,
-        reported: Reported::finding(&finding, scan.scan_timestamp),
+        reported: Reported::finding(&finding, scan.scan_timestamp, scan.scan_timestamp),
         vulnerability_id: finding.vulnerability_id.unwrap_or_default(),
         package: finding.pkg_name.unwrap_or_default(),
         kind: finding.kind.unwrap_or_default(),

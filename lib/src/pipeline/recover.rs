@@ -9,11 +9,11 @@ use tokio::time::Instant;
 
 use super::analyze::{Error, after};
 use super::analyze_scan::{self, Order};
-use super::delete_scan::{self, Deleted};
+use super::delete_scan::{self, Deleted, Reason};
 use super::ingest::{self, AutoAnalyze, Ingestion};
 use super::reingest;
 use crate::domain::prompt_hash::PromptHash;
-use crate::domain::scan::ScanId;
+use crate::domain::scan::{Scan, ScanId};
 use crate::objects::{Archived, Objects};
 use crate::queue::Queue;
 use crate::store::analyses::Due;
@@ -90,6 +90,7 @@ pub async fn run(deps: &Recovery, request_id: &str, now: Timestamp, deadline: In
     let auto = ingestion.auto.as_ref().map(|(auto, _)| auto);
     let due = store.due_analyses(now, BATCH).await?;
     let outbox = store.due_outbox(now, SCANS).await?;
+    let moved = if ingestion.enrichment.is_some() { store.due_moved(now, SCANS).await? } else { Vec::new() };
     let unfinished = store.unfinished(before(now, SENDERS_TURN), UNFINISHED).await?;
     // Before anything is mended: a run that fails has counted all the same. The longest due come first.
     // A cut-off ingestion is finished in the next minutes, or given up: stuck is what is older.
@@ -102,6 +103,15 @@ pub async fn run(deps: &Recovery, request_id: &str, now: Timestamp, deadline: In
     metrics::emit(Fact::Recovery { stuck, overdue: overdue.max().unwrap_or_default() }, now);
 
     let enrichment = ingestion.enrichment.as_ref().map(|queue| queue.on_behalf_of(request_id));
+    if let Some(enrichment) = &enrichment {
+        // Whoever catalogues the scan takes its asset off the list; the message may be lost again.
+        for (asset, current) in moved {
+            match current.scan_id.or(asset.alone) {
+                Some(scan_id) => enrichment.send_scan(scan_id).await?,
+                None => store.clear_moved(&asset, current.version).await?,
+            }
+        }
+    }
     let orders = Orders { store, queue, auto, enrichment: enrichment.as_ref() };
     let mut recovered = resend(&orders, &due, outbox, now, deadline).await?;
     recovered.stuck = unfinished.len();
@@ -119,17 +129,20 @@ pub async fn run(deps: &Recovery, request_id: &str, now: Timestamp, deadline: In
             }
         }
     }
-    let mut doomed = store.due_deletions(now, UNFINISHED).await?;
+    let unfinished = store.due_deletions(now, UNFINISHED).await?;
+    // Their notes know why they were begun.
+    let mut doomed: Vec<(ScanId, Reason)> = unfinished.into_iter().map(|scan| (scan, Reason::Requested)).collect();
     if let Some(oldest) = retention.map(|age| before(now, age)) {
         let old = store.oldest_scans(None, EXPIRED).await?;
-        doomed.extend(old.iter().filter(|scan| scan.ingested_at < oldest).map(|scan| scan.scan_id));
+        let is_old = |scan: &&Scan| scan.ingested_at < oldest && scan.last_seen_at < oldest;
+        doomed.extend(old.iter().filter(is_old).map(|scan| (scan.scan_id, Reason::Expired)));
     }
-    for scan_id in doomed {
+    for (scan_id, reason) in doomed {
         let left = deadline.saturating_duration_since(Instant::now()).min(ONE_DELETION);
         if left.is_zero() {
             break;
         }
-        match delete_scan::run(store, objects, scan_id, now, left).await {
+        match delete_scan::run(store, objects, scan_id, reason, now, left).await {
             Ok(Deleted::Gone) => recovered.deleted += 1,
             Ok(Deleted::Underway | Deleted::Busy | Deleted::Unknown) => {}
             Err(error) => {

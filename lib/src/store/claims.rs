@@ -10,7 +10,7 @@ use aws_sdk_dynamodb::types::{
 };
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use jiff::Timestamp;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::error::condition_failed;
 use super::item::{Item, key_of};
@@ -19,6 +19,7 @@ use super::{Error, Store, millis};
 use crate::domain::random;
 use crate::domain::report_hash::ReportHash;
 use crate::domain::scan::ScanId;
+use crate::report;
 
 pub(super) const STATE: &str = "state";
 pub(super) const ATTEMPT: &str = "attempt";
@@ -27,10 +28,10 @@ pub(super) const COMPLETE: &str = "complete";
 pub(super) const DELETING: &str = "deleting";
 pub(super) const HOLDER: &str = "holder";
 pub(super) const LEASE_UNTIL: &str = "lease_until";
-/// Of a scan that was taken back to be ingested anew: how many findings it had, and its times.
-pub(super) const FORMER_FINDINGS: &str = "former_findings";
-pub(super) const FORMER_SCAN_TIMESTAMP: &str = "former_scan_timestamp";
-pub(super) const FORMER_INGESTED_AT: &str = "former_ingested_at";
+/// Of a scan that was taken back to be ingested again: a [`Former`].
+pub(super) const FORMER: &str = "former";
+/// The version of the canonical form that the hash is of.
+const FORM: &str = "form";
 
 /// Names one attempt at ingesting: a text that no other attempt has.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,15 +78,21 @@ pub struct Claim {
     pub former: Option<Former>,
 }
 
-/// A scan that is ingested anew, as it was.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// A scan that is ingested again, as it was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Former {
     /// How many findings it had: what is not written over is to be removed.
     pub findings: u32,
-    /// It keeps its times: when its report was made …
+    /// It keeps its times: when its content was first seen,
     pub scan_timestamp: Timestamp,
-    /// … and when Sirius first took it in.
+    /// when it was last seen,
+    pub last_seen_at: Timestamp,
+    /// whether these are the times of its ingestion,
+    pub undated: bool,
+    /// and when Sirius first took it in.
     pub ingested_at: Timestamp,
+    /// It had been confirmed.
+    pub confirmed: bool,
 }
 
 /// A report whose ingestion was begun and not finished in time.
@@ -119,9 +126,7 @@ struct Stored {
     attempt: u64,
     lease_until: i64,
     scan_id: Option<ScanId>,
-    former_findings: Option<u32>,
-    former_scan_timestamp: Option<Timestamp>,
-    former_ingested_at: Option<Timestamp>,
+    former: Option<Former>,
 }
 
 impl Stored {
@@ -130,13 +135,7 @@ impl Stored {
     }
 
     fn into_claim(self, hash: ReportHash) -> Claim {
-        let former = match (self.former_findings, self.former_scan_timestamp, self.former_ingested_at) {
-            (Some(findings), Some(scan_timestamp), Some(ingested_at)) => {
-                Some(Former { findings, scan_timestamp, ingested_at })
-            }
-            _ => None,
-        };
-        Claim { hash, attempt: self.attempt, scan_id: self.scan_id, former }
+        Claim { hash, attempt: self.attempt, scan_id: self.scan_id, former: self.former }
     }
 }
 
@@ -190,8 +189,8 @@ impl Store {
             .table_name(&self.table)
             .set_key(Some(Key::Claim(hash).attributes()))
             .update_expression(
-                "SET #state = :ingesting, #until = :until, #holder = :holder, #listing = :list, #rank = :until \
-                 ADD #attempt :one",
+                "SET #state = :ingesting, #until = :until, #holder = :holder, #listing = :list, #rank = :until, \
+                 #form = if_not_exists(#form, :form) ADD #attempt :one",
             )
             .condition_expression(condition)
             .expression_attribute_names("#pk", PK)
@@ -201,6 +200,8 @@ impl Store {
             .expression_attribute_names("#attempt", ATTEMPT)
             .expression_attribute_names("#listing", LISTING)
             .expression_attribute_names("#rank", RANK)
+            .expression_attribute_names("#form", FORM)
+            .expression_attribute_values(":form", AttributeValue::N(report::FORM.to_string()))
             .expression_attribute_values(":list", AttributeValue::S(INGESTING_LIST.to_owned()))
             .expression_attribute_values(":ingesting", AttributeValue::S(INGESTING.to_owned()))
             .expression_attribute_values(":until", AttributeValue::N(millis(until)))

@@ -10,19 +10,19 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::assets::Change;
 use super::claims::{
-    ATTEMPT, COMPLETE, Claim, DELETING, FORMER_FINDINGS, FORMER_INGESTED_AT, FORMER_SCAN_TIMESTAMP, HOLDER, Holder,
-    INGESTING, LEASE_UNTIL, STATE,
+    ATTEMPT, COMPLETE, Claim, DELETING, FORMER, Former, HOLDER, Holder, INGESTING, LEASE_UNTIL, STATE,
 };
 use super::error::condition_failed;
 use super::findings::{BATCH, CONCURRENCY};
 use super::item::{Item, key_of, typed};
 use super::keys::{DELETING_LIST, FINDINGS_PER_BLOCK, INGESTING_LIST, Key, LISTING, RANK, SCAN_ID};
 use super::{Error, Store, millis};
+use crate::domain::asset::Asset;
 use crate::domain::finding::Ordinal;
-use crate::domain::image_name::ImageName;
 use crate::domain::report_hash::ReportHash;
-use crate::domain::scan::{Scan, ScanId};
+use crate::domain::scan::{Artifact, Scan, ScanId};
 
 type BuildError = Box<dyn StdError + Send + Sync>;
 
@@ -35,10 +35,20 @@ pub struct Deletion {
     pub report_hash: ReportHash,
     /// How many findings it had.
     pub findings: u32,
-    /// Its image.
-    pub image_name: ImageName,
-    /// When its report was made.
-    pub scan_timestamp: Timestamp,
+    /// What it was a scan of.
+    #[serde(flatten)]
+    pub artifact: Artifact,
+    /// It got too old: the clocks of its problems go on where another scan still has them.
+    #[serde(default)]
+    pub expired: bool,
+}
+
+impl Deletion {
+    /// The asset that it was a scan of.
+    #[must_use]
+    pub fn asset(&self) -> Asset {
+        Asset::of(self.scan_id, &self.artifact)
+    }
 }
 
 const REPORT_HASH: &str = "report_hash";
@@ -50,31 +60,37 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::Unavailable`], [`Error::Unprocessed`], [`Error::Refused`].
-    pub async fn begin_deletion(&self, scan: &Scan, until: Timestamp) -> Result<Option<Deletion>, Error> {
+    pub async fn begin_deletion(
+        &self,
+        scan: &Scan,
+        expired: bool,
+        until: Timestamp,
+    ) -> Result<Option<Deletion>, Error> {
         const OPERATION: &str = "TransactWriteItems(delete)";
         let refused = |source: BuildError| Error::Refused { operation: OPERATION, source };
-        let mut writes = self.unpublish(scan).map_err(refused)?;
         let claim = self
             .of_complete_claim(scan)
             .update_expression("SET #state = :deleting, #until = :until")
             .expression_attribute_names("#until", LEASE_UNTIL)
             .expression_attribute_values(":deleting", AttributeValue::S(DELETING.to_owned()))
             .expression_attribute_values(":until", AttributeValue::N(millis(until)));
-        writes.push(TransactWriteItem::builder().update(claim.build().map_err(|e| refused(e.into()))?).build());
+        let mut own = vec![TransactWriteItem::builder().update(claim.build().map_err(|e| refused(e.into()))?).build()];
+        own.extend(self.unpublish(scan).map_err(refused)?);
         let deletion = Deletion {
             scan_id: scan.scan_id,
             report_hash: scan.report_hash,
-            findings: scan.total_findings(),
-            image_name: scan.artifact.image_name.clone(),
-            scan_timestamp: scan.scan_timestamp,
+            findings: scan.stored_findings(),
+            artifact: scan.artifact.clone(),
+            expired,
         };
         let mut left: Item = serde_dynamo::to_item(&deletion).map_err(|error| refused(error.into()))?;
         left.extend(Key::Deletion(scan.scan_id).attributes());
         left.insert(LISTING.to_owned(), AttributeValue::S(DELETING_LIST.to_owned()));
         left.insert(RANK.to_owned(), AttributeValue::N(millis(until)));
         let put = Put::builder().table_name(&self.table).set_item(Some(left));
-        writes.push(TransactWriteItem::builder().put(put.build().map_err(|e| refused(e.into()))?).build());
-        Ok(self.transact(OPERATION, writes).await?.is_written().then_some(deletion))
+        own.push(TransactWriteItem::builder().put(put.build().map_err(|e| refused(e.into()))?).build());
+        let removing = self.change_asset(OPERATION, &deletion.asset(), own, None, |state| state.removing(scan.scan_id));
+        Ok(matches!(removing.await?, Change::Written(_)).then_some(deletion))
     }
 
     /// What is left of a scan whose deletion was begun and is not finished.
@@ -242,36 +258,42 @@ impl Store {
         const OPERATION: &str = "TransactWriteItems(reopen)";
         let refused = |source: BuildError| Error::Refused { operation: OPERATION, source };
         let until = now.checked_add(lease).map_err(|error| refused(error.into()))?;
-        let mut writes = self.unpublish(scan).map_err(refused)?;
+        let former = Former {
+            findings: scan.stored_findings(),
+            scan_timestamp: scan.scan_timestamp,
+            last_seen_at: scan.last_seen_at,
+            undated: scan.undated,
+            ingested_at: scan.ingested_at,
+            confirmed: scan.confirmed,
+        };
+        let former: AttributeValue = serde_dynamo::to_attribute_value(former).map_err(|error| refused(error.into()))?;
         let claim = self
             .of_complete_claim(scan)
             .update_expression(
                 "SET #state = :ingesting, #until = :until, #holder = :holder, #listing = :list, #rank = :until, \
-                 #findings = :findings, #made = :made, #ingested = :ingested ADD #attempt :one",
+                 #former = :former ADD #attempt :one",
             )
             .expression_attribute_names("#until", LEASE_UNTIL)
             .expression_attribute_names("#holder", HOLDER)
             .expression_attribute_names("#listing", LISTING)
             .expression_attribute_names("#rank", RANK)
-            .expression_attribute_names("#findings", FORMER_FINDINGS)
-            .expression_attribute_names("#made", FORMER_SCAN_TIMESTAMP)
-            .expression_attribute_names("#ingested", FORMER_INGESTED_AT)
+            .expression_attribute_names("#former", FORMER)
             .expression_attribute_names("#attempt", ATTEMPT)
             .expression_attribute_values(":ingesting", AttributeValue::S(INGESTING.to_owned()))
             .expression_attribute_values(":until", AttributeValue::N(millis(until)))
             .expression_attribute_values(":holder", AttributeValue::S(holder.as_str().to_owned()))
             .expression_attribute_values(":list", AttributeValue::S(INGESTING_LIST.to_owned()))
-            .expression_attribute_values(":findings", AttributeValue::N(scan.total_findings().to_string()))
-            .expression_attribute_values(":made", AttributeValue::S(scan.scan_timestamp.to_string()))
-            .expression_attribute_values(":ingested", AttributeValue::S(scan.ingested_at.to_string()))
+            .expression_attribute_values(":former", former)
             .expression_attribute_values(":one", AttributeValue::N("1".to_owned()));
-        writes.push(TransactWriteItem::builder().update(claim.build().map_err(|e| refused(e.into()))?).build());
+        let mut own = vec![TransactWriteItem::builder().update(claim.build().map_err(|e| refused(e.into()))?).build()];
+        own.extend(self.unpublish(scan).map_err(refused)?);
         let mut reopened = Key::Reopened(scan.scan_id).attributes();
         reopened.insert(REPORT_HASH.to_owned(), AttributeValue::S(scan.report_hash.to_string()));
         let put = Put::builder().table_name(&self.table).set_item(Some(reopened));
-        writes.push(TransactWriteItem::builder().put(put.build().map_err(|e| refused(e.into()))?).build());
+        own.push(TransactWriteItem::builder().put(put.build().map_err(|e| refused(e.into()))?).build());
+        let asset = Asset::of(scan.scan_id, &scan.artifact);
         // Refused, it may still have been written: by the SDK's first try, whose answer was lost.
-        self.transact(OPERATION, writes).await?;
+        self.change_asset(OPERATION, &asset, own, None, |state| state.removing(scan.scan_id)).await?;
         self.claim_of(scan.report_hash, holder).await
     }
 

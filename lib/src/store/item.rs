@@ -55,7 +55,9 @@ impl Store {
         mut item: Item,
         version: u64,
     ) -> Result<bool, Error> {
-        item.insert(VERSION.to_owned(), AttributeValue::N((version + 1).to_string()));
+        // An item that was removed and written again must not have a version that it had before.
+        let next = if version == 0 { fastrand::u64(1..1 << 52) } else { version + 1 };
+        item.insert(VERSION.to_owned(), AttributeValue::N(next.to_string()));
         let put = self.client.put_item().table_name(&self.table).set_item(Some(item));
         let put = match version {
             0 => put.condition_expression("attribute_not_exists(#version)"),

@@ -5,13 +5,15 @@ use std::ops::Range;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
+use crate::domain::asset::{Asset, AssetKey, LineageKey};
 use crate::domain::feed::FeedName;
 use crate::domain::finding::Ordinal;
 use crate::domain::image_name::ImageName;
+use crate::domain::platform::Platform;
 use crate::domain::prompt_hash::PromptHash;
 use crate::domain::report_hash::ReportHash;
 use crate::domain::scan::ScanId;
-use crate::domain::sighting::Bucket;
+use crate::domain::occurrence::Bucket;
 use crate::domain::upload::UploadId;
 use crate::domain::vulnerability_id::VulnerabilityId;
 
@@ -37,6 +39,23 @@ pub(super) const INGESTING_LIST: &str = "INGESTING";
 pub(super) const DELETING_LIST: &str = "DELETING";
 /// The list of vulnerabilities, by the time at which a source is to be asked again.
 pub(super) const CVES_LIST: &str = "CVES";
+/// The list of assets whose current scan has moved and whose occurrences are yet to follow, by the time at which
+/// recovery looks after them.
+pub(super) const MOVED_LIST: &str = "MOVED";
+/// The sparse index of current scans by when they were last seen.
+pub(super) const FLEET_INDEX: &str = "fleet";
+/// Its partition key; one value.
+pub(super) const FLEET: &str = "fleet";
+/// The value of [`FLEET`].
+pub(super) const CURRENT_SCANS: &str = "CURRENT";
+/// Its sort key, a number: milliseconds since 1970.
+pub(super) const SEEN: &str = "seen";
+/// The sparse index of current scans by repository and platform.
+pub(super) const REPOSITORY_INDEX: &str = "repository";
+/// Its partition key: a [`LineageKey`].
+pub(super) const LINEAGE: &str = "lineage";
+/// Its sort key, a text: the newest image of a repository is the last.
+pub(super) const GENERATION: &str = "generation";
 /// An attribute of every item that belongs to a scan.
 pub(super) const SCAN_ID: &str = "scan_id";
 
@@ -58,7 +77,7 @@ pub(super) enum Key {
     Claim(ReportHash),
     /// A scan.
     Scan(ScanId),
-    /// A scan again, under the name of its image.
+    /// That an image has a scan, under the name of its asset.
     ImageScan(ImageName, ScanId),
     /// A finding.
     Finding(ScanId, Ordinal),
@@ -84,8 +103,12 @@ pub(super) enum Key {
     Signals(VulnerabilityId),
     /// The id under which an alias of it is kept.
     Alias(VulnerabilityId),
-    /// What an image has of a bucket of vulnerabilities.
-    Sightings(Bucket, ImageName),
+    /// Which scan of an asset is current.
+    Asset(Asset),
+    /// What an asset has of a bucket of vulnerabilities.
+    Occurrences(Bucket, AssetKey),
+    /// When the problems of a bucket were first seen in a repository on a platform.
+    FirstSeen(Bucket, LineageKey),
     /// How fast a source may be asked.
     Source(String),
     /// The last good one of a feed.
@@ -102,7 +125,9 @@ impl Key {
             }
             Self::Upload(upload) => format!("UPLOAD#{upload}"),
             Self::Dossier(id) | Self::Signals(id) | Self::Alias(id) => format!("CVE#{id}"),
-            Self::Sightings(bucket, _) => bucket_pk(*bucket),
+            Self::Asset(asset) => image_pk(&asset.name),
+            Self::Occurrences(bucket, _) => occurrences_pk(*bucket),
+            Self::FirstSeen(bucket, _) => first_seen_pk(*bucket),
             Self::Source(name) => format!("SOURCE#{name}"),
             Self::Feed(name) => format!("FEED#{name}"),
             Self::Analysis(hash) | Self::Question(hash) => format!("PROMPT#{hash}"),
@@ -124,8 +149,9 @@ impl Key {
             Self::Dossier(_) => "ENRICHMENT".to_owned(),
             Self::Signals(_) => "SIGNALS".to_owned(),
             Self::Alias(_) => "ALIAS".to_owned(),
-            // Bare: a name may have 1,024 bytes, which is all that a sort key takes.
-            Self::Sightings(_, image) => image.to_string(),
+            Self::Asset(asset) => asset_sk(asset),
+            Self::Occurrences(_, asset) => asset.to_string(),
+            Self::FirstSeen(_, lineage) => lineage.to_string(),
             Self::Source(_) | Self::Feed(_) => "STATE".to_owned(),
             Self::Analysis(_) => "ANALYSIS".to_owned(),
             Self::Question(_) => "QUESTION".to_owned(),
@@ -162,15 +188,25 @@ impl Key {
                 "ALIAS" => Self::Alias(id),
                 _ => Self::Dossier(id),
             }
-        } else if let Some(bucket) = pk.strip_prefix("SIGHTINGS#") {
-            Self::Sightings(bucket.parse().ok().and_then(Bucket::new)?, sk.parse().ok()?)
+        } else if let Some(bucket) = pk.strip_prefix("OCCURRENCES#") {
+            Self::Occurrences(bucket.parse().ok().and_then(Bucket::new)?, sk.parse().ok()?)
+        } else if let Some(bucket) = pk.strip_prefix("FIRSTSEEN#") {
+            Self::FirstSeen(bucket.parse().ok().and_then(Bucket::new)?, sk.parse().ok()?)
         } else if let Some(name) = pk.strip_prefix("SOURCE#") {
             Self::Source(name.to_owned())
         } else if let Some(name) = pk.strip_prefix("FEED#") {
             Self::Feed(FeedName::ALL.into_iter().find(|feed| feed.as_str() == name)?)
         } else if let Some(image) = pk.strip_prefix("IMAGE#") {
-            let scan = sk.strip_prefix("SCAN#")?.parse().ok().and_then(ScanId::new)?;
-            Self::ImageScan(image.parse().ok()?, scan)
+            let image = image.parse().ok()?;
+            match sk.strip_prefix("ASSET#") {
+                Some(asset) => {
+                    let (platform, alone) = asset.split_once('#').map_or((asset, None), |(p, scan)| (p, Some(scan)));
+                    let platform = if platform.is_empty() { None } else { Some(platform.parse::<Platform>().ok()?) };
+                    let alone = alone.map(str::parse::<ScanId>).transpose().ok()?;
+                    Self::Asset(Asset { name: image, platform, alone })
+                }
+                None => Self::ImageScan(image, sk.strip_prefix("SCAN#")?.parse().ok().and_then(ScanId::new)?),
+            }
         } else {
             let scan = pk.strip_prefix("SCAN#")?;
             match scan.split_once('#') {
@@ -202,9 +238,26 @@ pub(super) fn image_sk(scan: ScanId) -> String {
     format!("SCAN#{:010}", scan.get())
 }
 
-/// The partition of a bucket of sightings.
-pub(super) fn bucket_pk(bucket: Bucket) -> String {
-    format!("SIGHTINGS#{}", bucket.get())
+/// What the sort keys of an image's assets begin with.
+pub(super) const ASSETS: &str = "ASSET#";
+
+/// The sort key of an asset: `ASSET#linux/amd64`, and the scan of one without a name.
+fn asset_sk(asset: &Asset) -> String {
+    let platform = asset.platform.as_ref().map_or("", Platform::as_str);
+    match asset.alone {
+        Some(scan) => format!("{ASSETS}{platform}#{scan}"),
+        None => format!("{ASSETS}{platform}"),
+    }
+}
+
+/// The partition of a bucket of occurrences.
+pub(super) fn occurrences_pk(bucket: Bucket) -> String {
+    format!("OCCURRENCES#{}", bucket.get())
+}
+
+/// The partition of the first times of a bucket of problems.
+pub(super) fn first_seen_pk(bucket: Bucket) -> String {
+    format!("FIRSTSEEN#{}", bucket.get())
 }
 
 fn block_pk(scan: ScanId, block: u32) -> String {
@@ -267,8 +320,15 @@ mod tests {
             vulnerability().prop_map(Key::Dossier),
             vulnerability().prop_map(Key::Signals),
             vulnerability().prop_map(Key::Alias),
-            (0..Bucket::COUNT, "[\\PC#]{1,20}|SCAN#[0-9]{1,3}")
-                .prop_filter_map("a name", |(n, name)| Some(Key::Sightings(Bucket::new(n)?, name.parse().ok()?))),
+            (0..Bucket::COUNT, "[0-9a-f]{32}#[0-9a-f]{32}")
+                .prop_map(|(n, key)| Key::Occurrences(Bucket::new(n).unwrap(), key.parse().unwrap())),
+            (0..Bucket::COUNT, "[0-9a-f]{32}")
+                .prop_map(|(n, key)| Key::FirstSeen(Bucket::new(n).unwrap(), key.parse().unwrap())),
+            ("[\\PC#]{1,20}|ASSET#[0-9]{1,3}", prop::option::of("[a-z]{1,8}/[a-z0-9]{1,8}(/v[0-9])?"), prop::option::of(scan_id()))
+                .prop_filter_map("a name", |(name, platform, alone)| {
+                    let platform = platform.map(|platform| platform.parse().unwrap());
+                    Some(Key::Asset(Asset { name: name.parse().ok()?, platform, alone }))
+                }),
             "[a-z_]{1,20}".prop_map(Key::Source),
             prop_oneof![Just(FeedName::Kev), Just(FeedName::Epss)].prop_map(Key::Feed),
         ]

@@ -8,10 +8,12 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use super::enrichments::read_signals;
 use super::item::{key_of, typed};
 use super::keys::Key;
-use super::{Error, Store};
+use super::{Error, Store, first_seen};
+use crate::domain::asset::LineageKey;
 use crate::domain::enrichment::Dossier;
 use crate::domain::feed::FeedName;
 use crate::domain::known::Known;
+use crate::domain::occurrence::Bucket;
 use crate::domain::vulnerability_id::VulnerabilityId;
 
 /// Names of one vulnerability that are written down: most have one or two.
@@ -26,12 +28,28 @@ impl Store {
     /// # Errors
     /// [`Error::Unavailable`], [`Error::Unprocessed`], [`Error::Refused`], [`Error::Corrupt`].
     pub async fn known(&self, ids: &[VulnerabilityId]) -> Result<Known, Error> {
+        self.known_with(ids, None).await
+    }
+
+    /// The same with when the problems of these vulnerabilities were first seen in a repository, read in the same
+    /// round trip.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`], [`Error::Unprocessed`], [`Error::Refused`], [`Error::Corrupt`].
+    pub async fn known_in(&self, ids: &[VulnerabilityId], lineage: LineageKey) -> Result<Known, Error> {
+        self.known_with(ids, Some(lineage)).await
+    }
+
+    async fn known_with(&self, ids: &[VulnerabilityId], lineage: Option<LineageKey>) -> Result<Known, Error> {
         let mut known = Known::default();
         if ids.is_empty() {
             return Ok(known);
         }
         let feeds = FeedName::ALL.into_iter().map(Key::Feed);
-        self.read_known(feeds.chain(ids.iter().cloned().map(Key::Signals)).collect(), &mut known).await?;
+        let buckets: BTreeSet<Bucket> = lineage.iter().flat_map(|_| ids.iter().map(Bucket::of)).collect();
+        let first_seen = lineage.into_iter().flat_map(|it| buckets.iter().map(move |bucket| Key::FirstSeen(*bucket, it)));
+        let keys = feeds.chain(ids.iter().cloned().map(Key::Signals)).chain(first_seen).collect();
+        self.read_known(keys, &mut known).await?;
         let wanted: BTreeSet<VulnerabilityId> = known.aliases_to_ask().cloned().collect();
         let missing = wanted.into_iter().filter(|id| !known.signals.contains_key(id)).map(Key::Signals).collect();
         self.read_known(missing, &mut known).await?;
@@ -43,6 +61,7 @@ impl Store {
         for item in self.batch_get_all("BatchGetItem(known)", keys, false).await? {
             match key_of(&item) {
                 Some(Key::Signals(id)) => drop(known.signals.insert(id, read_signals(&item)?)),
+                Some(Key::FirstSeen(..)) => known.first_seen.extend(first_seen::read(&item)?.0),
                 Some(Key::Feed(name)) => {
                     let feed = typed(item)?;
                     match name {

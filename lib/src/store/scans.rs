@@ -1,36 +1,52 @@
 //! Scans: published in one transaction, listed newest first.
 
+use std::collections::BTreeSet;
+
 use aws_sdk_dynamodb::error::SdkError;
+use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 use aws_sdk_dynamodb::types::{
     AttributeValue, CancellationReason, Delete, Put, ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update,
 };
-
-use super::claims::{
-    ATTEMPT, COMPLETE, Claim, FORMER_FINDINGS, FORMER_INGESTED_AT, FORMER_SCAN_TIMESTAMP, INGESTING, STATE,
-};
-use super::counter::SCANS;
-use super::item::{Item, key_of, typed};
-use super::keys::{self, Key, LISTING, LISTING_INDEX, OUTBOX_LIST, PK, RANK, SCAN_ID, SCANS_LIST, TOTAL_SHARDS};
-use super::transaction::Outcome;
-use super::{Error, Store, millis};
 use jiff::Timestamp;
 
+use super::assets::{ALONE, Change, PLATFORM};
+use super::claims::{ATTEMPT, COMPLETE, Claim, FORMER, INGESTING, STATE};
+use super::counter::SCANS;
+use super::item::{Item, key_of, typed};
+use super::keys::{
+    self, CURRENT_SCANS, FLEET, FLEET_INDEX, Key, LINEAGE, LISTING, LISTING_INDEX, OUTBOX_LIST, PK, RANK,
+    REPOSITORY_INDEX, SCAN_ID, SCANS_LIST, SEEN, TOTAL_SHARDS,
+};
+use super::{Error, Store, millis};
+use crate::domain::asset::{Asset, LineageKey};
 use crate::domain::image_name::ImageName;
+use crate::domain::platform::Platform;
 use crate::domain::scan::{Scan, ScanId};
+use crate::domain::standing;
 
 /// Some scans, newest first.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ScanPage {
     /// The scans.
     pub scans: Vec<Scan>,
-    /// There are older ones.
+    /// The last of those that were looked at, which may have gone meanwhile.
+    pub last: Option<ScanId>,
+    /// There are more.
     pub more: bool,
 }
 
+/// What became of the publishing of a scan.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Published {
+    /// The scan as it is now.
+    pub scan: Scan,
+    /// This attempt did it; false if one that took over was faster.
+    pub is_ours: bool,
+}
+
 impl Store {
-    /// Makes a scan visible and its claim complete, all in one transaction, if the claim is still
-    /// ours. Doing it again after it was done is success. Answers whether this attempt did it:
-    /// `false` if one that took over was faster.
+    /// Makes a scan visible, sets which scan of its asset is current, and makes its claim complete, all in one
+    /// transaction, if the claim is still ours. Doing it again after it was done is success.
     ///
     /// With `outbox` the scan also goes on the list of those whose findings are yet to be queued
     /// for analysis; that is the time from which recovery looks after it.
@@ -38,53 +54,53 @@ impl Store {
     /// # Errors
     /// [`Error::LostClaim`] if another attempt took over and has not published either;
     /// [`Error::Unavailable`], [`Error::Unprocessed`], [`Error::Refused`].
-    pub async fn publish(&self, claim: &Claim, scan: &Scan, outbox: Option<Timestamp>) -> Result<bool, Error> {
+    pub async fn publish(&self, claim: &Claim, scan: &Scan, outbox: Option<Timestamp>) -> Result<Published, Error> {
         const OPERATION: &str = "TransactWriteItems(publish)";
         let refused =
             |source: Box<dyn std::error::Error + Send + Sync>| Error::Refused { operation: OPERATION, source };
+        let asset = Asset::of(scan.scan_id, &scan.artifact);
         let complete = self.complete_claim(claim, scan).map_err(refused)?;
-        let listed = self.put(&Key::Scan(scan.scan_id), scan, true).map_err(refused)?;
-        let named = Key::ImageScan(scan.artifact.image_name.clone(), scan.scan_id);
-        let named = self.put(&named, scan, false).map_err(refused)?;
+        let entry = self.put_entry(&asset, scan.scan_id).map_err(refused)?;
         let total = self.count(scan.scan_id, 1).map_err(refused)?;
         let outbox = outbox.map(|due| self.put_outbox(scan.scan_id, due)).transpose().map_err(refused)?;
-        let mut writes = vec![
+        let mut own = vec![
             TransactWriteItem::builder().update(complete).build(),
-            TransactWriteItem::builder().put(listed).build(),
-            TransactWriteItem::builder().put(named).build(),
+            TransactWriteItem::builder().put(entry).build(),
             TransactWriteItem::builder().update(total).build(),
         ];
-        writes.extend(outbox.map(|put| TransactWriteItem::builder().put(put).build()));
+        own.extend(outbox.map(|put| TransactWriteItem::builder().put(put).build()));
         if claim.former.is_some() {
             let reopened = Delete::builder().table_name(&self.table);
             let reopened = reopened.set_key(Some(Key::Reopened(scan.scan_id).attributes())).build();
-            writes.push(TransactWriteItem::builder().delete(reopened.map_err(|error| refused(error.into()))?).build());
+            own.push(TransactWriteItem::builder().delete(reopened.map_err(|error| refused(error.into()))?).build());
         }
-        match self.transact(OPERATION, writes).await? {
-            Outcome::Written => Ok(true),
-            // The claim is the first of the writes, and the only one with a condition.
-            Outcome::Refused(reasons) => match reasons.first().and_then(completed_by) {
-                // Someone, perhaps an earlier try of ours, has published this very scan.
-                Some(attempt) => Ok(attempt == claim.attempt),
-                None => Err(Error::LostClaim),
-            },
-        }
+        let completed = match self.change_asset(OPERATION, &asset, own, None, |state| state.adding(scan)).await? {
+            Change::Written(scans) => {
+                let published = scans.into_iter().find(|published| published.scan_id == scan.scan_id);
+                return Ok(Published { scan: published.unwrap_or_else(|| scan.clone()), is_ours: true });
+            }
+            Change::Unneeded => None,
+            // The claim is the first of the writes, and the only one of them with a condition.
+            Change::Refused(reasons) => reasons.first().and_then(completed_by),
+        };
+        // Somebody, perhaps an earlier try of ours, has published this very scan.
+        let is_ours = completed.ok_or(Error::LostClaim)? == claim.attempt;
+        let published = self.scan(scan.scan_id).await?;
+        Ok(Published { scan: published.unwrap_or_else(|| scan.clone()), is_ours })
     }
 
     fn complete_claim(&self, claim: &Claim, scan: &Scan) -> Result<Update, Box<dyn std::error::Error + Send + Sync>> {
         Ok(Update::builder()
             .table_name(&self.table)
             .set_key(Some(Key::Claim(claim.hash).attributes()))
-            .update_expression("SET #state = :complete REMOVE #listing, #rank, #findings, #made, #ingested")
+            .update_expression("SET #state = :complete REMOVE #listing, #rank, #former")
             .condition_expression("#state = :ingesting AND #attempt = :attempt AND #scan = :scan")
             .expression_attribute_names("#state", STATE)
             .expression_attribute_names("#attempt", ATTEMPT)
             .expression_attribute_names("#scan", SCAN_ID)
             .expression_attribute_names("#listing", LISTING)
             .expression_attribute_names("#rank", RANK)
-            .expression_attribute_names("#findings", FORMER_FINDINGS)
-            .expression_attribute_names("#made", FORMER_SCAN_TIMESTAMP)
-            .expression_attribute_names("#ingested", FORMER_INGESTED_AT)
+            .expression_attribute_names("#former", FORMER)
             .expression_attribute_values(":complete", AttributeValue::S(COMPLETE.to_owned()))
             .expression_attribute_values(":ingesting", AttributeValue::S(INGESTING.to_owned()))
             .expression_attribute_values(":attempt", AttributeValue::N(claim.attempt.to_string()))
@@ -93,13 +109,13 @@ impl Store {
             .build()?)
     }
 
-    fn put(&self, key: &Key, scan: &Scan, listed: bool) -> Result<Put, Box<dyn std::error::Error + Send + Sync>> {
-        let mut item: Item = serde_dynamo::to_item(scan)?;
-        item.extend(key.attributes());
-        if listed {
-            item.insert(LISTING.to_owned(), AttributeValue::S(SCANS_LIST.to_owned()));
-            item.insert(RANK.to_owned(), AttributeValue::N(scan.scan_id.to_string()));
-        }
+    /// The entry of a scan under the name of its asset.
+    fn put_entry(&self, asset: &Asset, scan: ScanId) -> Result<Put, Box<dyn std::error::Error + Send + Sync>> {
+        let mut item = Key::ImageScan(asset.name.clone(), scan).attributes();
+        item.extend(
+            asset.platform.as_ref().map(|platform| (PLATFORM.to_owned(), AttributeValue::S(platform.to_string()))),
+        );
+        item.extend(asset.alone.map(|_| (ALONE.to_owned(), AttributeValue::Bool(true))));
         Ok(Put::builder().table_name(&self.table).set_item(Some(item)).build()?)
     }
 
@@ -173,20 +189,17 @@ impl Store {
             .build()?)
     }
 
-    /// What makes a scan invisible: the deletes of its item (which must be there), of the one under
-    /// its image, and of its place in the outbox; and the number of scans.
+    /// What makes a scan invisible besides the change of its asset: the deletes of its entry under its image and of
+    /// its place in the outbox, and the number of scans.
     pub(super) fn unpublish(
         &self,
         scan: &Scan,
     ) -> Result<Vec<TransactWriteItem>, Box<dyn std::error::Error + Send + Sync>> {
         let delete = |key: Key| Delete::builder().table_name(&self.table).set_key(Some(key.attributes()));
-        let listed = delete(Key::Scan(scan.scan_id))
-            .condition_expression("attribute_exists(#pk)")
-            .expression_attribute_names("#pk", PK);
-        let named = delete(Key::ImageScan(scan.artifact.image_name.clone(), scan.scan_id));
+        let asset = Asset::of(scan.scan_id, &scan.artifact);
+        let entry = delete(Key::ImageScan(asset.name, scan.scan_id));
         Ok(vec![
-            TransactWriteItem::builder().delete(listed.build()?).build(),
-            TransactWriteItem::builder().delete(named.build()?).build(),
+            TransactWriteItem::builder().delete(entry.build()?).build(),
             TransactWriteItem::builder().delete(delete(Key::Outbox(scan.scan_id)).build()?).build(),
             TransactWriteItem::builder().update(self.count(scan.scan_id, -1)?).build(),
         ])
@@ -201,10 +214,40 @@ impl Store {
         read_back.map(typed).transpose()
     }
 
-    /// Up to `limit` published scans of an image that are older than `before`, newest first.
+    /// The scan of an image that says what it has now: of the current ones of its platforms, or of one platform,
+    /// the one that was seen last. Where none is current, the scan that was seen last; none if there is no scan.
     ///
     /// # Errors
-    /// [`Error::Unavailable`], [`Error::Refused`], [`Error::Corrupt`].
+    /// [`Error::Unavailable`], [`Error::Unprocessed`], [`Error::Refused`], [`Error::Corrupt`].
+    pub async fn scan_of_image(&self, image: &ImageName, platform: Option<&Platform>) -> Result<Option<Scan>, Error> {
+        /// Where nothing is current, the newest of so many scans is taken.
+        const LATEST: usize = 25;
+        let is_wanted = |known: &Option<Platform>| platform.is_none() || known.as_ref() == platform;
+        let assets = self.assets_of(image).await?;
+        let current = assets.into_iter().filter(|(asset, _)| is_wanted(&asset.platform)).filter_map(|(_, scan)| scan);
+        let mut scans = self.scans_by_id(current.collect()).await?;
+        if scans.is_empty() {
+            scans = self.scans_of_image(image, None, LATEST).await?.scans;
+            scans.retain(|scan| is_wanted(&scan.artifact.platform));
+        }
+        Ok(scans.into_iter().max_by_key(standing::place))
+    }
+
+    /// The published ones of some scans, in no order; strongly consistent.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`], [`Error::Unprocessed`], [`Error::Refused`], [`Error::Corrupt`].
+    pub async fn scans_by_id(&self, scans: BTreeSet<ScanId>) -> Result<Vec<Scan>, Error> {
+        let keys = scans.into_iter().map(Key::Scan).collect();
+        let items = self.batch_get_all("BatchGetItem(scans)", keys, true).await?;
+        items.into_iter().map(typed).collect()
+    }
+
+    /// Up to `limit` published scans of an image, on all platforms, that have lower numbers than `before`; the
+    /// highest number first.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`], [`Error::Unprocessed`], [`Error::Refused`], [`Error::Corrupt`].
     pub async fn scans_of_image(
         &self,
         image: &ImageName,
@@ -216,16 +259,79 @@ impl Store {
             .query()
             .table_name(&self.table)
             .consistent_read(true)
-            .key_condition_expression("#pk = :pk AND #sk < :before")
+            .key_condition_expression("#pk = :pk AND #sk BETWEEN :first AND :before")
             .expression_attribute_names("#pk", PK)
             .expression_attribute_names("#sk", keys::SK)
             .expression_attribute_values(":pk", AttributeValue::S(keys::image_pk(image)))
-            // Without an end: `SCAN$` comes right after every `SCAN#…`.
+            .expression_attribute_values(":first", AttributeValue::S("SCAN#".to_owned()))
+            // The number before; without an end: `SCAN$` comes right after every `SCAN#…`.
             .expression_attribute_values(
                 ":before",
-                AttributeValue::S(before.map_or_else(|| "SCAN$".to_owned(), keys::image_sk)),
+                AttributeValue::S(match before.map(|before| ScanId::new(before.get() - 1)) {
+                    None => "SCAN$".to_owned(),
+                    Some(Some(last)) => keys::image_sk(last),
+                    Some(None) => "SCAN#".to_owned(),
+                }),
             );
+        let (entries, more) = newest(query, limit, "Query(entries)").await?;
+        let scan = |entry: &Item| match key_of(entry) {
+            Some(Key::ImageScan(_, scan)) => Some(scan),
+            _ => None,
+        };
+        let mut scans = self.scans_by_id(entries.iter().filter_map(scan).collect()).await?;
+        scans.sort_by_key(|scan| std::cmp::Reverse(scan.scan_id));
+        Ok(ScanPage { last: entries.last().and_then(scan), scans, more })
+    }
+
+    /// Up to `limit` current scans that are not retired, those seen last first: those seen before a time only, if
+    /// one is given, and those after a place of the list. Those of the last moments may be missing: the index follows
+    /// the table.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`], [`Error::Refused`], [`Error::Corrupt`].
+    pub async fn current_scans(
+        &self,
+        seen_before: Option<Timestamp>,
+        after: Option<(i64, ScanId)>,
+        limit: usize,
+    ) -> Result<ScanPage, Error> {
+        let start = after.map(|(seen, scan)| {
+            let mut key = Key::Scan(scan).attributes();
+            key.insert(FLEET.to_owned(), AttributeValue::S(CURRENT_SCANS.to_owned()));
+            key.insert(SEEN.to_owned(), AttributeValue::N(seen.to_string()));
+            key
+        });
+        let query = self
+            .client
+            .query()
+            .table_name(&self.table)
+            .index_name(FLEET_INDEX)
+            .key_condition_expression("#fleet = :current AND #seen < :before")
+            .expression_attribute_names("#fleet", FLEET)
+            .expression_attribute_names("#seen", SEEN)
+            .expression_attribute_values(":current", AttributeValue::S(CURRENT_SCANS.to_owned()))
+            .expression_attribute_values(":before", AttributeValue::N(seen_before.map_or(i64::MAX, |before| before.as_millisecond()).to_string()))
+            .set_exclusive_start_key(start);
         page(query, limit).await
+    }
+
+    /// The newest image of a repository on a platform; eventually consistent.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`], [`Error::Refused`], [`Error::Corrupt`].
+    pub async fn newest_of_repository(&self, lineage: LineageKey) -> Result<Option<Scan>, Error> {
+        let query = self
+            .client
+            .query()
+            .table_name(&self.table)
+            .index_name(REPOSITORY_INDEX)
+            .key_condition_expression("#lineage = :lineage")
+            .expression_attribute_names("#lineage", LINEAGE)
+            .expression_attribute_values(":lineage", AttributeValue::S(lineage.to_string()))
+            .scan_index_forward(false)
+            .limit(1);
+        let page = query.send().await.map_err(|error| Error::sdk("Query(repository)", error))?;
+        page.items.unwrap_or_default().into_iter().next().map(typed).transpose()
     }
 
     /// Up to `limit` published scans that are older than `before`, newest first. Scans of the last
@@ -275,22 +381,30 @@ impl Store {
     }
 }
 
-async fn page(
-    query: aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder,
+async fn page(query: QueryFluentBuilder, limit: usize) -> Result<ScanPage, Error> {
+    let (items, more) = newest(query, limit, "Query(scans)").await?;
+    let scans = items.into_iter().map(typed).collect::<Result<Vec<Scan>, _>>()?;
+    Ok(ScanPage { last: scans.last().map(|scan| scan.scan_id), scans, more })
+}
+
+/// Up to `limit` items of a query, from its end, and whether there are more.
+async fn newest(
+    query: QueryFluentBuilder,
     limit: usize,
-) -> Result<ScanPage, Error> {
-    // One more than is wanted tells whether there is more.
+    operation: &'static str,
+) -> Result<(Vec<Item>, bool), Error> {
+    // One more than is wanted shows whether there is more.
     let wanted = i32::try_from(limit).unwrap_or(i32::MAX).saturating_add(1);
-    let mut items = query.scan_index_forward(false).limit(wanted).into_paginator().items().send();
-    let mut scans = Vec::new();
-    while let Some(item) = items.next().await {
-        let item = item.map_err(|error| Error::sdk("Query(scans)", error))?;
-        if scans.len() == limit {
-            return Ok(ScanPage { scans, more: true });
+    let mut read = query.scan_index_forward(false).limit(wanted).into_paginator().items().send();
+    let mut items = Vec::new();
+    while let Some(item) = read.next().await {
+        let item = item.map_err(|error| Error::sdk(operation, error))?;
+        if items.len() == limit {
+            return Ok((items, true));
         }
-        scans.push(typed(item)?);
+        items.push(item);
     }
-    Ok(ScanPage { scans, more: false })
+    Ok((items, false))
 }
 
 /// Which attempt has completed the claim, if one has.

@@ -45,7 +45,7 @@ fn reported() -> Reported {
             "redhat": {"V3Vector": LOCAL}
         }
     });
-    Reported::finding(&finding(vulnerability), scanned())
+    Reported::finding(&finding(vulnerability), scanned(), scanned())
 }
 
 fn signals() -> Signals {
@@ -113,7 +113,7 @@ fn without_any_source_the_report_alone_is_looked_at_and_the_rest_is_unknown() {
     );
     assert_eq!((&facts.kev, &facts.epss, &facts.ssvc, &facts.record), (&Kev::Unknown, &None, &None, &None));
     assert_eq!((facts.first_seen, facts.published), (Some(date(2026, 11, 20)), Some(date(2026, 2, 3))));
-    let priority = assess(&facts, &Thresholds::default(), scanned());
+    let priority = assess(&facts, &Thresholds::default(), scanned(), scanned());
     for unknown in ["KEV unknown", "epss: unknown, fallback 0.01", "exploitation unknown"] {
         assert!(priority.why.iter().any(|why| why.contains("data_gap") && why.contains(unknown)), "{unknown}");
     }
@@ -128,7 +128,7 @@ fn what_sources_say_goes_before_the_report_and_is_named_with_its_day() {
         (facts.cvss_scores.as_slice(), facts.network_reach, facts.epss_median),
         (&[9.8][..], Some(true), Some(0.002))
     );
-    let priority = assess(&facts, &Thresholds::default(), scanned());
+    let priority = assess(&facts, &Thresholds::default(), scanned(), scanned());
     assert_eq!((priority.band, priority.due), (Band::P0, Some(date(2026, 11, 23))));
     for reason in [
         "KEV since 2026-11-17 (CISA)",
@@ -158,7 +158,7 @@ fn not_in_kev_is_a_fact_of_the_newest_catalogue_and_unknown_where_nobody_has_loo
 fn a_rejected_record_suppresses_and_a_missing_one_does_not() {
     for (status, band) in [(Status::Rejected, Band::Suppressed), (Status::NotFound, Band::P0)] {
         let facts = facts(&reported(), Some(&Signals { status, ..signals() }), &Known::default(), ASSUMED);
-        assert_eq!(assess(&facts, &Thresholds::default(), scanned()).band, band, "{status:?}");
+        assert_eq!(assess(&facts, &Thresholds::default(), scanned(), scanned()).band, band, "{status:?}");
     }
 }
 
@@ -169,10 +169,10 @@ fn a_report_that_says_odd_things_says_nothing() {
         json!({"Severity": 7, "Status": [], "FixedVersion": null, "CVSS": "x", "PublishedDate": "soon"}),
         json!({"CVSS": {"nvd": null, "redhat": {"V3Vector": 3, "V2Vector": "A".repeat(400)}}}),
     ] {
-        let reported = Reported::finding(&finding(vulnerability), scanned());
+        let reported = Reported::finding(&finding(vulnerability), scanned(), scanned());
         assert_eq!((reported.severity, reported.vectors.len(), reported.published), (Severity::Unknown, 0, None));
         let facts = facts(&reported, None, &Known::default(), ASSUMED);
         // Nothing known is public, automatable and total, not harmless.
-        assert_eq!(assess(&facts, &Thresholds::default(), scanned()).band, Band::P1);
+        assert_eq!(assess(&facts, &Thresholds::default(), scanned(), scanned()).band, Band::P1);
     }
 }

@@ -1,0 +1,192 @@
+//! What scans replace each other within, and over what time is counted.
+
+use sha2::{Digest as _, Sha256};
+use std::fmt;
+use std::str::FromStr;
+
+use super::image_name::ImageName;
+use super::platform::Platform;
+use super::scan::{Artifact, ScanId};
+
+/// An image name on a platform: of its scans one is current. A scan whose name says nothing is an asset
+/// for itself, so that it hides no other.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Asset {
+    /// The name in its familiar form: `docker.io/library/x` and `x` are one asset.
+    pub name: ImageName,
+    /// What the image runs on; none if its reports do not say.
+    pub platform: Option<Platform>,
+    /// The one scan of an asset without a name.
+    pub alone: Option<ScanId>,
+}
+
+impl Asset {
+    /// The asset that a scan is of.
+    #[must_use]
+    pub fn of(scan_id: ScanId, artifact: &Artifact) -> Self {
+        Self {
+            name: familiar(artifact),
+            platform: artifact.platform.clone(),
+            alone: artifact.nameless.then_some(scan_id),
+        }
+    }
+
+    /// The short name under which the table keeps what belongs to this asset, and to its lineage: its
+    /// repository on its platform, over all tags.
+    #[must_use]
+    pub fn key(&self) -> AssetKey {
+        let platform = self.platform.as_ref().map_or("", Platform::as_str);
+        let alone = self.alone.map(|scan| scan.to_string()).unwrap_or_default();
+        let repository = if self.alone.is_some() { self.name.as_str().to_owned() } else { self.name.repository() };
+        AssetKey {
+            lineage: LineageKey(digest(&["lineage", &repository, platform, &alone])),
+            asset: digest(&["asset", self.name.as_str(), platform, &alone]),
+        }
+    }
+}
+
+/// The name of an artifact as its asset has it. A path or URL has one form only.
+fn familiar(artifact: &Artifact) -> ImageName {
+    match artifact.artifact_type.as_deref() {
+        None | Some("container_image") if !artifact.nameless => artifact.image_name.familiar(),
+        _ => artifact.image_name.clone(),
+    }
+}
+
+/// Half of a SHA-256 over texts, each with its length before it.
+fn digest(parts: &[&str]) -> [u8; 16] {
+    let mut sha = Sha256::new();
+    for part in parts {
+        sha.update(part.len().to_be_bytes());
+        sha.update(part);
+    }
+    let mut half = [0; 16];
+    half.iter_mut().zip(sha.finalize()).for_each(|(to, from)| *to = from);
+    half
+}
+
+/// Names a repository on a platform: 32 hexadecimal digits.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LineageKey([u8; 16]);
+
+/// Names an asset after its lineage: `<32 hexadecimal digits>#<32 hexadecimal digits>`, so that all assets of a
+/// lineage lie next to each other.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AssetKey {
+    lineage: LineageKey,
+    asset: [u8; 16],
+}
+
+impl AssetKey {
+    /// The lineage.
+    #[must_use]
+    pub const fn lineage(&self) -> LineageKey {
+        self.lineage
+    }
+}
+
+fn write_hex(f: &mut fmt::Formatter<'_>, bytes: &[u8]) -> fmt::Result {
+    bytes.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+}
+
+impl fmt::Display for LineageKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_hex(f, &self.0)
+    }
+}
+
+impl fmt::Debug for LineageKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "LineageKey({self})")
+    }
+}
+
+impl fmt::Display for AssetKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}#", self.lineage)?;
+        write_hex(f, &self.asset)
+    }
+}
+
+impl fmt::Debug for AssetKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "AssetKey({self})")
+    }
+}
+
+/// The text is not the key of an asset or a lineage.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("is not the key of an asset or a lineage")]
+pub struct ParseAssetKeyError;
+
+fn half(text: &str) -> Result<[u8; 16], ParseAssetKeyError> {
+    let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+    if text.len() != 32 || !text.bytes().all(is_digit) {
+        return Err(ParseAssetKeyError);
+    }
+    u128::from_str_radix(text, 16).map(u128::to_be_bytes).map_err(|_| ParseAssetKeyError)
+}
+
+impl FromStr for LineageKey {
+    type Err = ParseAssetKeyError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        half(text).map(Self)
+    }
+}
+
+impl FromStr for AssetKey {
+    type Err = ParseAssetKeyError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (lineage, asset) = text.split_once('#').ok_or(ParseAssetKeyError)?;
+        Ok(Self { lineage: lineage.parse()?, asset: half(asset)? })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn asset(name: &str, platform: Option<&str>, alone: Option<u64>) -> Asset {
+        Asset {
+            name: name.parse().unwrap(),
+            platform: platform.map(|platform| platform.parse().unwrap()),
+            alone: alone.and_then(ScanId::new),
+        }
+    }
+
+    #[test]
+    fn tags_share_a_lineage_and_platforms_do_not() {
+        let one = asset("r.example/shop:1", Some("linux/amd64"), None).key();
+        let two = asset("r.example/shop:2", Some("linux/amd64"), None).key();
+        let arm = asset("r.example/shop:1", Some("linux/arm64"), None).key();
+        assert_eq!(one.lineage(), two.lineage());
+        assert_ne!(one, two);
+        assert_ne!(one.lineage(), arm.lineage());
+    }
+
+    #[test]
+    fn scans_without_a_name_share_nothing() {
+        let (one, two) = (asset(".", None, Some(1)).key(), asset(".", None, Some(2)).key());
+        assert_ne!(one.lineage(), two.lineage());
+        assert_ne!(one, asset(".", None, None).key());
+    }
+
+    proptest! {
+        #[test]
+        fn a_key_is_read_back_from_its_text(lineage: [u8; 16], asset: [u8; 16]) {
+            let key = AssetKey { lineage: LineageKey(lineage), asset };
+            prop_assert_eq!(key.to_string().parse(), Ok(key));
+            prop_assert_eq!(key.lineage().to_string().parse(), Ok(key.lineage()));
+        }
+
+        #[test]
+        fn other_text_is_no_key(text in "[0-9a-f#+A-F]{0,70}") {
+            prop_assume!(!(text.len() == 65 && text.as_bytes()[32] == b'#'));
+            prop_assert_eq!(text.parse::<AssetKey>(), Err(ParseAssetKeyError));
+        }
+    }
+}
