@@ -7,21 +7,26 @@
 //!
 //! A report is read twice. [`Canonical`] walks the JSON once and writes it down again with sorted
 //! keys, no white space and one spelling for each number: what two equal reports have in common,
-//! and thus what is hashed. [`Report`] then reads the canonical text and borrows from it, so that a
+//! and thus, but for what depends on Trivy's cache, what is hashed. [`Report`] then reads the canonical text and borrows from it, so that a
 //! finding's stored form is cut from text that is already in order.
 
 pub mod body;
 mod canonical;
+mod envelope;
 mod error;
 mod findings;
 mod lookalike;
+mod naming;
 mod submission;
+mod suppressed;
 mod trivy;
+mod warnings;
 
-pub use canonical::Canonical;
+pub use canonical::{Canonical, FORM};
 pub use error::{Error, Kind};
 pub use findings::{Finding, Scanned};
 pub use submission::Submission;
+pub use suppressed::Suppressed;
 pub use trivy::Report;
 
 /// What a report may cost at most.

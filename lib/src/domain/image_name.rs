@@ -5,10 +5,12 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::text::is_invisible;
+
 /// The name of an artifact as its report gives it: an image reference, a tar path, `.` …
 ///
-/// Any text of 1 to [`ImageName::MAX_BYTES`] bytes without control characters: Trivy writes what
-/// was typed on its command line, so a stricter grammar would refuse real reports.
+/// Any text of 1 to [`ImageName::MAX_BYTES`] bytes without control and invisible characters: Trivy
+/// writes what was typed on its command line, so a stricter grammar would refuse real reports.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct ImageName(String);
@@ -25,6 +27,9 @@ pub enum ImageNameError {
     /// A line feed, an escape …: such a name cannot be asked for, nor logged safely.
     #[error("has a control character")]
     ControlCharacter,
+    /// A zero-width space, a change of direction …: two names that look alike would be two images.
+    #[error("has an invisible character")]
+    InvisibleCharacter,
 }
 
 impl ImageName {
@@ -37,6 +42,91 @@ impl ImageName {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// The short form of a reference to Docker Hub, any other name as it is.
+    #[must_use]
+    pub fn familiar(&self) -> &str {
+        familiar(&self.0)
+    }
+
+    /// The familiar name without tag and digest; a path, an address or an image's id as it is.
+    #[must_use]
+    pub fn repository(&self) -> &str {
+        repository(&self.0)
+    }
+
+    /// The tag, if the name is a reference that has one.
+    #[must_use]
+    pub fn tag(&self) -> Option<&str> {
+        tag(&self.0)
+    }
+}
+
+/// The hosts of Docker Hub: names without a host are there.
+const DOCKER_HUB: [&str; 3] = ["docker.io/", "index.docker.io/", "registry-1.docker.io/"];
+
+/// Says in one way what Docker Hub calls `nginx`, `library/nginx` and `docker.io/library/nginx`; leaves other names.
+#[must_use]
+pub fn familiar(name: &str) -> &str {
+    if !is_reference(name) {
+        return name;
+    }
+    // `docker.io/ghcr.io/app` is no name of Docker Hub's, and without its host it would be another's.
+    let has_host = |path: &str| {
+        path.split_once('/').is_some_and(|(host, _)| host.contains(['.', ':', '@']) || host == "localhost")
+    };
+    let is_whole = |rest: &&str| !rest.is_empty() && !rest.starts_with([':', '@']) && is_reference(rest);
+    let hub = DOCKER_HUB.iter().find_map(|host| name.strip_prefix(host));
+    let path = hub.filter(is_whole).filter(|path| !has_host(path)).unwrap_or(name);
+    path.strip_prefix("library/").filter(is_whole).filter(|rest| !rest.contains('/')).unwrap_or(path)
+}
+
+/// Removes tag and digest from the familiar form of a reference; leaves other names.
+#[must_use]
+pub fn repository(name: &str) -> &str {
+    split(name).0
+}
+
+/// Finds the tag of a reference.
+#[must_use]
+pub fn tag(name: &str) -> Option<&str> {
+    split(name).1
+}
+
+fn split(name: &str) -> (&str, Option<&str>) {
+    if !is_reference(name) {
+        return (name, None);
+    }
+    let familiar = familiar(name);
+    let tagged = familiar.split_once('@').map_or(familiar, |(tagged, _)| tagged);
+    let last = tagged.rfind('/').map_or(0, |slash| slash + 1);
+    let tag = tagged.get(last..).and_then(|last| last.split_once(':')).map(|(_, tag)| tag);
+    let repository = tag.and_then(|tag| tagged.get(..tagged.len() - tag.len() - 1)).unwrap_or(tagged);
+    if repository.is_empty() { (name, None) } else { (repository, tag.filter(|tag| !tag.is_empty())) }
+}
+
+/// Whether a name can be that of an image in a registry.
+fn is_reference(name: &str) -> bool {
+    // `git@host:team/app`: a digest has no slash.
+    let is_address = name.contains("://") || name.split_once('@').is_some_and(|(_, digest)| digest.contains('/'));
+    let is_id = name.strip_prefix("sha256:").is_some_and(|id| id.bytes().all(|byte| byte.is_ascii_hexdigit()));
+    !(is_address || is_id || is_path(name) || is_archive(name))
+}
+
+/// Tells the path of a file or folder by how it begins: such a name says where something was, not what it is.
+#[must_use]
+pub fn is_path(name: &str) -> bool {
+    matches!(name, "." | "..")
+        || ["/", "./", "../", "~"].iter().any(|root| name.starts_with(root))
+        || name.contains('\\')
+}
+
+/// Tells the path of an image's archive or layout, with or without the digest of the image in it.
+#[must_use]
+pub fn is_archive(name: &str) -> bool {
+    let path = name.rsplit_once('@').map_or(name, |(path, _)| path);
+    let lower = path.to_ascii_lowercase();
+    is_path(path) || [".tar", ".tar.gz", ".tgz"].iter().any(|ending| lower.ends_with(ending))
 }
 
 impl TryFrom<String> for ImageName {
@@ -49,6 +139,8 @@ impl TryFrom<String> for ImageName {
             Err(ImageNameError::TooLong)
         } else if text.chars().any(char::is_control) {
             Err(ImageNameError::ControlCharacter)
+        } else if text.chars().any(|c| is_invisible(c) || matches!(c, '\u{2028}' | '\u{2029}')) {
+            Err(ImageNameError::InvisibleCharacter)
         } else {
             Ok(Self(text))
         }
@@ -77,6 +169,8 @@ impl fmt::Display for ImageName {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -91,5 +185,119 @@ mod tests {
         assert_eq!(" ".parse::<ImageName>(), Err(ImageNameError::Empty));
         assert_eq!("a\nb".parse::<ImageName>(), Err(ImageNameError::ControlCharacter));
         assert_eq!("x".repeat(1025).parse::<ImageName>(), Err(ImageNameError::TooLong));
+    }
+
+    #[test]
+    fn a_name_with_something_invisible_in_it_is_refused() {
+        let ranges = [
+            '\u{200B}'..='\u{200F}',
+            '\u{2028}'..='\u{202E}',
+            '\u{2060}'..='\u{2069}',
+            '\u{FEFF}'..='\u{FEFF}',
+            '\u{AD}'..='\u{AD}',
+            '\u{61C}'..='\u{61C}',
+            '\u{180E}'..='\u{180E}',
+            '\u{E0000}'..='\u{E007F}',
+        ];
+        for c in ranges.into_iter().flatten() {
+            let name = format!("registry.example/app{c}:1");
+            assert_eq!(name.parse::<ImageName>(), Err(ImageNameError::InvisibleCharacter), "{:x}", u32::from(c));
+        }
+    }
+
+    #[test]
+    fn a_name_has_a_familiar_form_a_repository_and_a_tag() {
+        for (name, familiar, repository, tag) in [
+            ("nginx", "nginx", "nginx", None),
+            ("nginx:1.25", "nginx:1.25", "nginx", Some("1.25")),
+            ("library/nginx:1", "nginx:1", "nginx", Some("1")),
+            ("docker.io/nginx:1", "nginx:1", "nginx", Some("1")),
+            ("docker.io/library/nginx:1", "nginx:1", "nginx", Some("1")),
+            ("index.docker.io/library/nginx", "nginx", "nginx", None),
+            ("registry-1.docker.io/library/nginx@sha256:ab", "nginx@sha256:ab", "nginx", None),
+            ("docker.io/bitnami/redis:7", "bitnami/redis:7", "bitnami/redis", Some("7")),
+            ("bitnami/redis:7@sha256:ab", "bitnami/redis:7@sha256:ab", "bitnami/redis", Some("7")),
+            ("docker.io/library/a/b:1", "library/a/b:1", "library/a/b", Some("1")),
+            ("library/a/b", "library/a/b", "library/a/b", None),
+            ("docker.io/ghcr.io/org/app:1", "docker.io/ghcr.io/org/app:1", "docker.io/ghcr.io/org/app", Some("1")),
+            ("docker.io/docker.io/app", "docker.io/docker.io/app", "docker.io/docker.io/app", None),
+            ("docker.io/localhost/app", "docker.io/localhost/app", "docker.io/localhost/app", None),
+            ("docker.io/", "docker.io/", "docker.io/", None),
+            ("docker.io", "docker.io", "docker.io", None),
+            ("library/", "library/", "library/", None),
+            ("docker.io/library/", "library/", "library/", None),
+            ("library/:1", "library/:1", "library/", Some("1")),
+            ("docker.io/..", "docker.io/..", "docker.io/..", None),
+            ("ghcr.io/org/app:1.0@sha256:00", "ghcr.io/org/app:1.0@sha256:00", "ghcr.io/org/app", Some("1.0")),
+            ("ghcr.io/library/app", "ghcr.io/library/app", "ghcr.io/library/app", None),
+            ("localhost:5000/x", "localhost:5000/x", "localhost:5000/x", None),
+            ("localhost:5000/x:2", "localhost:5000/x:2", "localhost:5000/x", Some("2")),
+            ("127.0.0.1:5058/a/two@sha256:ab", "127.0.0.1:5058/a/two@sha256:ab", "127.0.0.1:5058/a/two", None),
+            ("DOCKER.IO/x", "DOCKER.IO/x", "DOCKER.IO/x", None),
+            ("sha256:8e2fe2273", "sha256:8e2fe2273", "sha256:8e2fe2273", None),
+            ("8e2fe2273", "8e2fe2273", "8e2fe2273", None),
+            (
+                "https://git.example:8443/team/shop.git",
+                "https://git.example:8443/team/shop.git",
+                "https://git.example:8443/team/shop.git",
+                None,
+            ),
+            ("git@git.example:team/shop.git", "git@git.example:team/shop.git", "git@git.example:team/shop.git", None),
+            ("library/app.tar", "library/app.tar", "library/app.tar", None),
+            ("./library/x:1", "./library/x:1", "./library/x:1", None),
+            ("/srv/app:1", "/srv/app:1", "/srv/app:1", None),
+            ("~/x:1", "~/x:1", "~/x:1", None),
+            ("C:\\x:1", "C:\\x:1", "C:\\x:1", None),
+            (".", ".", ".", None),
+            ("./layout@sha256:ab", "./layout@sha256:ab", "./layout@sha256:ab", None),
+            (":1", ":1", ":1", None),
+            ("@sha256:ab", "@sha256:ab", "@sha256:ab", None),
+            ("x:", "x:", "x", None),
+            ("образ:1", "образ:1", "образ", Some("1")),
+        ] {
+            let name: ImageName = name.parse().unwrap();
+            assert_eq!((name.familiar(), name.repository(), name.tag()), (familiar, repository, tag), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_path_is_told_by_how_it_begins_and_an_archive_by_how_it_ends() {
+        for name in [".", "..", "/", "/scan", "./x", "../img/x", "~", "~me/x", "C:\\x"] {
+            assert!(is_path(name) && is_archive(name), "{name}");
+        }
+        for name in ["img.tar", "a/b.TAR.GZ", "x.tgz", "x.tar@sha256:ab", "../layout@sha256:ab"] {
+            assert!(is_archive(name), "{name}");
+        }
+        for name in
+            ["app", "...", ".hidden/app", "app:tar", "registry.example/tgz:1", "app@sha256:ab", "localhost:5000/x"]
+        {
+            assert!(!is_path(name) && !is_archive(name), "{name}");
+        }
+    }
+
+    fn like_a_name() -> impl Strategy<Value = String> {
+        let part = prop_oneof!["docker.io/", "index.docker.io/", "library/", "[a-z.:@/~\\\\é]{0,4}", "sha256:", "\\PC"];
+        prop::collection::vec(part, 0..6).prop_map(|parts| parts.concat())
+    }
+
+    proptest! {
+        #[test]
+        fn the_familiar_form_of_a_familiar_form_is_itself(name in like_a_name()) {
+            prop_assert_eq!(familiar(familiar(&name)), familiar(&name));
+        }
+
+        #[test]
+        fn a_repository_is_never_empty_and_has_its_own_name(name in like_a_name()) {
+            prop_assume!(!name.is_empty());
+            let (repository, tag) = (repository(&name), tag(&name));
+            prop_assert!(!repository.is_empty());
+            let begins = |tag: &str| familiar(&name).starts_with(&format!("{repository}:{tag}"));
+            prop_assert!(tag.is_none_or(begins));
+        }
+
+        #[test]
+        fn any_text_can_be_asked_for_its_repository(name in any::<String>()) {
+            let _ = (familiar(&name), repository(&name), tag(&name), is_archive(&name));
+        }
     }
 }

@@ -1,11 +1,16 @@
 //! One text for all spellings of a report.
 //!
 //! The canonical text is the report's JSON with object keys sorted by their bytes, no white space,
-//! numbers in one spelling (`7.50`, `75e-1` and `7.5` are one), strings escaped only where JSON
-//! demands it, and without the two members that are new in every scan: `CreatedAt` and `ReportID`
-//! of the top level. Arrays keep their order, which Trivy makes the same every time.
+//! numbers in one spelling (`7.50`, `75e-1` and `7.5` are one), and strings escaped only where JSON
+//! demands it. What changes from one scan to the next though nothing has changed is left out, and
+//! arrays that Trivy fills in any order are sorted; all other arrays keep their order.
+//!
+//! What Trivy knows of a layer depends on what its cache has seen. `Layer.Digest` is therefore not a
+//! part of the hash, but stays in the text, since findings are stored as the report has them: while
+//! the text is written, such a member stands between two marks, over which hash and order skip.
 
 use std::borrow::Cow;
+use std::cmp::Ordering;
 use std::fmt;
 use std::ops::Range;
 
@@ -14,11 +19,22 @@ use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess,
 use sha2::{Digest, Sha256};
 
 use super::{Error, Limits, body};
-use crate::domain::image_name::ImageName;
+use crate::domain::declared::Declared;
 use crate::domain::report_hash::ReportHash;
 
-/// Members of the top level that differ between two runs of the same scan.
-const VOLATILE: [&str; 2] = ["CreatedAt", "ReportID"];
+/// The version of the canonical form. Equal reports have equal hashes only if the same version made both.
+///
+/// 1 left out `CreatedAt` and `ReportID` of the top level. 2 also leaves out `Trivy.Server`, `Metadata.Layers` and
+/// the `Digest` of every `Layer`, sorts `Results` and, in each result, `Licenses` and
+/// `ExperimentalModifiedFindings`, and takes in the scanners and severities that the sender declares.
+pub const FORM: u32 = 2;
+
+/// The most elements of an array that is sorted. The largest known has 2,658.
+const MAX_SORTED: usize = 1_000_000;
+
+/// Stand around what is in the text but not in the hash: JSON has them only as escapes.
+const SKIP_FROM: u8 = 1;
+const SKIP_TO: u8 = 2;
 
 /// `serde_json` itself gives objects with such a key a meaning: what was stored could not be read.
 const RESERVED: &[u8] = b"$serde_json::private::";
@@ -27,6 +43,8 @@ const RESERVED: &[u8] = b"$serde_json::private::";
 #[derive(Debug)]
 pub struct Canonical {
     text: String,
+    /// Has taken in the text, without what is skipped.
+    sha: Sha256,
     created_at: Option<String>,
 }
 
@@ -47,9 +65,13 @@ impl Canonical {
             // Broken somewhere: this reader checks each string by itself, and so can tell where.
             Err(_) => write(&mut writer, serde_json::Deserializer::from_slice(json))?,
         }
-        let text = String::from_utf8(writer.text)
+        let mut text = writer.text;
+        let mut sha = Sha256::new();
+        pieces(&text).for_each(|piece| sha.update(piece));
+        text.retain(|&byte| byte != SKIP_FROM && byte != SKIP_TO);
+        let text = String::from_utf8(text)
             .map_err(|_| Error::NotJson { found: "text that is not UTF-8", advice: "send UTF-8" })?;
-        Ok(Self { text, created_at: writer.created_at })
+        Ok(Self { text, sha, created_at: writer.created_at })
     }
 
     /// The canonical text: JSON, UTF-8.
@@ -58,16 +80,25 @@ impl Canonical {
         &self.text
     }
 
-    /// Which report this is. A name that the sender gave and the report does not hold itself is a
-    /// part of it: the same old array, sent for two images, is two reports.
+    /// Which report this is. What the sender says and the report does not is a part of it: the same old array, sent
+    /// for two images, is two reports.
     #[must_use]
-    pub fn hash(&self, given_name: Option<&ImageName>) -> ReportHash {
-        let mut sha = Sha256::new();
-        sha.update(&self.text);
-        if let Some(name) = given_name {
-            // A line feed never occurs in canonical text, so no report can pretend to be named.
-            sha.update("\nimage_name=");
-            sha.update(name.as_str());
+    pub fn hash(&self, said: &Declared) -> ReportHash {
+        let Declared { image_name, scanners, severities } = said;
+        let mut sha = self.sha.clone();
+        // A line feed never occurs in canonical text, so no report can pretend to have been sent with any of them.
+        let mut add = |title: &str, value: &str| {
+            sha.update(title);
+            sha.update(value);
+        };
+        if let Some(name) = image_name {
+            add("\nimage_name=", name.as_str());
+        }
+        if let Some(scanners) = scanners {
+            add("\nscanners=", &scanners.to_string());
+        }
+        if let Some(severities) = severities {
+            add("\nseverities=", &severities.to_string());
         }
         ReportHash::from(<[u8; 32]>::from(sha.finalize()))
     }
@@ -81,7 +112,7 @@ impl Canonical {
             return Ok(None);
         };
         let time = match serde_json::from_str::<String>(json) {
-            Ok(text) => text.parse().ok(),
+            Ok(text) => text.parse().ok().or_else(|| to_the_nanosecond(&text)?.parse().ok()),
             Err(_) => json.parse().ok().and_then(|seconds| Timestamp::from_second(seconds).ok()),
         };
         time.map(Some).ok_or_else(|| Error::Field {
@@ -91,11 +122,19 @@ impl Canonical {
     }
 }
 
+/// A time without the digits below the nanosecond, if it has any.
+fn to_the_nanosecond(text: &str) -> Option<String> {
+    let (seconds, fraction) = text.split_once('.')?;
+    let digits = fraction.bytes().take_while(u8::is_ascii_digit).count();
+    let (nanoseconds, offset) = (fraction.get(..9)?, fraction.get(digits..)?);
+    (digits > 9).then(|| format!("{seconds}.{nanoseconds}{offset}"))
+}
+
 fn write<'de, R: serde_json::de::Read<'de>>(
     writer: &mut Writer,
     mut deserializer: serde_json::Deserializer<R>,
 ) -> Result<(), Error> {
-    TopLevel(writer).deserialize(&mut deserializer).map_err(broken)?;
+    Next(writer, Place::Report).deserialize(&mut deserializer).map_err(broken)?;
     deserializer.end().map_err(broken)
 }
 
@@ -123,7 +162,7 @@ struct Writer {
     text: Vec<u8>,
     /// The members of all objects that are open, innermost last.
     members: Vec<Member>,
-    /// Holds an object's members while they are put in order.
+    /// Holds members or elements while they are put in order.
     scratch: Vec<u8>,
     created_at: Option<String>,
 }
@@ -164,6 +203,49 @@ impl Writer {
         Ok(())
     }
 
+    /// Puts the elements that begin at `starts` in the order of what the hash sees of them.
+    ///
+    /// Each of them is `element,`, the last one too.
+    fn sort_elements(&mut self, starts: &[usize]) {
+        let Self { text, scratch, .. } = self;
+        let Some(&start) = starts.first() else { return };
+        let element = |range: &Range<usize>| text.get(range.start..range.end.saturating_sub(1)).unwrap_or_default();
+        let by_what_is_hashed = |a: &Range<usize>, b: &Range<usize>| {
+            let (a, b) = (element(a), element(b));
+            let hashed = |text| pieces(text).flatten();
+            // What is skipped only settles which of two that are one to the hash comes first.
+            hashed(a).cmp(hashed(b)).then_with(|| a.cmp(b))
+        };
+        let ends = starts.iter().skip(1).copied().chain([text.len()]);
+        let mut order: Vec<Range<usize>> = starts.iter().zip(ends).map(|(&start, end)| start..end).collect();
+        if order.is_sorted_by(|a, b| by_what_is_hashed(a, b) != Ordering::Greater) {
+            return;
+        }
+        order.sort_unstable_by(by_what_is_hashed);
+        scratch.clear();
+        for range in order {
+            scratch.extend_from_slice(text.get(range).unwrap_or_default());
+        }
+        text.truncate(start);
+        text.extend_from_slice(scratch);
+    }
+
+    /// Ends the members of an object of which one may be skipped: what is left without it has its commas right.
+    fn close_around_skipped(&mut self) {
+        if !self.text.ends_with(&[b',', SKIP_TO]) {
+            return self.close(b'}');
+        }
+        // It is the last one, so its comma goes, and the one before it is skipped with it.
+        self.text.truncate(self.text.len().saturating_sub(2));
+        if let Some(from) = self.text.iter().rposition(|&byte| byte == SKIP_FROM)
+            && let Some(pair) = self.text.get_mut(from.saturating_sub(1)..=from)
+            && pair.starts_with(b",")
+        {
+            pair.reverse();
+        }
+        self.text.extend_from_slice(&[SKIP_TO, b'}']);
+    }
+
     /// Ends a list of `item,` with its closing bracket.
     fn close(&mut self, bracket: u8) {
         match self.text.last_mut() {
@@ -181,8 +263,78 @@ fn name(key: &[u8]) -> Cow<'_, [u8]> {
     Cow::Borrowed(key.get(1..key.len().saturating_sub(1)).unwrap_or_default())
 }
 
+/// The parts of a text that are not skipped.
+fn pieces(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    text.split(|&byte| byte == SKIP_FROM).map(|part| {
+        let skipped = part.iter().position(|&byte| byte == SKIP_TO).map_or(0, |at| at + 1);
+        part.get(skipped..).unwrap_or_default()
+    })
+}
+
+/// Where in a report a value stands, as far as that decides how it is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// The whole document.
+    Report,
+    /// The value of the report's `Trivy`.
+    Trivy,
+    /// The value of the report's `Metadata`.
+    Metadata,
+    /// The value of the report's `Results`.
+    Results,
+    /// An element of `Results`.
+    Result,
+    /// The value of a result's `Licenses` or `ExperimentalModifiedFindings`.
+    Set,
+    /// The value of any `Layer`.
+    Layer,
+    /// Inside what is skipped.
+    Skipped,
+    /// Anywhere else.
+    Elsewhere,
+}
+
+/// What becomes of a member of an object.
+enum Fate {
+    Written(Place),
+    Skipped,
+    LeftOut(&'static str),
+}
+
+impl Place {
+    fn of_member(self, name: &[u8]) -> Fate {
+        match (self, name) {
+            (Self::Skipped, _) => Fate::Written(Self::Skipped),
+            (Self::Report, b"CreatedAt") => Fate::LeftOut("CreatedAt"),
+            (Self::Report, b"ReportID") => Fate::LeftOut("ReportID"),
+            (Self::Trivy, b"Server") => Fate::LeftOut("Server"),
+            (Self::Metadata, b"Layers") => Fate::LeftOut("Layers"),
+            (Self::Layer, b"Digest") => Fate::Skipped,
+            (Self::Report, b"Trivy") => Fate::Written(Self::Trivy),
+            (Self::Report, b"Metadata") => Fate::Written(Self::Metadata),
+            (Self::Report, b"Results") => Fate::Written(Self::Results),
+            (Self::Result, b"Licenses" | b"ExperimentalModifiedFindings") => Fate::Written(Self::Set),
+            (_, b"Layer") => Fate::Written(Self::Layer),
+            _ => Fate::Written(Self::Elsewhere),
+        }
+    }
+
+    const fn of_element(self) -> Self {
+        match self {
+            Self::Skipped => Self::Skipped,
+            Self::Results => Self::Result,
+            _ => Self::Elsewhere,
+        }
+    }
+
+    /// Trivy fills the array in any order.
+    const fn is_set(self) -> bool {
+        matches!(self, Self::Results | Self::Set)
+    }
+}
+
 /// Writes the value that comes next.
-struct Next<'w>(&'w mut Writer);
+struct Next<'w>(&'w mut Writer, Place);
 
 impl<'de> DeserializeSeed<'de> for Next<'_> {
     type Value = ();
@@ -242,85 +394,80 @@ impl<'de> Visitor<'de> for Next<'_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
-        self.0.text.push(b'[');
-        while items.next_element_seed(Next(self.0))?.is_some() {
-            self.0.text.push(b',');
+        let Self(writer, place) = self;
+        writer.text.push(b'[');
+        let mut starts = Vec::new();
+        loop {
+            let start = writer.text.len();
+            if items.next_element_seed(Next(writer, place.of_element()))?.is_none() {
+                break;
+            }
+            writer.text.push(b',');
+            if place.is_set() {
+                if starts.len() == MAX_SORTED {
+                    return Err(A::Error::custom(format_args!(
+                        "an array of more than {MAX_SORTED} results, licenses or modified findings"
+                    )));
+                }
+                starts.push(start);
+            }
         }
-        self.0.close(b']');
+        writer.sort_elements(&starts);
+        writer.close(b']');
         Ok(())
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<(), A::Error> {
-        write_object(self.0, members, |_| false)
-    }
-}
-
-/// The whole document: as any value, but without the volatile members.
-struct TopLevel<'w>(&'w mut Writer);
-
-impl<'de> DeserializeSeed<'de> for TopLevel<'_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for TopLevel<'_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a JSON object or array")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, items: A) -> Result<(), A::Error> {
-        Next(self.0).visit_seq(items)
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<(), A::Error> {
-        write_object(self.0, members, |key| VOLATILE.contains(&key))
-    }
-}
-
-fn write_object<'de, A: MapAccess<'de>>(
-    writer: &mut Writer,
-    mut members: A,
-    is_volatile: impl Fn(&str) -> bool,
-) -> Result<(), A::Error> {
-    let first = writer.members.len();
-    let mut volatile_seen = Vec::new();
-    writer.text.push(b'{');
-    loop {
-        let start = writer.text.len();
-        if members.next_key_seed(Next(writer))?.is_none() {
-            break;
-        }
-        let key = start..writer.text.len();
-        writer.text.push(b':');
-        let value = writer.text.len();
-        members.next_value_seed(Next(writer))?;
-        let name = name(writer.text.get(key.clone()).unwrap_or_default());
-        if name.starts_with(RESERVED) {
-            return Err(A::Error::custom("a key that begins with $serde_json::private, which no tool writes"));
-        }
-        if let Some(name) = std::str::from_utf8(&name).ok().filter(|name| is_volatile(name)) {
-            if volatile_seen.contains(&name.to_owned()) {
-                return Err(A::Error::custom(format_args!("duplicate key {name:?}")));
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
+        let Self(writer, place) = self;
+        let first = writer.members.len();
+        let mut left_out = Vec::new();
+        writer.text.push(b'{');
+        loop {
+            let start = writer.text.len();
+            if members.next_key_seed(Next(writer, Place::Elsewhere))?.is_none() {
+                break;
             }
-            volatile_seen.push(name.to_owned());
-            if name == "CreatedAt" {
-                let json = writer.text.get(value..).unwrap_or_default();
-                writer.created_at = Some(String::from_utf8_lossy(json).into_owned());
+            let mut key = start..writer.text.len();
+            writer.text.push(b':');
+            let value = writer.text.len();
+            let fate = {
+                let name = name(writer.text.get(key.clone()).unwrap_or_default());
+                if name.starts_with(RESERVED) {
+                    return Err(A::Error::custom("a key that begins with $serde_json::private, which no tool writes"));
+                }
+                place.of_member(&name)
+            };
+            match fate {
+                Fate::Written(place) => {
+                    members.next_value_seed(Next(writer, place))?;
+                    writer.text.push(b',');
+                }
+                Fate::Skipped => {
+                    writer.text.insert(start, SKIP_FROM);
+                    key = key.start + 1..key.end + 1;
+                    members.next_value_seed(Next(writer, Place::Skipped))?;
+                    writer.text.extend_from_slice(&[b',', SKIP_TO]);
+                }
+                Fate::LeftOut(name) => {
+                    if left_out.contains(&name) {
+                        return Err(A::Error::custom(format_args!("duplicate key {name:?}")));
+                    }
+                    members.next_value_seed(Next(writer, Place::Skipped))?;
+                    if name == "CreatedAt" {
+                        let json = writer.text.get(value..).unwrap_or_default();
+                        writer.created_at = Some(String::from_utf8_lossy(json).into_owned());
+                    }
+                    left_out.push(name);
+                    writer.text.truncate(start);
+                    continue;
+                }
             }
-            writer.text.truncate(start);
-            continue;
+            writer.members.push(Member { start, key });
         }
-        writer.text.push(b',');
-        writer.members.push(Member { start, key });
+        writer.sort(first).map_err(A::Error::custom)?;
+        writer.close_around_skipped();
+        Ok(())
     }
-    writer.sort(first).map_err(A::Error::custom)?;
-    writer.close(b'}');
-    Ok(())
 }
 
 #[cfg(test)]
@@ -478,9 +625,10 @@ mod tests {
     #[test]
     fn a_given_name_is_part_of_the_hash() {
         let report = canonical("[]").unwrap();
-        let (a, b) = ("a".parse().unwrap(), "b".parse().unwrap());
-        assert_ne!(report.hash(None), report.hash(Some(&a)));
-        assert_ne!(report.hash(Some(&b)), report.hash(Some(&a)));
+        let named = |name: &str| Declared { image_name: Some(name.parse().unwrap()), ..Declared::default() };
+        let (a, b) = (named("a"), named("b"));
+        assert_ne!(report.hash(&Declared::default()), report.hash(&a));
+        assert_ne!(report.hash(&b), report.hash(&a));
     }
 
     #[test]
@@ -488,7 +636,7 @@ mod tests {
         // jq --sort-keys --compact-output --join-output 'del(.CreatedAt, .ReportID)' | sha256sum
         let report = canonical(r#"{ "ReportID": 1, "a": [1.0, "\u00e9"] }"#).unwrap();
         let expected = "5db14a2cddc92d31365806bb5d82ed2bc436bf6960d10cd4654140f7bdadce1c";
-        assert_eq!(report.hash(None).to_string(), expected);
+        assert_eq!(report.hash(&Declared::default()).to_string(), expected);
     }
 
     proptest! {

@@ -1,12 +1,14 @@
-//! The vulnerabilities of a report: collected, put in order, exact repeats collapsed.
+//! The vulnerabilities of a report, open and suppressed: collected, put in order, exact repeats collapsed.
 
 use std::borrow::Cow;
-use std::cmp::Reverse;
+use std::cmp::{Ordering, Reverse};
 use std::fmt;
 
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
+use super::suppressed::{ModifiedEntry, Suppressed};
+use crate::domain::scan::OtherFindings;
 use crate::domain::severity::Severity;
 
 /// One entry of the report's `Results`: what was looked at.
@@ -61,11 +63,24 @@ impl Finding<'_> {
     }
 
     /// Two findings of one scan with equal content are one finding.
-    fn is_repeat_of(&self, other: &Self) -> bool {
+    fn is_repeat_of(&self, other: &Finding<'_>) -> bool {
         self.vulnerability_id == other.vulnerability_id
             && self.pkg_name == other.pkg_name
             && self.scanned == other.scanned
             && self.members.iter().map(content).eq(other.members.iter().map(content))
+    }
+
+    /// The order is that of the ordinals (severity, vulnerability id, package), then that of the
+    /// finding key, then of all the rest, so that equal reports give equal ordinals.
+    fn in_order(&self, other: &Finding<'_>) -> Ordering {
+        Reverse(self.severity)
+            .cmp(&Reverse(other.severity))
+            .then_with(|| self.vulnerability_id.cmp(&other.vulnerability_id))
+            .then_with(|| self.pkg_name.cmp(&other.pkg_name))
+            .then_with(|| self.scanned.cmp(&other.scanned))
+            .then_with(|| self.installed_version.cmp(&other.installed_version))
+            .then_with(|| self.pkg_path.cmp(&other.pkg_path))
+            .then_with(|| self.members.iter().map(content).cmp(other.members.iter().map(content)))
     }
 }
 
@@ -88,6 +103,10 @@ const MAX_PLACE_BYTES: usize = 8 << 10;
 pub(super) struct Collector<'c> {
     pub(super) scanned: Vec<Scanned<'c>>,
     pub(super) findings: Vec<Finding<'c>>,
+    pub(super) suppressed: Vec<Suppressed<'c>>,
+    pub(super) other: OtherFindings,
+    /// A result shows that vulnerabilities were looked for.
+    pub(super) looked_for_vulnerabilities: bool,
     /// The first target, and the first that is `name (os version)`: what may name an old report.
     pub(super) first_target: Option<Cow<'c, str>>,
     pub(super) os_target: Option<Cow<'c, str>>,
@@ -96,10 +115,16 @@ pub(super) struct Collector<'c> {
 }
 
 impl Collector<'_> {
-    /// Orders the findings and collapses exact repeats. Answers how many there were before.
-    ///
-    /// The order is that of the ordinals (severity, vulnerability id, package), then that of the
-    /// finding key, then of all the rest, so that equal reports give equal ordinals.
+    /// Fails if there is no room for one more finding.
+    fn make_room<E: serde::de::Error>(&mut self) -> Result<(), E> {
+        if self.findings.len() + self.suppressed.len() == self.limit {
+            self.over_limit = true;
+            return Err(E::custom("too many findings"));
+        }
+        Ok(())
+    }
+
+    /// Orders the findings and collapses exact repeats. Answers how many open ones there were before.
     pub(super) fn finish(&mut self) -> usize {
         let reported = self.findings.len();
         // One entry for each distinct place, so that comparing two findings' places is comparing
@@ -117,22 +142,16 @@ impl Collector<'_> {
                 *rank = distinct.len() - 1;
             }
         }
-        for finding in &mut self.findings {
+        let suppressed = self.suppressed.iter_mut().map(|suppressed| &mut suppressed.finding);
+        for finding in self.findings.iter_mut().chain(suppressed) {
             finding.scanned = rank.get(finding.scanned).copied().unwrap_or_default();
         }
         self.scanned = distinct.iter().filter_map(|&place| self.scanned.get(place).cloned()).collect();
 
-        self.findings.sort_by(|a, b| {
-            Reverse(a.severity)
-                .cmp(&Reverse(b.severity))
-                .then_with(|| a.vulnerability_id.cmp(&b.vulnerability_id))
-                .then_with(|| a.pkg_name.cmp(&b.pkg_name))
-                .then_with(|| a.scanned.cmp(&b.scanned))
-                .then_with(|| a.installed_version.cmp(&b.installed_version))
-                .then_with(|| a.pkg_path.cmp(&b.pkg_path))
-                .then_with(|| a.members.iter().map(content).cmp(b.members.iter().map(content)))
-        });
+        self.findings.sort_by(|a, b| a.in_order(b));
         self.findings.dedup_by(|a, b| a.is_repeat_of(b));
+        self.suppressed.sort_by(|a, b| a.finding.in_order(&b.finding).then_with(|| a.why().cmp(&b.why())));
+        self.suppressed.dedup_by(|a, b| a.finding.is_repeat_of(&b.finding) && a.why() == b.why());
         reported
     }
 }
@@ -185,13 +204,26 @@ impl<'c> Visitor<'c> for ResultEntry<'_, 'c> {
     fn visit_map<A: MapAccess<'c>>(self, mut members: A) -> Result<(), A::Error> {
         let Self(collector) = self;
         let (mut target, mut class, mut kind) = (None, None, None);
-        let before = collector.findings.len();
+        let before = (collector.findings.len(), collector.suppressed.len());
         while let Some(Text(name)) = members.next_key()? {
             match &*name {
                 "Target" => target = members.next_value::<Option<Text<'c>>>()?,
                 "Class" => class = members.next_value::<Option<Text<'c>>>()?,
                 "Type" => kind = members.next_value::<Option<Text<'c>>>()?,
                 "Vulnerabilities" => members.next_value_seed(Vulnerabilities(collector))?,
+                "ExperimentalModifiedFindings" => members.next_value_seed(Modified(collector))?,
+                "Secrets" => add(
+                    &mut collector.other.secrets,
+                    members.next_value::<Option<Vec<IgnoredAny>>>()?.unwrap_or_default(),
+                ),
+                "Licenses" => add(
+                    &mut collector.other.licenses,
+                    members.next_value::<Option<Vec<IgnoredAny>>>()?.unwrap_or_default(),
+                ),
+                "Misconfigurations" => {
+                    let checks = members.next_value::<Option<Vec<Check>>>()?.unwrap_or_default();
+                    add(&mut collector.other.misconfigurations, checks.iter().filter(|check| check.failed));
+                }
                 _ => drop(members.next_value::<IgnoredAny>()?),
             }
         }
@@ -209,7 +241,14 @@ impl<'c> Visitor<'c> for ResultEntry<'_, 'c> {
         if collector.os_target.is_none() && is_os_target(class.as_ref(), &target) {
             collector.os_target = Some(target.clone());
         }
-        if collector.findings.len() > before {
+        let has_findings = collector.findings.len() > before.0;
+        // Results of Trivy before v0.20 have no class; they are of vulnerabilities.
+        let is_of_vulnerabilities = match class.as_ref().map(|class| &*class.0) {
+            None | Some("" | "os-pkgs" | "lang-pkgs") => true,
+            Some(_) => has_findings,
+        };
+        collector.looked_for_vulnerabilities |= is_of_vulnerabilities;
+        if has_findings || collector.suppressed.len() > before.1 {
             collector.scanned.push(Scanned { class: class.map(|t| t.0), kind: kind.map(|t| t.0), target });
         }
         Ok(())
@@ -246,14 +285,81 @@ impl<'c> Visitor<'c> for Vulnerabilities<'_, 'c> {
         let Self(collector) = self;
         let scanned = collector.scanned.len();
         while let Some(mut finding) = items.next_element::<Finding<'c>>()? {
-            if collector.findings.len() == collector.limit {
-                collector.over_limit = true;
-                return Err(A::Error::custom("too many findings"));
-            }
+            collector.make_room()?;
             finding.scanned = scanned;
             collector.findings.push(finding);
         }
         Ok(())
+    }
+}
+
+struct Modified<'a, 'c>(&'a mut Collector<'c>);
+
+impl<'c> DeserializeSeed<'c> for Modified<'_, 'c> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'c>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'c> Visitor<'c> for Modified<'_, 'c> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an array of modified findings")
+    }
+
+    fn visit_unit<E>(self) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'c>>(self, mut items: A) -> Result<(), A::Error> {
+        let Self(collector) = self;
+        let scanned = collector.scanned.len();
+        while let Some(ModifiedEntry(suppressed)) = items.next_element()? {
+            let Some(mut suppressed) = suppressed else { continue };
+            collector.make_room()?;
+            suppressed.finding.scanned = scanned;
+            collector.suppressed.push(suppressed);
+        }
+        Ok(())
+    }
+}
+
+fn add(total: &mut u32, more: impl IntoIterator) {
+    *total = total.saturating_add(u32::try_from(more.into_iter().count()).unwrap_or(u32::MAX));
+}
+
+/// A misconfiguration that was looked for: failed, passed, or made an exception of.
+struct Check {
+    failed: bool,
+}
+
+impl<'c> Deserialize<'c> for Check {
+    fn deserialize<D: Deserializer<'c>>(deserializer: D) -> Result<Self, D::Error> {
+        struct CheckVisitor;
+
+        impl<'c> Visitor<'c> for CheckVisitor {
+            type Value = Check;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a misconfiguration")
+            }
+
+            fn visit_map<A: MapAccess<'c>>(self, mut members: A) -> Result<Check, A::Error> {
+                let mut status = None;
+                while let Some(Text(name)) = members.next_key()? {
+                    match &*name {
+                        "Status" => status = members.next_value::<Option<Text<'c>>>()?,
+                        _ => drop(members.next_value::<IgnoredAny>()?),
+                    }
+                }
+                Ok(Check { failed: status.is_none_or(|Text(status)| status == "FAIL") })
+            }
+        }
+
+        deserializer.deserialize_map(CheckVisitor)
     }
 }
 
@@ -295,7 +401,8 @@ impl<'c> Visitor<'c> for FindingVisitor {
                         "Severity" => {
                             finding.severity = text.and_then(|t| t.parse().ok()).unwrap_or(Severity::Unknown);
                         }
-                        _ => finding.fixable = text.is_some_and(|t| !t.trim().is_empty()),
+                        // `N/A`, `none` and `-` are no versions.
+                        _ => finding.fixable = text.is_some_and(|t| t.bytes().any(|byte| byte.is_ascii_digit())),
                     }
                     finding.members.push((name, raw));
                 }

@@ -6,7 +6,7 @@ use flate2::write::GzEncoder;
 
 use super::body::{self, Compression};
 use super::{Canonical, Error, Limits, Report};
-use crate::domain::image_name::ImageName;
+use crate::domain::declared::Declared;
 
 /// Fast, and within a tenth of the smallest: an archive is written once and read hardly ever.
 const LEVEL: flate2::Compression = flate2::Compression::new(4);
@@ -15,7 +15,7 @@ const LEVEL: flate2::Compression = flate2::Compression::new(4);
 #[derive(Debug)]
 pub struct Submission {
     canonical: Canonical,
-    image_name: Option<ImageName>,
+    declared: Declared,
     limits: Limits,
     /// The bytes that were sent, as gzip; empty if nobody wants to keep them.
     packed: Vec<u8>,
@@ -30,7 +30,7 @@ impl Submission {
     pub fn read(
         body: Vec<u8>,
         compression: Compression,
-        image_name: Option<ImageName>,
+        declared: Declared,
         limits: Limits,
         keep: bool,
     ) -> Result<Self, Error> {
@@ -43,7 +43,7 @@ impl Submission {
             false => Vec::new(),
         };
         let canonical = Canonical::read(&json, &limits)?;
-        Ok(Self { canonical, image_name, limits, packed })
+        Ok(Self { canonical, declared, limits, packed })
     }
 
     /// The report.
@@ -51,7 +51,7 @@ impl Submission {
     /// # Errors
     /// Those of [`Report::read`].
     pub fn report(&self) -> Result<Report<'_>, Error> {
-        Report::read(&self.canonical, self.image_name.clone(), &self.limits)
+        Report::read(&self.canonical, &self.declared, &self.limits)
     }
 
     /// What was sent, as gzip; empty if it was not to be kept.
@@ -60,10 +60,10 @@ impl Submission {
         &self.packed
     }
 
-    /// What the sender says was scanned.
+    /// What the sender says of the report.
     #[must_use]
-    pub const fn image_name(&self) -> Option<&ImageName> {
-        self.image_name.as_ref()
+    pub const fn declared(&self) -> &Declared {
+        &self.declared
     }
 
     /// Bytes of the canonical text, for the log.
@@ -104,7 +104,7 @@ mod tests {
         for (sent, compression) in
             [(REPORT.to_vec(), Compression::None), (gzip.clone(), Compression::Gzip), (zstd, Compression::Zstd)]
         {
-            let submission = Submission::read(sent, compression, None, limits, true).unwrap();
+            let submission = Submission::read(sent, compression, Declared::default(), limits, true).unwrap();
             assert_eq!(unpacked(&submission), REPORT, "{compression:?}");
             assert_eq!(submission.report().unwrap().artifact.image_name.as_str(), "app");
         }
@@ -116,14 +116,17 @@ mod tests {
         let pieces = [pack(a).unwrap(), pack(b).unwrap()].concat();
         let padded = [pack(REPORT).unwrap(), pack(b"").unwrap().repeat(50)].concat();
         for sent in [pieces, padded] {
-            let submission = Submission::read(sent, Compression::Gzip, None, Limits::default(), true).unwrap();
+            let submission =
+                Submission::read(sent, Compression::Gzip, Declared::default(), Limits::default(), true).unwrap();
             assert_eq!(submission.packed(), pack(REPORT).unwrap());
         }
     }
 
     #[test]
     fn nothing_is_kept_where_nobody_wants_it() {
-        let submission = Submission::read(REPORT.to_vec(), Compression::None, None, Limits::default(), false).unwrap();
+        let submission =
+            Submission::read(REPORT.to_vec(), Compression::None, Declared::default(), Limits::default(), false)
+                .unwrap();
         assert_eq!(submission.packed(), b"");
     }
 }

@@ -4,14 +4,18 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde::de::DeserializeSeed;
 use serde_json::Value;
-use serde_json::value::RawValue;
 
+use super::envelope::{self, Envelope};
 use super::findings::{Collector, Finding, Results, Scanned};
-use super::{Canonical, Error, Limits, lookalike};
+use super::naming::{self, OwnName};
+use super::suppressed::Suppressed;
+use super::{Canonical, Error, Limits, lookalike, warnings};
+use crate::domain::declared::{Declared, Scanners};
 use crate::domain::image_name::ImageName;
 use crate::domain::report_hash::ReportHash;
-use crate::domain::scan::Artifact;
+use crate::domain::scan::{Artifact, ClassCounts, OtherFindings};
 use crate::domain::severity::SeverityCounts;
+use crate::domain::warning::{Warning, WarningCode};
 
 /// A report that is fit to be stored.
 #[derive(Debug)]
@@ -20,26 +24,41 @@ pub struct Report<'c> {
     pub hash: ReportHash,
     /// What was scanned.
     pub artifact: Artifact,
-    /// When it was made, if it says so.
+    /// When it was made, if it says so and can have been.
     pub created_at: Option<Timestamp>,
+    /// Whether vulnerabilities were looked for: as the sender says, else as the report's results show.
+    pub is_vulnerability_scan: bool,
     /// Vulnerabilities in the report, exact repeats included.
     pub reported_findings: u32,
-    /// The distinct results that have findings.
+    /// The distinct results that have findings, open or suppressed.
     pub scanned: Vec<Scanned<'c>>,
-    /// The findings in the order of their ordinals; exact repeats are collapsed.
+    /// The open findings in the order of their ordinals; exact repeats are collapsed.
     pub findings: Vec<Finding<'c>>,
+    /// The open findings by the class of their result.
+    pub class_counts: ClassCounts,
+    /// What Trivy has suppressed, in the same order; exact repeats are collapsed.
+    pub suppressed: Vec<Suppressed<'c>>,
+    /// The suppressed findings by the class of their result.
+    pub suppressed_class_counts: ClassCounts,
+    /// What else the report has.
+    pub other_findings: OtherFindings,
+    /// What the sender should know.
+    pub warnings: Vec<Warning>,
 }
+
+/// There is no Trivy before 2019. Go's zero time is what programs around it write that set no time.
+const FIRST_REPORT: Timestamp = Timestamp::constant(1_546_300_800, 0);
 
 impl<'c> Report<'c> {
     /// Reads a report of `SchemaVersion` 2, or an array of Trivy up to v0.19.
     ///
-    /// `image_name` is the name that the sender gives; without it the report must name itself.
+    /// A name that the sender declares is the name; without one the report must name itself.
     ///
     /// # Errors
     /// [`Error::NotTrivy`], [`Error::SchemaVersion`], [`Error::Field`], [`Error::TooManyFindings`],
     /// [`Error::NoImageName`], [`Error::ImageName`].
-    pub fn read(canonical: &'c Canonical, image_name: Option<ImageName>, limits: &Limits) -> Result<Self, Error> {
-        let created_at = canonical.created_at()?;
+    pub fn read(canonical: &'c Canonical, declared: &Declared, limits: &Limits) -> Result<Self, Error> {
+        let stated_time = canonical.created_at()?;
         let text = canonical.text();
         let mut collector = Collector { limit: limits.max_findings, ..Collector::default() };
         let envelope = if text.starts_with('[') {
@@ -48,26 +67,45 @@ impl<'c> Report<'c> {
         } else {
             read_object(text, &mut collector)?
         };
-        let own_name = own_name(&envelope, &collector);
-        let given_name = image_name.filter(|given| own_name.as_deref() != Some(given.as_str()));
-        let hash = canonical.hash(given_name.as_ref());
-        let image_name = match (given_name, own_name) {
-            (Some(given), _) => given,
-            (None, Some(own)) => ImageName::try_from(own).map_err(|source| Error::ImageName { source })?,
+        let own_name = naming::own_name(&envelope, &collector);
+        let hash = canonical.hash(&beyond_the_report(declared, own_name.as_ref()));
+        let (image_name, nameless) = match (&declared.image_name, &own_name) {
+            (Some(given), _) => (given.clone(), false),
+            (None, Some(own)) => {
+                (own.text.parse::<ImageName>().map_err(|source| Error::ImageName { source })?, own.nameless)
+            }
             (None, None) => return Err(Error::NoImageName),
         };
         let reported = collector.finish();
-        Ok(Self {
+        let class_counts = |places: &mut dyn Iterator<Item = usize>| {
+            let mut counts = ClassCounts::default();
+            places.for_each(|place| counts.add(collector.scanned.get(place).and_then(|place| place.class.as_deref())));
+            counts
+        };
+        let mut report = Self {
             hash,
-            artifact: artifact(envelope, image_name)?,
-            created_at,
+            artifact: artifact(envelope, own_name.as_ref(), image_name, nameless)?,
+            created_at: stated_time.filter(|time| *time >= FIRST_REPORT),
+            is_vulnerability_scan: (declared.scanners.as_ref())
+                .map_or(collector.looked_for_vulnerabilities, Scanners::look_for_vulnerabilities),
             reported_findings: u32::try_from(reported).unwrap_or(u32::MAX),
+            class_counts: class_counts(&mut collector.findings.iter().map(|finding| finding.scanned)),
+            suppressed_class_counts: class_counts(&mut collector.suppressed.iter().map(|s| s.finding.scanned)),
+            other_findings: collector.other,
             scanned: collector.scanned,
             findings: collector.findings,
-        })
+            suppressed: collector.suppressed,
+            warnings: Vec::new(),
+        };
+        report.warnings = warnings::of(&report, declared);
+        if let (Some(time), None) = (stated_time, report.created_at) {
+            let message = format!("CreatedAt is {time}, before there was any Trivy: the time of ingestion counts");
+            report.warnings.push(Warning::new(WarningCode::CreatedAt, message));
+        }
+        Ok(report)
     }
 
-    /// How many findings there are of each severity: all of them, and the fixable ones.
+    /// How many open findings there are of each severity: all of them, and the fixable ones.
     #[must_use]
     pub fn counts(&self) -> (SeverityCounts, SeverityCounts) {
         let (mut all, mut fixable) = (SeverityCounts::default(), SeverityCounts::default());
@@ -79,47 +117,22 @@ impl<'c> Report<'c> {
         }
         (all, fixable)
     }
+
+    /// How many suppressed findings there are of each severity.
+    #[must_use]
+    pub fn suppressed_counts(&self) -> SeverityCounts {
+        let mut counts = SeverityCounts::default();
+        self.suppressed.iter().for_each(|suppressed| counts.add(suppressed.finding.severity));
+        counts
+    }
 }
 
-/// The members of the top level that Sirius uses. Every one of them is optional in Trivy's structs:
-/// <https://github.com/aquasecurity/trivy/blob/main/pkg/types/report.go>.
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "PascalCase", default)]
-struct Envelope<'c> {
-    schema_version: Option<Value>,
-    artifact_name: Option<String>,
-    artifact_type: Option<String>,
-    metadata: Option<Metadata>,
-    trivy: Option<Trivy>,
-    /// Kept as text until it is known that the document is Trivy's.
-    #[serde(borrow)]
-    results: Option<&'c RawValue>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "PascalCase", default)]
-struct Metadata {
-    #[serde(rename = "OS")]
-    os: Option<Os>,
-    #[serde(rename = "ImageID")]
-    image_id: Option<String>,
-    repo_tags: Option<Vec<String>>,
-    repo_digests: Option<Vec<String>>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "PascalCase", default)]
-struct Os {
-    family: Option<String>,
-    name: Option<String>,
-    #[serde(rename = "EOSL")]
-    eosl: Option<bool>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "PascalCase", default)]
-struct Trivy {
-    version: Option<String>,
+/// What the sender declares and the report does not say itself. A path that the report has says nothing.
+fn beyond_the_report(declared: &Declared, own_name: Option<&OwnName>) -> Declared {
+    let says = |name: &ImageName| own_name.is_some_and(|own| !own.nameless && own.text == name.as_str());
+    let mut declared = declared.clone();
+    declared.image_name = declared.image_name.filter(|name| !says(name));
+    declared
 }
 
 /// Whether an object is a report: its version and the name or type of its artifact say so, and
@@ -168,7 +181,11 @@ fn read_array<'c>(text: &'c str, collector: &mut Collector<'c>) -> Result<(), Er
         target: serde::de::IgnoredAny,
     }
 
-    let is_old_report = serde_json::from_str::<Vec<Targeted>>(text).is_ok_and(|results| !results.is_empty());
+    #[derive(Deserialize)]
+    struct Result(#[serde(deserialize_with = "envelope::object")] Option<Targeted>);
+
+    let is_old_report = serde_json::from_str::<Vec<Result>>(text)
+        .is_ok_and(|results| !results.is_empty() && results.iter().all(|Result(targeted)| targeted.is_some()));
     if !is_old_report {
         return Err(lookalike::of_array(text));
     }
@@ -208,30 +225,41 @@ fn field(error: &serde_path_to_error::Error<serde_json::Error>, inside: &str) ->
     }
 }
 
-/// The name that a report gives its artifact. Arrays of Trivy up to v0.19 have none, but the target
-/// of their operating system is `name (family version)`.
-fn own_name(envelope: &Envelope<'_>, collector: &Collector<'_>) -> Option<String> {
-    let named = |text: &String| (!text.trim().is_empty()).then(|| text.clone());
-    let tag = || envelope.metadata.as_ref()?.repo_tags.as_ref()?.first().and_then(named);
-    let os = || named(&collector.os_target.as_ref()?.rsplit_once(" (")?.0.to_owned());
-    let target = || collector.first_target.as_ref().map(|target| target.to_string());
-    envelope.artifact_name.as_ref().and_then(named).or_else(tag).or_else(os).or_else(target)
-}
+/// The most tags of an image that are kept.
+const MAX_TAGS: usize = 50;
 
-fn artifact(envelope: Envelope<'_>, image_name: ImageName) -> Result<Artifact, Error> {
+fn artifact(
+    envelope: Envelope<'_>,
+    own_name: Option<&OwnName>,
+    image_name: ImageName,
+    nameless: bool,
+) -> Result<Artifact, Error> {
     let metadata = envelope.metadata.unwrap_or_default();
     let os = metadata.os.unwrap_or_default();
-    let digest = metadata.repo_digests.unwrap_or_default().into_iter().next();
-    let digest = digest.and_then(|digest| digest.rsplit_once('@').map(|(_, digest)| digest.to_owned()));
+    let image_config = metadata.image_config.unwrap_or_default();
+    let names = match &metadata.reference {
+        Some(reference) => vec![reference.as_str()],
+        None => own_name.map(|own| own.text.as_str()).into_iter().chain([image_name.as_str()]).collect(),
+    };
+    let digest = naming::digest(metadata.repo_digests.as_deref().unwrap_or_default(), &names).map(str::to_owned);
+    let tags = metadata.repo_tags.unwrap_or_default().into_iter().take(MAX_TAGS).enumerate();
+    let tags = tags.map(|(at, tag)| short(Some(tag), &format!("Metadata.RepoTags[{at}]")));
     Ok(Artifact {
-        image_name,
-        image_digest: short(digest, "Metadata.RepoDigests[0]")?,
+        nameless,
+        platform: image_config.platform(),
+        image_digest: short(digest, "Metadata.RepoDigests")?,
+        image_ref: short(metadata.reference, "Metadata.Reference")?,
+        repo_tags: tags.filter_map(Result::transpose).collect::<Result<_, _>>()?,
         image_id: short(metadata.image_id, "Metadata.ImageID")?,
+        artifact_id: short(envelope.artifact_id, "ArtifactID")?,
+        image_created_at: image_config.created_at(),
         artifact_type: short(envelope.artifact_type, "ArtifactType")?,
-        os_family: short(os.family, "Metadata.OS.Family")?,
+        // Trivy 0.59 calls a system that it does not know so.
+        os_family: short(os.family, "Metadata.OS.Family")?.filter(|family| family != "none"),
         os_name: short(os.name, "Metadata.OS.Name")?,
         os_end_of_life: os.eosl.unwrap_or(false),
         trivy_version: short(envelope.trivy.and_then(|trivy| trivy.version), "Trivy.Version")?,
+        image_name,
     })
 }
 

@@ -9,7 +9,11 @@ fn canonical(report: &Value) -> Canonical {
 }
 
 fn read(canonical: &Canonical) -> Result<Report<'_>, Error> {
-    Report::read(canonical, None, &Limits::default())
+    Report::read(canonical, &Declared::default(), &Limits::default())
+}
+
+fn named_as(name: &str) -> Declared {
+    Declared { image_name: Some(name.parse().unwrap()), ..Declared::default() }
 }
 
 fn hash(report: &Value) -> ReportHash {
@@ -104,7 +108,7 @@ fn the_name_comes_from_the_first_place_that_has_one() {
 #[test]
 fn a_given_name_is_taken_and_makes_another_report_only_if_it_is_another_name() {
     let report = canonical(&full());
-    let named = |name: &str| Report::read(&report, Some(name.parse().unwrap()), &Limits::default()).unwrap();
+    let named = |name: &str| Report::read(&report, &named_as(name), &Limits::default()).unwrap();
     assert_eq!(named("mine").artifact.image_name.as_str(), "mine");
     assert_ne!(named("mine").hash, read(&report).unwrap().hash);
     assert_eq!(named("app:1").hash, read(&report).unwrap().hash);
@@ -128,8 +132,11 @@ fn a_report_over_the_limit_is_refused_while_it_is_read() {
     let report = report(json!([{"Target": "t", "Vulnerabilities": vec![json!({}); 6]}]));
     let canonical = canonical(&report);
     let limits = |max_findings| Limits { max_findings, ..Limits::default() };
-    assert!(Report::read(&canonical, None, &limits(6)).is_ok());
-    assert!(matches!(Report::read(&canonical, None, &limits(5)), Err(Error::TooManyFindings { limit: 5 })));
+    assert!(Report::read(&canonical, &Declared::default(), &limits(6)).is_ok());
+    assert!(matches!(
+        Report::read(&canonical, &Declared::default(), &limits(5)),
+        Err(Error::TooManyFindings { limit: 5 })
+    ));
 }
 
 #[test]
@@ -165,14 +172,14 @@ fn leaves(value: &Value, path: &str, found: &mut Vec<String>) {
 #[test]
 fn every_fact_but_the_volatile_ones_changes_the_hash() {
     let full = full();
-    let before = canonical(&full).hash(None);
+    let before = canonical(&full).hash(&Declared::default());
     let mut paths = Vec::new();
     leaves(&full, "", &mut paths);
     assert!(paths.len() > 30);
     for path in paths {
         let mut changed = full.clone();
         *changed.pointer_mut(&path).unwrap() = json!("another value");
-        let after = canonical(&changed).hash(None);
+        let after = canonical(&changed).hash(&Declared::default());
         let volatile = path == "/CreatedAt" || path == "/ReportID";
         assert_eq!(after == before, volatile, "{path}");
     }

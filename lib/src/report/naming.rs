@@ -1,0 +1,185 @@
+//! What a report calls the thing that was scanned, and which of its digests is that of the image that was asked for.
+//!
+//! Trivy writes as `ArtifactName` what was typed: of a tar, a folder or a checkout that is a path, which is the same
+//! for many things. Newer reports say elsewhere what it was.
+
+use super::envelope::Envelope;
+use super::findings::Collector;
+use crate::domain::image_name::{is_archive, is_path, repository};
+
+/// A report's own name for its artifact.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct OwnName {
+    pub(super) text: String,
+    /// It is a path, or in another way no more than where something was.
+    pub(super) nameless: bool,
+}
+
+/// Finds the name that a report gives its artifact. Arrays of Trivy up to v0.19 have none, but the target of their
+/// operating system is `name (family version)`.
+pub(super) fn own_name(envelope: &Envelope<'_>, collector: &Collector<'_>) -> Option<OwnName> {
+    let metadata = envelope.metadata.as_ref();
+    let typed = named(envelope.artifact_name.as_deref());
+    let tag = named(metadata.and_then(|metadata| metadata.repo_tags.as_ref()?.first()).map(String::as_str));
+    let reference = named(metadata.and_then(|metadata| metadata.reference.as_deref())).filter(|text| !is_archive(text));
+    let url = named(metadata.and_then(|metadata| metadata.repo_url.as_deref()));
+    let os = named(collector.os_target.as_ref().and_then(|target| Some(target.rsplit_once(" (")?.0)));
+    let any = typed.or(tag).or(os).or(collector.first_target.as_deref());
+    let (text, nameless) = match (envelope.artifact_type.as_deref(), typed) {
+        (Some("container_image"), Some(typed)) => {
+            let is_said_better =
+                is_archive(typed) || reference.is_some_and(|said| repository(said) != repository(typed));
+            let said = reference.or_else(|| tag.filter(|tag| !is_archive(tag))).filter(|_| is_said_better);
+            (said.unwrap_or(typed), said.is_none() && is_archive(typed))
+        }
+        (Some("repository"), _) if url.is_some() => (url?, false),
+        (Some("repository"), Some(typed)) => (typed, !is_remote(typed)),
+        (Some("filesystem"), _) => (any?, true),
+        (Some("container_image"), None) | (Some("cyclonedx" | "spdx"), _) => {
+            let text = reference.or(any)?;
+            (text, is_path(text))
+        }
+        _ => (any?, is_path(any?)),
+    };
+    Some(OwnName { text: text.to_owned(), nameless })
+}
+
+fn named(text: Option<&str>) -> Option<&str> {
+    text.filter(|text| !text.trim().is_empty())
+}
+
+/// Whether a text names a repository on some host: `https://host/app`, `host.tld/app`, `git@host.tld:app`.
+fn is_remote(text: &str) -> bool {
+    let host = || {
+        let (host, _) = text.split_once('/')?;
+        let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
+        Some(host.split_once(':').map_or(host, |(host, _)| host))
+    };
+    let is_label = |label: &str| !label.is_empty() && label.chars().all(|c| c.is_alphanumeric() || c == '-');
+    let is_host = |host: &str| host.contains('.') && host.split('.').all(is_label);
+    !is_path(text) && (text.contains("://") || host().is_some_and(is_host))
+}
+
+/// Finds the digest of the repository that was scanned among `RepoDigests`: that of the first of `names` that any of
+/// them is of, else the one that all have.
+pub(super) fn digest<'d>(repo_digests: &'d [String], names: &[&str]) -> Option<&'d str> {
+    let digests = || repo_digests.iter().filter_map(|entry| entry.rsplit_once('@'));
+    let of = |name: &&str| digests().find(|(of, _)| repository(of) == repository(name));
+    let only = || digests().next().filter(|(_, first)| digests().all(|(_, digest)| digest == *first));
+    names.iter().find_map(of).or_else(only).map(|(_, digest)| digest)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn named_as(report: &Value) -> Option<(String, bool)> {
+        let text = report.to_string();
+        let envelope: Envelope<'_> = serde_json::from_str(&text).unwrap();
+        own_name(&envelope, &Collector::default()).map(|name| (name.text, name.nameless))
+    }
+
+    fn of(kind: &str, typed: &str, metadata: Value) -> (String, bool) {
+        named_as(&json!({"ArtifactType": kind, "ArtifactName": typed, "Metadata": metadata})).unwrap()
+    }
+
+    #[test]
+    fn an_image_is_called_what_was_typed_unless_that_is_a_path_or_another_repository() {
+        for (typed, reference, tag, name, nameless) in [
+            ("nginx:1", None, None, "nginx:1", false),
+            ("docker.io/library/nginx:1", Some("nginx:1"), Some("nginx:1"), "docker.io/library/nginx:1", false),
+            ("nginx", Some("index.docker.io/library/nginx:latest"), None, "nginx", false),
+            ("localhost:5000/x", Some("localhost:5000/x:latest"), None, "localhost:5000/x", false),
+            ("127.0.0.1:5000/x:1", Some("registry.example/x:1"), None, "registry.example/x:1", false),
+            ("8e2fe22739aa", None, None, "8e2fe22739aa", false),
+            ("sha256:8e2fe22739aa", None, Some("app:1"), "sha256:8e2fe22739aa", false),
+            ("8e2fe22739aa", Some("app:1"), None, "app:1", false),
+            ("image.tar", Some("app:1"), Some("other:1"), "app:1", false),
+            ("Image.TAR.GZ", None, Some("app:1"), "app:1", false),
+            ("img/a.tgz", None, None, "img/a.tgz", true),
+            ("./layout", None, None, "./layout", true),
+            ("../layout@sha256:ab", None, None, "../layout@sha256:ab", true),
+            ("layout.tar@sha256:ab", None, None, "layout.tar@sha256:ab", true),
+            ("C:\\images\\app", None, None, "C:\\images\\app", true),
+            ("~/app", None, None, "~/app", true),
+            ("/tmp/app.tar", Some("/tmp/app.tar"), Some("./x"), "/tmp/app.tar", true),
+            (".", Some(" "), Some(""), ".", true),
+        ] {
+            let metadata = json!({"Reference": reference, "RepoTags": tag.map(|tag| [tag])});
+            assert_eq!(of("container_image", typed, metadata), (name.to_owned(), nameless), "{typed}");
+        }
+        let untyped = json!({"ArtifactType": "container_image", "Metadata": {"Reference": "app:1", "RepoTags": ["b"]}});
+        assert_eq!(named_as(&untyped), Some(("app:1".to_owned(), false)));
+    }
+
+    #[test]
+    fn a_repository_is_called_by_its_address() {
+        for (typed, url, name, nameless) in [
+            (".", Some("https://git.example/team/shop.git"), "https://git.example/team/shop.git", false),
+            ("https://github.com/org/app", None, "https://github.com/org/app", false),
+            ("github.com/org/app", None, "github.com/org/app", false),
+            ("git@github.com:org/app.git", None, "git@github.com:org/app.git", false),
+            ("git.example:8443/app", None, "git.example:8443/app", false),
+            (".", None, ".", true),
+            ("/scan", None, "/scan", true),
+            ("../shop", None, "../shop", true),
+            ("./git.example/app", None, "./git.example/app", true),
+            ("testdata/fixtures/repo/npm", None, "testdata/fixtures/repo/npm", true),
+            ("package-lock.json", None, "package-lock.json", true),
+            (".hidden/app", None, ".hidden/app", true),
+            ("C:\\shop", None, "C:\\shop", true),
+        ] {
+            assert_eq!(of("repository", typed, json!({"RepoURL": url})), (name.to_owned(), nameless), "{typed}");
+        }
+    }
+
+    #[test]
+    fn a_file_system_is_called_by_its_path_which_names_nothing() {
+        for typed in [".", "/scan", "package-lock.json", "trivy76/alias"] {
+            assert_eq!(of("filesystem", typed, json!({"RepoTags": ["app:1"]})), (typed.to_owned(), true));
+        }
+    }
+
+    #[test]
+    fn a_disk_and_a_bill_of_materials_are_called_what_was_typed() {
+        for (kind, typed, reference, name, nameless) in [
+            ("vm", "disk.img", Some("app:1"), "disk.img", false),
+            ("vm", "ami:ami-0123", None, "ami:ami-0123", false),
+            ("vm", "/srv/disk.img", None, "/srv/disk.img", true),
+            ("cyclonedx", "sbom.json", None, "sbom.json", false),
+            ("cyclonedx", "./sbom.json", None, "./sbom.json", true),
+            ("cyclonedx", "/srv/sbom.json", Some("app:1"), "app:1", false),
+            ("spdx", "sbom.json", Some("app:1"), "app:1", false),
+            ("spdx", "sbom.json", Some("./image.tar"), "sbom.json", false),
+        ] {
+            assert_eq!(of(kind, typed, json!({"Reference": reference})), (name.to_owned(), nameless), "{kind} {typed}");
+        }
+    }
+
+    #[test]
+    fn a_report_without_a_type_is_called_what_it_says_unless_that_is_a_path() {
+        for (typed, nameless) in [("app:1", false), ("image.tar", false), (".", true), ("/", true), ("../x", true)] {
+            assert_eq!(named_as(&json!({"ArtifactName": typed})), Some((typed.to_owned(), nameless)));
+        }
+        assert_eq!(named_as(&json!({"ArtifactName": " "})), None);
+    }
+
+    #[test]
+    fn the_digest_is_that_of_the_repository_that_was_scanned() {
+        let entries = ["mirror.example/nginx@sha256:1", "nginx@sha256:2", "no digest"].map(str::to_owned);
+        for (names, found) in [
+            (&["docker.io/library/nginx:1"][..], Some("sha256:2")),
+            (&["mirror.example/nginx:latest"], Some("sha256:1")),
+            (&["other", "nginx"], Some("sha256:2")),
+            (&["other"], None),
+            (&[], None),
+        ] {
+            assert_eq!(digest(&entries, names), found, "{names:?}");
+        }
+        let same = ["a@sha256:1", "b@sha256:1"].map(str::to_owned);
+        assert_eq!(digest(&same, &["c"]), Some("sha256:1"));
+        assert_eq!(digest(&["no digest".to_owned()], &["no digest"]), None);
+    }
+}

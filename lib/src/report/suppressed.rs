@@ -1,0 +1,88 @@
+//! The vulnerabilities that Trivy has found and then left out, as `--show-suppressed` keeps them.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use super::findings::{Finding, Text};
+use crate::domain::text;
+
+/// A vulnerability that Trivy has found and then left out: an ignore file, a policy or a VEX document says so.
+#[derive(Debug)]
+pub struct Suppressed<'c> {
+    /// The vulnerability, whole.
+    pub finding: Finding<'c>,
+    /// `ignored`, `not_affected`, `fixed`, …
+    pub status: Option<Cow<'c, str>>,
+    /// The file that says so, or `CycloneDX VEX`, `Filtered by Rego` …
+    pub source: Option<Cow<'c, str>>,
+    /// Why, in the words of the file.
+    pub statement: Option<Cow<'c, str>>,
+}
+
+impl Suppressed<'_> {
+    pub(super) fn why(&self) -> [Option<&str>; 3] {
+        [self.status.as_deref(), self.source.as_deref(), self.statement.as_deref()]
+    }
+}
+
+/// The most that is kept of a status, a source or a statement, in bytes.
+const MAX_WHY_BYTES: usize = 2 << 10;
+
+/// A modified finding, if it is a vulnerability: there are misconfigurations, secrets and licences as well.
+pub(super) struct ModifiedEntry<'c>(pub(super) Option<Suppressed<'c>>);
+
+impl<'c> Deserialize<'c> for ModifiedEntry<'c> {
+    fn deserialize<D: Deserializer<'c>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(ModifiedEntryVisitor)
+    }
+}
+
+struct ModifiedEntryVisitor;
+
+impl<'c> Visitor<'c> for ModifiedEntryVisitor {
+    type Value = ModifiedEntry<'c>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a modified finding")
+    }
+
+    fn visit_map<A: MapAccess<'c>>(self, mut members: A) -> Result<ModifiedEntry<'c>, A::Error> {
+        let (mut kind, mut status, mut source, mut statement, mut finding) = (None, None, None, None, None);
+        while let Some(Text(name)) = members.next_key()? {
+            match &*name {
+                "Type" => kind = members.next_value::<Option<Text<'c>>>()?,
+                "Status" => status = members.next_value::<Option<Text<'c>>>()?,
+                "Source" => source = members.next_value::<Option<Text<'c>>>()?,
+                "Statement" => statement = members.next_value::<Option<Text<'c>>>()?,
+                // What it is, only its type tells.
+                "Finding" => finding = members.next_value::<Option<&'c RawValue>>()?,
+                _ => drop(members.next_value::<IgnoredAny>()?),
+            }
+        }
+        if kind.is_none_or(|Text(kind)| kind != "vulnerability") {
+            return Ok(ModifiedEntry(None));
+        }
+        let Some(finding) = finding else { return Err(A::Error::missing_field("Finding")) };
+        let finding = serde_json::from_str::<Finding<'c>>(finding.get()).map_err(|error| {
+            let error = error.to_string();
+            A::Error::custom(error.rsplit_once(" at line ").map_or(error.as_str(), |(reason, _)| reason))
+        })?;
+        let [status, source, statement] = [status, source, statement].map(|text| shortened(text?.0));
+        Ok(ModifiedEntry(Some(Suppressed { finding, status, source, statement })))
+    }
+}
+
+/// The beginning of a text that is not empty.
+fn shortened(text: Cow<'_, str>) -> Option<Cow<'_, str>> {
+    let text = match text {
+        Cow::Borrowed(text) => Cow::Borrowed(text::cut(text, MAX_WHY_BYTES)),
+        Cow::Owned(mut text) => {
+            text.truncate(text::cut(&text, MAX_WHY_BYTES).len());
+            Cow::Owned(text)
+        }
+    };
+    (!text.is_empty()).then_some(text)
+}
