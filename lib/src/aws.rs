@@ -117,12 +117,13 @@ impl Clients {
     /// # Errors
     /// If a variable is missing or wrong.
     pub async fn ingestion(&self, lookup: Lookup<'_>) -> Result<Ingestion, config::Error> {
-        let config::Ingestion { limits, lease, archive } = config::Ingestion::read(lookup)?;
+        let config::Ingestion { limits, lease, archive, require_image_name } = config::Ingestion::read(lookup)?;
         let bucket = config::bucket_name(lookup)?;
         let auto = config::auto_analyze(lookup)?.map(|(auto, url)| (auto, self.queue(url)));
         let enrichment = config::enrichment_queue_url(lookup).map(|url| self.queue(url));
         let store = self.store(config::table_name(lookup)?).await;
-        Ok(Ingestion { store, archive: archive.then(|| self.objects(bucket)), auto, enrichment, limits, lease })
+        let archive = archive.then(|| self.objects(bucket));
+        Ok(Ingestion { store, archive, auto, enrichment, limits, require_image_name, lease })
     }
 
     /// What vulnerabilities are looked up with, as the environment says.

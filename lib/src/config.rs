@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use aws_credential_types::Credentials;
 
+use crate::domain::fleet::{Fleet, ParseScopeError, Scope};
 use crate::domain::priority::Thresholds;
 use crate::domain::priority::exposure::Exposures;
 use crate::domain::severity::ParseSeverityError;
@@ -123,6 +124,8 @@ pub struct Ingestion {
     pub lease: Duration,
     /// `ARCHIVE_REPORTS` (default `true`): whether reports are kept as they came.
     pub archive: bool,
+    /// `REQUIRE_IMAGE_NAME` (default `false`): whether reports are refused that name nothing.
+    pub require_image_name: bool,
 }
 
 impl Ingestion {
@@ -139,6 +142,7 @@ impl Ingestion {
             },
             lease: Duration::from_secs(number(lookup, "LEASE_SECONDS", 60, 1, 3600)?),
             archive: flag(lookup, "ARCHIVE_REPORTS", true)?,
+            require_image_name: flag(lookup, "REQUIRE_IMAGE_NAME", false)?,
         })
     }
 }
@@ -177,6 +181,23 @@ pub fn judge(lookup: Lookup<'_>) -> Result<Judge, Error> {
     let exposures = Exposures::parse(&lookup(NAME).unwrap_or_default())
         .map_err(|error| Error::Invalid { name: NAME, reason: format!("refused: it {error}") })?;
     Ok(Judge { exposures, thresholds: Thresholds::default() })
+}
+
+/// Which images count: `FLEET_SCOPE` (`tags`, the default, or `newest-per-repository`) and `FLEET_MAX_AGE_DAYS`
+/// (default 0: however long ago they were seen).
+///
+/// # Errors
+/// If one is neither, or not a number from 0 to 36,500.
+pub fn fleet(lookup: Lookup<'_>) -> Result<Fleet, Error> {
+    const SCOPE: &str = "FLEET_SCOPE";
+    let scope = match lookup(SCOPE).filter(|scope| !scope.is_empty()) {
+        Some(scope) => {
+            scope.parse().map_err(|error: ParseScopeError| Error::Invalid { name: SCOPE, reason: error.to_string() })?
+        }
+        None => Scope::default(),
+    };
+    let days: u64 = number(lookup, "FLEET_MAX_AGE_DAYS", 0, 0, 36_500)?;
+    Ok(Fleet { scope, max_age: (days > 0).then(|| Duration::from_secs(days * 24 * 3600)) })
 }
 
 /// Where analyses are queued: `ANALYSIS_QUEUE_URL`.

@@ -12,6 +12,7 @@ use crate::telemetry::invocation;
 
 pub mod analyze_finding;
 pub mod analyze_scan;
+pub mod confirm_scan;
 pub mod create_upload;
 pub mod delete_scan;
 pub mod error;
@@ -24,6 +25,7 @@ pub mod ingest_scan;
 pub mod list_findings;
 pub mod list_priorities;
 pub mod list_scans;
+pub mod retire_image;
 
 mod dto;
 mod path;

@@ -7,6 +7,7 @@
 //! mirror/v1/…                     answers of public sources, where they cannot be reached: put there by hand
 //! ```
 
+use std::collections::HashMap;
 use std::error::Error as StdError;
 use std::time::Duration;
 
@@ -21,7 +22,7 @@ use aws_smithy_types::timeout::TimeoutConfig;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use crate::domain::image_name::ImageName;
+use crate::domain::declared::Declared;
 use crate::domain::report_hash::ReportHash;
 use crate::domain::upload::UploadId;
 
@@ -29,7 +30,10 @@ use crate::domain::upload::UploadId;
 /// someone who looks at the bucket sees.
 const TAG: &str = "sirius";
 /// The metadata under which the archive keeps the name that a report's sender gave.
-const IMAGE_NAME: &str = "image-name";
+pub(crate) const IMAGE_NAME: &str = "image-name";
+/// The same of the scanners and the severities that a sender declared.
+pub(crate) const SCANNERS: &str = "scanners";
+pub(crate) const SEVERITIES: &str = "severities";
 /// How long one try to archive a report may take: tens of megabytes, where other calls have kilobytes.
 const PUT: Duration = Duration::from_secs(12);
 
@@ -106,7 +110,12 @@ fn passes(code: &str) -> bool {
 #[derive(Debug)]
 pub enum Fetched {
     /// Its bytes, as they lie there.
-    Bytes(Vec<u8>),
+    Bytes {
+        /// The bytes.
+        bytes: Vec<u8>,
+        /// What its sender wrote beside them (`x-amz-meta-…`), by name.
+        metadata: HashMap<String, String>,
+    },
     /// It has more bytes than are taken.
     TooLarge {
         /// How many.
@@ -123,8 +132,8 @@ pub enum Fetched {
 pub struct Archived {
     /// As gzip.
     pub packed: Vec<u8>,
-    /// What its sender said was scanned.
-    pub image_name: Option<ImageName>,
+    /// What its sender declared.
+    pub declared: Declared,
 }
 
 /// An upload that someone may make, once, until it expires.
@@ -236,9 +245,16 @@ impl Objects {
     ///
     /// # Errors
     /// [`Error::Unavailable`], [`Error::Refused`].
-    pub async fn archive(&self, hash: ReportHash, packed: &[u8], image_name: Option<&ImageName>) -> Result<(), Error> {
+    pub async fn archive(&self, hash: ReportHash, packed: &[u8], declared: &Declared) -> Result<(), Error> {
         // All metadata together may have 2 KB, and the longest name has one; in base64 it still fits.
-        let name = image_name.map(|name| URL_SAFE_NO_PAD.encode(name.as_str()));
+        let Declared { image_name, scanners, severities } = declared;
+        let metadata = [
+            (IMAGE_NAME, image_name.as_ref().map(|name| URL_SAFE_NO_PAD.encode(name.as_str()))),
+            (SCANNERS, scanners.as_ref().map(ToString::to_string)),
+            (SEVERITIES, severities.as_ref().map(ToString::to_string)),
+        ];
+        let metadata: HashMap<String, String> =
+            metadata.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect();
         let patience = TimeoutConfig::builder().operation_attempt_timeout(PUT).operation_timeout(PUT * 2).build();
         self.client
             .put_object()
@@ -246,7 +262,7 @@ impl Objects {
             .key(report_key(hash))
             .content_type("application/json")
             .content_encoding("gzip")
-            .set_metadata(name.map(|name| [(IMAGE_NAME.to_owned(), name)].into()))
+            .set_metadata(Some(metadata).filter(|metadata| !metadata.is_empty()))
             .body(ByteStream::from(packed.to_vec()))
             .customize()
             .config_override(aws_sdk_s3::config::Builder::new().timeout_config(patience))
@@ -276,11 +292,17 @@ impl Objects {
             Err(error) if is(&error, "NoSuchKey") => return Ok((None, false)),
             Err(error) => return Err(Error::sdk(OPERATION, error)),
         };
-        let encoded = object.metadata().and_then(|metadata| metadata.get(IMAGE_NAME)).cloned();
-        let decoded = encoded.and_then(|name| String::from_utf8(URL_SAFE_NO_PAD.decode(name).ok()?).ok());
-        let image_name = decoded.and_then(|name| name.parse::<ImageName>().ok());
         Ok(match read(OPERATION, object, limit).await? {
-            Fetched::Bytes(packed) => (Some(Archived { packed, image_name }), false),
+            Fetched::Bytes { bytes: packed, metadata } => {
+                let text = |name: &str| metadata.get(name);
+                let decoded = |name: &String| String::from_utf8(URL_SAFE_NO_PAD.decode(name).ok()?).ok();
+                let declared = Declared {
+                    image_name: text(IMAGE_NAME).and_then(decoded).and_then(|name| name.parse().ok()),
+                    scanners: text(SCANNERS).and_then(|scanners| scanners.parse().ok()),
+                    severities: text(SEVERITIES).and_then(|severities| severities.parse().ok()),
+                };
+                (Some(Archived { packed, declared }), false)
+            }
             _ => (None, true),
         })
     }
@@ -339,7 +361,7 @@ impl Objects {
             Err(error) => return Err(Error::sdk(operation, error)),
         };
         match read(operation, object, limit).await? {
-            Fetched::Bytes(bytes) => Ok(Some(bytes)),
+            Fetched::Bytes { bytes, .. } => Ok(Some(bytes)),
             Fetched::TooLarge { bytes } => {
                 Err(Error::Refused { operation, source: format!("{key} has {bytes} bytes").into() })
             }
@@ -373,6 +395,7 @@ async fn read(operation: &'static str, object: GetObjectOutput, limit: usize) ->
     }
     // One buffer of the right size: growing one would take twice the object's bytes for a moment.
     let mut bytes = Vec::with_capacity(length.and_then(|length| usize::try_from(length).ok()).unwrap_or_default());
+    let metadata = object.metadata.unwrap_or_default();
     let mut body = object.body;
     while let Some(chunk) = body.next().await {
         let chunk = chunk.map_err(|source| Error::Unavailable { operation, source: source.into() })?;
@@ -381,5 +404,5 @@ async fn read(operation: &'static str, object: GetObjectOutput, limit: usize) ->
         }
         bytes.extend_from_slice(&chunk);
     }
-    Ok(Fetched::Bytes(bytes))
+    Ok(Fetched::Bytes { bytes, metadata })
 }

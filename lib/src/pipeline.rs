@@ -2,6 +2,7 @@
 
 pub mod analyze;
 pub mod analyze_scan;
+pub mod confirm_scan;
 pub mod delete_scan;
 pub mod enrich;
 pub mod ingest;

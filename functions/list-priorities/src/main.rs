@@ -11,7 +11,8 @@ async fn main() -> Result<(), Error> {
     telemetry::init();
     let clients = Clients::load()?;
     let store = clients.store(config::table_name(&environment)?).await;
-    let deps = list_priorities::Deps { store, judge: config::judge(&environment)?, time: list_priorities::TIME };
+    let (judge, fleet) = (config::judge(&environment)?, config::fleet(&environment)?);
+    let deps = list_priorities::Deps { store, judge, fleet, time: list_priorities::TIME };
     let deps = &deps;
     http::run(async |request| http::serve(request, async |request| list_priorities::handle(deps, request).await).await)
         .await

@@ -37,9 +37,9 @@ impl Asset {
     pub fn key(&self) -> AssetKey {
         let platform = self.platform.as_ref().map_or("", Platform::as_str);
         let alone = self.alone.map(|scan| scan.to_string()).unwrap_or_default();
-        let repository = if self.alone.is_some() { self.name.as_str().to_owned() } else { self.name.repository() };
+        let repository = if self.alone.is_some() { self.name.as_str() } else { self.name.repository() };
         AssetKey {
-            lineage: LineageKey(digest(&["lineage", &repository, platform, &alone])),
+            lineage: LineageKey(digest(&["lineage", repository, platform, &alone])),
             asset: digest(&["asset", self.name.as_str(), platform, &alone]),
         }
     }
@@ -48,7 +48,9 @@ impl Asset {
 /// The name of an artifact as its asset has it. A path or URL has one form only.
 fn familiar(artifact: &Artifact) -> ImageName {
     match artifact.artifact_type.as_deref() {
-        None | Some("container_image") if !artifact.nameless => artifact.image_name.familiar(),
+        None | Some("container_image") if !artifact.nameless => {
+            artifact.image_name.familiar().parse().unwrap_or_else(|_| artifact.image_name.clone())
+        }
         _ => artifact.image_name.clone(),
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
@@ -85,6 +85,17 @@ impl FromStr for FindingId {
 /// hundred times larger.
 pub type Members = BTreeMap<String, Box<RawValue>>;
 
+/// Why Trivy shows a finding no more, in the words of its report.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Suppression {
+    /// `ignored`, `not_affected`, `fixed`, …
+    pub status: Option<String>,
+    /// The ignore file, policy or VEX document that says so.
+    pub source: Option<String>,
+    /// Its reason.
+    pub statement: Option<String>,
+}
+
 /// A stored finding, with everything that the report said about it.
 #[derive(Debug, Clone)]
 pub struct Finding {
@@ -102,6 +113,8 @@ pub struct Finding {
     pub class: Option<String>,
     /// `debian`, `npm`, `jar`, …
     pub kind: Option<String>,
+    /// Why it is suppressed; none for an open finding.
+    pub suppressed: Option<Suppression>,
     /// The rest of the vulnerability object as the report has it, under Trivy's own names.
     pub vulnerability: Members,
 }

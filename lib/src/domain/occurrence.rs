@@ -243,10 +243,8 @@ impl AssetOccurrences {
     }
 
     fn put(&mut self, by_details: BTreeMap<Details, BTreeSet<ScanId>>) {
-        let occurrence = |(details, scans): (Details, BTreeSet<ScanId>)| Occurrence {
-            details,
-            scans: scans.into_iter().collect(),
-        };
+        let occurrence =
+            |(details, scans): (Details, BTreeSet<ScanId>)| Occurrence { details, scans: scans.into_iter().collect() };
         self.occurrences = by_details.into_iter().map(occurrence).collect();
     }
 
@@ -260,8 +258,7 @@ impl AssetOccurrences {
             match found.get_mut(&key) {
                 None => drop(found.insert(key, seen)),
                 Some(known) => {
-                    let span =
-                        Span { from: known.span.from.min(seen.span.from), to: known.span.to.max(seen.span.to) };
+                    let span = Span { from: known.span.from.min(seen.span.from), to: known.span.to.max(seen.span.to) };
                     let place = |seen: &Seen<'_>| (seen.present, seen.span.to, seen.scan_id);
                     if place(&seen) > place(known) {
                         *known = seen;

@@ -159,7 +159,10 @@ pub(crate) mod tests {
         let confirmed = Scan { confirmed: true, ..after.clone() };
         assert_eq!(of(&[before.clone(), confirmed, again]), (Some(3), vec![]));
         // Another image, or the same class suppressed, or fewer of a class: nothing to doubt.
-        assert_eq!(of(&[before.clone(), Scan { artifact: scan(2, 30, "b", 0, 0).artifact, ..after.clone() }]).0, Some(2));
+        assert_eq!(
+            of(&[before.clone(), Scan { artifact: scan(2, 30, "b", 0, 0).artifact, ..after.clone() }]).0,
+            Some(2)
+        );
         let suppressed = ClassCounts { lang_pkgs: 1, ..ClassCounts::default() };
         assert_eq!(of(&[before.clone(), Scan { suppressed_class_counts: suppressed, ..after }]), (Some(2), vec![]));
         assert_eq!(of(&[before, scan(2, 30, "a", 1, 1)]), (Some(2), vec![]));
@@ -186,7 +189,8 @@ pub(crate) mod tests {
     }
 
     fn distinct(scans: Vec<Scan>) -> Vec<Scan> {
-        let by_id: std::collections::BTreeMap<ScanId, Scan> = scans.into_iter().map(|scan| (scan.scan_id, scan)).collect();
+        let by_id: std::collections::BTreeMap<ScanId, Scan> =
+            scans.into_iter().map(|scan| (scan.scan_id, scan)).collect();
         by_id.into_values().collect()
     }
 

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::image_name::ImageName;
 use super::random;
 use super::scan::ScanId;
+use super::warning::Warning;
 
 /// Names an upload: the key of its object in the bucket, without the prefix [`UploadId::PREFIX`].
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -137,6 +138,12 @@ pub enum State {
         scan_id: ScanId,
         /// The report had been ingested before.
         duplicate: bool,
+        /// The scan became, or still was, the current one of its image.
+        #[serde(default)]
+        current: bool,
+        /// What its sender should know.
+        #[serde(default)]
+        warnings: Vec<Warning>,
     },
     /// It can never be ingested.
     Failed {

@@ -93,7 +93,7 @@ async fn take(deps: &Deps, request_id: &str, record: serde_json::Value) -> Resul
     let upload_id = object.id.as_str();
     match taken {
         Taken::Done { ingested, findings } => {
-            let (scan_id, duplicate) = (ingested.scan_id.get(), ingested.duplicate);
+            let (scan_id, duplicate) = (ingested.scan.scan_id.get(), ingested.duplicate);
             metrics::emit(if duplicate { Fact::Duplicate } else { Fact::Ingested { findings, took } }, now);
             tracing::info!(upload_id, scan_id, duplicate, findings, duration_ms, "an upload was ingested");
         }

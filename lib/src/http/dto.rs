@@ -9,12 +9,12 @@ use serde_json::value::RawValue;
 
 use crate::domain::analysis::{self, Analysis, Failure, Removed};
 use crate::domain::enrichment::{CveRichment, Epss, Source, Sourced, Ssvc, Status, Value};
-use crate::domain::finding::{FindingId, Members};
-use crate::domain::priority::Priority;
-use crate::domain::prompt_hash::PromptHash;
+use crate::domain::finding::{FindingId, Members, Suppression};
 use crate::domain::image_name::ImageName;
 use crate::domain::occurrence::Details;
 use crate::domain::platform::Platform;
+use crate::domain::priority::Priority;
+use crate::domain::prompt_hash::PromptHash;
 use crate::domain::scan::{OtherFindings, Scan, ScanId};
 use crate::domain::severity::{Severity, SeverityCounts};
 use crate::domain::signals::{Listed, Signals};
@@ -29,8 +29,8 @@ pub(super) struct ContainerScan<'a> {
     scan_id: ScanId,
     image_name: &'a str,
     platform: Option<&'a str>,
-    repository: Option<String>,
-    tag: Option<String>,
+    repository: Option<&'a str>,
+    tag: Option<&'a str>,
     image_ref: Option<&'a str>,
     repo_tags: &'a [String],
     image_digest: Option<&'a str>,
@@ -125,6 +125,8 @@ pub(super) struct ContainerFinding {
     installed_version: Option<Box<RawValue>>,
     fixed_version: Option<Box<RawValue>>,
     status: Option<Box<RawValue>>,
+    /// Why Trivy shows it no more; null for an open finding.
+    suppressed: Option<Suppression>,
     target: String,
     class: Option<String>,
     #[serde(rename = "type")]
@@ -161,6 +163,7 @@ impl From<Joined> for ContainerFinding {
             installed_version: take_text(&mut rest, "InstalledVersion"),
             fixed_version: take_text(&mut rest, "FixedVersion").filter(|version| !is_blank(version)),
             status: take_text(&mut rest, "Status"),
+            suppressed: finding.suppressed,
             target: finding.target,
             class: finding.class,
             kind: finding.kind,
@@ -484,6 +487,7 @@ mod tests {
             target: "app (debian 12)".to_owned(),
             class: Some("os-pkgs".to_owned()),
             kind: Some("debian".to_owned()),
+            suppressed: None,
             vulnerability,
         };
         serde_json::to_value(ContainerFinding::from(Joined {
@@ -509,7 +513,7 @@ mod tests {
             json!({
                 "finding_id": 3_000_014, "scan_id": 3, "vulnerability_id": "CVE-2026-1", "severity": "HIGH",
                 "title": "t", "pkg_name": "zlib1g", "pkg_path": "p", "purl": "pkg:deb/debian/zlib1g@1",
-                "installed_version": "1", "fixed_version": "2", "status": "fixed", "target": "app (debian 12)",
+                "installed_version": "1", "fixed_version": "2", "status": "fixed", "suppressed": null, "target": "app (debian 12)",
                 "class": "os-pkgs", "type": "debian", "primary_url": "https://example.org",
                 "cvss": {"nvd": {"V3Score": 7.5}}, "published_date": "2026-01-01T00:00:00Z",
                 "last_modified_date": "2026-01-02T00:00:00Z",

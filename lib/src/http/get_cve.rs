@@ -8,6 +8,7 @@ use super::dto::LocatedCve;
 use super::error::Code;
 use super::query::Query;
 use super::{ApiError, path, reply};
+use crate::domain::fleet::Fleet;
 use crate::domain::vulnerability_id::VulnerabilityId;
 use crate::pipeline::judge::Judge;
 use crate::pipeline::locate;
@@ -21,6 +22,8 @@ pub struct Deps {
     pub store: Store,
     /// How findings are judged.
     pub judge: Judge,
+    /// Which images count.
+    pub fleet: Fleet,
 }
 
 /// Images of a page if it is not said how many.
@@ -53,7 +56,7 @@ pub async fn handle(deps: &Deps, request: &Request) -> Result<Response<Body>, Ap
         None => 0,
     };
 
-    let located = locate::locate(&deps.store, &deps.judge, &id, all, Timestamp::now()).await?;
+    let located = locate::locate(&deps.store, &deps.judge, &deps.fleet, &id, all, Timestamp::now()).await?;
     let located = located.ok_or_else(|| ApiError::new(Code::NotFound, "no image ever had this vulnerability"))?;
     let end = start.saturating_add(limit).min(located.images.len());
     let page = located.images.get(start..end).unwrap_or_default();
@@ -63,7 +66,7 @@ pub async fn handle(deps: &Deps, request: &Request) -> Result<Response<Body>, Ap
     if end < located.images.len()
         && let Some(key) = deps.store.cursor_key().await?
     {
-        let next = query.next_page(&cursor::sign(u64::try_from(end).unwrap_or(u64::MAX), scope, &key));
+        let next = query.next_page(&cursor::sign(u128::try_from(end).unwrap_or(u128::MAX), scope, &key));
         let link = HeaderValue::try_from(format!("<{next}>; rel=\"next\"")).map_err(std::io::Error::other)?;
         headers.insert(header::LINK, link);
     }

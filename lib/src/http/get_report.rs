@@ -43,8 +43,8 @@ pub(super) async fn of(
     request: &Request,
     identifier: Identifier,
 ) -> Result<Response<Body>, ApiError> {
-    Query::read(request, &[])?;
-    let scan = get_scan::find(store, identifier).await?;
+    let query = Query::read(request, &["platform"])?;
+    let scan = get_scan::find(store, identifier, &query).await?;
     let not_kept = || ApiError::new(Code::NotFound, "the report of this scan is not kept (any more)");
     // More than an answer may have is not even fetched.
     let (archived, is_larger) = objects.archived_within(scan.report_hash, reply::BUDGET).await?;

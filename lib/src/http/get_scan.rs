@@ -1,4 +1,4 @@
-//! `GET /api/container/scans/{artifactname}`: the newest scan of an image, or the scan of a number.
+//! `GET /api/container/scans/{artifactname}`: the current scan of an image, or the scan of a number.
 //!
 //! Image names hold slashes, so the route is greedy, and `…/{artifactname}/findings` and
 //! `…/{artifactname}/report` come here too when the name has any.
@@ -11,7 +11,8 @@ use super::error::Code;
 use super::path::{self, Identifier, Wanted};
 use super::query::Query;
 use super::{ApiError, get_report, list_findings, list_scans, reply};
-use crate::domain::image_name::ImageName;
+use crate::domain::asset::Asset;
+use crate::domain::platform::Platform;
 use crate::domain::scan::Scan;
 use crate::objects::Objects;
 use crate::pipeline::join;
@@ -37,45 +38,50 @@ pub async fn handle(deps: &Deps, request: &Request) -> Result<Response<Body>, Ap
         Wanted::Findings(identifier) => return list_findings::of(deps, request, identifier).await,
         Wanted::Scan(identifier) => identifier,
     };
-    let query = Query::read(request, &["history", "limit", "cursor"])?;
+    let query = Query::read(request, &["history", "platform", "limit", "cursor"])?;
     if query.flag("history")? != Some(true) {
         for name in ["limit", "cursor"] {
             if query.one(name)?.is_some() {
                 return Err(ApiError::parameter(name, "goes with history=true"));
             }
         }
-        let scan = find(&deps.store, identifier).await?;
+        let scan = find(&deps.store, identifier, &query).await?;
         let counts = match &deps.questions {
             Some(questions) => Some(join::counts(&deps.store, &deps.judge, questions, &scan).await?),
             None => None,
         };
         return reply::json(request, StatusCode::OK, &ContainerScan::from(&scan).with_analyses(counts));
     }
-    let image = match &identifier {
-        Identifier::Scan(_) => find(&deps.store, identifier).await?.artifact.image_name,
-        Identifier::Image(names) => first_known(&deps.store, names).await?.1,
-    };
-    list_scans::history(&deps.store, request, &query, &image).await
-}
-
-/// The scan that is meant.
-pub(super) async fn find(store: &Store, identifier: Identifier) -> Result<Scan, ApiError> {
-    match identifier {
-        Identifier::Scan(id) => store.scan(id).await?.ok_or_else(no_scan),
-        Identifier::Image(names) => Ok(first_known(store, &names).await?.0),
+    if query.one("platform")?.is_some() {
+        return Err(ApiError::parameter("platform", "does not go with history=true, which has all platforms"));
     }
+    let scan = find(&deps.store, identifier, &query).await?;
+    let asset = Asset::of(scan.scan_id, &scan.artifact);
+    list_scans::history(&deps.store, request, &query, &asset.name).await
 }
 
-/// The newest scan of the first name that has one, and that name.
-async fn first_known(store: &Store, names: &[ImageName]) -> Result<(Scan, ImageName), ApiError> {
-    for name in names {
-        if let Some(scan) = store.scans_of_image(name, None, 1).await?.scans.into_iter().next() {
-            return Ok((scan, name.clone()));
+/// The scan that is meant; by a name that of `?platform=`, or of all platforms the one that was seen last.
+pub(super) async fn find(store: &Store, identifier: Identifier, query: &Query) -> Result<Scan, ApiError> {
+    let platform = query.parsed::<Platform>("platform")?;
+    match identifier {
+        Identifier::Scan(id) => {
+            let scan = store.scan(id).await?.ok_or_else(no_scan)?;
+            if platform.is_some() && scan.artifact.platform != platform {
+                return Err(ApiError::parameter("platform", "is not that of the scan with this number"));
+            }
+            Ok(scan)
+        }
+        Identifier::Image(names) => {
+            for name in names {
+                if let Some(scan) = store.scan_of_image(&name, platform.as_ref()).await? {
+                    return Ok(scan);
+                }
+            }
+            Err(no_scan())
         }
     }
-    Err(no_scan())
 }
 
-fn no_scan() -> ApiError {
+pub(super) fn no_scan() -> ApiError {
     ApiError::new(Code::NotFound, "there is no scan of that name or number")
 }

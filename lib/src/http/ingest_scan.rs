@@ -1,17 +1,19 @@
 //! `POST /api/container/scans`: takes a report in.
 
 use jiff::Timestamp;
-use lambda_http::http::{HeaderMap, StatusCode, header};
-use lambda_http::{Body, Request, Response};
+use lambda_http::http::{HeaderMap, HeaderValue, StatusCode, header};
+use lambda_http::{Body, Request, RequestExt as _, Response};
 use serde::Serialize;
 use tokio::time::Instant;
 
 use super::error::Code;
 use super::query::Query;
 use super::{ApiError, reply, request_id};
-use crate::domain::image_name::ImageName;
-use crate::domain::scan::ScanId;
-use crate::pipeline::ingest::{self, Ingestion};
+use crate::domain::declared::Declared;
+use crate::domain::scan::{OtherFindings, Scan, ScanId};
+use crate::domain::severity::SeverityCounts;
+use crate::domain::warning::Warning;
+use crate::pipeline::ingest::{self, Ingested, Ingestion};
 use crate::report::body::Compression;
 use crate::report::{Kind, Submission};
 use crate::store::claims::Holder;
@@ -25,6 +27,12 @@ struct Answer {
     duplicate: bool,
     newly_ingested_count: usize,
     total_findings_in_report: u32,
+    /// Whether the scan is the current one of its image.
+    current: bool,
+    severity_counts: SeverityCounts,
+    suppressed_findings: u32,
+    other_findings: OtherFindings,
+    warnings: Vec<Warning>,
 }
 
 /// Answers 201 for a new report and 200 for one that is known.
@@ -40,8 +48,12 @@ pub async fn handle(deps: &Ingestion, request: &Request) -> Result<Response<Body
 }
 
 async fn take_in(deps: &Ingestion, request: &Request, started: Instant) -> Result<Response<Body>, ApiError> {
-    let query = Query::read(request, &["image_name"])?;
-    let image_name = query.parsed::<ImageName>("image_name")?;
+    let query = Query::read(request, &["image_name", "scanners", "severities"])?;
+    let declared = Declared {
+        image_name: query.parsed("image_name")?,
+        scanners: query.parsed("scanners")?,
+        severities: query.parsed("severities")?,
+    };
     let compression = compression(request.headers())?;
     if !fits_in_an_event(request.body()) {
         let advice = format!(
@@ -52,8 +64,8 @@ async fn take_in(deps: &Ingestion, request: &Request, started: Instant) -> Resul
         return Err(ApiError::new(Code::Refused(Kind::TooLarge), advice));
     }
     let body = request.body().to_vec();
-    let submission = Submission::read(body, compression, image_name, deps.limits, deps.archive.is_some())?;
-    let report = submission.report()?;
+    let submission = Submission::read(body, compression, declared, deps.limits, deps.archive.is_some())?;
+    let report = deps.report(&submission)?;
 
     let now = Timestamp::now();
     let holder = Holder::random()?.of_request(request_id(request));
@@ -68,22 +80,34 @@ async fn take_in(deps: &Ingestion, request: &Request, started: Instant) -> Resul
     };
     metrics::emit(fact, Timestamp::now());
     tracing::info!(
-        scan_id = ingested.scan_id.get(),
+        scan_id = ingested.scan.scan_id.get(),
+        current = ingested.scan.current,
         duplicate = ingested.duplicate,
         findings = stored,
         canonical_bytes = submission.canonical_bytes(),
         "a report was ingested"
     );
+    let scan = &ingested.scan;
     let answer = Answer {
-        message: message(ingested.duplicate, stored, report.reported_findings),
-        scan_id: ingested.scan_id,
+        message: message(&ingested, stored, report.reported_findings),
+        scan_id: scan.scan_id,
         report_hash: report.hash.to_string(),
         duplicate: ingested.duplicate,
         newly_ingested_count: if ingested.duplicate { 0 } else { stored },
         total_findings_in_report: report.reported_findings,
+        current: scan.current,
+        severity_counts: scan.severity_counts,
+        suppressed_findings: scan.suppressed_counts.total(),
+        other_findings: scan.other_findings,
+        warnings: ingested.warnings.clone(),
     };
     let status = if ingested.duplicate { StatusCode::OK } else { StatusCode::CREATED };
-    reply::json(request, status, &answer)
+    let mut response = reply::json(request, status, &answer)?;
+    // Below the path that was asked for, whatever a stage or a base path puts before it.
+    let location = format!("{}/{}", request.raw_http_path().trim_end_matches('/'), scan.scan_id);
+    let location = HeaderValue::try_from(location).map_err(std::io::Error::other)?;
+    response.headers_mut().insert(header::LOCATION, location);
+    Ok(response)
 }
 
 /// Whether Lambda hands such a body over: API Gateway takes 10 MB, and Lambda an event of 6,291,556
@@ -101,16 +125,55 @@ fn fits_in_an_event(body: &Body) -> bool {
     }
 }
 
-fn message(duplicate: bool, stored: usize, reported: u32) -> String {
-    if duplicate {
-        return "this report was ingested before; nothing was changed".to_owned();
+fn message(ingested: &Ingested, stored: usize, reported: u32) -> String {
+    let Ingested { scan, duplicate, moved, .. } = ingested;
+    match (duplicate, moved) {
+        (true, true) => "this report was ingested before; its scan is the current one again".to_owned(),
+        (true, false) => {
+            "this report was ingested before; at most the time at which it was last seen has changed".to_owned()
+        }
+        (false, _) => {
+            let repeats = usize::try_from(reported).unwrap_or(usize::MAX).saturating_sub(stored);
+            let what = what(scan, stored, repeats);
+            let rest = rest(scan);
+            if rest.is_empty() { what } else { format!("{what}; {}", rest.join(", ")) }
+        }
     }
-    let repeats = usize::try_from(reported).unwrap_or(usize::MAX).saturating_sub(stored);
+}
+
+/// What was found of vulnerabilities.
+fn what(scan: &Scan, stored: usize, repeats: usize) -> String {
     match (stored, repeats) {
-        (0, _) => "the report was ingested; it has no findings".to_owned(),
+        (0, _) if !scan.is_vulnerability_scan => {
+            "the report was stored; it does not say whether there are vulnerabilities".to_owned()
+        }
+        (0, _) if scan.suspect => {
+            "the report was stored; it has no vulnerabilities, which is doubtful: see the warnings".to_owned()
+        }
+        (0, _) => "the report was ingested; it has no vulnerabilities".to_owned(),
         (_, 0) => format!("the report was ingested with {stored} findings"),
         _ => format!("the report was ingested with {stored} findings; {repeats} exact repeats were collapsed"),
     }
+}
+
+/// What else the report has, so that a scan without vulnerabilities does not read as clean.
+fn rest(scan: &Scan) -> Vec<String> {
+    let OtherFindings { secrets, misconfigurations, licenses } = scan.other_findings;
+    let suppressed = scan.suppressed_counts.total();
+    let counted = |count: u32, one: &str, many: &str| match count {
+        0 => None,
+        1 => Some(format!("1 {one}")),
+        _ => Some(format!("{count} {many}")),
+    };
+    let unread = [
+        counted(misconfigurations, "misconfiguration", "misconfigurations"),
+        counted(secrets, "secret", "secrets"),
+        counted(licenses, "licence", "licences"),
+    ];
+    let unread: Vec<String> = unread.into_iter().flatten().collect();
+    let unread = (!unread.is_empty()).then(|| format!("not read, but in the report: {}", unread.join(" and ")));
+    let suppressed = counted(suppressed, "finding is suppressed by Trivy", "findings are suppressed by Trivy");
+    unread.into_iter().chain(suppressed).collect()
 }
 
 /// How the body is packed, by its headers.
@@ -118,7 +181,7 @@ fn message(duplicate: bool, stored: usize, reported: u32) -> String {
 /// Compressed JSON under a JSON type is refused even where it would arrive whole: the HTTP API hands
 /// such bodies over as text, which ruins them.
 fn compression(headers: &HeaderMap) -> Result<Compression, ApiError> {
-    let header = |name| headers.get(name).map(|value: &header::HeaderValue| value.to_str().unwrap_or("?"));
+    let header = |name| headers.get(name).map(|value: &HeaderValue| value.to_str().unwrap_or("?"));
     let content_type = header(header::CONTENT_TYPE).unwrap_or("application/json");
     let media_type = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     let encoding = header(header::CONTENT_ENCODING).unwrap_or("identity").trim().to_ascii_lowercase();
@@ -141,6 +204,7 @@ fn compression(headers: &HeaderMap) -> Result<Compression, ApiError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::standing::tests::scan;
 
     fn of(content_type: Option<&str>, encoding: Option<&str>) -> Result<Compression, Code> {
         let mut headers = HeaderMap::new();
@@ -185,7 +249,24 @@ mod tests {
 
     #[test]
     fn the_message_tells_of_collapsed_repeats() {
-        assert_eq!(message(false, 7, 10), "the report was ingested with 7 findings; 3 exact repeats were collapsed");
-        assert_eq!(message(false, 0, 0), "the report was ingested; it has no findings");
+        let ingested = Ingested { scan: scan(1, 1, "a", 7, 0), duplicate: false, moved: true, warnings: Vec::new() };
+        let expected = "the report was ingested with 7 findings; 3 exact repeats were collapsed";
+        assert_eq!(message(&ingested, 7, 10), expected);
+    }
+
+    #[test]
+    fn a_scan_without_vulnerabilities_does_not_read_as_clean_where_there_is_something_else() {
+        let of = |scan: Scan| Ingested { scan, duplicate: false, moved: true, warnings: Vec::new() };
+        let clean = scan(1, 1, "a", 0, 0);
+        assert_eq!(message(&of(clean.clone()), 0, 0), "the report was ingested; it has no vulnerabilities");
+        let other_findings = OtherFindings { secrets: 2, misconfigurations: 1, licenses: 0 };
+        assert_eq!(
+            message(&of(Scan { other_findings, ..clean.clone() }), 0, 0),
+            "the report was ingested; it has no vulnerabilities; not read, but in the report: 1 misconfiguration and 2 secrets"
+        );
+        assert_eq!(
+            message(&of(Scan { is_vulnerability_scan: false, ..clean }), 0, 0),
+            "the report was stored; it does not say whether there are vulnerabilities"
+        );
     }
 }

@@ -49,8 +49,10 @@ pub async fn handle(deps: &Deps, request: &Request) -> Result<Response<Body>, Ap
 
 /// The findings of a scan that is already named.
 pub(super) async fn of(deps: &Deps, request: &Request, identifier: Identifier) -> Result<Response<Body>, ApiError> {
-    let query =
-        Query::read(request, &["severity", "package", "vulnerability_id", "fixable", "sort", "limit", "cursor"])?;
+    let query = Query::read(
+        request,
+        &["severity", "package", "vulnerability_id", "fixable", "suppressed", "sort", "platform", "limit", "cursor"],
+    )?;
     let severities = query
         .all("severity")
         .map(|text| text.parse().map_err(|error| ApiError::parameter("severity", error)))
@@ -65,10 +67,16 @@ pub(super) async fn of(deps: &Deps, request: &Request, identifier: Identifier) -
         Some("priority") => Sort::Priority,
         Some(_) => return Err(ApiError::parameter("sort", "is neither severity nor priority")),
     };
+    let suppressed = match query.one("suppressed")? {
+        None | Some("exclude") => Suppressed::Exclude,
+        Some("include") => Suppressed::Include,
+        Some("only") => Suppressed::Only,
+        Some(_) => return Err(ApiError::parameter("suppressed", "is none of exclude, include and only")),
+    };
     let (limit, cursor) = (query.limit()?, query.cursor()?);
 
-    let scan = get_scan::find(&deps.store, identifier).await?;
-    let scope = scope(&scan, &severities, &wanted, sort);
+    let scan = get_scan::find(&deps.store, identifier, &query).await?;
+    let scope = scope(&scan, &severities, &wanted, sort, suppressed);
     let start = match cursor {
         Some(cursor) => {
             let position = cursor.verify(scope, deps.store.cursor_key().await?.as_ref())?;
@@ -76,12 +84,12 @@ pub(super) async fn of(deps: &Deps, request: &Request, identifier: Identifier) -
         }
         None => 0,
     };
-    let asked = Asked { scan: &scan, severities: &severities, wanted: &wanted, start, limit };
+    let asked = Asked { scan: &scan, severities: &severities, suppressed, wanted: &wanted, start, limit };
     let page = match sort {
         Sort::Severity => page(deps, request, asked).await?,
         Sort::Priority => page_by_priority(deps, request, asked).await?,
     };
-    let total = match page.total.or_else(|| total(&scan, &severities, &wanted)) {
+    let total = match page.total.or_else(|| total(&asked)) {
         // Where a filter makes the number unknown, it is known once all findings were read.
         None => (start == 0 && page.next.is_none()).then_some(page.list.len() as u64),
         known => known,
@@ -105,15 +113,43 @@ enum Sort {
     Priority,
 }
 
+/// What of the findings that Trivy has suppressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Suppressed {
+    /// Open findings only.
+    Exclude,
+    /// Open findings, then suppressed ones.
+    Include,
+    /// Suppressed findings only.
+    Only,
+}
+
 /// Which findings are wanted.
 #[derive(Clone, Copy)]
 struct Asked<'a> {
     scan: &'a Scan,
     severities: &'a [Severity],
+    suppressed: Suppressed,
     wanted: &'a Selection,
     /// The position at which the page begins.
     start: u32,
     limit: Option<usize>,
+}
+
+impl Asked<'_> {
+    /// The wanted ordinals from `start` on: those of the suppressed findings follow those of the open ones.
+    fn ordinals(&self, start: u32) -> Vec<Range<u32>> {
+        let open = self.scan.total_findings();
+        let mut ranges = match self.suppressed {
+            Suppressed::Only => Vec::new(),
+            Suppressed::Exclude | Suppressed::Include => self.scan.severity_counts.of_any(self.severities, start),
+        };
+        if self.suppressed != Suppressed::Exclude {
+            let suppressed = self.scan.suppressed_counts.of_any(self.severities, start.saturating_sub(open));
+            ranges.extend(suppressed.into_iter().map(|range| range.start + open..range.end + open));
+        }
+        ranges
+    }
 }
 
 struct Page {
@@ -129,9 +165,9 @@ struct Page {
 async fn page_by_priority(deps: &Deps, request: &Request, asked: Asked<'_>) -> Result<Page, ApiError> {
     /// What one round trip reads.
     const CHUNK: usize = 100;
-    let Asked { scan, severities, wanted, start, limit } = asked;
+    let Asked { scan, wanted, start, limit, .. } = asked;
     let now = Timestamp::now();
-    let ordinals = scan.severity_counts.of_any(severities, 0);
+    let ordinals = asked.ordinals(0);
     let order = rank::ordinals(&deps.store, &deps.judge, scan, ordinals, wanted, now).await?;
     let total = Some(order.len() as u64);
     let mut list = ListBody::new(reply::accepts_gzip(request));
@@ -158,10 +194,10 @@ async fn page_by_priority(deps: &Deps, request: &Request, asked: Asked<'_>) -> R
 }
 
 async fn page(deps: &Deps, request: &Request, asked: Asked<'_>) -> Result<Page, ApiError> {
-    let Asked { scan, severities, wanted, start, limit } = asked;
+    let Asked { scan, wanted, start, limit, .. } = asked;
     let now = Timestamp::now();
     let limit = limit.unwrap_or(usize::MAX);
-    let ordinals = scan.severity_counts.of_any(severities, start);
+    let ordinals = asked.ordinals(start);
     let end = ordinals.last().map_or(start, |range| range.end);
     // Without a filter it is known beforehand which findings the page has.
     let to_read = if wanted.is_everything() { first(ordinals, limit) } else { ordinals };
@@ -211,9 +247,14 @@ fn first(ranges: Vec<Range<u32>>, limit: usize) -> Vec<Range<u32>> {
 }
 
 /// How many findings the whole list has, if the scan's own counts tell.
-fn total(scan: &Scan, severities: &[Severity], wanted: &Selection) -> Option<u64> {
+fn total(asked: &Asked<'_>) -> Option<u64> {
+    let Asked { scan, severities, wanted, .. } = asked;
     if wanted.package.is_some() || wanted.vulnerability_id.is_some() {
         return None;
+    }
+    if asked.suppressed != Suppressed::Exclude {
+        let all = || asked.ordinals(0).into_iter().map(|range| u64::from(range.end - range.start)).sum();
+        return wanted.fixable.is_none().then(all);
     }
     let of = |severity| {
         let (all, fixable) = (scan.severity_counts.of(severity), scan.fixable_counts.of(severity));
@@ -227,7 +268,7 @@ fn total(scan: &Scan, severities: &[Severity], wanted: &Selection) -> Option<u64
     Some(Severity::DESCENDING.into_iter().filter(wanted).map(of).sum())
 }
 
-fn scope(scan: &Scan, severities: &[Severity], wanted: &Selection, sort: Sort) -> Scope {
+fn scope(scan: &Scan, severities: &[Severity], wanted: &Selection, sort: Sort, suppressed: Suppressed) -> Scope {
     let mut severities = severities.to_vec();
     severities.sort_unstable();
     severities.dedup();
@@ -240,6 +281,7 @@ fn scope(scan: &Scan, severities: &[Severity], wanted: &Selection, sort: Sort) -
         &format!("{:?}", wanted.vulnerability_id),
         &format!("{:?}", wanted.fixable),
         &format!("{sort:?}"),
+        &format!("{suppressed:?}"),
     ])
 }
 

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use super::dto::TopWork;
 use super::query::Query;
 use super::{ApiError, reply};
+use crate::domain::fleet::Fleet;
 use crate::pipeline::judge::Judge;
 use crate::pipeline::priorities::{self, Order};
 use crate::store::Store;
@@ -21,6 +22,8 @@ pub struct Deps {
     pub store: Store,
     /// How findings are judged.
     pub judge: Judge,
+    /// Which images count.
+    pub fleet: Fleet,
     /// How long the fleet is read at most; [`TIME`] outside tests.
     pub time: Duration,
 }
@@ -47,7 +50,7 @@ pub async fn handle(deps: &Deps, request: &Request) -> Result<Response<Body>, Ap
         limit => limit.unwrap_or(DEFAULT_LIMIT),
     };
     let order = Order { fixable, limit, deadline };
-    let top = priorities::top(&deps.store, &deps.judge, order, Timestamp::now()).await?;
+    let top = priorities::top(&deps.store, &deps.judge, &deps.fleet, order, Timestamp::now()).await?;
     if top.unread_buckets > 0 {
         tracing::warn!(unread_buckets = top.unread_buckets, "there was no time to read the whole fleet");
     }

@@ -1,13 +1,17 @@
 //! `GET /api/container/scans`: all scans, newest first, or those of one image.
 
+use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
 use lambda_http::{Body, Request, Response};
 
 use super::ApiError;
 use super::dto::ContainerScan;
+use super::path;
 use super::query::Query;
 use super::reply::{self, ListBody};
 use crate::domain::image_name::ImageName;
-use crate::domain::scan::ScanId;
+use crate::domain::scan::{Scan, ScanId};
 use crate::store::Store;
 use crate::store::cursor::{self, InvalidCursor, Scope};
 use crate::store::scans::ScanPage;
@@ -27,13 +31,23 @@ const CHUNK: usize = 500;
 /// # Errors
 /// 400 for a wrong parameter.
 pub async fn handle(deps: &Deps, request: &Request) -> Result<Response<Body>, ApiError> {
-    let query = Query::read(request, &["image_name", "limit", "cursor"])?;
-    if let Some(image) = query.parsed::<ImageName>("image_name")? {
-        return history(&deps.store, request, &query, &image).await;
+    let query = Query::read(request, &["image_name", "current", "seen_before", "limit", "cursor"])?;
+    let (image, current) = (query.parsed::<ImageName>("image_name")?, query.flag("current")?.unwrap_or(false));
+    let seen_before = query.one("seen_before")?.map(instant).transpose()?;
+    match image {
+        Some(_) if current => {
+            return Err(ApiError::parameter("current", "does not go with image_name: GET /scans/{image_name} has it"));
+        }
+        _ if seen_before.is_some() && !current => {
+            return Err(ApiError::parameter("seen_before", "goes with current=true"));
+        }
+        Some(image) => return history_by_name(&deps.store, request, &query, &image).await,
+        None if current => return current_scans(&deps.store, request, &query, seen_before).await,
+        None => {}
     }
     let scope = Scope::new(&["scans"]);
     let (limit, cursor) = (query.limit()?, query.cursor()?);
-    let before = cursor.map(|cursor| ScanId::new(cursor.position()).ok_or(InvalidCursor)).transpose()?;
+    let before = cursor.map(|cursor| scan_id(cursor.position())).transpose()?;
     // The first page is read while the key of the cursors is: it is thrown away if the cursor
     // turns out to be forged.
     let first = deps.store.scans(before, limit.unwrap_or(CHUNK));
@@ -47,8 +61,82 @@ pub async fn handle(deps: &Deps, request: &Request) -> Result<Response<Body>, Ap
     while list.take(&page)? && limit.is_none() {
         page = deps.store.scans(list.last, CHUNK).await?;
     }
-    let next = list.rest().zip(key).map(|(last, key)| query.next_page(&cursor::sign(last.get(), scope, &key)));
+    let next = list.rest().zip(key).map(|(last, key)| query.next_page(&cursor::sign(last.get().into(), scope, &key)));
     list.body.respond(Some(total), next.as_deref())
+}
+
+fn scan_id(position: u128) -> Result<ScanId, InvalidCursor> {
+    u64::try_from(position).ok().and_then(ScanId::new).ok_or(InvalidCursor)
+}
+
+/// A time, or the day that begins with it, in UTC.
+fn instant(text: &str) -> Result<Timestamp, ApiError> {
+    let day = || text.parse::<Date>().ok()?.to_zoned(TimeZone::UTC).ok().map(|day| day.timestamp());
+    text.parse::<Timestamp>().ok().or_else(day).ok_or_else(|| {
+        ApiError::parameter("seen_before", "is not a day such as 2026-11-21 or a time such as 2026-11-21T10:00:00Z")
+    })
+}
+
+/// The scans that are current, on each platform, those seen last first; with a time only those seen before it.
+async fn current_scans(
+    store: &Store,
+    request: &Request,
+    query: &Query,
+    seen_before: Option<Timestamp>,
+) -> Result<Response<Body>, ApiError> {
+    /// Bits of a scan's number in a position; the rest is when it was seen, in milliseconds.
+    const BITS: u32 = 64;
+    let before = seen_before.map(|before| before.as_millisecond().to_string()).unwrap_or_default();
+    let scope = Scope::new(&["current scans", &before]);
+    let limit = query.limit()?;
+    let mut after = None;
+    if let Some(cursor) = query.cursor()? {
+        let position = cursor.verify(scope, store.cursor_key().await?.as_ref())?;
+        let seen = i64::try_from(position >> BITS).map_err(|_| InvalidCursor)?;
+        after = Some((seen, scan_id(position & u128::from(u64::MAX))?));
+    }
+    let place = |scan: &Scan| (scan.last_seen_at.as_millisecond(), scan.scan_id);
+    let mut body = ListBody::new(reply::accepts_gzip(request));
+    let mut more = true;
+    'pages: while more {
+        let page = store.current_scans(seen_before, after, limit.unwrap_or(CHUNK)).await?;
+        for scan in &page.scans {
+            if !body.push(&ContainerScan::from(scan))? {
+                break 'pages;
+            }
+            after = Some(place(scan));
+        }
+        more = page.more;
+        if limit.is_some() {
+            break;
+        }
+    }
+    let next = match after.filter(|_| more) {
+        Some((seen, scan)) => store.cursor_key().await?.map(|key| {
+            let seen = u128::try_from(seen).unwrap_or_default();
+            query.next_page(&cursor::sign(seen << BITS | u128::from(scan.get()), scope, &key))
+        }),
+        None => None,
+    };
+    body.respond(None, next.as_deref())
+}
+
+/// All scans of an image by the name that was asked for, or else by its familiar form.
+async fn history_by_name(
+    store: &Store,
+    request: &Request,
+    query: &Query,
+    image: &ImageName,
+) -> Result<Response<Body>, ApiError> {
+    let path::Identifier::Image(names) = path::Identifier::named(image) else {
+        return history(store, request, query, image).await;
+    };
+    for name in &names {
+        if !store.scans_of_image(name, None, 1).await?.scans.is_empty() {
+            return history(store, request, query, name).await;
+        }
+    }
+    history(store, request, query, image).await
 }
 
 /// All scans of one image, newest first.
@@ -63,7 +151,7 @@ pub(super) async fn history(
     let mut before = None;
     if let Some(cursor) = query.cursor()? {
         let position = cursor.verify(scope, store.cursor_key().await?.as_ref())?;
-        before = Some(ScanId::new(position).ok_or(InvalidCursor)?);
+        before = Some(scan_id(position)?);
     }
     let is_first = before.is_none();
     let mut list = ScanList { last: before, ..ScanList::new(ListBody::new(reply::accepts_gzip(request))) };
@@ -74,7 +162,7 @@ pub(super) async fn history(
     let next = match rest {
         Some(last) => {
             let key = store.cursor_key().await?;
-            key.map(|key| query.next_page(&cursor::sign(last.get(), scope, &key)))
+            key.map(|key| query.next_page(&cursor::sign(last.get().into(), scope, &key)))
         }
         None => None,
     };
@@ -104,6 +192,7 @@ impl ScanList {
             }
             self.last = Some(scan.scan_id);
         }
+        self.last = page.last.or(self.last);
         self.more = page.more;
         Ok(page.more)
     }
@@ -116,48 +205,34 @@ impl ScanList {
 
 #[cfg(test)]
 mod tests {
-    use jiff::Timestamp;
-
     use super::*;
-    use crate::domain::scan::{Artifact, Scan};
-    use crate::domain::severity::SeverityCounts;
-
-    fn scan(id: u64) -> Scan {
-        Scan {
-            scan_id: ScanId::new(id).unwrap(),
-            report_hash: [0; 32].into(),
-            artifact: Artifact {
-                image_name: "app".parse().unwrap(),
-                image_digest: None,
-                image_id: None,
-                artifact_type: None,
-                os_family: None,
-                os_name: None,
-                os_end_of_life: false,
-                trivy_version: None,
-            },
-            scan_timestamp: Timestamp::UNIX_EPOCH,
-            ingested_at: Timestamp::UNIX_EPOCH,
-            reported_findings: 0,
-            severity_counts: SeverityCounts::default(),
-            fixable_counts: SeverityCounts::default(),
-        }
-    }
+    use crate::domain::standing::tests::scan;
 
     #[test]
     fn a_list_that_is_full_goes_on_after_its_last_scan_wherever_a_page_ended() {
-        // A scan weighs about 570 bytes here, so two of them fit and a third does not.
+        // A scan weighs about 1,000 bytes here, so two of them fit and a third does not.
         for page_len in 1..=5 {
-            let mut list = ScanList::new(ListBody::with_budget(false, 1400));
+            let mut list = ScanList::new(ListBody::with_budget(false, 2900));
             let ids: Vec<u64> = (1..=5).rev().collect();
             let mut pages = ids.chunks(page_len).peekable();
             while let Some(page) = pages.next() {
-                let page = ScanPage { scans: page.iter().map(|&id| scan(id)).collect(), more: pages.peek().is_some() };
+                let scans: Vec<Scan> = page.iter().map(|&id| scan(id, 1, "a", 0, 0)).collect();
+                let last = scans.last().map(|scan| scan.scan_id);
+                let page = ScanPage { scans, last, more: pages.peek().is_some() };
                 if !list.take(&page).unwrap() {
                     break;
                 }
             }
             assert_eq!((list.body.len(), list.rest()), (2, ScanId::new(4)), "pages of {page_len}");
+        }
+    }
+
+    #[test]
+    fn a_day_is_the_time_at_which_it_begins_in_utc() {
+        assert_eq!(instant("2026-11-21").unwrap(), "2026-11-21T00:00:00Z".parse().unwrap());
+        assert_eq!(instant("2026-11-21T10:00:00+01:00").unwrap(), "2026-11-21T09:00:00Z".parse().unwrap());
+        for wrong in ["", "yesterday", "2026-13-01", "21.11.2026", "2026-11-21T10:00:00"] {
+            assert!(instant(wrong).is_err(), "{wrong}");
         }
     }
 }

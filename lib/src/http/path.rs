@@ -12,8 +12,30 @@ use crate::domain::upload::UploadId;
 pub(super) enum Identifier {
     /// The scan with this number.
     Scan(ScanId),
-    /// The newest scan of the image: of the first of these names that has one.
+    /// The current scan of the image: of the first of these names that has one.
     Image(Vec<ImageName>),
+}
+
+impl Identifier {
+    /// An image by a name that was decoded already: as it is, and in its familiar form.
+    pub(super) fn named(name: &ImageName) -> Self {
+        Self::Image(with_familiar(vec![name.clone()]))
+    }
+}
+
+/// Each name, then its familiar form, under which the scans of container images are kept: `docker.io/library/x`,
+/// `library/x` and `x` are one image.
+fn with_familiar(names: Vec<ImageName>) -> Vec<ImageName> {
+    let mut all: Vec<ImageName> = Vec::new();
+    for name in names {
+        let familiar = name.familiar().parse().ok();
+        for name in [Some(name), familiar].into_iter().flatten() {
+            if !all.contains(&name) {
+                all.push(name);
+            }
+        }
+    }
+    all
 }
 
 /// What is asked for under `/api/container/scans/`.
@@ -50,6 +72,12 @@ pub(super) fn scans(raw_path: &str) -> Result<Wanted, ApiError> {
         (None, Some(name)) => Ok(Wanted::Report(identifier(name)?)),
         (None, None) => Ok(Wanted::Scan(identifier(rest)?)),
     }
+}
+
+/// The number in the place of `{scan_id}` before `/confirm`.
+pub(super) fn confirmed_scan_id(raw_path: &str) -> Result<String, ApiError> {
+    let rest = below(raw_path, SCANS);
+    decode("scan_id", rest.strip_suffix("/confirm").unwrap_or(rest))
 }
 
 /// What may be meant in the place of `{upload_id}`: the same doubt as with image names.
@@ -101,7 +129,7 @@ fn identifier(raw: &str) -> Result<Identifier, ApiError> {
     if decoded != raw {
         names.extend(raw.parse::<ImageName>().ok());
     }
-    Ok(Identifier::Image(names))
+    Ok(Identifier::Image(with_familiar(names)))
 }
 
 fn decode(name: &str, raw: &str) -> Result<String, ApiError> {

@@ -24,7 +24,7 @@ use crate::domain::asset::Asset;
 use crate::domain::enrichment::{Dossier, Facts, Source};
 use crate::domain::feed::{Feed, FeedName};
 use crate::domain::finding::Finding;
-use crate::domain::occurrence::{Details, LONGEST, FirstSeen, Problem, Span, earlier};
+use crate::domain::occurrence::{Details, FirstSeen, LONGEST, Problem, Span, earlier};
 use crate::domain::scan::{Scan, ScanId};
 use crate::domain::signals::Signals;
 use crate::domain::text::cut;

@@ -3,7 +3,7 @@
 //! ```text
 //! claim ──┬─▶ number ──▶ findings ──┬─▶ publish ──▶ queue enrichment and analyses, if configured
 //!   │     └─▶ archive the report ───┘
-//!   │ complete already: a duplicate
+//!   │ complete already: a duplicate; when it was seen is noted, and which scan is current then
 //!   │ someone's live lease: busy
 //!   └ an expired lease: taken over, same number, same keys, same items
 //! ```
@@ -22,21 +22,28 @@ use super::analyze_scan::{self, Order};
 use super::judge::Judge;
 use crate::domain::scan::{Scan, ScanId};
 use crate::domain::severity::Severity;
+use crate::domain::warning::{Warning, WarningCode};
 use crate::llm::Questions;
 use crate::objects::{self, Objects};
 use crate::queue::Queue;
-use crate::report::{Limits, Report, Submission};
+use crate::report::{self, Limits, Report, Submission};
+use crate::store::assets::SeenAgain;
 use crate::store::claims::{Claim, Claimed, Holder};
+use crate::store::scans::Published;
 use crate::store::{self, Store};
 use crate::telemetry::chain;
 
 /// How a report was taken in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Ingested {
-    /// The scan that the report is.
-    pub scan_id: ScanId,
-    /// It had been ingested before; nothing was written.
+    /// The scan that the report is, as it is now.
+    pub scan: Scan,
+    /// It had been ingested before; at most its times and which scan is current have changed.
     pub duplicate: bool,
+    /// The report made this scan the current one of its image, which it was not before.
+    pub moved: bool,
+    /// What its sender should know.
+    pub warnings: Vec<Warning>,
 }
 
 /// Why a report was not taken in this time. Delivering it again is always safe.
@@ -95,6 +102,8 @@ pub struct Ingestion {
     pub enrichment: Option<Queue>,
     /// What a report may cost.
     pub limits: Limits,
+    /// Whether a report is refused that names nothing.
+    pub require_image_name: bool,
     /// How long an attempt may be at a report before another may take over: longer than an attempt
     /// can live.
     pub lease: Duration,
@@ -107,6 +116,69 @@ const OUTBOX_DUE: Duration = Duration::from_secs(60);
 const OUTBOX_DUE_AFTER_ENRICHMENT: Duration = Duration::from_secs(90);
 /// How long the sender of a report waits for its findings to be queued; recovery does the rest.
 const QUEUEING: Duration = Duration::from_secs(5);
+
+impl Ingestion {
+    /// The report of a submission, if it may be taken in here.
+    ///
+    /// # Errors
+    /// Those of [`Submission::report`]; [`report::Error::NoImageName`] for a report that names nothing, where one that
+    /// does is required.
+    pub fn report<'s>(&self, submission: &'s Submission) -> Result<Report<'s>, report::Error> {
+        let report = submission.report()?;
+        if self.require_image_name && report.artifact.nameless { Err(report::Error::NoImageName) } else { Ok(report) }
+    }
+}
+
+/// When a report says that its content was seen. A clock that is years ahead would keep every later scan from
+/// becoming current.
+fn seen_at(report: &Report<'_>, now: Timestamp) -> Option<Timestamp> {
+    /// A year.
+    const FUTURE: Duration = Duration::from_secs(366 * 24 * 3600);
+    report.created_at.filter(|at| *at <= after(now, FUTURE))
+}
+
+/// What the sender of a report should know of the scan that it is.
+fn warnings(report: &Report<'_>, scan: &Scan, now: Timestamp) -> Vec<Warning> {
+    /// Clocks differ; more than this is no difference of clocks.
+    const TOLERANCE: Duration = Duration::from_secs(24 * 3600);
+    let mut warnings = report.warnings.clone();
+    let mut warn = |code, message: &str| warnings.push(Warning::new(code, message));
+    match report.created_at {
+        Some(at) if at > after(now, TOLERANCE) && seen_at(report, now).is_none() => warn(
+            WarningCode::CreatedAt,
+            "CreatedAt lies more than a year in the future, so the time of ingestion counts; check the clock of the \
+             scanner",
+        ),
+        Some(at) if at > after(now, TOLERANCE) => warn(
+            WarningCode::CreatedAt,
+            "CreatedAt lies in the future: until then no other scan of this image becomes current; check the clock of \
+             the scanner",
+        ),
+        _ => {}
+    }
+    if scan.suspect {
+        warn(
+            WarningCode::Suspect,
+            "the scan before this one found vulnerabilities of a class or severity of which this one has none, although \
+             the image is the same: it may not have looked for them. It is stored and does not become current; if they are \
+             really gone, confirm it with POST /api/container/scans/{scan_id}/confirm",
+        );
+    } else if scan.is_vulnerability_scan && !scan.current {
+        warn(
+            WarningCode::NotCurrent,
+            "another scan of this image was seen later, so this one goes into the history and does not change what the \
+             image has now",
+        );
+    }
+    if scan.retired {
+        warn(
+            WarningCode::Retired,
+            "the image is retired, so its scans do not count in the fleet; POST /api/container/images/unretire brings it \
+             back",
+        );
+    }
+    warnings
+}
 
 /// Takes a report in, the one of the submission. `holder` names this attempt, `now` is the time by
 /// which leases are judged.
@@ -122,9 +194,38 @@ pub async fn run(
 ) -> Result<Ingested, Error> {
     match deps.store.claim(report.hash, holder, now, deps.lease).await? {
         Claimed::Ours(claim) => finish(deps, submission, report, &claim, holder, now).await,
-        Claimed::Complete(scan_id) => Ok(Ingested { scan_id, duplicate: true }),
+        Claimed::Complete(scan_id) => see_again(deps, report, scan_id, holder, now).await,
         Claimed::Busy { until } => Err(Error::Busy { until }),
     }
+}
+
+/// Notes when the content of a report was seen that is stored already. Only where that may change more than the
+/// time of the current scan are its occurrences looked at again.
+async fn see_again(
+    deps: &Ingestion,
+    report: &Report<'_>,
+    scan_id: ScanId,
+    holder: &Holder,
+    now: Timestamp,
+) -> Result<Ingested, Error> {
+    let gone = store::Error::Vanished { scan_id };
+    let due = deps.enrichment.is_some().then(|| after(now, OUTBOX_DUE));
+    let seen = match seen_at(report, now) {
+        Some(at) => deps.store.see_again(scan_id, at, due).await?,
+        None => deps.store.scan(scan_id).await?.map(SeenAgain::Unchanged),
+    };
+    let seen = seen.ok_or(gone)?;
+    let moved = matches!(seen, SeenAgain::Moved(_));
+    if let Some(queue) = deps.enrichment.as_ref().filter(|_| moved) {
+        let queue = queue.on_behalf_of(holder.request_id());
+        let sent = tokio::time::timeout(QUEUEING, queue.send_scan(scan_id)).await;
+        if !matches!(sent, Ok(Ok(()))) {
+            tracing::warn!(scan_id = scan_id.get(), "recovery will have the occurrences follow");
+        }
+    }
+    let scan = seen.scan().clone();
+    let warnings = warnings(report, &scan, now);
+    Ok(Ingested { moved: moved && scan.current, scan, duplicate: true, warnings })
 }
 
 /// All that comes after the claim.
@@ -139,7 +240,7 @@ pub(super) async fn finish(
     let Ingestion { store, auto, enrichment, .. } = deps;
     // Its future is large, and would make every caller's as large.
     match Box::pin(store_and_publish(deps, submission, report, claim, now)).await {
-        Ok((scan, is_ours)) => {
+        Ok(Published { scan, is_ours }) => {
             if let Some(queue) = enrichment.as_ref().filter(|_| is_ours) {
                 let queue = queue.on_behalf_of(holder.request_id());
                 let queueing = queue_enrichment(store, &queue, scan.scan_id, auto.is_none());
@@ -153,7 +254,8 @@ pub(super) async fn finish(
                     tracing::info!(scan_id = scan.scan_id.get(), "recovery will queue the rest of the analyses");
                 }
             }
-            Ok(Ingested { scan_id: scan.scan_id, duplicate: !is_ours })
+            let warnings = warnings(report, &scan, now);
+            Ok(Ingested { moved: is_ours && scan.current, scan, duplicate: !is_ours, warnings })
         }
         Err(error) => {
             if let Err(release) = store.release(claim, now).await {
@@ -170,13 +272,13 @@ async fn store_and_publish(
     report: &Report<'_>,
     claim: &Claim,
     now: Timestamp,
-) -> Result<(Scan, bool), Error> {
+) -> Result<Published, Error> {
     let Ingestion { store, archive, auto, enrichment, .. } = deps;
     // What is published is in the archive, if there is one.
     let keep = async {
         match archive {
             Some(archive) if !submission.packed().is_empty() => {
-                archive.archive(report.hash, submission.packed(), submission.image_name()).await
+                archive.archive(report.hash, submission.packed(), submission.declared()).await
             }
             _ => Ok(()),
         }
@@ -185,27 +287,43 @@ async fn store_and_publish(
         let scan_id = store.number(claim).await?;
         store.write_findings(scan_id, report).await?;
         // Under a number that was used before, what is not written over would stay for ever.
-        let written = u32::try_from(report.findings.len()).unwrap_or(u32::MAX);
+        let written = report.findings.len().saturating_add(report.suppressed.len());
+        let written = u32::try_from(written).unwrap_or(u32::MAX);
         store.remove_findings(scan_id, written..claim.former.map_or(0, |former| former.findings)).await?;
         Ok(scan_id)
     };
     let ((), scan_id) = tokio::try_join!(async { keep.await.map_err(Error::from) }, write)?;
     let (severity_counts, fixable_counts) = report.counts();
+    let dated = seen_at(report, now);
+    let seen = dated.unwrap_or(now);
     let scan = Scan {
         scan_id,
         report_hash: report.hash,
         artifact: report.artifact.clone(),
-        // What is ingested anew stays as old as it is.
-        scan_timestamp: claim.former.map_or_else(|| report.created_at.unwrap_or(now), |former| former.scan_timestamp),
+        // What is ingested again stays as old as it is.
+        scan_timestamp: claim.former.map_or(seen, |former| former.scan_timestamp),
+        last_seen_at: claim.former.map_or(seen, |former| former.last_seen_at),
+        undated: claim.former.map_or(dated.is_none(), |former| former.undated),
         ingested_at: claim.former.map_or(now, |former| former.ingested_at),
         reported_findings: report.reported_findings,
         severity_counts,
         fixable_counts,
+        class_counts: report.class_counts,
+        suppressed_counts: report.suppressed_counts(),
+        suppressed_class_counts: report.suppressed_class_counts,
+        other_findings: report.other_findings,
+        is_vulnerability_scan: report.is_vulnerability_scan,
+        scanners: submission.declared().scanners.clone(),
+        scanned_severities: submission.declared().severities.clone(),
+        confirmed: claim.former.is_some_and(|former| former.confirmed),
+        // What follows from the other scans of its asset is set as it is published.
+        suspect: false,
+        current: false,
+        retired: false,
     };
     let wait = if enrichment.is_some() { OUTBOX_DUE_AFTER_ENRICHMENT } else { OUTBOX_DUE };
     let outbox = (auto.is_some() || enrichment.is_some()).then(|| after(now, wait));
-    let is_ours = store.publish(claim, &scan, outbox).await?;
-    Ok((scan, is_ours))
+    Ok(store.publish(claim, &scan, outbox).await?)
 }
 
 /// Queues that a scan's vulnerabilities be looked up. As with analyses, recovery does what fails here;

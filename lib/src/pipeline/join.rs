@@ -10,8 +10,8 @@ use serde::Serialize;
 use super::judge::{self, Judge};
 use crate::domain::analysis::{Analysis, Status};
 use crate::domain::asset::Asset;
-use crate::domain::finding::Finding;
-use crate::domain::priority::Priority;
+use crate::domain::finding::{Finding, Suppression};
+use crate::domain::priority::{Band, Priority};
 use crate::domain::prompt_hash::PromptHash;
 use crate::domain::scan::Scan;
 use crate::domain::signals::Signals;
@@ -58,7 +58,10 @@ pub async fn findings(
         let signals = finding.vulnerability_id.as_deref().and_then(|id| known.of(id)).cloned();
         hashes.push(questions.and_then(|questions| hash(questions, &finding, judge.told(&facts, &finding, &known))));
         joined.push(Joined {
-            priority: judge.assess(&facts, now),
+            priority: match &finding.suppressed {
+                None => judge.assess(&facts, now),
+                Some(suppressed) => of_suppressed(suppressed),
+            },
             catalogue: signals.as_ref().and_then(|signals| known.catalogue(signals)),
             signals,
             finding,
@@ -72,6 +75,17 @@ pub async fn findings(
         joined.analysis = hash.and_then(|hash| analyses.get(&hash).cloned().map(|analysis| (hash, analysis)));
     }
     Ok(joined)
+}
+
+/// What Trivy has suppressed is not open: there is nothing to do, and nothing is due.
+fn of_suppressed(suppressed: &Suppression) -> Priority {
+    let Suppression { status, source, statement } = suppressed;
+    let text = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+    let by = text(source).map(|source| format!(" by {source}")).unwrap_or_default();
+    let because = text(statement).map(|statement| format!(": {statement}")).unwrap_or_default();
+    let status = text(status).unwrap_or_else(|| "suppressed".to_owned());
+    let why = vec![format!("suppressed in Trivy ({status}){by}{because}")];
+    Priority { band: Band::Suppressed, score: 0.0, due: None, why }
 }
 
 /// A finding that no prompt can be made for, since the settings leave no room, has no analysis.

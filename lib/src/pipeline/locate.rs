@@ -122,8 +122,10 @@ pub async fn locate(
         by_asset.entry(key).or_default().push(occurrences);
     }
     let members = members(store, fleet, &names, &by_asset).await?;
-    let seen = |(key, occurrences)| image(key, occurrences, &members, (judge, fleet, &known), all, now);
-    let mut images: Vec<Image> = by_asset.iter().filter_map(seen).collect();
+    let shown = by_asset
+        .iter()
+        .filter_map(|(key, occurrences)| image(key, occurrences, &members, (judge, fleet, &known), all, now));
+    let mut images: Vec<Image> = shown.collect();
     images.sort_by(|a, b| {
         let urgency = (!a.present, a.priority.band).cmp(&(!b.present, b.priority.band));
         let name = |it: &Image| (it.image.clone(), it.platform.clone(), it.scan_id);

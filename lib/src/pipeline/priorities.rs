@@ -119,8 +119,7 @@ pub async fn top(
     let members = &members?;
     let mut buckets = stream::iter(Bucket::all())
         .map(|bucket| async move {
-            let (assets, first_seen) =
-                tokio::try_join!(store.all_occurrences(bucket), store.all_first_seen(bucket))?;
+            let (assets, first_seen) = tokio::try_join!(store.all_occurrences(bucket), store.all_first_seen(bucket))?;
             let counted = assets.into_iter().filter_map(|(key, asset)| Some((key, members.get(&key)?, asset)));
             let counted: Vec<_> = counted.collect();
             let there = |(_, _, asset): &(AssetKey, &Scan, AssetOccurrences)| {

@@ -67,7 +67,7 @@ pub async fn run(deps: &Ingestion, id: ScanId, holder: &Holder, now: Timestamp) 
 
 /// A report of the archive, as it was sent.
 pub(super) fn unpacked(deps: &Ingestion, archived: Archived) -> Result<Submission, Error> {
-    Ok(Submission::read(archived.packed, Compression::Gzip, archived.image_name, deps.limits, false)?)
+    Ok(Submission::read(archived.packed, Compression::Gzip, archived.declared, deps.limits, false)?)
 }
 
 /// The report in it, if it is the one of that hash.

@@ -3,6 +3,9 @@
 //! What can never be ingested is settled as failed, with the reason, where its sender can ask for
 //! it, and on the object itself. Everything else is either done, or comes back.
 
+use std::collections::HashMap;
+use std::fmt::Display;
+use std::str::FromStr;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -10,6 +13,7 @@ use tokio::time::Instant;
 
 use super::analyze::after;
 use super::ingest::{self, Ingested, Ingestion};
+use crate::domain::declared::Declared;
 use crate::domain::image_name::ImageName;
 use crate::domain::text::shortened;
 use crate::domain::upload::{State, Upload, UploadId};
@@ -33,12 +37,12 @@ pub struct Object {
 }
 
 /// What became of an object.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Taken {
     /// Its report is in.
     Done {
         /// As this scan.
-        ingested: Ingested,
+        ingested: Box<Ingested>,
         /// With so many findings.
         findings: usize,
     },
@@ -105,7 +109,8 @@ pub async fn run(
         objects.tag_upload(&object.id, tag(&settled.state)).await?;
         return Ok(Taken::Settled);
     }
-    let (image_name, is_settled) = (known.as_ref().and_then(|known| known.image_name.clone()), settled.is_some());
+    let is_settled = settled.is_some();
+    let image_name = known.as_ref().and_then(|known| known.image_name.clone());
     let record = |state| Upload {
         upload_id: object.id.clone(),
         state,
@@ -126,15 +131,20 @@ pub async fn run(
             return Ok(Taken::Gone);
         }
         Fetched::TooLarge { .. } => Err(report::Error::TooLarge { limit }),
-        Fetched::Bytes(bytes) => {
+        Fetched::Bytes { bytes, metadata } => {
             deps.store.put_upload(&record(State::Ingesting), after(now, KEPT)).await?;
-            ingest(deps, bytes, image_name.clone(), holder, now).await?
+            match declared(image_name.clone(), &metadata) {
+                Ok(declared) => ingest(deps, bytes, declared, holder, now).await?,
+                Err(refused) => Err(refused),
+            }
         }
     };
     let (state, taken) = match outcome {
         Ok((ingested, findings)) => {
-            let Ingested { scan_id, duplicate } = ingested;
-            (State::Done { scan_id, duplicate }, Taken::Done { ingested, findings })
+            let Ingested { scan, duplicate, warnings, .. } = &ingested;
+            let (scan_id, duplicate) = (scan.scan_id, *duplicate);
+            let state = State::Done { scan_id, duplicate, current: scan.current, warnings: warnings.clone() };
+            (state, Taken::Done { ingested: Box::new(ingested), findings })
         }
         Err(refused) => {
             let (kind, reason) = (refused.kind(), shortened(refused.to_string(), MAX_REASON));
@@ -153,20 +163,38 @@ const fn tag(state: &State) -> &'static str {
     if matches!(state, State::Done { .. }) { "done" } else { "failed" }
 }
 
+/// What the sender declares: with the order of the upload, or as metadata of the object.
+fn declared(image_name: Option<ImageName>, metadata: &HashMap<String, String>) -> Result<Declared, report::Error> {
+    fn read<T: FromStr<Err: Display>>(
+        metadata: &HashMap<String, String>,
+        name: &str,
+    ) -> Result<Option<T>, report::Error> {
+        let text = metadata.get(name).map(|text| text.parse::<T>());
+        text.transpose()
+            .map_err(|error| report::Error::Field { path: format!("x-amz-meta-{name}"), reason: error.to_string() })
+    }
+    let image_name = match image_name {
+        Some(name) => Some(name),
+        None => read(metadata, objects::IMAGE_NAME)?,
+    };
+    let (scanners, severities) = (read(metadata, objects::SCANNERS)?, read(metadata, objects::SEVERITIES)?);
+    Ok(Declared { image_name, scanners, severities })
+}
+
 /// The inner error is the report's own, and for good.
 async fn ingest(
     deps: &Ingestion,
     bytes: Vec<u8>,
-    image_name: Option<ImageName>,
+    declared: Declared,
     holder: &Holder,
     now: Timestamp,
 ) -> Result<Result<(Ingested, usize), report::Error>, Error> {
     let compression = Compression::of(&bytes);
-    let submission = match Submission::read(bytes, compression, image_name, deps.limits, deps.archive.is_some()) {
+    let submission = match Submission::read(bytes, compression, declared, deps.limits, deps.archive.is_some()) {
         Ok(submission) => submission,
         Err(refused) => return Ok(Err(refused)),
     };
-    let report = match submission.report() {
+    let report = match deps.report(&submission) {
         Ok(report) => report,
         Err(refused) => return Ok(Err(refused)),
     };

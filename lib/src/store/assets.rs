@@ -17,9 +17,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use aws_sdk_dynamodb::error::SdkError;
-use aws_sdk_dynamodb::types::{
-    AttributeValue, CancellationReason, Delete, Put, TransactWriteItem, Update,
-};
+use aws_sdk_dynamodb::types::{AttributeValue, CancellationReason, Delete, Put, TransactWriteItem, Update};
 use jiff::Timestamp;
 
 use super::item::{Item, VERSION, key_of, typed};
@@ -122,7 +120,8 @@ impl AssetState {
     /// Whether a scan that was not read yet comes after all others.
     fn is_after_all(&self, scan: &Scan) -> bool {
         let newest = self.scans.iter().map(place).max();
-        self.whole || scan.last_seen_at.as_millisecond() > self.latest && newest.is_none_or(|newest| place(scan) > newest)
+        self.whole
+            || scan.last_seen_at.as_millisecond() > self.latest && newest.is_none_or(|newest| place(scan) > newest)
     }
 
     /// The asset with one more scan.
@@ -540,7 +539,12 @@ impl Store {
 
     /// The change of a scan's times and flags.
     fn flag_scan(&self, before: &Scan, scan: &Scan) -> Result<Update, BuildError> {
-        let mut set = HashMap::from([
+        let mut set: HashMap<String, AttributeValue> = index_attributes(scan);
+        let mut expression = String::new();
+        if set.is_empty() {
+            expression.push_str("REMOVE #fleet, #seen, #lineage, #generation ");
+        }
+        let flags = [
             ("scan_timestamp", AttributeValue::S(scan.scan_timestamp.to_string())),
             ("last_seen_at", AttributeValue::S(scan.last_seen_at.to_string())),
             ("undated", AttributeValue::Bool(scan.undated)),
@@ -548,13 +552,8 @@ impl Store {
             ("suspect", AttributeValue::Bool(scan.suspect)),
             ("current", AttributeValue::Bool(scan.current)),
             ("retired", AttributeValue::Bool(scan.retired)),
-        ]);
-        let indexed = index_attributes(scan);
-        let mut expression = String::new();
-        if indexed.is_empty() {
-            expression.push_str("REMOVE #fleet, #seen, #lineage, #generation ");
-        }
-        set.extend(indexed);
+        ];
+        set.extend(flags.into_iter().map(|(name, value)| (name.to_owned(), value)));
         let assignments: Vec<String> = set.keys().map(|name| format!("#{name} = :{name}")).collect();
         expression.push_str("SET ");
         expression.push_str(&assignments.join(", "));
@@ -570,7 +569,7 @@ impl Store {
         }
         for (name, value) in set {
             update = update
-                .expression_attribute_names(format!("#{name}"), name)
+                .expression_attribute_names(format!("#{name}"), name.as_str())
                 .expression_attribute_values(format!(":{name}"), value);
         }
         Ok(update.build()?)

@@ -1,7 +1,7 @@
 //! What a finding item holds besides its key and its searchable attributes: one compressed object.
 //!
 //! The blob is a byte for the version of the dictionary, then a zstd frame. Inside is canonical
-//! JSON, `{"Class":…,"Target":…,"Type":…,"Vulnerability":{…}}`. The dictionary (`finding-v1.dict`,
+//! JSON, `{"Class":…,"Suppressed":{…},"Target":…,"Type":…,"Vulnerability":{…}}`. The dictionary (`finding-v1.dict`,
 //! made by `local/dictionary/build.py`) is what lets a finding fit in one write unit; a version
 //! of it is never changed, since stored findings could not be read any more.
 
@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use zstd::bulk::{Compressor, Decompressor};
 use zstd::dict::{DecoderDictionary, EncoderDictionary};
 
-use crate::domain::finding::Members;
+use crate::domain::finding::{Members, Suppression};
 use crate::report::{Finding, Scanned};
 
 const VERSION: u8 = 1;
@@ -48,6 +48,7 @@ pub(super) struct Packer<'c> {
 #[serde(rename_all = "PascalCase")]
 pub(super) struct Unpacked {
     pub(super) class: Option<String>,
+    pub(super) suppressed: Option<Suppression>,
     pub(super) target: String,
     #[serde(rename = "Type")]
     pub(super) kind: Option<String>,
@@ -83,16 +84,28 @@ impl Codec {
 struct Place<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     class: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    suppressed: Option<Suppression>,
     target: &'a str,
     #[serde(rename = "Type", skip_serializing_if = "Option::is_none")]
     kind: Option<&'a str>,
 }
 
 impl Packer<'_> {
-    pub(super) fn pack(&mut self, scanned: &Scanned<'_>, finding: &Finding<'_>) -> std::io::Result<Vec<u8>> {
+    pub(super) fn pack(
+        &mut self,
+        scanned: &Scanned<'_>,
+        finding: &Finding<'_>,
+        suppressed: Option<Suppression>,
+    ) -> std::io::Result<Vec<u8>> {
         let Self { compressor, json, frame } = self;
         json.clear();
-        let place = Place { class: scanned.class.as_deref(), target: &scanned.target, kind: scanned.kind.as_deref() };
+        let place = Place {
+            class: scanned.class.as_deref(),
+            suppressed,
+            target: &scanned.target,
+            kind: scanned.kind.as_deref(),
+        };
         serde_json::to_writer(&mut *json, &place)?;
         // The object goes on where `Place` closed it.
         json.pop();

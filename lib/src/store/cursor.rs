@@ -1,6 +1,6 @@
 //! Where the next page of a list begins, as an opaque and signed text.
 //!
-//! A cursor is 33 bytes in base64url: a version, the position as eight bytes, eight bytes that
+//! A cursor is 41 bytes in base64url: a version, the position as sixteen bytes, eight bytes that
 //! stand for the list and its filters, and sixteen bytes of HMAC-SHA256 over those. The table's own
 //! random key signs it, so a reader can neither forge a position nor carry a cursor from one list
 //! to another; and since it holds a number instead of a table key, it could reach nothing else.
@@ -10,7 +10,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 /// The secret that signs the cursors of one table: as long as a block of SHA-256, for which HMAC
 /// needs neither padding nor hashing (RFC 2104 §2).
@@ -67,11 +67,11 @@ pub struct InvalidCursor;
 /// A cursor that has the right shape; its signature is yet to be checked.
 #[derive(Debug, Clone, Copy)]
 pub struct Unverified {
-    position: u64,
+    position: u128,
     bytes: [u8; LEN],
 }
 
-const SIGNED: usize = 1 + 8 + 8;
+const SIGNED: usize = 1 + 16 + 8;
 const LEN: usize = SIGNED + 16;
 
 impl Unverified {
@@ -82,8 +82,8 @@ impl Unverified {
     pub fn parse(text: &str) -> Result<Self, InvalidCursor> {
         let bytes: [u8; LEN] =
             URL_SAFE_NO_PAD.decode(text).ok().and_then(|b| b.try_into().ok()).ok_or(InvalidCursor)?;
-        match bytes.split_first_chunk::<9>() {
-            Some(([VERSION, position @ ..], _)) => Ok(Self { position: u64::from_be_bytes(*position), bytes }),
+        match bytes.split_first_chunk::<17>() {
+            Some(([VERSION, position @ ..], _)) => Ok(Self { position: u128::from_be_bytes(*position), bytes }),
             _ => Err(InvalidCursor),
         }
     }
@@ -91,7 +91,7 @@ impl Unverified {
     /// The position it claims, good for nothing but a read that is thrown away unless
     /// [`Unverified::verify`] agrees.
     #[must_use]
-    pub const fn position(&self) -> u64 {
+    pub const fn position(&self) -> u128 {
         self.position
     }
 
@@ -99,7 +99,7 @@ impl Unverified {
     ///
     /// # Errors
     /// [`InvalidCursor`] if it was not.
-    pub fn verify(self, scope: Scope, key: Option<&Key>) -> Result<u64, InvalidCursor> {
+    pub fn verify(self, scope: Scope, key: Option<&Key>) -> Result<u128, InvalidCursor> {
         let key = key.ok_or(InvalidCursor)?;
         let (signed, tag) = self.bytes.split_at_checked(SIGNED).ok_or(InvalidCursor)?;
         if signed.last_chunk::<8>() != Some(&scope.0) {
@@ -113,7 +113,7 @@ impl Unverified {
 
 /// The cursor's text for `position` in the list of `scope`.
 #[must_use]
-pub fn sign(position: u64, scope: Scope, key: &Key) -> String {
+pub fn sign(position: u128, scope: Scope, key: &Key) -> String {
     let mut bytes = Vec::with_capacity(LEN);
     bytes.push(VERSION);
     bytes.extend(position.to_be_bytes());
@@ -137,13 +137,13 @@ mod tests {
 
     const KEY: Key = Key([7; 64]);
 
-    fn read(text: &str, scope: Scope, key: &Key) -> Result<u64, InvalidCursor> {
+    fn read(text: &str, scope: Scope, key: &Key) -> Result<u128, InvalidCursor> {
         Unverified::parse(text)?.verify(scope, Some(key))
     }
 
     proptest! {
         #[test]
-        fn a_cursor_is_read_back_by_its_own_list_only(position: u64, list in "\\PC{0,9}", other in "\\PC{0,9}") {
+        fn a_cursor_is_read_back_by_its_own_list_only(position: u128, list in "\\PC{0,9}", other in "\\PC{0,9}") {
             let scope = Scope::new(&[&list]);
             let text = sign(position, scope, &KEY);
             prop_assert_eq!(read(&text, scope, &KEY), Ok(position));
@@ -154,7 +154,7 @@ mod tests {
         }
 
         #[test]
-        fn any_flipped_bit_is_noticed(position: u64, at in 0..LEN, bit in 0..8) {
+        fn any_flipped_bit_is_noticed(position: u128, at in 0..LEN, bit in 0..8) {
             let scope = Scope::new(&["list"]);
             let mut bytes = URL_SAFE_NO_PAD.decode(sign(position, scope, &KEY)).unwrap();
             bytes[at] ^= 1u8 << bit;
@@ -162,7 +162,7 @@ mod tests {
         }
 
         #[test]
-        fn arbitrary_text_is_refused_without_a_panic(text in "\\PC*|[A-Za-z0-9_-]{44}") {
+        fn arbitrary_text_is_refused_without_a_panic(text in "\\PC*|[A-Za-z0-9_-]{55}") {
             prop_assert_eq!(read(&text, Scope::new(&[]), &KEY), Err(InvalidCursor));
         }
     }

@@ -89,8 +89,9 @@ impl Store {
         left.insert(RANK.to_owned(), AttributeValue::N(millis(until)));
         let put = Put::builder().table_name(&self.table).set_item(Some(left));
         own.push(TransactWriteItem::builder().put(put.build().map_err(|e| refused(e.into()))?).build());
-        let removing = self.change_asset(OPERATION, &deletion.asset(), own, None, |state| state.removing(scan.scan_id));
-        Ok(matches!(removing.await?, Change::Written(_)).then_some(deletion))
+        let asset = deletion.asset();
+        let removed = self.change_asset(OPERATION, &asset, own, None, |state| state.removing(scan.scan_id)).await?;
+        Ok(matches!(removed, Change::Written(_)).then_some(deletion))
     }
 
     /// What is left of a scan whose deletion was begun and is not finished.

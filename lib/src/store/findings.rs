@@ -11,7 +11,7 @@ use super::blob::Packer;
 use super::item::{Item, key_of, typed};
 use super::keys::{self, FINDINGS_PER_BLOCK, Key, PK, SK};
 use super::{Error, Store, backoff};
-use crate::domain::finding::{Finding, FindingId, Ordinal};
+use crate::domain::finding::{Finding, FindingId, Ordinal, Suppression};
 use crate::domain::scan::{Scan, ScanId};
 use crate::report::{self, Report};
 
@@ -75,7 +75,7 @@ impl Store {
         report: &Report<'_>,
     ) -> Result<impl Iterator<Item = Result<Vec<WriteRequest>, Error>>, Error> {
         let packer = self.codec.packer().map_err(|source| refused(source.into()))?;
-        Ok(Batches { packer, scan, report, findings: report.findings.chunks(BATCH), ordinal: 0 })
+        Ok(Batches { packer, scan, report, written: 0 })
     }
 
     /// Writes a batch until nothing of it is left unprocessed.
@@ -133,7 +133,7 @@ impl Store {
     /// away before its findings, and ingesting it anew may find fewer.
     async fn missing(&self, scan_id: ScanId, end: u32, item: String, reason: String) -> Error {
         match self.scan(scan_id).await {
-            Ok(Some(scan)) if scan.total_findings() >= end => Error::corrupt(item, reason),
+            Ok(Some(scan)) if scan.stored_findings() >= end => Error::corrupt(item, reason),
             Ok(_) => Error::Vanished { scan_id },
             Err(error) => error,
         }
@@ -245,7 +245,7 @@ impl Store {
         }
         // A finding without its scan is not published yet, and one past its end is left over from
         // nothing: neither is anyone's to see.
-        let Some(scan) = scan.filter(|scan| ordinal.get() < scan.total_findings()) else { return Ok(None) };
+        let Some(scan) = scan.filter(|scan| ordinal.get() < scan.stored_findings()) else { return Ok(None) };
         let Some(finding) = finding else {
             let reason = format!("{} is missing", key.sk());
             return Err(self.missing(scan_id, ordinal.get().saturating_add(1), key.pk(), reason).await);
@@ -270,6 +270,7 @@ impl Store {
             target: unpacked.target,
             class: unpacked.class,
             kind: unpacked.kind,
+            suppressed: unpacked.suppressed,
             vulnerability: unpacked.vulnerability,
         })
     }
@@ -295,23 +296,46 @@ struct Batches<'p, 'r, 'c> {
     packer: Packer<'p>,
     scan: ScanId,
     report: &'r Report<'c>,
-    findings: std::slice::Chunks<'r, report::Finding<'c>>,
-    ordinal: u32,
+    /// Findings that were put into batches so far: the open ones, then the suppressed ones.
+    written: usize,
 }
 
 impl Iterator for Batches<'_, '_, '_> {
     type Item = Result<Vec<WriteRequest>, Error>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let findings = self.findings.next()?;
-        Some(findings.iter().map(|finding| self.put(finding).map_err(refused)).collect())
+        let report = self.report;
+        let open = report.findings.iter().map(|finding| (finding, None));
+        let suppressed =
+            report.suppressed.iter().map(|suppressed| (&suppressed.finding, Some(suppression(suppressed))));
+        let batch: Vec<_> = open.skip(self.written).take(BATCH).collect();
+        let from = self.written.saturating_sub(report.findings.len());
+        let room = BATCH - batch.len();
+        let batch: Vec<_> = batch.into_iter().chain(suppressed.skip(from).take(room)).collect();
+        let first = self.written;
+        self.written += batch.len();
+        let puts = (first..)
+            .zip(&batch)
+            .map(|(ordinal, (finding, suppressed))| self.put(ordinal, finding, suppressed.clone()).map_err(refused));
+        (!batch.is_empty()).then(|| puts.collect())
     }
 }
 
+fn suppression(suppressed: &report::Suppressed<'_>) -> Suppression {
+    let text = |text: &Option<std::borrow::Cow<'_, str>>| text.as_ref().map(ToString::to_string);
+    let report::Suppressed { status, source, statement, .. } = suppressed;
+    Suppression { status: text(status), source: text(source), statement: text(statement) }
+}
+
 impl Batches<'_, '_, '_> {
-    fn put(&mut self, finding: &report::Finding<'_>) -> Result<WriteRequest, Box<dyn std::error::Error + Send + Sync>> {
-        let ordinal = Ordinal::new(self.ordinal).ok_or("more findings than a scan can have")?;
-        self.ordinal += 1;
+    fn put(
+        &mut self,
+        ordinal: usize,
+        finding: &report::Finding<'_>,
+        suppressed: Option<Suppression>,
+    ) -> Result<WriteRequest, Box<dyn std::error::Error + Send + Sync>> {
+        let ordinal = u32::try_from(ordinal).ok().and_then(Ordinal::new);
+        let ordinal = ordinal.ok_or("more findings than a scan can have")?;
         let scanned = self.report.scanned.get(finding.scanned).ok_or("a finding of no result")?;
         let mut item = Key::Finding(self.scan, ordinal).attributes();
         let mut set = |name: &str, value| item.insert(name.to_owned(), value);
@@ -322,7 +346,7 @@ impl Batches<'_, '_, '_> {
             set(PACKAGE, AttributeValue::S(package.to_string()));
         }
         set(FIXABLE, AttributeValue::Bool(finding.fixable));
-        set(BLOB, AttributeValue::B(Blob::new(self.packer.pack(scanned, finding)?)));
+        set(BLOB, AttributeValue::B(Blob::new(self.packer.pack(scanned, finding, suppressed)?)));
         let put = PutRequest::builder().set_item(Some(item)).build()?;
         Ok(WriteRequest::builder().put_request(put).build())
     }

@@ -153,7 +153,8 @@ impl Store {
         times: FirstSeen,
         version: u64,
     ) -> Result<bool, Error> {
-        let refused = |source: Box<dyn std::error::Error + Send + Sync>| Error::Refused { operation: OPERATION, source };
+        let refused =
+            |source: Box<dyn std::error::Error + Send + Sync>| Error::Refused { operation: OPERATION, source };
         let mut item = Key::FirstSeen(bucket, lineage).attributes();
         let blob = pack(times).map_err(refused)?;
         item.insert(BLOB.to_owned(), AttributeValue::B(Blob::new(blob)));

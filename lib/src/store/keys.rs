@@ -9,11 +9,11 @@ use crate::domain::asset::{Asset, AssetKey, LineageKey};
 use crate::domain::feed::FeedName;
 use crate::domain::finding::Ordinal;
 use crate::domain::image_name::ImageName;
+use crate::domain::occurrence::Bucket;
 use crate::domain::platform::Platform;
 use crate::domain::prompt_hash::PromptHash;
 use crate::domain::report_hash::ReportHash;
 use crate::domain::scan::ScanId;
-use crate::domain::occurrence::Bucket;
 use crate::domain::upload::UploadId;
 use crate::domain::vulnerability_id::VulnerabilityId;
 
@@ -324,7 +324,11 @@ mod tests {
                 .prop_map(|(n, key)| Key::Occurrences(Bucket::new(n).unwrap(), key.parse().unwrap())),
             (0..Bucket::COUNT, "[0-9a-f]{32}")
                 .prop_map(|(n, key)| Key::FirstSeen(Bucket::new(n).unwrap(), key.parse().unwrap())),
-            ("[\\PC#]{1,20}|ASSET#[0-9]{1,3}", prop::option::of("[a-z]{1,8}/[a-z0-9]{1,8}(/v[0-9])?"), prop::option::of(scan_id()))
+            (
+                "[\\PC#]{1,20}|ASSET#[0-9]{1,3}",
+                prop::option::of("[a-z]{1,8}/[a-z0-9]{1,8}(/v[0-9])?"),
+                prop::option::of(scan_id())
+            )
                 .prop_filter_map("a name", |(name, platform, alone)| {
                     let platform = platform.map(|platform| platform.parse().unwrap());
                     Some(Key::Asset(Asset { name: name.parse().ok()?, platform, alone }))

@@ -47,7 +47,8 @@ impl Store {
         }
         let feeds = FeedName::ALL.into_iter().map(Key::Feed);
         let buckets: BTreeSet<Bucket> = lineage.iter().flat_map(|_| ids.iter().map(Bucket::of)).collect();
-        let first_seen = lineage.into_iter().flat_map(|it| buckets.iter().map(move |bucket| Key::FirstSeen(*bucket, it)));
+        let first_seen =
+            lineage.into_iter().flat_map(|it| buckets.iter().map(move |bucket| Key::FirstSeen(*bucket, it)));
         let keys = feeds.chain(ids.iter().cloned().map(Key::Signals)).chain(first_seen).collect();
         self.read_known(keys, &mut known).await?;
         let wanted: BTreeSet<VulnerabilityId> = known.aliases_to_ask().cloned().collect();

@@ -271,10 +271,7 @@ impl Store {
         let text = |text: &str| AttributeValue::S(text.to_owned());
         let number = |number: u64| AttributeValue::N(number.to_string());
         let mut item = key.attributes();
-        item.extend([
-            (IMAGE.to_owned(), text(asset.image.as_str())),
-            (AS_OF.to_owned(), number(asset.as_of)),
-        ]);
+        item.extend([(IMAGE.to_owned(), text(asset.image.as_str())), (AS_OF.to_owned(), number(asset.as_of))]);
         item.extend(asset.platform.as_ref().map(|platform| (PLATFORM.to_owned(), text(platform.as_str()))));
         item.extend(asset.current.map(|scan| (SCAN_ID.to_owned(), number(scan.get()))));
         let (blob, omitted) = pack(asset).map_err(|source| Error::Refused { operation: OPERATION, source })?;
@@ -294,8 +291,7 @@ fn none(asset: &Asset) -> AssetOccurrences {
 /// least severe.
 fn pack(asset: AssetOccurrences) -> Result<(Vec<u8>, usize), Box<dyn std::error::Error + Send + Sync>> {
     let AssetOccurrences { current, scans, mut occurrences, .. } = asset;
-    let is_present =
-        |occurrence: &Occurrence| current.is_some_and(|current| occurrence.scans.contains(&current));
+    let is_present = |occurrence: &Occurrence| current.is_some_and(|current| occurrence.scans.contains(&current));
     let present = occurrences.iter().filter(|occurrence| is_present(occurrence)).count();
     // What stays longest comes first.
     let worth = |occurrence: &Occurrence| {

@@ -310,7 +310,10 @@ impl Store {
             .expression_attribute_names("#fleet", FLEET)
             .expression_attribute_names("#seen", SEEN)
             .expression_attribute_values(":current", AttributeValue::S(CURRENT_SCANS.to_owned()))
-            .expression_attribute_values(":before", AttributeValue::N(seen_before.map_or(i64::MAX, |before| before.as_millisecond()).to_string()))
+            .expression_attribute_values(
+                ":before",
+                AttributeValue::N(seen_before.map_or(i64::MAX, |before| before.as_millisecond()).to_string()),
+            )
             .set_exclusive_start_key(start);
         page(query, limit).await
     }
@@ -388,11 +391,7 @@ async fn page(query: QueryFluentBuilder, limit: usize) -> Result<ScanPage, Error
 }
 
 /// Up to `limit` items of a query, from its end, and whether there are more.
-async fn newest(
-    query: QueryFluentBuilder,
-    limit: usize,
-    operation: &'static str,
-) -> Result<(Vec<Item>, bool), Error> {
+async fn newest(query: QueryFluentBuilder, limit: usize, operation: &'static str) -> Result<(Vec<Item>, bool), Error> {
     // One more than is wanted shows whether there is more.
     let wanted = i32::try_from(limit).unwrap_or(i32::MAX).saturating_add(1);
     let mut read = query.scan_index_forward(false).limit(wanted).into_paginator().items().send();

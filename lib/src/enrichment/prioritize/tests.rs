@@ -30,6 +30,7 @@ fn finding(vulnerability: Value) -> Finding {
         pkg_name: Some("openssl".to_owned()),
         target: "app (debian 12)".to_owned(),
         class: Some("os-pkgs".to_owned()),
+        suppressed: None,
         kind: Some("debian".to_owned()),
         vulnerability: serde_json::from_value(vulnerability).unwrap(),
     }
@@ -113,7 +114,7 @@ fn without_any_source_the_report_alone_is_looked_at_and_the_rest_is_unknown() {
     );
     assert_eq!((&facts.kev, &facts.epss, &facts.ssvc, &facts.record), (&Kev::Unknown, &None, &None, &None));
     assert_eq!((facts.first_seen, facts.published), (Some(date(2026, 11, 20)), Some(date(2026, 2, 3))));
-    let priority = assess(&facts, &Thresholds::default(), scanned(), scanned());
+    let priority = assess(&facts, &Thresholds::default(), scanned());
     for unknown in ["KEV unknown", "epss: unknown, fallback 0.01", "exploitation unknown"] {
         assert!(priority.why.iter().any(|why| why.contains("data_gap") && why.contains(unknown)), "{unknown}");
     }
@@ -128,7 +129,7 @@ fn what_sources_say_goes_before_the_report_and_is_named_with_its_day() {
         (facts.cvss_scores.as_slice(), facts.network_reach, facts.epss_median),
         (&[9.8][..], Some(true), Some(0.002))
     );
-    let priority = assess(&facts, &Thresholds::default(), scanned(), scanned());
+    let priority = assess(&facts, &Thresholds::default(), scanned());
     assert_eq!((priority.band, priority.due), (Band::P0, Some(date(2026, 11, 23))));
     for reason in [
         "KEV since 2026-11-17 (CISA)",
@@ -158,7 +159,7 @@ fn not_in_kev_is_a_fact_of_the_newest_catalogue_and_unknown_where_nobody_has_loo
 fn a_rejected_record_suppresses_and_a_missing_one_does_not() {
     for (status, band) in [(Status::Rejected, Band::Suppressed), (Status::NotFound, Band::P0)] {
         let facts = facts(&reported(), Some(&Signals { status, ..signals() }), &Known::default(), ASSUMED);
-        assert_eq!(assess(&facts, &Thresholds::default(), scanned(), scanned()).band, band, "{status:?}");
+        assert_eq!(assess(&facts, &Thresholds::default(), scanned()).band, band, "{status:?}");
     }
 }
 
@@ -173,6 +174,6 @@ fn a_report_that_says_odd_things_says_nothing() {
         assert_eq!((reported.severity, reported.vectors.len(), reported.published), (Severity::Unknown, 0, None));
         let facts = facts(&reported, None, &Known::default(), ASSUMED);
         // Nothing known is public, automatable and total, not harmless.
-        assert_eq!(assess(&facts, &Thresholds::default(), scanned(), scanned()).band, Band::P1);
+        assert_eq!(assess(&facts, &Thresholds::default(), scanned()).band, Band::P1);
     }
 }

@@ -1,0 +1,39 @@
+//! `POST /api/container/scans/{scan_id}/confirm`: what a suspect scan lacks is really gone.
+
+use jiff::Timestamp;
+use lambda_http::http::StatusCode;
+use lambda_http::{Body, Request, RequestExt as _, Response};
+
+use super::dto::ContainerScan;
+use super::query::Query;
+use super::{ApiError, get_scan, path, reply, request_id};
+use crate::domain::scan::ScanId;
+use crate::pipeline::confirm_scan;
+use crate::queue::Queue;
+use crate::store::Store;
+
+/// What the handler works with.
+#[derive(Debug)]
+pub struct Deps {
+    /// The table.
+    pub store: Store,
+    /// Where it is queued that the fleet's occurrences follow; none if there are none.
+    pub enrichment: Option<Queue>,
+}
+
+/// Answers 200 with the scan as it is then.
+///
+/// # Errors
+/// 400 for what is not a scan id, 404 if there is no such scan.
+pub async fn handle(deps: &Deps, request: &Request) -> Result<Response<Body>, ApiError> {
+    Query::read(request, &[])?;
+    // By its number only: a name means another scan tomorrow.
+    let id: ScanId = path::confirmed_scan_id(request.raw_http_path())?
+        .parse()
+        .map_err(|error| ApiError::parameter("scan_id", error))?;
+    let queue = deps.enrichment.as_ref().map(|queue| queue.on_behalf_of(request_id(request)));
+    let scan = confirm_scan::run(&deps.store, queue.as_ref(), id, Timestamp::now()).await?;
+    let scan = scan.ok_or_else(get_scan::no_scan)?;
+    tracing::info!(scan_id = id.get(), current = scan.current, "a scan was confirmed");
+    reply::json(request, StatusCode::OK, &ContainerScan::from(&scan))
+}
