@@ -43,19 +43,19 @@ impl ImageName {
         &self.0
     }
 
-    /// The short form of a reference to Docker Hub, any other name as it is.
+    /// Shortens a reference to Docker Hub; leaves any other name as it is.
     #[must_use]
     pub fn familiar(&self) -> &str {
         familiar(&self.0)
     }
 
-    /// The familiar name without tag and digest; a path, an address or an image's id as it is.
+    /// Returns the familiar name without tag and digest; a path, an address or an image's id as it is.
     #[must_use]
     pub fn repository(&self) -> &str {
         repository(&self.0)
     }
 
-    /// The tag, if the name is a reference that has one.
+    /// Returns the tag, if the name is a reference that has one.
     #[must_use]
     pub fn tag(&self) -> Option<&str> {
         tag(&self.0)
@@ -65,7 +65,7 @@ impl ImageName {
 /// The hosts of Docker Hub: names without a host are there.
 const DOCKER_HUB: [&str; 3] = ["docker.io/", "index.docker.io/", "registry-1.docker.io/"];
 
-/// Says in one way what Docker Hub calls `nginx`, `library/nginx` and `docker.io/library/nginx`; leaves other names.
+/// Shortens a reference to Docker Hub: `docker.io/library/nginx` and `library/nginx` become `nginx`.
 #[must_use]
 pub fn familiar(name: &str) -> &str {
     if !is_reference(name) {
@@ -100,12 +100,12 @@ fn split(name: &str) -> (&str, Option<&str>) {
     let familiar = familiar(name);
     let tagged = familiar.split_once('@').map_or(familiar, |(tagged, _)| tagged);
     let last = tagged.rfind('/').map_or(0, |slash| slash + 1);
-    let tag = tagged.get(last..).and_then(|last| last.split_once(':')).map(|(_, tag)| tag);
+    let tag = tagged.get(last..).and_then(|last| last.rsplit_once(':')).map(|(_, tag)| tag);
     let repository = tag.and_then(|tag| tagged.get(..tagged.len() - tag.len() - 1)).unwrap_or(tagged);
     if repository.is_empty() { (name, None) } else { (repository, tag.filter(|tag| !tag.is_empty())) }
 }
 
-/// Whether a name can be that of an image in a registry.
+/// Recognises what can be a reference to an image in a registry.
 fn is_reference(name: &str) -> bool {
     // `git@host:team/app`: a digest has no slash.
     let is_address = name.contains("://") || name.split_once('@').is_some_and(|(_, digest)| digest.contains('/'));
@@ -113,7 +113,7 @@ fn is_reference(name: &str) -> bool {
     !(is_address || is_id || is_path(name) || is_archive(name))
 }
 
-/// Tells the path of a file or folder by how it begins: such a name says where something was, not what it is.
+/// Recognises the path of a file or folder by its beginning: it says where something was, not what it is.
 #[must_use]
 pub fn is_path(name: &str) -> bool {
     matches!(name, "." | "..")
@@ -121,7 +121,7 @@ pub fn is_path(name: &str) -> bool {
         || name.contains('\\')
 }
 
-/// Tells the path of an image's archive or layout, with or without the digest of the image in it.
+/// Recognises the path of an image's archive or layout, with or without the digest of the image in it.
 #[must_use]
 pub fn is_archive(name: &str) -> bool {
     let path = name.rsplit_once('@').map_or(name, |(path, _)| path);
@@ -253,6 +253,7 @@ mod tests {
             (":1", ":1", ":1", None),
             ("@sha256:ab", "@sha256:ab", "@sha256:ab", None),
             ("x:", "x:", "x", None),
+            ("x:1:2", "x:1:2", "x:1", Some("2")),
             ("образ:1", "образ:1", "образ", Some("1")),
         ] {
             let name: ImageName = name.parse().unwrap();
@@ -261,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_is_told_by_how_it_begins_and_an_archive_by_how_it_ends() {
+    fn a_path_is_recognised_by_its_beginning_and_an_archive_by_its_end() {
         for name in [".", "..", "/", "/scan", "./x", "../img/x", "~", "~me/x", "C:\\x"] {
             assert!(is_path(name) && is_archive(name), "{name}");
         }

@@ -17,7 +17,7 @@ pub struct Submission {
     canonical: Canonical,
     declared: Declared,
     limits: Limits,
-    /// The bytes that were sent, as gzip; empty if nobody wants to keep them.
+    /// The bytes that were sent, as gzip; empty if they are not to be kept.
     packed: Vec<u8>,
 }
 
@@ -60,7 +60,7 @@ impl Submission {
         &self.packed
     }
 
-    /// What the sender says of the report.
+    /// Returns what the sender says of the report.
     #[must_use]
     pub const fn declared(&self) -> &Declared {
         &self.declared

@@ -46,7 +46,7 @@ pub struct Report<'c> {
     pub warnings: Vec<Warning>,
 }
 
-/// There is no Trivy before 2019. Go's zero time is what programs around it write that set no time.
+/// There is no Trivy before 2019. Programs around it that set no time write Go's zero time.
 const FIRST_REPORT: Timestamp = Timestamp::constant(1_546_300_800, 0);
 
 impl<'c> Report<'c> {
@@ -118,7 +118,7 @@ impl<'c> Report<'c> {
         (all, fixable)
     }
 
-    /// How many suppressed findings there are of each severity.
+    /// Counts the suppressed findings of each severity.
     #[must_use]
     pub fn suppressed_counts(&self) -> SeverityCounts {
         let mut counts = SeverityCounts::default();

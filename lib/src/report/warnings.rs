@@ -4,7 +4,7 @@ use super::Report;
 use crate::domain::declared::Declared;
 use crate::domain::warning::{Warning, WarningCode};
 
-/// The warnings that a report gives cause for by itself.
+/// Lists the warnings that a report gives cause for by itself.
 pub(super) fn of(report: &Report<'_>, declared: &Declared) -> Vec<Warning> {
     let mut warnings = Vec::new();
     let mut warn = |code, message: String| warnings.push(Warning::new(code, message));
