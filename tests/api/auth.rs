@@ -22,7 +22,10 @@ const SCOPES: &[(&str, &str)] = &[
     ("GET /api/container/scans/{identifier}/report", "Read"),
     ("GET /api/container/uploads/{upload_id+}", "Read"),
     ("GET /api/llm/analyze/container/{finding_id}", "Analyze"),
+    ("POST /api/container/images/retire", "Write"),
+    ("POST /api/container/images/unretire", "Write"),
     ("POST /api/container/scans", "Write"),
+    ("POST /api/container/scans/{scan_id}/confirm", "Write"),
     ("POST /api/container/uploads", "Write"),
     ("POST /api/llm/analyze/container/scans/{scan_id}", "Analyze"),
 ];

@@ -35,6 +35,9 @@ const WORK: Grant = (
 const LOGS: Grant = ("log-group:Logs:*", &["logs:CreateLogStream", "logs:PutLogEvents"]);
 const TRACES: Grant = ("*", &["xray:PutTelemetryRecords", "xray:PutTraceSegments"]);
 const QUERY_INDEX: Grant = ("table/Table/index/listing", &["dynamodb:Query"]);
+const QUERY_FLEET: Grant = ("table/Table/index/fleet", &["dynamodb:Query"]);
+const QUERY_REPOSITORY: Grant = ("table/Table/index/repository", &["dynamodb:Query"]);
+const READ: Grant = ("table/Table", &["dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:Query"]);
 
 /// Who may do what: an action that a function comes to need belongs here and into template.yaml.
 const ROLES: &[(&str, &[Grant])] = &[
@@ -56,17 +59,34 @@ const ROLES: &[(&str, &[Grant])] = &[
         &[("table/Table", &["dynamodb:GetItem", "dynamodb:PutItem"]), ("Bucket/uploads/*", &["s3:PutObject"])],
     ),
     ("GetUpload", &[("table/Table", &["dynamodb:GetItem"]), BUCKET, ("Bucket/uploads/*", &["s3:GetObject"])]),
-    ("GetReport", &[("table/Table", &["dynamodb:GetItem", "dynamodb:Query"]), BUCKET, READ_ARCHIVE]),
+    ("GetReport", &[READ, BUCKET, READ_ARCHIVE]),
+    (
+        "ConfirmScan",
+        &[
+            (
+                "table/Table",
+                &[
+                    "dynamodb:BatchGetItem",
+                    "dynamodb:GetItem",
+                    "dynamodb:PutItem",
+                    "dynamodb:Query",
+                    "dynamodb:UpdateItem",
+                ],
+            ),
+            ENRICH,
+        ],
+    ),
+    (
+        "RetireImage",
+        &[("table/Table", &["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query", "dynamodb:UpdateItem"])],
+    ),
     ("DeleteScan", &[WORK, ("Bucket/reports/*", &["s3:DeleteObject"])]),
     ("Reingest", &[WORK, QUERY_INDEX, SEND, ENRICH, BUCKET, READ_ARCHIVE]),
-    ("ListScans", &[("table/Table", &["dynamodb:GetItem", "dynamodb:Query"]), QUERY_INDEX]),
-    (
-        "GetScan",
-        &[("table/Table", &["dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:Query"]), BUCKET, READ_ARCHIVE],
-    ),
-    ("ListFindings", &[("table/Table", &["dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:Query"])]),
-    ("GetCve", &[("table/Table", &["dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:Query"])]),
-    ("ListPriorities", &[("table/Table", &["dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:Query"])]),
+    ("ListScans", &[READ, QUERY_INDEX, QUERY_FLEET]),
+    ("GetScan", &[READ, BUCKET, READ_ARCHIVE]),
+    ("ListFindings", &[READ]),
+    ("GetCve", &[READ, QUERY_REPOSITORY]),
+    ("ListPriorities", &[READ, QUERY_FLEET]),
     ("GetFinding", &[("table/Table", &["dynamodb:BatchGetItem", "dynamodb:GetItem"])]),
     (
         "AnalyzeFinding",
@@ -282,11 +302,17 @@ async fn attempts() -> Vec<Attempt> {
         }
     }
     let name = stack.physical("Table");
-    let index = json!({"TableName": name, "IndexName": "listing"});
-    for (action, target) in [("dynamodb:Query", "DynamoDB_20120810.Query"), ("dynamodb:Scan", "DynamoDB_20120810.Scan")]
-    {
-        let request = Request::Json("dynamodb", target, index.clone());
-        attempts.push(Attempt { action, resource: "table/Table/index/listing", request });
+    for (index, resource) in [
+        ("listing", "table/Table/index/listing"),
+        ("fleet", "table/Table/index/fleet"),
+        ("repository", "table/Table/index/repository"),
+    ] {
+        let index = json!({"TableName": name, "IndexName": index});
+        for (action, target) in
+            [("dynamodb:Query", "DynamoDB_20120810.Query"), ("dynamodb:Scan", "DynamoDB_20120810.Scan")]
+        {
+            attempts.push(Attempt { action, resource, request: Request::Json("dynamodb", target, index.clone()) });
+        }
     }
     // Of all tables only one that nobody has can be the object of this without harm.
     let request = Request::Json("dynamodb", "DynamoDB_20120810.DeleteTable", json!({"TableName": unique("no")}));

@@ -6,12 +6,14 @@ use jiff::Timestamp;
 use lambda_http::{Body, Request, Response};
 use lambda_runtime::LambdaEvent;
 use serde_json::{Value, json};
+use sirius::domain::declared::Declared;
+use sirius::domain::fleet::Fleet;
 use sirius::domain::severity::Severity;
 use sirius::enrichment::freshness::Lifetimes;
 use sirius::events::{enrich_cves, run_analysis};
 use sirius::http::{
-    self, analyze_finding, analyze_scan, create_upload, delete_scan, get_cve, get_finding, get_report, get_scan,
-    get_upload, ingest_scan, list_findings, list_priorities, list_scans,
+    self, analyze_finding, analyze_scan, confirm_scan, create_upload, delete_scan, get_cve, get_finding, get_report,
+    get_scan, get_upload, ingest_scan, list_findings, list_priorities, list_scans, retire_image,
 };
 use sirius::llm::{Ollama, OllamaConfig, Options, Questions};
 use sirius::objects::Objects;
@@ -49,6 +51,10 @@ pub struct App {
     pub judge: Judge,
     /// How long the fleet is read for its priorities.
     pub fleet_time: Duration,
+    /// Which images count.
+    pub fleet: Fleet,
+    /// Whether reports are refused that name nothing.
+    pub require_image_name: bool,
     /// What is analysed of every new scan.
     pub auto: Vec<Severity>,
     /// The bucket's name; there is one only with an archive.
@@ -99,6 +105,8 @@ impl App {
             questions: None,
             judge: Judge::default(),
             fleet_time: list_priorities::TIME,
+            fleet: Fleet::default(),
+            require_image_name: false,
             auto: Vec::new(),
             bucket: "none".to_owned(),
             archive: false,
@@ -178,6 +186,7 @@ impl App {
                 _ => Some(self.enrichment_queue().await),
             },
             limits: self.limits,
+            require_image_name: self.require_image_name,
             lease: self.lease,
         }
     }
@@ -185,7 +194,8 @@ impl App {
     /// Delivers a report at a given second, past HTTP.
     pub async fn deliver(&self, report: &Value, second: i64) -> Result<Ingested, ingest::Error> {
         let body = report.to_string().into_bytes();
-        let submission = Submission::read(body, Compression::None, None, self.limits, self.archive).unwrap();
+        let submission =
+            Submission::read(body, Compression::None, Declared::default(), self.limits, self.archive).unwrap();
         let report = submission.report().unwrap();
         let holder = Holder::random().unwrap();
         ingest::run(&self.ingestion().await, &submission, &report, &holder, at(second)).await
@@ -274,6 +284,18 @@ impl App {
                 let deps = delete_scan::Deps { store, objects: self.objects().await };
                 http::serve(request, async |request| delete_scan::handle(&deps, request).await).await
             }
+            "confirm-scan" => {
+                let enrichment = match self.enrichment_queue_url.as_str() {
+                    "" => None,
+                    _ => Some(self.enrichment_queue().await),
+                };
+                let deps = confirm_scan::Deps { store, enrichment };
+                http::serve(request, async |request| confirm_scan::handle(&deps, request).await).await
+            }
+            "retire-image" => {
+                let deps = retire_image::Deps { store };
+                http::serve(request, async |request| retire_image::handle(&deps, request).await).await
+            }
             "list-scans" => {
                 let deps = list_scans::Deps { store };
                 http::serve(request, async |request| list_scans::handle(&deps, request).await).await
@@ -292,11 +314,11 @@ impl App {
                 http::serve(request, async |request| get_finding::handle(&deps, request).await).await
             }
             "get-cve" => {
-                let deps = get_cve::Deps { store, judge };
+                let deps = get_cve::Deps { store, judge, fleet: self.fleet };
                 http::serve(request, async |request| get_cve::handle(&deps, request).await).await
             }
             "list-priorities" => {
-                let deps = list_priorities::Deps { store, judge, time: self.fleet_time };
+                let deps = list_priorities::Deps { store, judge, fleet: self.fleet, time: self.fleet_time };
                 http::serve(request, async |request| list_priorities::handle(&deps, request).await).await
             }
             "analyze-finding" => {
@@ -350,6 +372,19 @@ impl App {
     pub async fn delete(&self, scan: impl std::fmt::Display) -> Answer {
         let path = format!("/api/container/scans/{scan}");
         self.invoke("delete-scan", event("DELETE", &path, "", &[], None)).await
+    }
+
+    /// Confirms a scan.
+    pub async fn confirm(&self, scan: impl std::fmt::Display) -> Answer {
+        let path = format!("/api/container/scans/{scan}/confirm");
+        self.invoke("confirm-scan", event("POST", &path, "", &[], None)).await
+    }
+
+    /// Retires an image (`retire`), or brings it back (`unretire`).
+    pub async fn retire(&self, verb: &str, order: &Value) -> Answer {
+        let path = format!("/api/container/images/{verb}");
+        let headers = [("content-type", "application/json")];
+        self.invoke("retire-image", event("POST", &path, "", &headers, Some(order.to_string().as_bytes()))).await
     }
 
     /// Has a scan analysed.

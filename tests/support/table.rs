@@ -41,13 +41,15 @@ pub async fn fresh() -> String {
     };
     let key =
         |name: &str, kind: KeyType| KeySchemaElement::builder().attribute_name(name).key_type(kind).build().unwrap();
-    let index = GlobalSecondaryIndex::builder()
-        .index_name("listing")
-        .key_schema(key("listing", KeyType::Hash))
-        .key_schema(key("rank", KeyType::Range))
-        .projection(Projection::builder().projection_type(ProjectionType::All).build())
-        .build()
-        .unwrap();
+    let index = |name: &str, hash: &str, range: &str| {
+        GlobalSecondaryIndex::builder()
+            .index_name(name)
+            .key_schema(key(hash, KeyType::Hash))
+            .key_schema(key(range, KeyType::Range))
+            .projection(Projection::builder().projection_type(ProjectionType::All).build())
+            .build()
+            .unwrap()
+    };
     client(&endpoint())
         .await
         .create_table()
@@ -57,9 +59,15 @@ pub async fn fresh() -> String {
         .attribute_definitions(attribute("sk", ScalarAttributeType::S))
         .attribute_definitions(attribute("listing", ScalarAttributeType::S))
         .attribute_definitions(attribute("rank", ScalarAttributeType::N))
+        .attribute_definitions(attribute("fleet", ScalarAttributeType::S))
+        .attribute_definitions(attribute("seen", ScalarAttributeType::N))
+        .attribute_definitions(attribute("lineage", ScalarAttributeType::S))
+        .attribute_definitions(attribute("generation", ScalarAttributeType::S))
         .key_schema(key("pk", KeyType::Hash))
         .key_schema(key("sk", KeyType::Range))
-        .global_secondary_indexes(index)
+        .global_secondary_indexes(index("listing", "listing", "rank"))
+        .global_secondary_indexes(index("fleet", "fleet", "seen"))
+        .global_secondary_indexes(index("repository", "lineage", "generation"))
         .send()
         .await
         .unwrap();

@@ -71,7 +71,9 @@ fn scan_id(position: u128) -> Result<ScanId, InvalidCursor> {
 
 /// A time, or the day that begins with it, in UTC.
 fn instant(text: &str) -> Result<Timestamp, ApiError> {
-    let day = || text.parse::<Date>().ok()?.to_zoned(TimeZone::UTC).ok().map(|day| day.timestamp());
+    // A time of day without an offset is no time.
+    let date = (!text.contains(':')).then(|| text.parse::<Date>().ok()).flatten();
+    let day = || date?.to_zoned(TimeZone::UTC).ok().map(|day| day.timestamp());
     text.parse::<Timestamp>().ok().or_else(day).ok_or_else(|| {
         ApiError::parameter("seen_before", "is not a day such as 2026-11-21 or a time such as 2026-11-21T10:00:00Z")
     })
@@ -212,7 +214,7 @@ mod tests {
     fn a_list_that_is_full_goes_on_after_its_last_scan_wherever_a_page_ended() {
         // A scan weighs about 1,000 bytes here, so two of them fit and a third does not.
         for page_len in 1..=5 {
-            let mut list = ScanList::new(ListBody::with_budget(false, 2900));
+            let mut list = ScanList::new(ListBody::with_budget(false, 2500));
             let ids: Vec<u64> = (1..=5).rev().collect();
             let mut pages = ids.chunks(page_len).peekable();
             while let Some(page) = pages.next() {
