@@ -24,7 +24,10 @@ pub(super) fn of(report: &Report<'_>, declared: &Declared) -> Vec<Warning> {
                  looked for"
             }
         };
-        warn(WarningCode::NotAVulnerabilityScan, format!("{why}: that it has none of them says nothing"));
+        warn(
+            WarningCode::NotAVulnerabilityScan,
+            format!("{why}: a vulnerability that it lacks is not taken to be gone"),
+        );
     }
     let other = report.other_findings;
     let counted = [
