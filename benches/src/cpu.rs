@@ -1,6 +1,7 @@
 //! CPU from a report's bytes to the items that are put into the table, against two others doing less.
 
 use cpu_time::ThreadTime;
+use sirius::domain::declared::Declared;
 use sirius::domain::scan::ScanId;
 use sirius::report::{Canonical, Limits, Report};
 use sirius::store::Store;
@@ -117,7 +118,7 @@ fn sirius(store: &Store, reports: &[Vec<u8>]) -> (Stages, usize) {
         let canonical = Canonical::read(bytes, &limits).unwrap();
         lap(&mut stages.canonical);
         // Hashes the canonical text as well.
-        let report = Report::read(&canonical, None, &limits).unwrap();
+        let report = Report::read(&canonical, &Declared::default(), &limits).unwrap();
         lap(&mut stages.report);
         for batch in store.finding_batches(scan, &report).unwrap() {
             std::hint::black_box(batch.unwrap());

@@ -85,6 +85,7 @@ pub(crate) async fn child(arguments: &[String]) {
         auto: None,
         enrichment: None,
         limits: Limits::default(),
+        require_image_name: false,
         lease: Duration::from_secs(60),
     };
     match way.as_str() {

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use sirius::domain::declared::Declared;
 use sirius::domain::finding::{Finding, Ordinal};
 use sirius::domain::scan::ScanId;
 use sirius::llm::explain::Unusable;
@@ -84,7 +85,7 @@ fn spread(questions: &Questions) -> Vec<Question> {
     for file in corpus::files().unwrap_or_default().into_iter().filter(|file| file.accept && file.real) {
         let limits = Limits::default();
         let canonical = Canonical::read(&file.bytes, &limits).unwrap();
-        let report = Report::read(&canonical, None, &limits).unwrap();
+        let report = Report::read(&canonical, &Declared::default(), &limits).unwrap();
         for finding in &report.findings {
             let place = &report.scanned[finding.scanned];
             let mut rest = Vec::new();
@@ -97,6 +98,7 @@ fn spread(questions: &Questions) -> Vec<Question> {
                 target: place.target.to_string(),
                 class: place.class.as_deref().map(str::to_owned),
                 kind: place.kind.as_deref().map(str::to_owned),
+                suppressed: None,
                 vulnerability: serde_json::from_slice(&rest).unwrap(),
             };
             let (hash, question) = questions.about(&finding, EnrichmentFacts::default()).unwrap();

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::{AttributeValue, PutRequest, WriteRequest};
 use jiff::Timestamp;
+use sirius::domain::declared::Declared;
 use sirius::pipeline::ingest::{self, Ingestion};
 use sirius::report::body::Compression;
 use sirius::report::{Limits, Submission};
@@ -76,7 +77,7 @@ async fn measure(app: &App, input: &Input) -> Vec<Figure> {
 /// Takes a report in and books what it cost, unless it is the same as an earlier one.
 async fn ingest(ingestion: &Ingestion, proxy: &Proxy, bytes: &[u8], cost: &mut Cost) {
     let limits = Limits::default();
-    let submission = Submission::read(bytes.to_vec(), Compression::None, None, limits, false).unwrap();
+    let submission = Submission::read(bytes.to_vec(), Compression::None, Declared::default(), limits, false).unwrap();
     let report = submission.report().unwrap();
     let holder = Holder::random().unwrap();
     let ingested = ingest::run(ingestion, &submission, &report, &holder, Timestamp::now()).await.unwrap();

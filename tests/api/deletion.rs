@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::json;
 use sirius::domain::scan::ScanId;
-use sirius::pipeline::delete_scan::{self, Deleted};
+use sirius::pipeline::delete_scan::{self, Deleted, Reason};
 use sirius::pipeline::recover::Recovered;
 use sirius::store::{self, Selection};
 use support::app::{App, at};
@@ -15,7 +15,15 @@ use support::{bucket, table};
 
 async fn delete(app: &App, second: i64) -> Result<Deleted, delete_scan::Error> {
     let id = ScanId::new(1).unwrap();
-    delete_scan::run(&app.store().await, &app.objects().await, id, at(second), Duration::from_secs(20)).await
+    delete_scan::run(
+        &app.store().await,
+        &app.objects().await,
+        id,
+        Reason::Requested,
+        at(second),
+        Duration::from_secs(20),
+    )
+    .await
 }
 
 /// Nothing but the counters.

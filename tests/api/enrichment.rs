@@ -107,7 +107,7 @@ async fn fifty_concurrent_ingestions_of_the_same_vulnerabilities_fetch_none_twic
     }
     assert_eq!(fetched.len(), 60);
     assert!(fetched.values().all(|times| *times == 1), "{fetched:?}");
-    let images = app.store().await.sightings_of(&id("CVE-2026-10007")).await.unwrap();
+    let images = app.store().await.occurrences_of(&id("CVE-2026-10007")).await.unwrap();
     assert_eq!(images.len(), 50);
 }
 
@@ -139,12 +139,13 @@ async fn every_fact_has_its_source_and_date_and_images_are_found() {
     assert!(signals.kev.is_some() && signals.epss.is_some() && signals.exploit_refs == 1, "{signals:?}");
     assert!(signals.next_fetch > Timestamp::now());
 
-    let seen = deps.store.sightings_of(&id("CVE-2026-10000")).await.unwrap();
-    let [(image, sightings)] = seen.as_slice() else { panic!("{seen:?}") };
-    assert_eq!(image.as_str(), "shop/a:1");
-    let sighting = &sightings.sightings[0];
-    assert!(sightings.is_there(sighting));
-    assert_eq!((sighting.pkg_name.as_str(), sighting.fixed_version.as_deref()), ("lib0", Some("1.1-3")));
+    let seen = deps.store.occurrences_of(&id("CVE-2026-10000")).await.unwrap();
+    let [(_, asset)] = seen.as_slice() else { panic!("{seen:?}") };
+    assert_eq!(asset.image.as_str(), "shop/a:1");
+    let occurrence = &asset.occurrences[0];
+    assert!(asset.is_present(occurrence));
+    let details = &occurrence.details;
+    assert_eq!((details.problem.pkg_name.as_str(), details.fixed_version.as_deref()), ("lib0", Some("1.1-3")));
 }
 
 #[tokio::test]
@@ -445,25 +446,25 @@ async fn what_is_due_is_queued_by_the_schedule() {
 }
 
 #[tokio::test]
-async fn a_deleted_scan_leaves_no_sightings_and_the_one_before_it_counts_again() {
+async fn a_deleted_scan_leaves_no_occurrences_and_the_one_before_it_counts_again() {
     let (app, world) = (App::with_enrichment().await, World::start().await);
     let deps = app.enrichment(world.mode()).await;
     app.post(&with_findings("app", 3)).await;
     let newer = app.post(&with_findings("app", 5)).await;
     app.enrich(&deps).await;
     let there = async |text: &str| {
-        let images = deps.store.sightings_of(&id(text)).await.unwrap();
-        images.iter().any(|(_, image)| image.sightings.iter().any(|sighting| image.is_there(sighting)))
+        let images = deps.store.occurrences_of(&id(text)).await.unwrap();
+        images.iter().any(|(_, asset)| asset.occurrences.iter().any(|occurrence| asset.is_present(occurrence)))
     };
     assert!(there("CVE-2026-10001").await && there("CVE-2026-10004").await);
     assert_eq!(app.delete(newer.json["scan_id"].as_u64().unwrap()).await.status, 204);
     assert!(there("CVE-2026-10001").await);
-    assert!(deps.store.sightings_of(&id("CVE-2026-10004")).await.unwrap().is_empty());
+    assert!(deps.store.occurrences_of(&id("CVE-2026-10004")).await.unwrap().is_empty());
     assert_eq!(app.delete(1).await.status, 204);
-    assert!(deps.store.sightings_of(&id("CVE-2026-10001")).await.unwrap().is_empty());
+    assert!(deps.store.occurrences_of(&id("CVE-2026-10001")).await.unwrap().is_empty());
     // A message that comes late finds nothing to do.
     assert_eq!(enrich_batch(&deps, &[json!({"scan_id": 1}).to_string()]).await, 0);
-    assert!(deps.store.sightings_of(&id("CVE-2026-10001")).await.unwrap().is_empty());
+    assert!(deps.store.occurrences_of(&id("CVE-2026-10001")).await.unwrap().is_empty());
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use sirius::events::reingest::{self, Tally};
 use sirius::events::{enrich_cves, ingest_upload, recover, refresh_feeds, run_analysis};
 use support::app::App;
 use support::bucket;
-use support::known::{RCE, Told, sight, sighting};
+use support::known::{RCE, Told, occur, occurrence};
 use support::report::with_findings;
 use support::stand_in::{Reply, StandIn};
 use support::world::World;
@@ -57,8 +57,8 @@ async fn each_http_event_gives_the_status_in_its_name() {
             if function == "get-cve" {
                 let store = app.store().await;
                 Told::of("CVE-2026-10000").published(RCE, &["GHSA-2222-3333-4444"]).store(&store).await;
-                let seen = sighting("CVE-2026-10000", "lib0", "1.0-2", Some("1.1-3"));
-                sight(&store, "ghcr.io/org/app:1.0", 1, &[seen]).await;
+                let seen = occurrence("CVE-2026-10000", "lib0", "1.0-2", Some("1.1-3"));
+                occur(&store, "ghcr.io/org/app:1.0", 1, &[seen]).await;
             }
             let answer = app.invoke(&function, request).await;
             assert_eq!(answer.status, expected_status(&case), "{function}/{case}: {:?}", answer.json);

@@ -11,7 +11,7 @@ use sirius::domain::priority::exposure::Exposures;
 use sirius::domain::prompt_hash::PromptHash;
 use sirius::llm::Question;
 use support::app::{Answer, App};
-use support::known::{LOCAL, RCE, Told, load_feed, sight, sighting};
+use support::known::{LOCAL, RCE, Told, load_feed, occur, occurrence};
 use support::report::{of, vulnerability, with_findings};
 use support::stand_in::{Reply, StandIn};
 
@@ -186,13 +186,23 @@ async fn fleet() -> App {
     let store = app.store().await;
     exploited("CVE-2026-0001").store(&store).await;
     harmless("CVE-2026-0002").store(&store).await;
-    let ssl = |version: &str| sighting("CVE-2026-0001", "openssl", version, Some("3.0.11-1~deb12u2"));
-    sight(&store, "shop/checkout:1", 1, &[ssl("3.0.9-1"), sighting("CVE-2026-0002", "zlib1g", "1.2.13", Some("1.3"))])
-        .await;
-    sight(&store, "shop/cart:1", 2, &[ssl("3.0.9-1"), sighting("CVE-2026-0003", "openssl", "3.0.9-1", Some("3.0.12"))])
-        .await;
-    sight(&store, "shop/mended:1", 3, &[ssl("3.0.9-1")]).await;
-    sight(&store, "shop/mended:1", 4, &[sighting("CVE-2026-0004", "perl", "5.36", None)]).await;
+    let ssl = |version: &str| occurrence("CVE-2026-0001", "openssl", version, Some("3.0.11-1~deb12u2"));
+    occur(
+        &store,
+        "shop/checkout:1",
+        1,
+        &[ssl("3.0.9-1"), occurrence("CVE-2026-0002", "zlib1g", "1.2.13", Some("1.3"))],
+    )
+    .await;
+    occur(
+        &store,
+        "shop/cart:1",
+        2,
+        &[ssl("3.0.9-1"), occurrence("CVE-2026-0003", "openssl", "3.0.9-1", Some("3.0.12"))],
+    )
+    .await;
+    occur(&store, "shop/mended:1", 3, &[ssl("3.0.9-1")]).await;
+    occur(&store, "shop/mended:1", 4, &[occurrence("CVE-2026-0004", "perl", "5.36", None)]).await;
     app
 }
 
@@ -234,7 +244,7 @@ async fn a_vulnerability_is_found_by_its_other_name() {
     assert_eq!(app.get("/api/container/cves/cve-2026-0001").await.json, by_alias.json);
     // An image whose report has the other name only.
     let store = app.store().await;
-    sight(&store, "shop/other:1", 5, &[sighting("GHSA-2222-3333-4444", "openssl", "3.0.9", None)]).await;
+    occur(&store, "shop/other:1", 5, &[occurrence("GHSA-2222-3333-4444", "openssl", "3.0.9", None)]).await;
     let found = app.get("/api/container/cves/CVE-2026-0001").await;
     assert_eq!(found.header("x-total-count"), Some("3"));
 }
@@ -263,7 +273,7 @@ async fn the_images_of_a_vulnerability_come_in_pages() {
     app.post(&with_findings("other", 1)).await;
     let store = app.store().await;
     for number in 1..=7 {
-        sight(&store, &format!("app:{number}"), number, &[sighting("CVE-2026-0001", "x", "1", None)]).await;
+        occur(&store, &format!("app:{number}"), number, &[occurrence("CVE-2026-0001", "x", "1", None)]).await;
     }
     let path = "/api/container/cves/CVE-2026-0001";
     let (mut names, mut next) = (Vec::new(), Some("limit=3".to_owned()));
@@ -376,7 +386,7 @@ async fn no_fact_of_any_answer_is_without_source_and_date() {
     }
     assert_eq!(enriched, 2 * 4);
     for number in 0..4 {
-        // No image has them by sightings, but their dossiers are there.
+        // No image has them by occurrences, but their dossiers are there.
         let record = app.get(&format!("/api/container/cves/{}", cve(number))).await.json;
         for (name, fact) in record.as_object().unwrap() {
             if !["id", "schema_version", "freshness", "images"].contains(&name.as_str()) {

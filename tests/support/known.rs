@@ -3,20 +3,25 @@
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use serde_json::json;
+use sha2::{Digest as _, Sha256};
+use sirius::domain::asset::Asset;
 use sirius::domain::enrichment::{
     Dossier, Epss, Exploitation, Facts, Kev, Reference, Source, Ssvc, Status, TechnicalImpact,
 };
 use sirius::domain::feed::{Feed, FeedName};
-use sirius::domain::scan::ScanId;
-use sirius::domain::severity::Severity;
-use sirius::domain::sighting::{Seen, Sighting};
+use sirius::domain::occurrence::{Details, Problem, Span};
+use sirius::domain::report_hash::ReportHash;
+use sirius::domain::scan::Scan;
+use sirius::domain::severity::{Severity, SeverityCounts};
 use sirius::domain::signals::Signals;
 use sirius::domain::vulnerability_id::VulnerabilityId;
 use sirius::enrichment::freshness::Lifetimes;
 use sirius::enrichment::merge::{self, Answer, Said};
 use sirius::enrichment::{cvss, trivy};
 use sirius::store::Store;
-use sirius::store::claims::Holder;
+use sirius::store::claims::{Claim, Claimed, Holder};
+use sirius::store::occurrences::Added;
 
 /// A vector that is automatable and gives everything.
 pub const RCE: &str = "CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H";
@@ -130,28 +135,47 @@ pub async fn load_feed(store: &Store, name: FeedName, date: Timestamp, median: O
 }
 
 /// A finding of a Debian package of an image.
-pub fn sighting(id: &str, package: &str, installed: &str, fixed: Option<&str>) -> Sighting {
-    Sighting {
-        vulnerability_id: id.parse().unwrap(),
-        pkg_name: package.to_owned(),
+pub fn occurrence(id: &str, package: &str, installed: &str, fixed: Option<&str>) -> Details {
+    Details {
+        problem: Problem {
+            vulnerability_id: id.parse().unwrap(),
+            pkg_name: package.to_owned(),
+            kind: Some("debian".to_owned()),
+        },
         class: Some("os-pkgs".to_owned()),
-        kind: Some("debian".to_owned()),
         installed_version: installed.to_owned(),
         fixed_version: fixed.map(str::to_owned),
         severity: Severity::High,
         status: Some("affected".to_owned()),
         vector: Some(RCE.to_owned()),
         findings: 1,
-        first_seen: Timestamp::UNIX_EPOCH,
-        last_seen: Timestamp::UNIX_EPOCH,
-        last_scan: None,
     }
 }
 
-/// Merges the sightings of a scan of an image; scans are an hour apart.
-pub async fn sight(store: &Store, image: &str, scan: u64, found: &[Sighting]) {
+/// Publishes a scan of an image without stored findings, and its occurrences as enrichment does; scans are an hour
+/// apart.
+pub async fn occur(store: &Store, image: &str, hour: u64, found: &[Details]) {
     let start: Timestamp = "2026-11-20T00:00:00Z".parse().unwrap();
-    let at = start + SignedDuration::from_hours(i64::try_from(scan).unwrap());
-    let seen = Seen { scan_id: ScanId::new(scan).unwrap(), at };
-    store.merge_sightings(&image.parse().unwrap(), seen, found).await.unwrap();
+    let at = start + SignedDuration::from_hours(i64::try_from(hour).unwrap());
+    let hash: ReportHash = <[u8; 32]>::from(Sha256::digest(format!("{image} {hour}"))).into();
+    let holder = Holder::random().unwrap();
+    let claimed = store.claim(hash, &holder, at, Duration::from_secs(60)).await.unwrap();
+    let Claimed::Ours(claim) = claimed else { panic!("{claimed:?}") };
+    let scan_id = store.number(&claim).await.unwrap();
+    let claim = Claim { scan_id: Some(scan_id), ..claim };
+    let scan: Scan = serde_json::from_value(json!({
+        "scan_id": scan_id, "report_hash": hash, "image_name": image, "scan_timestamp": at, "last_seen_at": at,
+        "ingested_at": at, "reported_findings": 0, "severity_counts": SeverityCounts::default(),
+        "fixable_counts": SeverityCounts::default(), "is_vulnerability_scan": true
+    }))
+    .unwrap();
+    store.publish(&claim, &scan, None).await.unwrap();
+    let asset = Asset::of(scan_id, &scan.artifact);
+    let span = Span { from: at, to: at };
+    let known = store.known_occurrences(&asset).await.unwrap();
+    let current = store.current(&asset).await.unwrap();
+    let added = [Added { scan_id, span, found }];
+    store.add_occurrences(&asset, known, current, &added, &[(scan_id, span)].into()).await.unwrap();
+    let times = found.iter().map(|details| (details.problem.clone(), at)).collect();
+    store.add_first_seen(asset.key().lineage(), times).await.unwrap();
 }
