@@ -16,6 +16,7 @@ mod llm_injection;
 mod llm_wire;
 mod metrics;
 mod priority;
+mod present;
 mod reading;
 mod roles;
 mod round_trips;

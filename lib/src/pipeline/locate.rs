@@ -144,7 +144,10 @@ async fn members(
     let scans = store.scans_by_id(current).await?.into_iter().map(|scan| (scan.scan_id, scan)).collect();
     let lineages: BTreeSet<LineageKey> = by_asset.keys().map(AssetKey::lineage).collect();
     let buckets: BTreeSet<Bucket> = names.iter().map(Bucket::of).collect();
-    let wanted = lineages.iter().flat_map(|lineage| buckets.iter().map(|bucket| (*bucket, *lineage)));
+    let mut wanted = Vec::new();
+    for lineage in &lineages {
+        wanted.extend(buckets.iter().map(|bucket| (*bucket, *lineage)));
+    }
     let first_seen = store.first_seen(wanted).await?;
     let mut newest = BTreeMap::new();
     if fleet.scope == Scope::NewestPerRepository {

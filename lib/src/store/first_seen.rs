@@ -190,7 +190,7 @@ impl Store {
     /// [`Error::Unavailable`], [`Error::Unprocessed`], [`Error::Refused`], [`Error::Corrupt`].
     pub async fn first_seen(
         &self,
-        wanted: impl IntoIterator<Item = (Bucket, LineageKey)>,
+        wanted: Vec<(Bucket, LineageKey)>,
     ) -> Result<BTreeMap<LineageKey, FirstSeen>, Error> {
         let keys = wanted.into_iter().map(|(bucket, lineage)| Key::FirstSeen(bucket, lineage)).collect();
         let mut found: BTreeMap<LineageKey, FirstSeen> = BTreeMap::new();
