@@ -158,7 +158,7 @@ async fn a_list_reads_a_hundred_vulnerabilities_and_a_hundred_distinct_analyses_
     let app = app_with(250).await;
     assert_eq!(app.get("/api/container/scans/1/findings").await.list().len(), 250);
     let calls = app.proxy.take_calls();
-    assert_eq!(calls.iter().filter(|call| *call == "BatchGetItem").count(), 3 + 3, "{calls:?}");
+    assert_eq!(calls.iter().filter(|call| *call == "BatchGetItem").count(), 4 + 3, "{calls:?}");
 }
 
 #[tokio::test]

@@ -14,7 +14,7 @@ async fn visible(app: &App) -> (usize, u16, u16) {
 #[tokio::test]
 async fn a_crash_after_any_write_is_finished_by_the_next_delivery() {
     let report = with_findings("app", 60);
-    // Claim, counter, number, three batches, publishing transaction.
+    // Claim, counter, number, three batches, the asset, publishing transaction.
     let operations = [
         "UpdateItem",
         "UpdateItem",
@@ -22,6 +22,7 @@ async fn a_crash_after_any_write_is_finished_by_the_next_delivery() {
         "BatchWriteItem",
         "BatchWriteItem",
         "BatchWriteItem",
+        "GetItem",
         "TransactWriteItems",
     ];
     for crash_after in 0..operations.len() {

@@ -26,10 +26,11 @@ async fn delete(app: &App, second: i64) -> Result<Deleted, delete_scan::Error> {
     .await
 }
 
-/// Nothing but the counters.
+/// Nothing but the counters and the version of the asset.
 async fn assert_nothing_is_left(app: &App, context: &str) {
     let left = table::items(&app.table).await;
-    assert!(left.iter().all(|pk| pk == "COUNTER"), "{context}: {left:?}");
+    assert!(left.iter().all(|pk| ["COUNTER", "IMAGE#app"].contains(&pk.as_str())), "{context}: {left:?}");
+    assert!(left.iter().filter(|pk| *pk == "IMAGE#app").count() <= 1, "{context}: {left:?}");
     assert_eq!(bucket::keys(&app.bucket).await.len(), 0, "{context}");
     assert_eq!(app.get("/api/container/scans").await.header("x-total-count"), Some("0"), "{context}");
 }

@@ -12,17 +12,21 @@ async fn a_new_report_is_201_and_the_same_again_is_200_with_the_same_scan() {
     assert_eq!(first.status, 201, "{first:?}");
     let hash = first.json["report_hash"].as_str().unwrap().to_owned();
     assert_eq!(hash.len(), 64);
+    let counts = json!({"CRITICAL": 2, "HIGH": 1, "MEDIUM": 2, "LOW": 1, "UNKNOWN": 1});
+    let others = json!({"secrets": 0, "misconfigurations": 0, "licenses": 0});
     let expected = json!({
         "message": "the report was ingested with 7 findings", "scan_id": 1, "report_hash": hash,
-        "duplicate": false, "newly_ingested_count": 7, "total_findings_in_report": 7
+        "duplicate": false, "newly_ingested_count": 7, "total_findings_in_report": 7, "current": true,
+        "severity_counts": counts, "suppressed_findings": 0, "other_findings": others, "warnings": []
     });
     assert_eq!(first.json, expected);
 
     let again = app.post(&report).await;
     assert_eq!(again.status, 200);
     let expected = json!({
-        "message": "this report was ingested before; nothing was changed", "scan_id": 1, "report_hash": hash,
-        "duplicate": true, "newly_ingested_count": 0, "total_findings_in_report": 7
+        "message": "this report was ingested before; at most the time at which it was last seen has changed", "scan_id": 1, "report_hash": hash,
+        "duplicate": true, "newly_ingested_count": 0, "total_findings_in_report": 7, "current": true,
+        "severity_counts": counts, "suppressed_findings": 0, "other_findings": others, "warnings": []
     });
     assert_eq!(again.json, expected);
 }

@@ -80,7 +80,10 @@ async fn a_state_that_returns_is_current_again() {
     assert!(with_cve(&app, 2).await.is_empty());
     assert_eq!(with_cve(&app, 1).await, ["shop:1"]);
     let all = app.get("/api/container/cves/CVE-2026-10002?all=true").await.json;
-    assert_eq!((&all["images"][0]["present"], &all["images"][0]["last_seen"]), (&json!(false), &json!("2026-11-22T10:00:00Z")));
+    assert_eq!(
+        (&all["images"][0]["present"], &all["images"][0]["last_seen"]),
+        (&json!(false), &json!("2026-11-22T10:00:00Z"))
+    );
 
     // A byte-equal delivery changes nothing.
     let repeated = app.post(&new).await;
@@ -185,7 +188,9 @@ async fn images_that_were_not_scanned_for_long_are_found_page_by_page() {
     assert_eq!(names(&old), ["app:3", "app:1"]);
     let exact = app.get(&format!("{path}?current=true&seen_before=2026-11-09T10:00:00.001Z")).await;
     assert_eq!(names(exact.list()), ["app:2", "app:3", "app:1"]);
-    for wrong in ["seen_before=2026-11-09", "current=true&seen_before=soon", "current=true&image_name=app:1", "current=1"] {
+    for wrong in
+        ["seen_before=2026-11-09", "current=true&seen_before=soon", "current=true&image_name=app:1", "current=1"]
+    {
         assert_eq!(app.get(&format!("{path}?{wrong}")).await.status, 400, "{wrong}");
     }
 }
@@ -215,7 +220,10 @@ async fn a_report_that_did_not_look_for_vulnerabilities_clears_nothing() {
     assert_eq!(with_cve(&app, 1).await, ["split:1"]);
 
     let confirmed = app.confirm(id).await;
-    assert_eq!((confirmed.status, &confirmed.json["current"], &confirmed.json["suspect"]), (200, &json!(true), &json!(false)));
+    assert_eq!(
+        (confirmed.status, &confirmed.json["current"], &confirmed.json["suspect"]),
+        (200, &json!(true), &json!(false))
+    );
     app.enrich(&enrichment).await;
     assert!(with_cve(&app, 1).await.is_empty());
     assert_eq!(app.confirm(id).await.json["current"], true, "to do it again is success");
@@ -531,7 +539,11 @@ async fn history(app: &App, deps: &Ingestion, objects: &sirius::objects::Objects
 #[tokio::test]
 async fn a_thousand_histories_end_as_all_their_reports_together_say() {
     let app = App::with_archive().await;
-    let deps = Ingestion { store: Store::new(table::client(&table::endpoint()).await, app.table.clone()), archive: None, ..app.ingestion().await };
+    let deps = Ingestion {
+        store: Store::new(table::client(&table::endpoint()).await, app.table.clone()),
+        archive: None,
+        ..app.ingestion().await
+    };
     let objects = app.objects().await;
     stream::iter(0..1000u64).for_each_concurrent(8, |seed| history(&app, &deps, &objects, seed)).await;
 }
@@ -563,7 +575,9 @@ async fn occurrences_and_first_days_follow_from_the_scans_that_are_left_in_whate
             let mut shown = BTreeSet::new();
             let answer = app.get(&format!("/api/container/cves/CVE-2026-{:05}?limit=300", 10_000 + number)).await.json;
             for image in answer["images"].as_array().cloned().unwrap_or_default() {
-                let Some(name) = image["image_name"].as_str().unwrap().strip_prefix(&format!("{prefix}:")) else { continue };
+                let Some(name) = image["image_name"].as_str().unwrap().strip_prefix(&format!("{prefix}:")) else {
+                    continue;
+                };
                 assert_eq!(image["present"], true, "{image}");
                 let minute = |field: &str| {
                     let at: Timestamp = image[field].as_str().unwrap().parse().unwrap();
@@ -609,7 +623,8 @@ async fn both_spellings_of_a_scan_are_one_scan() {
         let second = post_case(&app, other).await.unwrap();
         assert_eq!((&second["scan_id"], &second["duplicate"]), (&first["scan_id"], &json!(true)), "{other}");
     }
-    let (first, second) = (post_case(&app, "rhsa-flip-0").await.unwrap(), post_case(&app, "rhsa-flip-1").await.unwrap());
+    let (first, second) =
+        (post_case(&app, "rhsa-flip-0").await.unwrap(), post_case(&app, "rhsa-flip-1").await.unwrap());
     assert_ne!(first["scan_id"], second["scan_id"]);
 }
 
@@ -630,7 +645,8 @@ async fn the_cases_that_were_answered_wrongly_are_answered_as_they_should_be() {
     assert_eq!(january["current"], false, "f03");
     assert_eq!(by_name("registry.example/order:1").await["last_seen_at"], "2026-11-20T10:00:00Z", "f03");
 
-    for part in ["f04-names-that-name-nothing-1", "f04-names-that-name-nothing-2", "fs-dot-project1", "fs-dot-project2"] {
+    for part in ["f04-names-that-name-nothing-1", "f04-names-that-name-nothing-2", "fs-dot-project1", "fs-dot-project2"]
+    {
         let answer = post_case(&app, part).await.unwrap();
         assert!(codes(&answer).contains(&"no_image_name") || answer["current"] == true, "{part}: {answer}");
         assert_eq!(answer["current"], true, "{part}");

@@ -369,13 +369,14 @@ fn assert_priority_is_dated(place: &str, priority: &Value) {
 async fn no_fact_of_any_answer_is_without_source_and_date() {
     let app = fleet().await;
     let store = app.store().await;
-    app.post(&with_findings("app", 12)).await;
+    let scan = app.post(&with_findings("app", 12)).await.json["scan_id"].clone();
     exploited(&cve(0)).store(&store).await;
     harmless(&cve(1)).store(&store).await;
     Told::of(&cve(2)).seeded(&vulnerability(2)).store(&store).await;
     Told::of(&cve(3)).published(LOCAL, &[]).store(&store).await;
     let mut enriched = 0;
-    for path in ["/api/container/scans/1/findings", "/api/container/scans/1/findings?sort=priority"] {
+    for query in ["", "?sort=priority"] {
+        let path = &format!("/api/container/scans/{scan}/findings{query}");
         for finding in app.get(path).await.list() {
             assert_priority_is_dated(path, &finding["priority"]);
             if let Some(facts) = finding["enrichment"].as_object() {

