@@ -303,7 +303,7 @@ async fn store_and_publish(
         // What is ingested again stays as old as it is.
         scan_timestamp: claim.former.map_or(seen, |former| former.scan_timestamp),
         last_seen_at: claim.former.map_or(seen, |former| former.last_seen_at),
-        undated: claim.former.map_or(dated.is_none(), |former| former.undated),
+        undated: claim.former.map_or_else(|| dated.is_none(), |former| former.undated),
         ingested_at: claim.former.map_or(now, |former| former.ingested_at),
         reported_findings: report.reported_findings,
         severity_counts,

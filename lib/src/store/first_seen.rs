@@ -96,10 +96,11 @@ impl Store {
             let known = self.read_first_seen(bucket, lineage).await?;
             let left = self.times_left(bucket, lineage).await?;
             let is_right = known.0 == left;
-            if is_right || self.write_first_seen(bucket, lineage, left.clone(), known.1).await? {
-                if is_right || self.times_left(bucket, lineage).await? == left {
-                    return Ok(());
-                }
+            if is_right
+                || self.write_first_seen(bucket, lineage, left.clone(), known.1).await?
+                    && self.times_left(bucket, lineage).await? == left
+            {
+                return Ok(());
             }
             match delays.next() {
                 Some(delay) => tokio::time::sleep(delay).await,
