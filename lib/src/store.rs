@@ -22,6 +22,7 @@ mod item;
 mod keys;
 mod known;
 pub mod occurrences;
+mod retention;
 pub mod scans;
 pub mod sources;
 mod transaction;

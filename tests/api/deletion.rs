@@ -194,3 +194,21 @@ async fn scans_that_are_too_old_are_deleted() {
     assert_eq!((scans.list().len(), &scans.json[0]["image_name"]), (1, &json!("new")));
     assert_eq!(app.recover(Timestamp::UNIX_EPOCH).await, Recovered::default());
 }
+
+#[tokio::test]
+async fn images_that_are_scanned_again_and_again_do_not_keep_others_from_their_end() {
+    let mut app = App::with_archive().await;
+    app.retention = Some(Duration::from_secs(6000));
+    // The first hundred are rescanned, unchanged: they keep the lowest numbers.
+    for n in 0..100 {
+        let mut report = with_findings(&format!("kept{n}"), 1);
+        app.deliver(&report, 0).await.unwrap();
+        report["CreatedAt"] = json!(at(8000).to_string());
+        app.deliver(&report, 8000).await.unwrap();
+    }
+    app.deliver(&with_findings("old", 1), 0).await.unwrap();
+    assert_eq!(app.recover(at(9000)).await.deleted, 0, "one run looks at a hundred");
+    assert_eq!(app.recover(at(9000)).await.deleted, 1, "the next goes on");
+    assert_eq!(app.recover(at(9000)).await.deleted, 0, "and then it begins again");
+    assert_eq!(app.recover(at(99_000)).await.deleted, 100);
+}

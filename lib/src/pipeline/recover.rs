@@ -37,8 +37,8 @@ const LONGEST_LOOK: Duration = Duration::from_secs(6 * 3600);
 
 /// Ingestions, and deletions, that one run finishes.
 const UNFINISHED: usize = 10;
-/// Old scans that one run deletes.
-const EXPIRED: usize = 25;
+/// Scans whose age one run looks at: a rescanned image keeps an old number, so the walk goes on from where the last run ended.
+const AGED: usize = 100;
 /// An ingestion whose lease is over is left to its sender, who may try again, for this long.
 const SENDERS_TURN: Duration = Duration::from_secs(2 * 60);
 /// What nobody can finish, since its report is not in the archive, is removed after this.
@@ -132,15 +132,17 @@ pub async fn run(deps: &Recovery, request_id: &str, now: Timestamp, deadline: In
     let unfinished = store.due_deletions(now, UNFINISHED).await?;
     // Their notes know why they were begun.
     let mut doomed: Vec<(ScanId, Reason)> = unfinished.into_iter().map(|scan| (scan, Reason::Requested)).collect();
+    let mut walk = None;
     if let Some(oldest) = retention.map(|age| before(now, age)) {
-        let old = store.oldest_scans(None, EXPIRED).await?;
+        let looked_at = store.oldest_scans(store.retention_position().await?, AGED).await?;
+        walk = Some(looked_at.get(AGED - 1).map(|scan| scan.scan_id));
         let is_old = |scan: &&Scan| scan.ingested_at < oldest && scan.last_seen_at < oldest;
-        doomed.extend(old.iter().filter(is_old).map(|scan| (scan.scan_id, Reason::Expired)));
+        doomed.extend(looked_at.iter().filter(is_old).map(|scan| (scan.scan_id, Reason::Expired)));
     }
     for (scan_id, reason) in doomed {
         let left = deadline.saturating_duration_since(Instant::now()).min(ONE_DELETION);
         if left.is_zero() {
-            break;
+            return Ok(recovered);
         }
         match delete_scan::run(store, objects, scan_id, reason, now, left).await {
             Ok(Deleted::Gone) => recovered.deleted += 1,
@@ -149,6 +151,9 @@ pub async fn run(deps: &Recovery, request_id: &str, now: Timestamp, deadline: In
                 tracing::error!(scan_id = scan_id.get(), cause = chain(&error), "a scan could not be deleted");
             }
         }
+    }
+    if let Some(after) = walk {
+        store.set_retention_position(after).await?;
     }
     Ok(recovered)
 }

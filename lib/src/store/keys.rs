@@ -113,6 +113,8 @@ pub(super) enum Key {
     Source(String),
     /// The last good one of a feed.
     Feed(FeedName),
+    /// How far the walk of retention has come.
+    Retention,
 }
 
 impl Key {
@@ -130,6 +132,7 @@ impl Key {
             Self::FirstSeen(bucket, _) => first_seen_pk(*bucket),
             Self::Source(name) => format!("SOURCE#{name}"),
             Self::Feed(name) => format!("FEED#{name}"),
+            Self::Retention => RETENTION.to_owned(),
             Self::Analysis(hash) | Self::Question(hash) => format!("PROMPT#{hash}"),
             Self::ImageScan(image, _) => image_pk(image),
             Self::Finding(scan, ordinal) => block_pk(*scan, ordinal.get() / FINDINGS_PER_BLOCK),
@@ -152,7 +155,7 @@ impl Key {
             Self::Asset(asset) => asset_sk(asset),
             Self::Occurrences(_, asset) => asset.to_string(),
             Self::FirstSeen(_, lineage) => lineage.to_string(),
-            Self::Source(_) | Self::Feed(_) => "STATE".to_owned(),
+            Self::Source(_) | Self::Feed(_) | Self::Retention => "STATE".to_owned(),
             Self::Analysis(_) => "ANALYSIS".to_owned(),
             Self::Question(_) => "QUESTION".to_owned(),
             Self::ImageScan(_, scan) => image_sk(*scan),
@@ -174,6 +177,8 @@ impl Key {
                 Some(shard) => Self::Total(shard.parse().ok()?),
                 None => Self::Counter,
             }
+        } else if pk == RETENTION {
+            Self::Retention
         } else if let Some(hash) = pk.strip_prefix("REPORT#") {
             Self::Claim(hash.parse().ok()?)
         } else if let Some(hash) = pk.strip_prefix("PROMPT#") {
@@ -226,6 +231,8 @@ impl Key {
 
 /// The partition of the counters.
 pub(super) const COUNTERS: &str = "COUNTER";
+
+const RETENTION: &str = "RETENTION";
 
 /// The partition of an image's scans.
 pub(super) fn image_pk(image: &ImageName) -> String {
