@@ -22,6 +22,7 @@ pub mod severity;
 pub(crate) mod shared;
 pub mod signals;
 pub mod standing;
+pub mod subject;
 pub mod text;
 pub mod upload;
 pub mod vulnerability_id;

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use tokio::sync::OnceCell;
 
 pub mod analyses;
+pub mod answers;
 pub mod assets;
 mod backoff;
 mod blob;
@@ -22,11 +23,11 @@ mod item;
 mod keys;
 mod known;
 pub mod occurrences;
-mod retention;
 pub mod scans;
 pub mod sources;
 mod transaction;
 pub mod uploads;
+pub mod walks;
 
 pub use error::Error;
 pub use findings::Selection;

@@ -154,11 +154,11 @@ async fn a_cached_answer_costs_three_calls_and_needs_no_host() {
 }
 
 #[tokio::test]
-async fn a_list_reads_a_hundred_vulnerabilities_and_a_hundred_distinct_analyses_in_each_call() {
+async fn a_list_reads_a_hundred_vulnerabilities_prompts_and_unanswered_subjects_in_each_call() {
     let app = app_with(250).await;
     assert_eq!(app.get("/api/container/scans/1/findings").await.list().len(), 250);
     let calls = app.proxy.take_calls();
-    assert_eq!(calls.iter().filter(|call| *call == "BatchGetItem").count(), 4 + 3, "{calls:?}");
+    assert_eq!(calls.iter().filter(|call| *call == "BatchGetItem").count(), 4 + 3 + 3, "{calls:?}");
 }
 
 #[tokio::test]

@@ -22,3 +22,5 @@ mod roles;
 mod round_trips;
 mod template;
 mod uploads;
+mod waiting;
+mod words;

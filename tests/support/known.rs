@@ -10,6 +10,7 @@ use sirius::domain::enrichment::{
     Dossier, Epss, Exploitation, Facts, Kev, Reference, Source, Ssvc, Status, TechnicalImpact,
 };
 use sirius::domain::feed::{Feed, FeedName};
+use sirius::domain::finding::Rating;
 use sirius::domain::occurrence::{Details, Problem, Span};
 use sirius::domain::report_hash::ReportHash;
 use sirius::domain::scan::Scan;
@@ -122,7 +123,7 @@ impl Told {
         let lease = leases.first().unwrap();
         let dossier = lease.dossier.clone().unwrap_or_else(|| Dossier::new(self.id, self.at));
         let dossier = merge::absorb(dossier, self.answers, &Lifetimes::default());
-        let signals = Signals::of(&merge::record(&dossier), now);
+        let signals = Signals::of(&merge::record(&dossier), merge::words(&dossier), now);
         assert!(store.put_dossier(lease, &dossier, &signals).await.unwrap());
     }
 }
@@ -147,7 +148,7 @@ pub fn occurrence(id: &str, package: &str, installed: &str, fixed: Option<&str>)
         fixed_version: fixed.map(str::to_owned),
         severity: Severity::High,
         status: Some("affected".to_owned()),
-        vector: Some(RCE.to_owned()),
+        rating: Some(Rating { assigner: "nvd".to_owned(), vector: RCE.to_owned() }),
         findings: 1,
     }
 }

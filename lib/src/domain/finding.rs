@@ -10,6 +10,7 @@ use serde_json::value::RawValue;
 
 use super::scan::{ScanId, parse_decimal};
 use super::severity::Severity;
+use super::text::cut;
 
 /// The place of a finding in its scan, from 0, most severe first.
 ///
@@ -96,6 +97,24 @@ pub struct Suppression {
     pub statement: Option<String>,
 }
 
+/// The rating of a finding that its own report has.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Rating {
+    /// The member of Trivy's `CVSS`: `nvd`, `redhat`, `ghsa`, …
+    #[serde(rename = "a")]
+    pub assigner: String,
+    /// The CVSS vector.
+    #[serde(rename = "v")]
+    pub vector: String,
+}
+
+impl Rating {
+    /// The longest vector, in bytes; one of CVSS 4.0 with all its metrics has about 200.
+    const VECTOR_BYTES: usize = 256;
+    /// The longest name of who rated, in bytes.
+    const ASSIGNER_BYTES: usize = 48;
+}
+
 /// A stored finding, with everything that the report said about it.
 #[derive(Debug, Clone)]
 pub struct Finding {
@@ -136,6 +155,26 @@ impl Finding {
     #[must_use]
     pub fn text(&self, name: &str) -> Option<String> {
         serde_json::from_str(self.vulnerability.get(name)?.get()).ok()
+    }
+
+    /// The rating of `CVSS`: version 3 before 4 before 2; of one version that of the source that Trivy took the severity
+    /// from, else NVD's, else the first by name.
+    #[must_use]
+    pub fn rating(&self) -> Option<Rating> {
+        let cvss = self.value("CVSS")?;
+        let severity_source = self.text("SeveritySource").unwrap_or_default();
+        let mut sources: Vec<(&String, &Value)> = cvss.as_object()?.iter().collect();
+        sources.sort_by_key(|(name, _)| (**name != severity_source, *name != "nvd", *name));
+        let usable = |vector: &&str| {
+            (1..=Rating::VECTOR_BYTES).contains(&vector.len()) && vector.bytes().all(|byte| byte.is_ascii_graphic())
+        };
+        ["V3Vector", "V40Vector", "V2Vector"].into_iter().find_map(|version| {
+            sources.iter().find_map(|(name, rated)| {
+                let vector = rated.get(version)?.as_str().filter(usable)?;
+                let assigner = cut(name, Rating::ASSIGNER_BYTES).to_owned();
+                Some(Rating { assigner, vector: vector.to_owned() })
+            })
+        })
     }
 
     /// A field of the vulnerability object, read into memory.

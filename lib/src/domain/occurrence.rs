@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::finding::Finding;
+use super::finding::{Finding, Rating};
 use super::image_name::ImageName;
 use super::platform::Platform;
 use super::scan::ScanId;
@@ -113,9 +113,9 @@ pub struct Details {
     /// Trivy's status, in its words.
     #[serde(rename = "u", default, skip_serializing_if = "Option::is_none")]
     pub status: Option<String>,
-    /// The CVSS v3 or v4 vector in the report.
+    /// The rating in the report.
     #[serde(rename = "x", default, skip_serializing_if = "Option::is_none")]
-    pub vector: Option<String>,
+    pub rating: Option<Rating>,
     /// How many findings this is.
     #[serde(rename = "n")]
     pub findings: u32,
@@ -318,7 +318,7 @@ pub(crate) mod tests {
             fixed_version: None,
             severity: Severity::High,
             status: Some("affected".to_owned()),
-            vector: None,
+            rating: None,
             findings: 1,
         }
     }

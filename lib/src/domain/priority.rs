@@ -1,6 +1,7 @@
 //! What to fix first: a published rule over facts, with its reasons. No model decides here, none is asked.
 //!
-//! 1. **Suppressed** if the CVE record is rejected, or VEX says `not_affected` or `fixed`: band `none`, score 0.
+//! 1. **Suppressed** if the CVE record is rejected, if VEX says `not_affected` or `fixed`, or if the vendor says
+//!    `not_affected` in the report (Trivy's status): band `none`, score 0.
 //! 2. **Row** of CISA's BOD 26-04 over four questions: in KEV, publicly exposed, automatable, technical impact
 //!    total ([`table`]). P0 is 3 days and forensic triage, P1 3 days, P2 14 days, P3 60 days, P4 next upgrade.
 //! 3. **Early-warning lift**, for KEV lags. Not in KEV, and exploitation is active or the EPSS percentile at least
@@ -240,12 +241,15 @@ fn case(facts: &Facts, automatable: bool, impact: TechnicalImpact, epss: &Usable
     }
 }
 
-/// Step 1. Only these two suppress.
+/// Step 1. Only these three suppress. VEX is about this product, so it goes before the vendor's word on the package.
 fn suppression(facts: &Facts) -> Option<String> {
     if let Some(record) = facts.record.as_ref().filter(|record| record.status == RecordStatus::Rejected) {
         return Some(format!("suppressed: CVE record rejected, {}", dated(&record.source, record.as_of)));
     }
-    let vex = facts.vex.as_ref()?;
+    let Some(vex) = facts.vex.as_ref() else {
+        let is_denied = facts.status == FixStatus::NotAffected;
+        return is_denied.then(|| "suppressed: Trivy status not_affected".to_owned());
+    };
     let statement = match vex.status {
         VexStatus::NotAffected => "not_affected",
         VexStatus::Fixed => "fixed",

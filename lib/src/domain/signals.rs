@@ -1,7 +1,9 @@
 //! The little of a vulnerability's record that priority, lists and prompts need: at most about a
 //! kilobyte, so that a page of findings reads a hundred of them in one round trip.
 
-use jiff::Timestamp;
+use std::collections::BTreeSet;
+
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::enrichment::{CveRichment, Cvss, CvssVersion, Epss, Kev, Source, Sourced, Ssvc, Status};
@@ -25,7 +27,8 @@ pub struct Signals {
     pub status_source: Source,
     /// As of when.
     pub status_as_of: Timestamp,
-    /// The best ratings, CVSS 2.0 last; at most [`Signals::RATINGS`].
+    /// The best ratings of public sources, CVSS 2.0 last; at most [`Signals::RATINGS`]. Those of a report are not
+    /// here: they count for its own findings only.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub cvss: Vec<Rating>,
     /// CISA's decision points.
@@ -40,16 +43,51 @@ pub struct Signals {
     /// The chance of an exploit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub epss: Option<Sourced<Epss>>,
-    /// When it was made public.
+    /// When it was made public, by a public source.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub published: Option<Timestamp>,
     /// How many of its pages are tagged as an exploit.
     #[serde(default)]
     pub exploit_refs: u32,
+    /// What reports say of it, as far as it is kept; none if no report was read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reported: Option<Words>,
     /// From when on a source is to be asked again.
     pub next_fetch: Timestamp,
     /// The newest answer that this is made of.
     pub as_of: Timestamp,
+}
+
+/// Tells the words of one report from those of another.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Words {
+    /// The time of the report whose words are kept.
+    pub at: Timestamp,
+    /// The first 16 hexadecimal digits of their SHA-256.
+    pub digest: String,
+    /// The other names that reports give it, of all reports, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub aliases: Vec<VulnerabilityId>,
+}
+
+impl Words {
+    /// How many names of reports are kept: the first in order.
+    pub const ALIASES: usize = 8;
+    /// Where public sources describe it, the same words of a newer report are kept once in so long: it is a write for
+    /// each vulnerability of each report otherwise.
+    const RENEWED: SignedDuration = SignedDuration::from_hours(30 * 24);
+
+    /// Whether a report with `other` changes what is kept.
+    #[must_use]
+    pub fn yield_to(&self, other: &Self, is_described: bool) -> bool {
+        let is_renewed = if self.digest == other.digest && is_described {
+            other.at.duration_since(self.at) > Self::RENEWED
+        } else {
+            (other.at, &other.digest) > (self.at, &self.digest)
+        };
+        let all: BTreeSet<_> = self.aliases.iter().chain(&other.aliases).collect();
+        is_renewed || all.into_iter().take(Self::ALIASES).ne(&self.aliases)
+    }
 }
 
 /// One rating in short.
@@ -92,9 +130,9 @@ impl Signals {
     /// The longest vector that is kept; one of CVSS 4.0 with all its metrics has about 200 bytes.
     const VECTOR_BYTES: usize = 256;
 
-    /// The signals of a record whose sources are to be asked again at `next_fetch`.
+    /// The signals of a record that has these words of a report, and whose sources are to be asked again at `next_fetch`.
     #[must_use]
-    pub fn of(record: &CveRichment, next_fetch: Timestamp) -> Self {
+    pub fn of(record: &CveRichment, reported: Option<Words>, next_fetch: Timestamp) -> Self {
         let answered = record.freshness.values().filter_map(|freshness| freshness.fetched_at);
         Self {
             id: record.id.clone(),
@@ -123,15 +161,26 @@ impl Signals {
             }),
             kev_checked: record.freshness.get(&Source::Kev).and_then(|freshness| freshness.fetched_at),
             epss: record.epss.clone(),
-            published: record.published.as_ref().map(|published| published.fact.value),
+            published: {
+                let public = record.published.as_ref().filter(|published| published.source != Source::Trivy);
+                public.map(|published| published.fact.value)
+            },
             exploit_refs: {
                 let tagged = |tags: &[String]| tags.iter().any(|tag| tag.eq_ignore_ascii_case("exploit"));
                 let count = record.references.iter().filter(|page| tagged(&page.fact.tags)).count();
                 u32::try_from(count).unwrap_or(u32::MAX)
             },
+            reported,
             next_fetch,
             as_of: answered.max().unwrap_or(record.status.as_of),
         }
+    }
+
+    /// Whether a report with these words changes what is known.
+    #[must_use]
+    pub fn yield_to(&self, words: &Words) -> bool {
+        let is_described = matches!(self.status, Status::Published | Status::Rejected | Status::Disputed);
+        self.reported.as_ref().is_none_or(|kept| kept.yield_to(words, is_described))
     }
 
     /// Whether a source is to be asked.
@@ -145,7 +194,8 @@ impl Signals {
 /// they are left out first.
 fn ratings(all: &[Sourced<Cvss>]) -> Vec<Rating> {
     let mut kept: Vec<Rating> = Vec::new();
-    let usable = |cvss: &&Sourced<Cvss>| cvss.fact.vector.len() <= Signals::VECTOR_BYTES;
+    let usable =
+        |cvss: &&Sourced<Cvss>| cvss.source != Source::Trivy && cvss.fact.vector.len() <= Signals::VECTOR_BYTES;
     let (old, new): (Vec<_>, Vec<_>) = all.iter().filter(usable).partition(|cvss| cvss.fact.version == CvssVersion::V2);
     for Sourced { fact, source, as_of } in new.into_iter().chain(old) {
         let assigner = short(&fact.assigner);

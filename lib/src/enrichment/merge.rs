@@ -3,12 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
+use sha2::{Digest as _, Sha256};
 
 use super::collect::{cvss_order, usefulness};
 use super::freshness::Lifetimes;
 use crate::domain::enrichment::{
     Alias, CveRichment, Dossier, Facts, Freshness, Outcome, Source, SourceState, Sourced, Status, Value,
 };
+use crate::domain::signals::Words;
 use crate::domain::vulnerability_id::{Resolver, VulnerabilityId};
 
 /// What came of asking one source.
@@ -44,7 +46,8 @@ impl Said {
 }
 
 /// Adds answers to a dossier. An answer that is there already, or is older than what is there, changes
-/// nothing; one source's answer never changes another's facts.
+/// nothing; one source's answer never changes another's facts. Of reports, the newest one's words are kept, with the
+/// names that any of them gave.
 #[must_use]
 pub fn absorb(mut dossier: Dossier, answers: impl IntoIterator<Item = Answer>, lifetimes: &Lifetimes) -> Dossier {
     for answer in answers {
@@ -58,6 +61,18 @@ pub fn absorb(mut dossier: Dossier, answers: impl IntoIterator<Item = Answer>, l
 }
 
 fn take(known: Option<SourceState>, id: &VulnerabilityId, answer: Answer, lifetimes: &Lifetimes) -> SourceState {
+    let answer = match answer {
+        Answer { source: source @ Source::Trivy, at, said: Said::Facts(new) } => {
+            let facts = newer_words(known.as_ref().and_then(|state| state.facts.clone()), *new);
+            let attempted = known.as_ref().map(|state| state.freshness.attempted_at);
+            let (at, facts) = (at.max(facts.as_of).max(attempted.unwrap_or(at)), Some(facts));
+            let expires_at = lifetimes.next_fetch(id, source, Outcome::Ok, facts.as_ref(), 0, at);
+            let freshness =
+                Freshness { attempted_at: at, fetched_at: Some(at), expires_at, outcome: Outcome::Ok, fail_count: 0 };
+            return SourceState { facts_at: Some(at), facts, freshness };
+        }
+        answer => answer,
+    };
     let Answer { source, at, said } = answer;
     let outcome = said.outcome();
     let previous = known.as_ref().map(|state| state.freshness);
@@ -93,6 +108,40 @@ fn take(known: Option<SourceState>, id: &VulnerabilityId, answer: Answer, lifeti
     SourceState { facts, facts_at, freshness }
 }
 
+/// The words of the newer of two reports, whichever was read first, with the names that either gave.
+fn newer_words(kept: Option<Facts>, new: Facts) -> Facts {
+    let Some(kept) = kept else { return Facts { aliases: names(&new.aliases), ..new } };
+    let aliases = names(kept.aliases.iter().chain(&new.aliases));
+    let is_newer = (new.as_of, digest(&new)) > (kept.as_of, digest(&kept));
+    Facts { aliases, ..if is_newer { new } else { kept } }
+}
+
+/// Each name once, in order; as many as are kept.
+fn names<'a>(all: impl IntoIterator<Item = &'a VulnerabilityId>) -> Vec<VulnerabilityId> {
+    let all: BTreeSet<&VulnerabilityId> = all.into_iter().collect();
+    all.into_iter().take(Words::ALIASES).cloned().collect()
+}
+
+/// What tells a report's words from another's: all but its time and the names, which add up.
+fn digest(facts: &Facts) -> String {
+    let words = Facts { aliases: Vec::new(), as_of: Timestamp::UNIX_EPOCH, ..facts.clone() };
+    // Facts are plain data, which serializes.
+    let json = serde_json::to_vec(&words).unwrap_or_default();
+    Sha256::digest(json).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Tells apart what a report says.
+#[must_use]
+pub fn words_of(facts: &Facts) -> Words {
+    Words { at: facts.as_of, digest: digest(facts), aliases: names(&facts.aliases) }
+}
+
+/// Tells apart the words of a report that a dossier keeps; none if it has none.
+#[must_use]
+pub fn words(dossier: &Dossier) -> Option<Words> {
+    dossier.sources.get(&Source::Trivy)?.facts.as_ref().map(words_of)
+}
+
 /// Makes the record that is shown out of the facts of all sources.
 #[must_use]
 pub fn record(dossier: &Dossier) -> CveRichment {
@@ -116,7 +165,12 @@ pub fn record(dossier: &Dossier) -> CveRichment {
                 (cvss.vector.clone(), cvss.assigner.clone(), cvss.stated_score.map(f64::to_bits))
             };
             let mut all = every(facts, |facts| &facts.cvss, same);
-            all.sort_by(|a, b| cvss_order(&a.fact, &b.fact).then(a.source.cmp(&b.source)));
+            // What a report says that others rated comes after what they say themselves.
+            let is_reported = |cvss: &Sourced<crate::domain::enrichment::Cvss>| cvss.source == Source::Trivy;
+            all.sort_by(|a, b| {
+                let order = is_reported(a).cmp(&is_reported(b)).then_with(|| cvss_order(&a.fact, &b.fact));
+                order.then(a.source.cmp(&b.source))
+            });
             cap("cvss", all, &mut cuts)
         },
         ssvc: {

@@ -160,7 +160,7 @@ mod tests {
             cvss(CvssVersion::V4, "b"),
             cvss(CvssVersion::V30, "c"),
         ];
-        let signals = Signals::of(&merge::record(&dossier(facts)), at(90));
+        let signals = Signals::of(&merge::record(&dossier(facts)), None, at(90));
         assert_eq!(signals.aliases, ["CVE-2026-0001".parse().unwrap()]);
         assert_eq!(signals.cvss.len(), 4);
         assert!(signals.cvss.iter().all(|rating| rating.version != CvssVersion::V2 && rating.assigner.len() <= 48));

@@ -6,11 +6,10 @@
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
-use serde_json::Value;
 
 use super::{cvss, upstream_time};
 use crate::domain::enrichment::{self, CvssVersion, Status};
-use crate::domain::finding::Finding;
+use crate::domain::finding::{Finding, Rating};
 use crate::domain::known::Known;
 use crate::domain::occurrence::Details;
 use crate::domain::priority::exposure::Exposure;
@@ -32,8 +31,8 @@ pub struct Reported {
     pub status: FixStatus,
     /// Whether a version with the fix is named.
     pub fixed_version: bool,
-    /// Vectors with the names of those who rated, the one that Trivy takes the severity from first.
-    pub vectors: Vec<(String, String)>,
+    /// The rating that the report's own words are judged by.
+    pub rating: Option<Rating>,
     /// The day on which the vulnerability was published.
     pub published: Option<Date>,
     /// The time of the scan.
@@ -41,9 +40,6 @@ pub struct Reported {
     /// The time of the oldest scan that is known to have it.
     pub first_seen: Timestamp,
 }
-
-/// The most vectors that are looked at: five sources with three versions each are known.
-const MAX_VECTORS: usize = 20;
 
 impl Reported {
     /// What a stored finding says, of a scan of that time, and when its problem was first seen.
@@ -54,7 +50,7 @@ impl Reported {
             severity: finding.severity(),
             status: FixStatus::from_trivy(&finding.text("Status").unwrap_or_default()),
             fixed_version: finding.text("FixedVersion").is_some_and(|version| is_fix(&version)),
-            vectors: vectors(finding),
+            rating: finding.rating(),
             published: published.and_then(|text| upstream_time::instant(&text)).map(day),
             scanned_at,
             first_seen,
@@ -68,7 +64,7 @@ impl Reported {
             severity: details.severity,
             status: FixStatus::from_trivy(details.status.as_deref().unwrap_or_default()),
             fixed_version: details.fixed_version.as_ref().is_some_and(|version| is_fix(version)),
-            vectors: details.vector.iter().map(|vector| ("trivy".to_owned(), vector.clone())).collect(),
+            rating: details.rating.clone(),
             published: None,
             scanned_at: last_seen,
             first_seen,
@@ -81,35 +77,16 @@ fn is_fix(version: &str) -> bool {
     version.bytes().any(|byte| byte.is_ascii_digit())
 }
 
-/// The vectors of `CVSS`, those of `SeveritySource` first, then NVD's, then the others by name.
-fn vectors(finding: &Finding) -> Vec<(String, String)> {
-    let Some(Value::Object(sources)) = finding.value("CVSS") else { return Vec::new() };
-    let first = finding.text("SeveritySource").unwrap_or_default();
-    let mut sources: Vec<(String, Value)> = sources.into_iter().collect();
-    sources.sort_by(|(a, _), (b, _)| (*a != first, a != "nvd", a).cmp(&(*b != first, b != "nvd", b)));
-    let of_source = |(source, scores): (String, Value)| {
-        let vector = |name: &str| scores.get(name).and_then(Value::as_str).map(str::to_owned);
-        let found: Vec<String> = ["V3Vector", "V40Vector", "V2Vector"].into_iter().filter_map(vector).collect();
-        found.into_iter().map(move |vector| (format!("trivy:{source}"), vector))
-    };
-    sources
-        .into_iter()
-        .flat_map(of_source)
-        .filter(|(_, vector)| vector.len() <= cvss::MAX_BYTES)
-        .take(MAX_VECTORS)
-        .collect()
-}
-
 /// What the rule looks at: the sources' words where there are any, else the report's.
 #[must_use]
 pub fn facts(reported: &Reported, signals: Option<&Signals>, known: &Known, exposure: Exposure) -> Facts {
     let ratings = signals.map(|signals| signals.cvss.as_slice()).unwrap_or_default();
     let (cvss_scores, vector) = if ratings.is_empty() {
-        let scores = reported.vectors.iter().filter_map(|(_, vector)| cvss::score(vector).ok());
+        let scores = reported.rating.iter().filter_map(|rating| cvss::score(&rating.vector).ok());
         let scores = scores.filter(|score| score.version != CvssVersion::V4).map(|score| score.score).collect();
-        let rated =
-            reported.vectors.iter().map(|(source, vector)| (source.as_str(), vector.as_str(), reported.scanned_at));
-        (scores, reading(rated))
+        let assigner = reported.rating.as_ref().map(|rating| format!("trivy:{}", rating.assigner));
+        let rated = reported.rating.iter().zip(&assigner);
+        (scores, reading(rated.map(|(it, assigner)| (assigner.as_str(), it.vector.as_str(), reported.scanned_at))))
     } else {
         let scores = ratings.iter().filter(|rating| rating.version != CvssVersion::V4).map(|rating| rating.score);
         let rated = ratings.iter().map(|rating| (rating.assigner.as_str(), rating.vector.as_str(), rating.as_of));

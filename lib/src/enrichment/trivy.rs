@@ -73,14 +73,14 @@ pub fn parse(bytes: &[u8], reported_at: Timestamp) -> Result<Facts, Error> {
         collector.cwe(id, "trivy");
     }
     for (name, vendor) in &vulnerability.cvss {
-        let kind = if name == "nvd" { CvssKind::Primary } else { CvssKind::Vendor };
         for (vector, score) in [
             (&vendor.v2_vector, vendor.v2_score),
             (&vendor.v3_vector, vendor.v3_score),
             (&vendor.v40_vector, vendor.v40_score),
         ] {
             if let Some(vector) = vector.as_deref().filter(|vector| !vector.is_empty()) {
-                collector.cvss(vector, score, kind, if name == "nvd" { "nvd@nist.gov" } else { name });
+                // A report may say that NVD rated; NVD's own record is the proof.
+                collector.cvss(vector, score, CvssKind::Vendor, name);
             }
         }
     }
@@ -109,7 +109,7 @@ mod tests {
         assert_eq!(facts.title.as_deref(), Some("x: made up"));
         assert_eq!(facts.aliases, ["GHSA-2222-3333-4444".parse().unwrap()]);
         let scores: Vec<_> = facts.cvss.iter().map(|c| (c.assigner.as_str(), c.score, c.stated_score)).collect();
-        assert_eq!(scores, [("nvd@nist.gov", 5.3, None), ("ghsa", 6.3, Some(6.0))]);
+        assert_eq!(scores, [("ghsa", 6.3, Some(6.0)), ("nvd", 5.3, None)]);
         assert_eq!((facts.references.len(), facts.cwes.len(), facts.notes.len()), (1, 1, 0));
     }
 

@@ -107,12 +107,16 @@ pub async fn handle(deps: &Deps, request: &Request) -> Result<Response<Body>, Ap
         .failure
         .as_ref()
         .map_or(SOON, |failure| failure.retry_at.duration_since(Timestamp::now()).as_secs().max(SOON));
+    let former = match analysis.answer {
+        Some(_) => None,
+        None => deps.store.latest_answers(&[question.facts.subject()]).await?.into_values().next(),
+    };
     let answer = Answer {
         finding_id: id,
         scan_id: finding.scan_id.get(),
         vulnerability_id: finding.vulnerability_id.as_deref(),
         removals: Removals::from(&analysis),
-        analysis: LlmAnalysis::from(&hash, analysis),
+        analysis: LlmAnalysis::from(Some((hash, analysis)), former),
     };
     let status = if pending { StatusCode::ACCEPTED } else { StatusCode::OK };
     let mut response = reply::json(request, status, &answer)?;

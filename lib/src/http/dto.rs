@@ -7,7 +7,7 @@ use jiff::civil::Date;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use crate::domain::analysis::{self, Analysis, Failure, Removed};
+use crate::domain::analysis::{self, Analysis, Answered, Failure, Removed};
 use crate::domain::enrichment::{CveRichment, Epss, Source, Sourced, Ssvc, Status, Value};
 use crate::domain::finding::{FindingId, Members, Suppression};
 use crate::domain::image_name::ImageName;
@@ -22,6 +22,7 @@ use crate::domain::vulnerability_id::VulnerabilityId;
 use crate::pipeline::join::{Counts, Joined};
 use crate::pipeline::locate;
 use crate::pipeline::priorities::{self, Work};
+use crate::store::answers::LatestAnswer;
 
 /// `ContainerScan`: docs/API.md.
 #[derive(Debug, Serialize)]
@@ -144,7 +145,7 @@ pub(super) struct ContainerFinding {
 }
 
 impl From<Joined> for ContainerFinding {
-    fn from(Joined { finding, priority, signals, catalogue, analysis }: Joined) -> Self {
+    fn from(Joined { finding, priority, signals, catalogue, analysis, former }: Joined) -> Self {
         let (finding_id, severity) = (finding.id(), finding.severity());
         let mut rest = finding.vulnerability;
         // A word that is not one of Trivy's severities is kept where it was.
@@ -173,7 +174,7 @@ impl From<Joined> for ContainerFinding {
             last_modified_date: take_text(&mut rest, "LastModifiedDate"),
             priority,
             enrichment: signals.map(|signals| Enrichment::of(signals, catalogue)),
-            analysis: analysis.map(|(hash, analysis)| LlmAnalysis::from(&hash, analysis)).unwrap_or_default(),
+            analysis: LlmAnalysis::from(analysis, former),
             cve_data: rest,
         }
     }
@@ -397,31 +398,48 @@ pub(super) struct LlmAnalysis {
     llm_analysis_needs_review: Option<bool>,
     llm_analysis_review: Vec<String>,
     llm_analysis_model: Option<String>,
+    /// The answer is to an earlier prompt: what the report or the sources say has changed since.
+    llm_analysis_stale: Option<bool>,
     /// Why there is no (new) answer, and when to ask again.
     llm_analysis_failure: Option<Failure>,
 }
 
 impl LlmAnalysis {
-    pub(super) fn from(hash: &PromptHash, analysis: Analysis) -> Self {
-        let Analysis { status, answer, failure } = analysis;
-        let common = Self {
+    /// The analysis of the present prompt; without an answer of its own, with the `former` one of its subject.
+    pub(super) fn from(analysis: Option<(PromptHash, Analysis)>, former: Option<LatestAnswer>) -> Self {
+        let present = analysis.as_ref().is_some_and(|(_, analysis)| analysis.answer.is_some());
+        let former = former.filter(|_| !present);
+        let Some((hash, Analysis { status, answer, failure })) = analysis else {
+            return former.map_or_else(Self::default, |former| Self {
+                llm_analysis_status: Some(analysis::Status::Completed),
+                llm_analysis_prompt_hash: Some(former.prompt_hash.to_string()),
+                ..Self::answered(former.answer, true)
+            });
+        };
+        let shown = match (answer, former) {
+            (Some(answer), _) => Self::answered(answer, false),
+            (None, Some(former)) => Self::answered(former.answer, true),
+            (None, None) => Self::default(),
+        };
+        Self {
             llm_analysis_status: Some(status),
             llm_analysis_prompt_hash: Some(hash.to_string()),
             llm_analysis_failure: failure,
+            ..shown
+        }
+    }
+
+    fn answered(answer: Answered, stale: bool) -> Self {
+        Self {
+            llm_analysis_summary: Some(answer.summary),
+            llm_analysis_recommendations: Some(answer.recommendations),
+            llm_analysis_risk_score: Some(answer.risk_score),
+            llm_analysis_timestamp: Some(answer.timestamp),
+            llm_analysis_needs_review: Some(answer.needs_review),
+            llm_analysis_review: answer.review,
+            llm_analysis_model: Some(answer.model),
+            llm_analysis_stale: Some(stale),
             ..Self::default()
-        };
-        match answer {
-            None => common,
-            Some(answer) => Self {
-                llm_analysis_summary: Some(answer.summary),
-                llm_analysis_recommendations: Some(answer.recommendations),
-                llm_analysis_risk_score: Some(answer.risk_score),
-                llm_analysis_timestamp: Some(answer.timestamp),
-                llm_analysis_needs_review: Some(answer.needs_review),
-                llm_analysis_review: answer.review,
-                llm_analysis_model: Some(answer.model),
-                ..common
-            },
         }
     }
 }
@@ -496,6 +514,7 @@ mod tests {
             signals: None,
             catalogue: None,
             analysis: None,
+            former: None,
         }))
         .unwrap()
     }
@@ -521,6 +540,7 @@ mod tests {
                 "llm_analysis_status": null, "llm_analysis_summary": null, "llm_analysis_recommendations": null,
                 "llm_analysis_risk_score": null, "llm_analysis_timestamp": null, "llm_analysis_prompt_hash": null,
                 "llm_analysis_needs_review": null, "llm_analysis_review": [], "llm_analysis_model": null,
+                "llm_analysis_stale": null,
                 "llm_analysis_failure": null,
                 "cve_data": {"PkgIdentifier": {"UID": "u"}, "Description": "d", "New": [1]}
             })

@@ -11,6 +11,7 @@ use crate::domain::finding::Finding;
 use crate::domain::priority;
 use crate::domain::priority::brief::{Brief, brief};
 use crate::domain::priority::{Kev, Thresholds};
+use crate::domain::subject::Subject;
 
 /// The facts of one finding, as the report gives them. Every text is untrusted.
 ///
@@ -56,6 +57,14 @@ pub struct Facts {
     pub last_modified_date: Option<String>,
     /// What enrichment added; `None` before it ran.
     pub enrichment: Option<EnrichmentFacts>,
+}
+
+impl Facts {
+    /// What they are about.
+    #[must_use]
+    pub fn subject(&self) -> Subject {
+        Subject::of(&self.vulnerability_id, &self.package_type, &self.package, &self.installed_version)
+    }
 }
 
 /// One CVSS score.

@@ -202,6 +202,8 @@ pub async fn work(
             let fact =
                 Fact::Answered { prompt_tokens: prompt.unwrap_or_default(), answer_tokens: said.unwrap_or_default() };
             metrics::emit(fact, now);
+            // First: it is shown only where the present prompt has no answer, which this one then is.
+            store.put_latest_answer(&question.facts.subject(), hash, &answer, now).await?;
             mine(store.complete_analysis(&turn, &answer).await, Worked::Completed)?
         }
         Outcome::Invalid { first, repair } => {

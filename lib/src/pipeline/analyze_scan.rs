@@ -10,13 +10,15 @@ use tokio::time::Instant;
 use super::analyze::{Error, FIRST_LOOK, after, is_to_be_asked, write};
 use super::judge::{self, Judge};
 use crate::domain::analysis::Status;
+use crate::domain::enrichment::Status as RecordStatus;
 use crate::domain::prompt_hash::PromptHash;
 use crate::domain::scan::Scan;
 use crate::domain::severity::Severity;
+use crate::domain::signals::Signals;
 use crate::llm::{Question, Questions};
 use crate::queue::Queue;
 use crate::store::analyses::Asked;
-use crate::store::{Selection, Store, findings};
+use crate::store::{self, Selection, Store, findings};
 use crate::telemetry::metrics::{self, Fact};
 
 /// Questions that are written at the same time.
@@ -108,6 +110,22 @@ pub async fn run(
     }
     metrics::emit(Fact::Wanted { cached: tally.cached, missing: tally.queued }, now);
     Ok(tally)
+}
+
+/// Whether the sources were asked about each vulnerability of a scan's findings of these severities, or cannot be.
+///
+/// # Errors
+/// Those of the table.
+pub async fn is_enriched(store: &Store, scan: &Scan, severities: &[Severity]) -> Result<bool, store::Error> {
+    for run in scan.severity_counts.of_any(severities, 0).into_iter().flat_map(findings::runs) {
+        let ids = judge::ids(&store.findings(scan.scan_id, run, &Selection::default()).await?);
+        let signals = store.signals(&ids).await?;
+        let is_known = |id| signals.get(id).is_some_and(|known: &Signals| known.status != RecordStatus::Pending);
+        if !ids.iter().all(is_known) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// Makes analyses pending; answers those that were not before.

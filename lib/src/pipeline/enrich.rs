@@ -1,7 +1,7 @@
 //! What the world says of vulnerabilities, fetched once for the whole fleet.
 //!
 //! ```text
-//! {"scan_id"} ──▶ findings ──▶ occurrences, first times ──▶ unknown ids seeded with the report's own words
+//! {"scan_id"} ──▶ findings ──▶ occurrences, first times ──▶ dossiers told the report's own words
 //!                                                        └─▶ {"ids"} for those unknown or stale
 //! {"ids"} ──▶ due? ──▶ lease, id by id ──▶ OSV ──▶ NVD, a hundred at once ──▶ CVE Services
 //!                                              └─▶ dossier and signals, with KEV and EPSS of the last feeds
@@ -30,7 +30,7 @@ use crate::domain::signals::Signals;
 use crate::domain::text::cut;
 use crate::domain::vulnerability_id::{Kind, Resolver, VulnerabilityId};
 use crate::enrichment::freshness::Lifetimes;
-use crate::enrichment::merge::{Answer, Said, absorb, record};
+use crate::enrichment::merge::{Answer, Said, absorb, record, words, words_of};
 use crate::enrichment::{epss, kev, plan, trivy};
 use crate::objects::{self, Objects};
 use crate::queue::{self, Queue};
@@ -48,6 +48,16 @@ const CONCURRENCY: usize = 8;
 const CVE_SERVICES: usize = 2;
 /// CVEs of one advisory that are fetched with it.
 const ALIASES: usize = 8;
+
+/// Another who only writes a report's words is done within milliseconds; one that asks a source takes longer than these.
+const PAUSES: [Duration; 6] = [
+    Duration::from_millis(50),
+    Duration::from_millis(100),
+    Duration::from_millis(200),
+    Duration::from_millis(400),
+    Duration::from_millis(800),
+    Duration::from_millis(1600),
+];
 
 /// What enrichment works with.
 #[derive(Debug)]
@@ -97,6 +107,9 @@ pub enum Error {
     /// The message is none that Sirius sends.
     #[error("the message is not an order: {0}")]
     Poison(&'static str),
+    /// Others are at work on some of a scan's vulnerabilities.
+    #[error("others are at work on vulnerabilities of the scan")]
+    Busy,
     /// The operating system has no randomness.
     #[error("no name could be made for this attempt")]
     Random(#[from] getrandom::Error),
@@ -112,7 +125,7 @@ impl Error {
             Self::Queue(error) => error.is_transient(),
             Self::Fetch(error) => error.is_transient(),
             Self::Poison(_) => false,
-            Self::Random(_) => true,
+            Self::Busy | Self::Random(_) => true,
         }
     }
 }
@@ -154,21 +167,24 @@ pub async fn catalogue(
     let Some(scan) = store.scan(scan_id).await? else { return Ok(Catalogued::default()) };
     let read = read_findings(store, &scan, now).await?;
     occur(store, &scan, &read, now).await?;
-    let unknown: Vec<VulnerabilityId> = read.unknown.keys().cloned().collect();
-    seed(deps, read.unknown, holder, now).await?;
+    let is_whole = tell(deps, read.words, holder, now).await?;
     let ask = |id: &VulnerabilityId| id.resolver() != Resolver::Nobody;
-    let order: Vec<VulnerabilityId> =
-        unknown.iter().filter(|id| ask(id)).cloned().chain(read.stale.iter().cloned()).collect();
+    let order: Vec<VulnerabilityId> = read.unknown.iter().filter(|id| ask(id)).chain(&read.stale).cloned().collect();
     deps.queue.send_ids(&order).await?;
-    Ok(Catalogued { ids: read.ids, unknown: unknown.len(), queued: order.len() })
+    if !is_whole {
+        return Err(Error::Busy);
+    }
+    Ok(Catalogued { ids: read.ids, unknown: read.unknown.len(), queued: order.len() })
 }
 
 /// What a scan's findings say.
 struct Read {
     ids: usize,
     occurrences: Vec<Details>,
-    /// Ids that nothing is known of, with the report's own words.
-    unknown: BTreeMap<VulnerabilityId, Option<Facts>>,
+    /// Ids that nothing is known of.
+    unknown: Vec<VulnerabilityId>,
+    /// The report's own words on these, and on those of which it says something newer than what is known.
+    words: BTreeMap<VulnerabilityId, Option<Facts>>,
     /// Known ids whose answers do not hold any more.
     stale: Vec<VulnerabilityId>,
 }
@@ -231,7 +247,7 @@ fn added<'a>(scan: &Scan, read: &'a Read) -> Added<'a> {
 async fn read_findings(store: &Store, scan: &Scan, now: Timestamp) -> Result<Read, store::Error> {
     let mut occurrences: BTreeMap<Details, u32> = BTreeMap::new();
     let mut looked_up = BTreeSet::new();
-    let (mut unknown, mut stale, mut nameless) = (BTreeMap::new(), Vec::new(), 0_usize);
+    let (mut unknown, mut words, mut stale, mut nameless) = (Vec::new(), BTreeMap::new(), Vec::new(), 0_usize);
     for run in runs(0..scan.total_findings()) {
         let findings = store.findings(scan.scan_id, run, &Selection::default()).await?;
         let mut new: BTreeMap<VulnerabilityId, &Finding> = BTreeMap::new();
@@ -250,11 +266,19 @@ async fn read_findings(store: &Store, scan: &Scan, now: Timestamp) -> Result<Rea
         let ids: Vec<VulnerabilityId> = new.keys().cloned().collect();
         let signals = store.signals(&ids).await?;
         for (id, finding) in new {
+            let said = own_words(finding, scan.scan_timestamp);
             match signals.get(&id) {
-                Some(known) if known.is_due(now) => stale.push(id),
-                Some(_) => {}
+                Some(known) => {
+                    if known.is_due(now) {
+                        stale.push(id.clone());
+                    }
+                    if said.as_ref().is_some_and(|said| known.yield_to(&words_of(said))) {
+                        words.insert(id, said);
+                    }
+                }
                 None => {
-                    unknown.insert(id, own_words(finding, scan.scan_timestamp));
+                    unknown.push(id.clone());
+                    words.insert(id, said);
                 }
             }
         }
@@ -263,7 +287,13 @@ async fn read_findings(store: &Store, scan: &Scan, now: Timestamp) -> Result<Rea
         tracing::info!(scan_id = scan.scan_id.get(), nameless, "findings without an id that can be looked up");
     }
     let counted = |(details, findings)| Details { findings, ..details };
-    Ok(Read { ids: looked_up.len(), occurrences: occurrences.into_iter().map(counted).collect(), unknown, stale })
+    Ok(Read {
+        ids: looked_up.len(),
+        occurrences: occurrences.into_iter().map(counted).collect(),
+        unknown,
+        words,
+        stale,
+    })
 }
 
 /// A finding as the fleet knows it, not counted yet; none if it has no id.
@@ -277,22 +307,9 @@ fn details(finding: &Finding) -> Option<Details> {
         fixed_version: text("FixedVersion"),
         severity: finding.severity(),
         status: text("Status"),
-        vector: vector(finding),
+        rating: finding.rating(),
         findings: 0,
     })
-}
-
-/// The CVSS v3 vector of the report, else its v4 one: that of the source that Trivy took the severity
-/// from, else NVD's, else the first one.
-fn vector(finding: &Finding) -> Option<String> {
-    let cvss = finding.value("CVSS")?;
-    let cvss = cvss.as_object()?;
-    let source = finding.text("SeveritySource").unwrap_or_default();
-    let preferred = [source.as_str(), "nvd"].into_iter().filter_map(|name| cvss.get(name)).chain(cvss.values());
-    let vectors: Vec<&serde_json::Value> = preferred.collect();
-    let first = |name: &str| vectors.iter().find_map(|rating| rating.get(name)?.as_str()).map(str::to_owned);
-    let usable = |vector: &String| vector.is_ascii() && vector.len() <= 256;
-    first("V3Vector").filter(usable).or_else(|| first("V40Vector").filter(usable))
 }
 
 fn own_words(finding: &Finding, at: Timestamp) -> Option<Facts> {
@@ -314,30 +331,55 @@ pub async fn forget(store: &Store, asset: &Asset, deleted: ScanId, expired: bool
     Ok(())
 }
 
-/// Opens dossiers of ids that nothing is known of, with what the report itself says. No source is asked.
-async fn seed(
+/// Writes a report's own words into dossiers, and opens those that are not there yet. No source is asked. Answers
+/// false if others were at work on some of them, so that it is to be done again.
+async fn tell(
     deps: &Enrichment,
-    unknown: BTreeMap<VulnerabilityId, Option<Facts>>,
+    mut words: BTreeMap<VulnerabilityId, Option<Facts>>,
     holder: &Holder,
     now: Timestamp,
-) -> Result<(), Error> {
-    if unknown.is_empty() {
-        return Ok(());
+) -> Result<bool, Error> {
+    if words.is_empty() {
+        return Ok(true);
     }
     let feeds = feeds(deps).await?;
-    let ids: Vec<VulnerabilityId> = unknown.keys().cloned().collect();
-    let leases = deps.store.take_dossiers(&ids, holder, now, deps.lease).await?;
-    stream::iter(leases)
-        .map(|lease| {
-            let said = unknown.get(&lease.id).cloned().flatten();
-            let answer =
-                said.map(|facts| Answer { source: Source::Trivy, at: now, said: Said::Facts(Box::new(facts)) });
-            let answers = answer.into_iter().chain(feeds.answers(&lease.id)).collect();
-            write(deps, lease, answers, now)
-        })
-        .buffer_unordered(CONCURRENCY)
-        .try_collect()
-        .await
+    for pause in PAUSES {
+        let ids: Vec<VulnerabilityId> = words.keys().cloned().collect();
+        let leases = deps.store.take_dossiers(&ids, holder, now, deps.lease).await?;
+        let writes: Vec<(Lease, Vec<Answer>)> = leases
+            .into_iter()
+            .map(|lease| {
+                let said = words.remove(&lease.id).flatten();
+                let answer = said.map(|facts| Answer {
+                    source: Source::Trivy,
+                    at: facts.as_of,
+                    said: Said::Facts(Box::new(facts)),
+                });
+                let answers = answer.into_iter().chain(feeds.answers(&lease.id)).collect();
+                (lease, answers)
+            })
+            .collect();
+        stream::iter(writes)
+            .map(|(lease, answers)| write(deps, lease, answers, now))
+            .buffer_unordered(CONCURRENCY)
+            .try_collect::<()>()
+            .await?;
+        if words.is_empty() {
+            return Ok(true);
+        }
+        tokio::time::sleep(pause).await;
+        let ids: Vec<VulnerabilityId> = words.keys().cloned().collect();
+        let known = deps.store.signals(&ids).await?;
+        words.retain(|id, said| match (known.get(id), said) {
+            (None, _) => true,
+            (Some(_), None) => false,
+            (Some(known), Some(said)) => known.yield_to(&words_of(said)),
+        });
+        if words.is_empty() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Asks sources about ids that are unknown or stale and that nobody else is asking about.
@@ -518,7 +560,7 @@ impl Work<'_> {
 pub(super) async fn write(deps: &Enrichment, lease: Lease, answers: Vec<Answer>, now: Timestamp) -> Result<(), Error> {
     let known = lease.dossier.clone().unwrap_or_else(|| Dossier::new(lease.id.clone(), now));
     let dossier = absorb(known, answers, &deps.lifetimes);
-    let signals = Signals::of(&record(&dossier), plan::next_fetch(&dossier));
+    let signals = Signals::of(&record(&dossier), words(&dossier), plan::next_fetch(&dossier));
     if !deps.store.put_dossier(&lease, &dossier, &signals).await? {
         // Another has taken over, and writes what it finds.
         tracing::info!(id = %lease.id, "the lease was lost");

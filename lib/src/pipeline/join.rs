@@ -1,7 +1,7 @@
 //! Findings with their priorities and the analyses that exist of them: joined when read, so that what a source
 //! says today and what a model answered show on every finding they are about, wherever they came from.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use jiff::Timestamp;
@@ -15,8 +15,10 @@ use crate::domain::priority::{Band, Priority};
 use crate::domain::prompt_hash::PromptHash;
 use crate::domain::scan::Scan;
 use crate::domain::signals::Signals;
+use crate::domain::subject::Subject;
 use crate::llm::Questions;
 use crate::llm::facts::EnrichmentFacts;
+use crate::store::answers::LatestAnswer;
 use crate::store::{self, Selection, Store, findings};
 
 /// A finding with all that is said of it besides the report.
@@ -32,12 +34,14 @@ pub struct Joined {
     pub catalogue: Option<Timestamp>,
     /// What a model said of it, if it was asked.
     pub analysis: Option<(PromptHash, Analysis)>,
+    /// What a model said of its subject before the prompt changed, where the present one has no answer.
+    pub former: Option<LatestAnswer>,
 }
 
 /// Joins findings of one scan with what the sources know, their priorities, and their analyses: one round
-/// trip for each hundred distinct vulnerabilities, then one for each hundred distinct prompts. The second
-/// cannot go with the first, since the prompt, and so its hash, holds what the sources say. Without
-/// `questions` nothing is analysed here, and there is no second.
+/// trip for each hundred distinct vulnerabilities, then one for each hundred distinct prompts, then one for each
+/// hundred subjects whose present prompt has no answer. The second cannot go with the first, since the prompt, and so
+/// its hash, holds what the sources say. Without `questions` nothing is analysed here, and the first is the only one.
 ///
 /// # Errors
 /// Those of the table.
@@ -52,11 +56,14 @@ pub async fn findings(
     let lineage = Asset::of(scan.scan_id, &scan.artifact).key().lineage();
     let known = store.known_in(&judge::ids(&findings), lineage).await?;
     let mut joined = Vec::with_capacity(findings.len());
-    let mut hashes = Vec::new();
+    let mut asked = Vec::new();
     for finding in findings {
         let facts = judge.facts(scan, &finding, &known);
         let signals = finding.vulnerability_id.as_deref().and_then(|id| known.of(id)).cloned();
-        hashes.push(questions.and_then(|questions| hash(questions, &finding, judge.told(&facts, &finding, &known))));
+        asked.push(questions.and_then(|questions| {
+            let (hash, question) = questions.about(&finding, judge.told(&facts, &finding, &known)).ok()?;
+            Some((hash, question.facts.subject()))
+        }));
         joined.push(Joined {
             priority: match &finding.suppressed {
                 None => judge.assess(&facts, now),
@@ -66,13 +73,20 @@ pub async fn findings(
             signals,
             finding,
             analysis: None,
+            former: None,
         });
     }
-    let distinct: HashSet<&PromptHash> = hashes.iter().flatten().collect();
+    let distinct: HashSet<&PromptHash> = asked.iter().flatten().map(|(hash, _)| hash).collect();
     let distinct: Vec<PromptHash> = distinct.into_iter().cloned().collect();
     let analyses = store.analyses(&distinct).await?;
-    for (joined, hash) in joined.iter_mut().zip(hashes) {
-        joined.analysis = hash.and_then(|hash| analyses.get(&hash).cloned().map(|analysis| (hash, analysis)));
+    let has_answer = |hash| analyses.get(hash).is_some_and(|analysis| analysis.answer.is_some());
+    let unanswered: BTreeSet<Subject> =
+        asked.iter().flatten().filter(|(hash, _)| !has_answer(hash)).map(|(_, subject)| subject.clone()).collect();
+    let former = store.latest_answers(&unanswered.into_iter().collect::<Vec<_>>()).await?;
+    for (joined, asked) in joined.iter_mut().zip(asked) {
+        let Some((hash, subject)) = asked else { continue };
+        joined.former = former.get(&subject).filter(|former| former.prompt_hash != hash).cloned();
+        joined.analysis = analyses.get(&hash).cloned().map(|analysis| (hash, analysis));
     }
     Ok(joined)
 }

@@ -18,6 +18,7 @@ use crate::objects::{Archived, Objects};
 use crate::queue::Queue;
 use crate::store::analyses::Due;
 use crate::store::claims::{Claim, Claimed, Holder, Unfinished};
+use crate::store::walks::Walk;
 use crate::store::{self, Store};
 use crate::telemetry::chain;
 use crate::telemetry::metrics::{self, Fact};
@@ -34,6 +35,15 @@ const SCANS: usize = 10;
 /// further one: a long queue is not a lost message.
 const NEXT_LOOK: Duration = Duration::from_secs(30 * 60);
 const LONGEST_LOOK: Duration = Duration::from_secs(6 * 3600);
+
+/// Scans that one run passes over in search of a current one.
+const LOOKED_AT: usize = 20;
+/// A prompt tells what the sources say, so a scan's findings are queued once these have been asked; a source that does
+/// not answer for so long is waited for no more.
+const LONGEST_WAIT: Duration = Duration::from_secs(2 * 3600);
+/// Between two looks whether the sources have been asked: as long as was waited so far, within these.
+const SHORTEST_PAUSE: Duration = Duration::from_secs(60);
+const LONGEST_PAUSE: Duration = Duration::from_secs(15 * 60);
 
 /// Ingestions, and deletions, that one run finishes.
 const UNFINISHED: usize = 10;
@@ -114,6 +124,9 @@ pub async fn run(deps: &Recovery, request_id: &str, now: Timestamp, deadline: In
     }
     let orders = Orders { store, queue, auto, enrichment: enrichment.as_ref() };
     let mut recovered = resend(&orders, &due, outbox, now, deadline).await?;
+    if let Err(error) = reask(&orders, now, deadline).await {
+        tracing::error!(cause = chain(&error), "changed prompts could not be asked anew");
+    }
     recovered.stuck = unfinished.len();
     for unfinished in unfinished {
         if Instant::now() >= deadline {
@@ -134,7 +147,7 @@ pub async fn run(deps: &Recovery, request_id: &str, now: Timestamp, deadline: In
     let mut doomed: Vec<(ScanId, Reason)> = unfinished.into_iter().map(|scan| (scan, Reason::Requested)).collect();
     let mut walk = None;
     if let Some(oldest) = retention.map(|age| before(now, age)) {
-        let looked_at = store.oldest_scans(store.retention_position().await?, AGED).await?;
+        let looked_at = store.oldest_scans(store.position(Walk::Retention).await?, AGED).await?;
         walk = Some(looked_at.get(AGED - 1).map(|scan| scan.scan_id));
         let is_old = |scan: &&Scan| scan.ingested_at < oldest && scan.last_seen_at < oldest;
         doomed.extend(looked_at.iter().filter(is_old).map(|scan| (scan.scan_id, Reason::Expired)));
@@ -153,7 +166,7 @@ pub async fn run(deps: &Recovery, request_id: &str, now: Timestamp, deadline: In
         }
     }
     if let Some(after) = walk {
-        store.set_retention_position(after).await?;
+        store.set_position(Walk::Retention, after).await?;
     }
     Ok(recovered)
 }
@@ -245,8 +258,9 @@ async fn resend(
     let mut recovered = Recovered { resent: due.len(), ..Recovered::default() };
     for (scan_id, _) in outbox {
         match queue_scan(orders, scan_id, now, deadline).await {
-            Ok(true) => recovered.scans += 1,
-            Ok(false) => break,
+            Ok(Queued::Whole) => recovered.scans += 1,
+            Ok(Queued::Later) => {}
+            Ok(Queued::Part) => break,
             // Who deleted it took it off the list, and who ingested it anew put it there again.
             Err(Error::Store(store::Error::Vanished { .. })) => {}
             // One scan that cannot be read must not keep the others waiting.
@@ -263,8 +277,35 @@ async fn resend(
     Ok(recovered)
 }
 
-/// Queues the findings of one scan; answers whether the time sufficed.
-async fn queue_scan(orders: &Orders<'_>, scan_id: ScanId, now: Timestamp, deadline: Instant) -> Result<bool, Error> {
+/// Asks anew about the findings of one current scan, as far as their prompts have changed; the next run looks at
+/// another one.
+async fn reask(orders: &Orders<'_>, now: Timestamp, deadline: Instant) -> Result<(), Error> {
+    let Orders { store, queue, auto: Some(auto), .. } = *orders else { return Ok(()) };
+    let after = store.position(Walk::Analyses).await?;
+    let looked_at = store.oldest_scans(after, LOOKED_AT).await?;
+    // Younger ones wait in the outbox.
+    let settled = before(now, LONGEST_WAIT);
+    let current = looked_at.iter().find(|scan| scan.current && !scan.retired && scan.ingested_at < settled);
+    if let Some(scan) = current {
+        let order = Order { severities: &auto.severities, limit: usize::MAX, deadline };
+        if analyze_scan::run(store, queue, &auto.questions, &auto.judge, scan, order, now).await?.more {
+            return Ok(());
+        }
+    }
+    let next = current.or_else(|| looked_at.get(LOOKED_AT - 1)).map(|scan| scan.scan_id);
+    Ok(store.set_position(Walk::Analyses, next).await?)
+}
+
+enum Queued {
+    Whole,
+    /// The time did not suffice.
+    Part,
+    /// Its vulnerabilities are still being looked up.
+    Later,
+}
+
+/// Queues the findings of one scan.
+async fn queue_scan(orders: &Orders<'_>, scan_id: ScanId, now: Timestamp, deadline: Instant) -> Result<Queued, Error> {
     let Orders { store, queue, auto, enrichment } = *orders;
     // Whether its first message was lost is not known. A second one finds its work done.
     if let Some(enrichment) = enrichment {
@@ -274,11 +315,18 @@ async fn queue_scan(orders: &Orders<'_>, scan_id: ScanId, now: Timestamp, deadli
     if let Some(auto) = auto
         && let Some(scan) = store.scan(scan_id).await?
     {
+        let waited = Duration::try_from(now.duration_since(scan.ingested_at)).unwrap_or_default();
+        let may_wait = enrichment.is_some() && waited < LONGEST_WAIT;
+        if may_wait && !analyze_scan::is_enriched(store, &scan, &auto.severities).await? {
+            let pause = waited.clamp(SHORTEST_PAUSE, LONGEST_PAUSE);
+            store.put_off_outbox(scan_id, after(now, pause)).await?;
+            return Ok(Queued::Later);
+        }
         let order = Order { severities: &auto.severities, limit: usize::MAX, deadline };
         if analyze_scan::run(store, queue, &auto.questions, &auto.judge, &scan, order, now).await?.more {
-            return Ok(false);
+            return Ok(Queued::Part);
         }
     }
     store.clear_outbox(scan_id).await?;
-    Ok(true)
+    Ok(Queued::Whole)
 }

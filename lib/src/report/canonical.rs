@@ -5,9 +5,11 @@
 //! demands it. What changes from one scan to the next though nothing has changed is left out, and
 //! arrays that Trivy fills in any order are sorted; all other arrays keep their order.
 //!
-//! What Trivy knows of a layer depends on what its cache has seen. `Layer.Digest` is therefore not a
-//! part of the hash, but stays in the text, since findings are stored as the report has them: while
-//! the text is written, such a member stands between two marks, over which hash and order skip.
+//! What Trivy knows of a layer depends on what its cache has seen, and some of what it says of a package on
+//! whether a server or the command itself looked it up. `Layer.Digest`, `PkgIdentifier.UID` and
+//! `DataSource.BaseID` are therefore not a part of the hash, but stay in the text, since findings are stored as the
+//! report has them: while the text is written, such a member stands between two marks, over which hash and order
+//! skip.
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
@@ -26,8 +28,10 @@ use crate::domain::report_hash::ReportHash;
 ///
 /// 1 left out `CreatedAt` and `ReportID` of the top level. 2 also leaves out `Trivy.Server`, `Metadata.Layers` and
 /// the `Digest` of every `Layer`, sorts `Results` and, in each result, `Licenses` and
-/// `ExperimentalModifiedFindings`, and takes in the scanners and severities that the sender declares.
-pub const FORM: u32 = 2;
+/// `ExperimentalModifiedFindings`, and takes in the scanners and severities that the sender declares. 3 also leaves
+/// out the `UID` of every `PkgIdentifier` and `Identifier`, which Trivy 0.59 makes otherwise behind a server, and the
+/// `BaseID` of every `DataSource`, which Trivy 0.76 loses there.
+pub const FORM: u32 = 3;
 
 /// The most elements of an array that is sorted. The largest known has 2,658.
 const MAX_SORTED: usize = 1_000_000;
@@ -289,6 +293,10 @@ enum Place {
     Set,
     /// The value of any `Layer`.
     Layer,
+    /// The value of any `PkgIdentifier`, or of a package's `Identifier`.
+    Identifier,
+    /// The value of any `DataSource`.
+    DataSource,
     /// Inside what is skipped.
     Skipped,
     /// Anywhere else.
@@ -310,12 +318,14 @@ impl Place {
             (Self::Report, b"ReportID") => Fate::LeftOut("ReportID"),
             (Self::Trivy, b"Server") => Fate::LeftOut("Server"),
             (Self::Metadata, b"Layers") => Fate::LeftOut("Layers"),
-            (Self::Layer, b"Digest") => Fate::Skipped,
+            (Self::Layer, b"Digest") | (Self::Identifier, b"UID") | (Self::DataSource, b"BaseID") => Fate::Skipped,
             (Self::Report, b"Trivy") => Fate::Written(Self::Trivy),
             (Self::Report, b"Metadata") => Fate::Written(Self::Metadata),
             (Self::Report, b"Results") => Fate::Written(Self::Results),
             (Self::Result, b"Licenses" | b"ExperimentalModifiedFindings") => Fate::Written(Self::Set),
             (_, b"Layer") => Fate::Written(Self::Layer),
+            (_, b"PkgIdentifier" | b"Identifier") => Fate::Written(Self::Identifier),
+            (_, b"DataSource") => Fate::Written(Self::DataSource),
             _ => Fate::Written(Self::Elsewhere),
         }
     }

@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
+use super::walks::Walk;
 use crate::domain::asset::{Asset, AssetKey, LineageKey};
 use crate::domain::feed::FeedName;
 use crate::domain::finding::Ordinal;
@@ -14,6 +15,7 @@ use crate::domain::platform::Platform;
 use crate::domain::prompt_hash::PromptHash;
 use crate::domain::report_hash::ReportHash;
 use crate::domain::scan::ScanId;
+use crate::domain::subject::Subject;
 use crate::domain::upload::UploadId;
 use crate::domain::vulnerability_id::VulnerabilityId;
 
@@ -113,8 +115,10 @@ pub(super) enum Key {
     Source(String),
     /// The last good one of a feed.
     Feed(FeedName),
-    /// How far the walk of retention has come.
-    Retention,
+    /// How far a walk has come.
+    Walk(Walk),
+    /// The latest answer on a subject.
+    LatestAnswer(Subject),
 }
 
 impl Key {
@@ -132,7 +136,8 @@ impl Key {
             Self::FirstSeen(bucket, _) => first_seen_pk(*bucket),
             Self::Source(name) => format!("SOURCE#{name}"),
             Self::Feed(name) => format!("FEED#{name}"),
-            Self::Retention => RETENTION.to_owned(),
+            Self::Walk(walk) => format!("WALK#{}", walk.as_str()),
+            Self::LatestAnswer(subject) => format!("SUBJECT#{subject}"),
             Self::Analysis(hash) | Self::Question(hash) => format!("PROMPT#{hash}"),
             Self::ImageScan(image, _) => image_pk(image),
             Self::Finding(scan, ordinal) => block_pk(*scan, ordinal.get() / FINDINGS_PER_BLOCK),
@@ -155,7 +160,8 @@ impl Key {
             Self::Asset(asset) => asset_sk(asset),
             Self::Occurrences(_, asset) => asset.to_string(),
             Self::FirstSeen(_, lineage) => lineage.to_string(),
-            Self::Source(_) | Self::Feed(_) | Self::Retention => "STATE".to_owned(),
+            Self::Source(_) | Self::Feed(_) | Self::Walk(_) => "STATE".to_owned(),
+            Self::LatestAnswer(_) => "ANSWER".to_owned(),
             Self::Analysis(_) => "ANALYSIS".to_owned(),
             Self::Question(_) => "QUESTION".to_owned(),
             Self::ImageScan(_, scan) => image_sk(*scan),
@@ -177,8 +183,10 @@ impl Key {
                 Some(shard) => Self::Total(shard.parse().ok()?),
                 None => Self::Counter,
             }
-        } else if pk == RETENTION {
-            Self::Retention
+        } else if let Some(name) = pk.strip_prefix("WALK#") {
+            Self::Walk(Walk::ALL.into_iter().find(|walk| walk.as_str() == name)?)
+        } else if let Some(subject) = pk.strip_prefix("SUBJECT#") {
+            Self::LatestAnswer(subject.parse().ok()?)
         } else if let Some(hash) = pk.strip_prefix("REPORT#") {
             Self::Claim(hash.parse().ok()?)
         } else if let Some(hash) = pk.strip_prefix("PROMPT#") {
@@ -231,8 +239,6 @@ impl Key {
 
 /// The partition of the counters.
 pub(super) const COUNTERS: &str = "COUNTER";
-
-const RETENTION: &str = "RETENTION";
 
 /// The partition of an image's scans.
 pub(super) fn image_pk(image: &ImageName) -> String {

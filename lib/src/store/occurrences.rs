@@ -361,7 +361,7 @@ mod tests {
             fixed_version: None,
             severity,
             status: None,
-            vector: None,
+            rating: None,
             findings: 1,
         }
     }

@@ -71,8 +71,6 @@ impl Facts {
 
 /// Trivy's `Status` of a finding
 /// (<https://github.com/aquasecurity/trivy-db/blob/main/pkg/types/status.go>).
-///
-/// `not_affected` is no reason to suppress here: a vendor's VEX statement is, with its source and date.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum FixStatus {
     /// `unknown`, or a word that Trivy may yet invent.

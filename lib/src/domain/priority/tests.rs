@@ -193,7 +193,7 @@ fn a_priority_in_json_is_band_score_due_and_why() {
 }
 
 #[test]
-fn only_a_rejected_record_and_vex_suppress() {
+fn only_a_rejected_record_vex_and_the_vendors_denial_suppress() {
     let facts = plain(true, true, true, true);
     let record = |status| Some(Record { status, source: "nvd".to_owned(), as_of: Some(date(2026, 1, 2)) });
     let vex = |status| Some(Vex { status, source: "debian".to_owned(), as_of: None });
@@ -214,7 +214,12 @@ fn only_a_rejected_record_and_vex_suppress() {
     for status in [VexStatus::Affected, VexStatus::UnderInvestigation] {
         assert_eq!(judge(&Facts { vex: vex(status), ..facts.clone() }).band, Band::P0);
     }
-    assert_eq!(judge(&Facts { status: FixStatus::NotAffected, ..facts }).band, Band::P0);
+    let denied = Facts { status: FixStatus::NotAffected, ..facts };
+    let priority = judge(&denied);
+    assert_eq!((priority.band, priority.score, priority.due), (Band::Suppressed, 0.0, None));
+    assert_eq!(priority.why[0], "suppressed: Trivy status not_affected");
+    let contradicted = judge(&Facts { vex: vex(VexStatus::Affected), ..denied });
+    assert_eq!(contradicted.band, Band::P0, "VEX is about the product, the vendor's word about its package");
 }
 
 #[test]
@@ -667,7 +672,9 @@ proptest! {
         let excused = facts
             .vex
             .as_ref()
-            .is_some_and(|vex| matches!(vex.status, VexStatus::NotAffected | VexStatus::Fixed));
+            .map_or(facts.status == FixStatus::NotAffected, |vex| {
+                matches!(vex.status, VexStatus::NotAffected | VexStatus::Fixed)
+            });
         prop_assert_eq!(priority.band == Band::Suppressed, rejected || excused);
         prop_assert_eq!(priority.due.is_none(), matches!(priority.band, Band::P4 | Band::Suppressed));
         prop_assert!(priority.score == 0.0 || (score::SMALLEST..=100.0).contains(&priority.score));
@@ -709,7 +716,8 @@ proptest! {
 
     #[test]
     fn every_input_that_was_used_is_in_the_reasons(facts in any_facts()) {
-        let facts = Facts { record: None, vex: None, ..facts };
+        let status = if facts.status == FixStatus::NotAffected { FixStatus::Affected } else { facts.status };
+        let facts = Facts { record: None, vex: None, status, ..facts };
         let priority = judge(&facts);
         for input in ["KEV", "exposed: ", "automatable", "technical impact", "exploitation", "BOD 26-04", "Trivy"] {
             prop_assert!(says(&priority, input), "{input} {:#?}", priority.why);

@@ -328,3 +328,86 @@ proptest! {
         prop_assert_eq!(&serde_dynamo::from_item::<_, CveRichment>(item).unwrap(), &shown);
     }
 }
+
+proptest! {
+    #[test]
+    fn in_whatever_order_reports_come_the_newest_words_and_all_names_are_kept(
+        reports in proptest::collection::vec((0i64..4, 0usize..3, 0usize..3), 1..7),
+        order in any::<u64>(),
+    ) {
+        let titles = ["a", "b", "c"];
+        let names = ["GHSA-2222-2222-2222", "GHSA-3333-3333-3333", "GHSA-4444-4444-4444"];
+        let said = |&(hour, title, name): &(i64, usize, usize)| {
+            let said = facts(hour, |facts| {
+                facts.title = Some(titles[title].to_owned());
+                facts.aliases = vec![id(names[name])];
+            });
+            answer(Source::Trivy, hour, said)
+        };
+        let there = dossier(CVE, reports.iter().map(said));
+        let mut shuffled = reports.clone();
+        shuffled.sort_by_key(|report| Sha256::digest(format!("{order} {report:?}")).to_vec());
+        prop_assert_eq!(words(&there), words(&dossier(CVE, shuffled.iter().map(said))));
+        prop_assert_eq!(record(&there), record(&dossier(CVE, shuffled.iter().map(said))));
+
+        let newest = reports.iter().map(|(hour, ..)| *hour).max().unwrap();
+        let kept = there.sources[&Source::Trivy].facts.clone().unwrap();
+        prop_assert_eq!(kept.as_of, at(newest));
+        prop_assert!(reports.iter().any(|(hour, title, _)| *hour == newest && kept.title.as_deref() == Some(titles[*title])));
+        let all: BTreeSet<VulnerabilityId> = reports.iter().map(|(_, _, name)| id(names[*name])).collect();
+        prop_assert_eq!(kept.aliases, all.into_iter().collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_report_that_changes_nothing_is_told_from_one_that_does(
+        reports in proptest::collection::vec((0i64..4, 0usize..3), 1..5),
+        (hour, title) in (0i64..4, 0usize..3),
+    ) {
+        let said = |&(hour, title): &(i64, usize)| answer(Source::Trivy, hour, facts(hour, |facts| {
+            facts.title = Some(title.to_string());
+        }));
+        let before = dossier(CVE, reports.iter().map(said));
+        let next = said(&(hour, title));
+        let Said::Facts(told) = next.said.clone() else { unreachable!() };
+        let after = absorb(before.clone(), [next], &Lifetimes::default());
+        let yields = words(&before).unwrap().yield_to(&words_of(&told), false);
+        prop_assert_eq!(yields, words(&before) != words(&after));
+    }
+}
+
+#[test]
+fn the_same_words_are_renewed_seldom_where_public_sources_describe_it() {
+    let words_at = |hour| {
+        let Said::Facts(said) = facts(hour, |facts| facts.title = Some("a".into())) else { unreachable!() };
+        words_of(&said)
+    };
+    let kept = words_at(0);
+    assert!(!kept.yield_to(&words_at(1), true) && kept.yield_to(&words_at(1), false));
+    assert!(kept.yield_to(&words_at(30 * 24 + 1), true));
+    let named = Words { aliases: vec![id("GHSA-2222-2222-2222")], ..words_at(0) };
+    assert!(kept.yield_to(&named, true), "a new name is always written down");
+}
+
+#[test]
+fn what_a_report_says_that_others_rated_comes_last_and_is_no_signal() {
+    let rate = |vector: &str, kind, assigner: &str| {
+        let cvss = super::super::cvss::rating(vector, None, kind, assigner.into()).unwrap();
+        facts(1, |facts| {
+            facts.cvss = vec![cvss];
+            facts.published = Some(at(9));
+        })
+    };
+    let forged = "CVSS:3.1/AV:L/AC:H/PR:H/UI:R/S:U/C:L/I:N/A:N";
+    let report = answer(Source::Trivy, 1, rate(forged, CvssKind::Primary, "nvd@nist.gov"));
+    let osv = answer(Source::Osv, 1, rate("CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H", CvssKind::Vendor, "ghsa"));
+    let told = |answers: Vec<Answer>| {
+        let dossier = dossier(CVE, answers);
+        let record = record(&dossier);
+        let signals = crate::domain::signals::Signals::of(&record, words(&dossier), at(2));
+        let sources: Vec<Source> = record.cvss.iter().map(|cvss| cvss.source).collect();
+        let rated: Vec<Source> = signals.cvss.iter().map(|cvss| cvss.source).collect();
+        (sources, rated, signals.published)
+    };
+    assert_eq!(told(vec![report.clone()]), (vec![Source::Trivy], vec![], None));
+    assert_eq!(told(vec![report, osv]), (vec![Source::Osv, Source::Trivy], vec![Source::Osv], Some(at(9))));
+}

@@ -1,5 +1,5 @@
 use jiff::civil::date;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::*;
 use crate::domain::enrichment::{Epss as EpssFact, Source, Sourced, Ssvc as SsvcFact};
@@ -85,6 +85,7 @@ fn signals() -> Signals {
         }),
         published: Some(time("2026-02-01T00:00:00Z")),
         exploit_refs: 0,
+        reported: None,
         next_fetch: as_of,
         as_of,
     }
@@ -105,8 +106,8 @@ fn feed(day: &str) -> Feed {
 fn without_any_source_the_report_alone_is_looked_at_and_the_rest_is_unknown() {
     let facts = facts(&reported(), None, &Known::default(), ASSUMED);
     assert_eq!((facts.severity, facts.status, facts.fixed_version), (Severity::High, FixStatus::WillNotFix, false));
-    // Recomputed from the vectors, whatever score is stated; that of CVSS 4 and the nonsense are left out.
-    assert_eq!(facts.cvss_scores, [3.3, 9.8, 9.3]);
+    // Recomputed from the vector of the source that the severity is from, whatever score is stated.
+    assert_eq!(facts.cvss_scores, [3.3]);
     let vector = facts.vector.clone().unwrap();
     assert_eq!(
         (vector.source.as_str(), vector.as_of, facts.network_reach),
@@ -171,7 +172,7 @@ fn a_report_that_says_odd_things_says_nothing() {
         json!({"CVSS": {"nvd": null, "redhat": {"V3Vector": 3, "V2Vector": "A".repeat(400)}}}),
     ] {
         let reported = Reported::finding(&finding(vulnerability), scanned(), scanned());
-        assert_eq!((reported.severity, reported.vectors.len(), reported.published), (Severity::Unknown, 0, None));
+        assert_eq!((reported.severity, &reported.rating, reported.published), (Severity::Unknown, &None, None));
         let facts = facts(&reported, None, &Known::default(), ASSUMED);
         // Nothing known is public, automatable and total, not harmless.
         assert_eq!(assess(&facts, &Thresholds::default(), scanned()).band, Band::P1);

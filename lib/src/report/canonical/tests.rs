@@ -9,7 +9,7 @@ use super::*;
 use crate::domain::shared::shared;
 
 /// The filter that docs/API.md gives for `jq --sort-keys --compact-output --join-output`.
-const JQ: &str = r#"def sorted: if type == "object" then . as $o | reduce keys[] as $k ({}; .[$k] = ($o[$k] | sorted)) elif type == "array" then map(sorted) else . end; del(.. | objects | .Layer | objects | .Digest) | sorted | if type == "object" then del(.CreatedAt, .ReportID, (.Trivy | objects | .Server), (.Metadata | objects | .Layers)) | (.Results | arrays | .[] | objects | .Licenses, .ExperimentalModifiedFindings | arrays) |= sort_by(tojson) | (.Results | arrays) |= sort_by(tojson) else . end"#;
+const JQ: &str = r#"def sorted: if type == "object" then . as $o | reduce keys[] as $k ({}; .[$k] = ($o[$k] | sorted)) elif type == "array" then map(sorted) else . end; del(.. | objects | (.Layer | objects | .Digest), (.PkgIdentifier, .Identifier | objects | .UID), (.DataSource | objects | .BaseID)) | sorted | if type == "object" then del(.CreatedAt, .ReportID, (.Trivy | objects | .Server), (.Metadata | objects | .Layers)) | (.Results | arrays | .[] | objects | .Licenses, .ExperimentalModifiedFindings | arrays) |= sort_by(tojson) | (.Results | arrays) |= sort_by(tojson) else . end"#;
 
 fn canonical(json: &str) -> Result<Canonical, Error> {
     Canonical::read(json.as_bytes(), &Limits::default())
@@ -87,14 +87,18 @@ fn sha256(text: &str) -> ReportHash {
 
 /// Removes from a value what the hash leaves out, and sorts what it sorts: a second, slow form of the rule.
 fn reduced(report: &Value) -> Value {
-    fn without_digests(value: &mut Value) {
+    fn without_chance(value: &mut Value) {
         match value {
-            Value::Array(items) => items.iter_mut().for_each(without_digests),
+            Value::Array(items) => items.iter_mut().for_each(without_chance),
             Value::Object(members) => {
-                if let Some(Value::Object(layer)) = members.get_mut("Layer") {
-                    layer.remove("Digest");
+                for (of, member) in
+                    [("Layer", "Digest"), ("PkgIdentifier", "UID"), ("Identifier", "UID"), ("DataSource", "BaseID")]
+                {
+                    if let Some(Value::Object(inner)) = members.get_mut(of) {
+                        inner.remove(member);
+                    }
                 }
-                members.values_mut().for_each(without_digests);
+                members.values_mut().for_each(without_chance);
             }
             _ => {}
         }
@@ -107,7 +111,7 @@ fn reduced(report: &Value) -> Value {
     }
 
     let mut report = report.clone();
-    without_digests(&mut report);
+    without_chance(&mut report);
     if let Value::Object(members) = &mut report {
         members.remove("CreatedAt");
         members.remove("ReportID");
@@ -131,7 +135,7 @@ fn reduced(report: &Value) -> Value {
 
 /// JSON with the names that matter, anywhere and of any type.
 fn like_a_report() -> impl Strategy<Value = Value> {
-    const NAMES: [&str; 12] = [
+    const NAMES: [&str; 17] = [
         "CreatedAt",
         "ReportID",
         "Trivy",
@@ -143,6 +147,11 @@ fn like_a_report() -> impl Strategy<Value = Value> {
         "ExperimentalModifiedFindings",
         "Layer",
         "Digest",
+        "PkgIdentifier",
+        "Identifier",
+        "UID",
+        "DataSource",
+        "BaseID",
         "Z",
     ];
     let leaf =
@@ -206,7 +215,14 @@ fn a_key_given_twice_is_refused() {
         let twice = canonical(&format!(r#"{{"{name}":"2026-01-01T00:00:00Z","{name}":null}}"#));
         assert!(matches!(twice, Err(Error::Syntax { .. })), "{name}");
     }
-    for (of, name) in [("Trivy", "Server"), ("Metadata", "Layers"), ("Layer", "Digest")] {
+    for (of, name) in [
+        ("Trivy", "Server"),
+        ("Metadata", "Layers"),
+        ("Layer", "Digest"),
+        ("PkgIdentifier", "UID"),
+        ("Identifier", "UID"),
+        ("DataSource", "BaseID"),
+    ] {
         let twice = canonical(&format!(r#"{{"{of}":{{"{name}":1,"a":2,"{name}":1}}}}"#));
         assert!(matches!(twice, Err(Error::Syntax { .. })), "{name}");
     }
