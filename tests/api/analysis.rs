@@ -20,13 +20,6 @@ const FINDING: &str = "/api/container/findings/1000000";
 const ANALYZE: &str = "/api/llm/analyze/container/1000000";
 const LEASE: Duration = Duration::from_secs(360);
 
-/// An answer that fits every finding of [`vulnerability`].
-fn good() -> Reply {
-    Reply::answer(
-        "## Summary\nThe length of an input is not checked.\n\n## Recommendations\n- Limit who can reach the service.\n\n## Risk Score\n9/10",
-    )
-}
-
 /// An address where nothing listens.
 async fn nowhere() -> OllamaConfig {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -63,7 +56,7 @@ async fn a_finding_is_explained_once_asked_for_and_everyone_sees_it() {
     assert!(pending.header("retry-after").is_some());
     assert_eq!(app.get(FINDING).await.json["llm_analysis_status"], "pending");
 
-    let ollama = StandIn::always(good()).await;
+    let ollama = StandIn::always(Reply::good()).await;
     assert_eq!(app.work(ollama.config()).await, (1, vec![]));
     let done = app.get(ANALYZE).await;
     assert_eq!(done.status, 200, "{done:?}");
@@ -117,7 +110,7 @@ async fn a_hundred_callers_at_once_cost_one_call_of_the_model() {
     });
     let statuses = futures_util::future::join_all(calls).await;
     assert!(statuses.iter().all(|status| *status == 202), "{statuses:?}");
-    let ollama = StandIn::always(good()).await;
+    let ollama = StandIn::always(Reply::good()).await;
     assert_eq!(app.work(ollama.config()).await, (1, vec![]), "one message");
     assert_eq!(ollama.seen().len(), 1, "one call");
     assert_eq!(app.get("/api/container/scans/app").await.json["analysis_counts"]["completed"], 10);
@@ -126,7 +119,7 @@ async fn a_hundred_callers_at_once_cost_one_call_of_the_model() {
 #[tokio::test]
 async fn a_caller_that_waits_gets_the_answer_as_soon_as_it_is_there() {
     let app = app_with(1).await;
-    let ollama = StandIn::always(good()).await;
+    let ollama = StandIn::always(Reply::good()).await;
     let path = format!("{ANALYZE}?wait=20");
     let asked = app.get(&path);
     let worked = async {
@@ -144,7 +137,7 @@ async fn a_caller_that_waits_gets_the_answer_as_soon_as_it_is_there() {
 async fn a_cached_answer_costs_three_calls_and_needs_no_host() {
     let app = app_with(1).await;
     hash_of(&app, ANALYZE).await;
-    app.work(StandIn::always(good()).await.config()).await;
+    app.work(StandIn::always(Reply::good()).await.config()).await;
     let answer = app.get(ANALYZE).await;
     assert_eq!(answer.status, 200);
     // The finding, what is known of its vulnerability, and the answer to what that makes the question.
@@ -189,7 +182,7 @@ async fn what_cannot_be_analysed_is_a_clear_refusal() {
 async fn asking_again_keeps_the_old_answer_until_there_is_a_new_one() {
     let app = app_with(1).await;
     hash_of(&app, ANALYZE).await;
-    app.work(StandIn::always(good()).await.config()).await;
+    app.work(StandIn::always(Reply::good()).await.config()).await;
     let again = app.get(&format!("{ANALYZE}?refresh=true&wait=0")).await;
     assert_eq!((again.status, &again.json["llm_analysis_status"]), (202, &json!("pending")));
     assert_eq!(again.json["llm_analysis_risk_score"], 9.0, "the old answer stays");
@@ -260,7 +253,7 @@ async fn a_scan_is_queued_once_per_prompt_most_severe_first() {
     let first = app.analyze_scan("1?severity=CRITICAL&severity=HIGH&limit=5").await;
     assert_eq!(first.status, 202);
     assert_eq!((&first.json["queued"], &first.json["more"]), (&json!(5), &json!(true)));
-    let ollama = StandIn::always(good()).await;
+    let ollama = StandIn::always(Reply::good()).await;
     assert_eq!(app.work(ollama.config()).await.0, 5);
     assert!(ollama.seen().iter().all(|seen| seen.body.to_string().contains("CRITICAL")));
     let rest = app.analyze_scan("1?severity=CRITICAL&severity=HIGH").await.json;
@@ -342,7 +335,7 @@ async fn an_hour_without_a_host_loses_nothing_fails_nothing_and_does_not_spin() 
         );
     }
     // It comes back: within ten minutes both are answered.
-    let up = StandIn::always(good()).await;
+    let up = StandIn::always(Reply::good()).await;
     for _ in 0..11 {
         second += 60;
         app.recover(at(second)).await;
@@ -362,7 +355,7 @@ async fn a_message_that_arrives_twice_or_early_does_nothing() {
     let store = app.store().await;
     let down = Ollama::new(nowhere().await).unwrap();
     assert_eq!(analyze::work(&store, &down, &hash, at(0), LEASE, soon()).await.unwrap(), Worked::Postponed);
-    let up = StandIn::always(good()).await;
+    let up = StandIn::always(Reply::good()).await;
     assert_eq!(analyze::work(&store, &up.client(), &hash, at(5), LEASE, soon()).await.unwrap(), Worked::NothingToDo);
     assert_eq!(analyze::work(&store, &up.client(), &hash, at(40), LEASE, soon()).await.unwrap(), Worked::Completed);
     assert_eq!(analyze::work(&store, &up.client(), &hash, at(50), LEASE, soon()).await.unwrap(), Worked::NothingToDo);
@@ -383,7 +376,7 @@ async fn a_worker_that_was_overtaken_cannot_write() {
         () = app.proxy.crashed() => {}
     }
     // Its answer landed all the same: the second worker finds nothing to do.
-    let fast = StandIn::always(good()).await;
+    let fast = StandIn::always(Reply::good()).await;
     let second = analyze::work(&app.store().await, &fast.client(), &hash, at(1000), LEASE, soon()).await.unwrap();
     assert_eq!((second, fast.seen().len()), (Worked::NothingToDo, 0));
 
@@ -412,7 +405,7 @@ async fn a_worker_that_was_overtaken_cannot_write() {
 async fn a_question_over_which_workers_die_is_given_up_and_its_message_set_aside() {
     let app = app_with(1).await;
     let hash = hash_of(&app, ANALYZE).await;
-    let ollama = StandIn::always(good()).await;
+    let ollama = StandIn::always(Reply::good()).await;
     for turn in 0..5 {
         // Dies right after it has taken its turn.
         app.proxy.inject(Some("UpdateItem"), 0, 1, Fault::Crash);
@@ -521,7 +514,7 @@ async fn one_fault_at_any_call_loses_no_answer() {
             let app = app_with(1).await;
             app.get(&format!("{ANALYZE}?wait=0")).await;
             app.proxy.inject(Some(operation), nth, 1, fault);
-            app.work(StandIn::always(good()).await.config()).await;
+            app.work(StandIn::always(Reply::good()).await.config()).await;
             app.proxy.heal();
             settles(&app, &format!("{fault:?} at {operation} {nth} while working")).await;
         }
@@ -533,7 +526,7 @@ async fn settles(app: &App, after: &str) {
     app.get(&format!("{ANALYZE}?wait=0")).await;
     let hash = hash_of(app, ANALYZE).await;
     let store = app.store().await;
-    let up = StandIn::always(good()).await;
+    let up = StandIn::always(Reply::good()).await;
     for step in 0..6 {
         let now = at(step * 1000);
         for body in support::queue::drain(&app.queue_url).await {

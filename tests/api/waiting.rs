@@ -11,12 +11,6 @@ use support::world::World;
 const FINDING: &str = "/api/container/findings/1000000";
 const ANALYZE: &str = "/api/llm/analyze/container/1000000";
 
-fn good() -> Reply {
-    Reply::answer(
-        "## Summary\nThe length of an input is not checked.\n\n## Recommendations\n- Limit who can reach the service.\n\n## Risk Score\n9/10",
-    )
-}
-
 /// A deployment that enriches and analyses everything by itself.
 async fn deployment() -> App {
     let analysis = App::with_analysis().await;
@@ -48,7 +42,7 @@ async fn findings_are_queued_once_the_sources_were_asked() {
     app.enrich(&app.enrichment(world.mode()).await).await;
     assert_eq!(app.recover(later(60)).await, Recovered { scans: 1, ..Recovered::default() });
     assert_eq!(status(&app).await, "pending", "under the prompt with what the sources say");
-    let ollama = StandIn::always(good()).await;
+    let ollama = StandIn::always(Reply::good()).await;
     assert_eq!(app.work(ollama.config()).await.1, Vec::<String>::new());
     let done = app.get(FINDING).await.json;
     assert_eq!((&done["llm_analysis_status"], &done["llm_analysis_stale"]), (&json!("completed"), &json!(false)));
@@ -67,7 +61,7 @@ async fn findings_are_queued_without_the_sources_after_two_hours() {
 async fn an_answer_stays_on_show_and_is_asked_for_anew_when_its_prompt_has_changed() {
     let (app, world) = (deployment().await, World::start().await);
     app.post(&of("app", vec![vulnerability(0)])).await;
-    let ollama = StandIn::always(good()).await;
+    let ollama = StandIn::always(Reply::good()).await;
     app.get(&format!("{ANALYZE}?wait=0")).await;
     app.work(ollama.config()).await;
     let before = app.get(FINDING).await.json;
@@ -104,7 +98,7 @@ async fn changed_prompts_of_every_current_scan_are_asked_anew_one_scan_in_each_r
     }
     // Queued before the sources were asked, so that what they say changes the prompts.
     app.recover(later(130)).await;
-    let ollama = StandIn::always(good()).await;
+    let ollama = StandIn::always(Reply::good()).await;
     app.work(ollama.config()).await;
     app.enrich(&app.enrichment(world.mode()).await).await;
     for _ in 0..3 {

@@ -39,7 +39,14 @@ impl Reply {
         Self::stream(answer_lines(text, "stop", Some(900)))
     }
 
-    /// The same, but silent afterwards.
+    /// An answer that fits every finding of [`crate::report::vulnerability`].
+    pub fn good() -> Self {
+        Self::answer(
+            "## Summary\nThe length of an input is not checked.\n\n## Recommendations\n- Limit who can reach the service.\n\n## Risk Score\n9/10",
+        )
+    }
+
+    /// The answer, but silent afterwards.
     pub fn then_hang(mut self) -> Self {
         self.hang = true;
         self

@@ -10,6 +10,7 @@ use serde_json::value::RawValue;
 
 use super::scan::{ScanId, parse_decimal};
 use super::severity::Severity;
+use super::signals::Signals;
 use super::text::cut;
 
 /// The place of a finding in its scan, from 0, most severe first.
@@ -108,13 +109,6 @@ pub struct Rating {
     pub vector: String,
 }
 
-impl Rating {
-    /// The longest vector, in bytes; one of CVSS 4.0 with all its metrics has about 200.
-    const VECTOR_BYTES: usize = 256;
-    /// The longest name of who rated, in bytes.
-    const ASSIGNER_BYTES: usize = 48;
-}
-
 /// A stored finding, with everything that the report said about it.
 #[derive(Debug, Clone)]
 pub struct Finding {
@@ -166,12 +160,12 @@ impl Finding {
         let mut sources: Vec<(&String, &Value)> = cvss.as_object()?.iter().collect();
         sources.sort_by_key(|(name, _)| (**name != severity_source, *name != "nvd", *name));
         let usable = |vector: &&str| {
-            (1..=Rating::VECTOR_BYTES).contains(&vector.len()) && vector.bytes().all(|byte| byte.is_ascii_graphic())
+            (1..=Signals::VECTOR_BYTES).contains(&vector.len()) && vector.bytes().all(|byte| byte.is_ascii_graphic())
         };
         ["V3Vector", "V40Vector", "V2Vector"].into_iter().find_map(|version| {
             sources.iter().find_map(|(name, rated)| {
                 let vector = rated.get(version)?.as_str().filter(usable)?;
-                let assigner = cut(name, Rating::ASSIGNER_BYTES).to_owned();
+                let assigner = cut(name, Signals::ASSIGNER_BYTES).to_owned();
                 Some(Rating { assigner, vector: vector.to_owned() })
             })
         })

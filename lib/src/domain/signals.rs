@@ -128,7 +128,7 @@ impl Signals {
     /// The longest name of who rated, in bytes: a UUID has 36.
     pub const ASSIGNER_BYTES: usize = 48;
     /// The longest vector that is kept; one of CVSS 4.0 with all its metrics has about 200 bytes.
-    const VECTOR_BYTES: usize = 256;
+    pub const VECTOR_BYTES: usize = 256;
 
     /// The signals of a record that has these words of a report, and whose sources are to be asked again at `next_fetch`.
     #[must_use]

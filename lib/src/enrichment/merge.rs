@@ -53,7 +53,12 @@ pub fn absorb(mut dossier: Dossier, answers: impl IntoIterator<Item = Answer>, l
     for answer in answers {
         let source = answer.source;
         let known = dossier.sources.remove(&source);
-        let state = take(known, &dossier.id, answer, lifetimes);
+        let state = match answer {
+            Answer { source: Source::Trivy, at, said: Said::Facts(words) } => {
+                take_words(known, &dossier.id, at, *words, lifetimes)
+            }
+            answer => take(known, &dossier.id, answer, lifetimes),
+        };
         dossier.sources.insert(source, state);
     }
     dossier.schema_version = CveRichment::SCHEMA_VERSION;
@@ -61,18 +66,6 @@ pub fn absorb(mut dossier: Dossier, answers: impl IntoIterator<Item = Answer>, l
 }
 
 fn take(known: Option<SourceState>, id: &VulnerabilityId, answer: Answer, lifetimes: &Lifetimes) -> SourceState {
-    let answer = match answer {
-        Answer { source: source @ Source::Trivy, at, said: Said::Facts(new) } => {
-            let facts = newer_words(known.as_ref().and_then(|state| state.facts.clone()), *new);
-            let attempted = known.as_ref().map(|state| state.freshness.attempted_at);
-            let (at, facts) = (at.max(facts.as_of).max(attempted.unwrap_or(at)), Some(facts));
-            let expires_at = lifetimes.next_fetch(id, source, Outcome::Ok, facts.as_ref(), 0, at);
-            let freshness =
-                Freshness { attempted_at: at, fetched_at: Some(at), expires_at, outcome: Outcome::Ok, fail_count: 0 };
-            return SourceState { facts_at: Some(at), facts, freshness };
-        }
-        answer => answer,
-    };
     let Answer { source, at, said } = answer;
     let outcome = said.outcome();
     let previous = known.as_ref().map(|state| state.freshness);
@@ -108,11 +101,28 @@ fn take(known: Option<SourceState>, id: &VulnerabilityId, answer: Answer, lifeti
     SourceState { facts, facts_at, freshness }
 }
 
+/// Reports come in any order, so that the newest is told by its own time and not by when it was read.
+fn take_words(
+    known: Option<SourceState>,
+    id: &VulnerabilityId,
+    at: Timestamp,
+    words: Facts,
+    lifetimes: &Lifetimes,
+) -> SourceState {
+    let (kept, attempted) = known.map_or((None, at), |state| (state.facts, state.freshness.attempted_at));
+    let facts = newer_words(kept, words);
+    let at = at.max(facts.as_of).max(attempted);
+    let expires_at = lifetimes.next_fetch(id, Source::Trivy, Outcome::Ok, Some(&facts), 0, at);
+    let freshness =
+        Freshness { attempted_at: at, fetched_at: Some(at), expires_at, outcome: Outcome::Ok, fail_count: 0 };
+    SourceState { facts: Some(facts), facts_at: Some(at), freshness }
+}
+
 /// The words of the newer of two reports, whichever was read first, with the names that either gave.
 fn newer_words(kept: Option<Facts>, new: Facts) -> Facts {
     let Some(kept) = kept else { return Facts { aliases: names(&new.aliases), ..new } };
     let aliases = names(kept.aliases.iter().chain(&new.aliases));
-    let is_newer = (new.as_of, digest(&new)) > (kept.as_of, digest(&kept));
+    let is_newer = new.as_of.cmp(&kept.as_of).then_with(|| digest(&new).cmp(&digest(&kept))).is_gt();
     Facts { aliases, ..if is_newer { new } else { kept } }
 }
 

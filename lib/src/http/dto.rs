@@ -407,8 +407,6 @@ pub(super) struct LlmAnalysis {
 impl LlmAnalysis {
     /// The analysis of the present prompt; without an answer of its own, with the `former` one of its subject.
     pub(super) fn from(analysis: Option<(PromptHash, Analysis)>, former: Option<LatestAnswer>) -> Self {
-        let present = analysis.as_ref().is_some_and(|(_, analysis)| analysis.answer.is_some());
-        let former = former.filter(|_| !present);
         let Some((hash, Analysis { status, answer, failure })) = analysis else {
             return former.map_or_else(Self::default, |former| Self {
                 llm_analysis_status: Some(analysis::Status::Completed),
@@ -416,7 +414,8 @@ impl LlmAnalysis {
                 ..Self::answered(former.answer, true)
             });
         };
-        let shown = match (answer, former) {
+        // An answer is kept for its subject a moment before it completes the analysis: then it is not a former one.
+        let shown = match (answer, former.filter(|former| former.prompt_hash != hash)) {
             (Some(answer), _) => Self::answered(answer, false),
             (None, Some(former)) => Self::answered(former.answer, true),
             (None, None) => Self::default(),

@@ -267,19 +267,14 @@ async fn read_findings(store: &Store, scan: &Scan, now: Timestamp) -> Result<Rea
         let signals = store.signals(&ids).await?;
         for (id, finding) in new {
             let said = own_words(finding, scan.scan_timestamp);
-            match signals.get(&id) {
-                Some(known) => {
-                    if known.is_due(now) {
-                        stale.push(id.clone());
-                    }
-                    if said.as_ref().is_some_and(|said| known.yield_to(&words_of(said))) {
-                        words.insert(id, said);
-                    }
-                }
-                None => {
-                    unknown.push(id.clone());
-                    words.insert(id, said);
-                }
+            let known = signals.get(&id);
+            match known {
+                Some(known) if known.is_due(now) => stale.push(id.clone()),
+                Some(_) => {}
+                None => unknown.push(id.clone()),
+            }
+            if is_news(known, said.as_ref()) {
+                words.insert(id, said);
             }
         }
     }
@@ -364,22 +359,22 @@ async fn tell(
             .buffer_unordered(CONCURRENCY)
             .try_collect::<()>()
             .await?;
-        if words.is_empty() {
-            return Ok(true);
+        if !words.is_empty() {
+            tokio::time::sleep(pause).await;
+            let ids: Vec<VulnerabilityId> = words.keys().cloned().collect();
+            let known = deps.store.signals(&ids).await?;
+            words.retain(|id, said| is_news(known.get(id), said.as_ref()));
         }
-        tokio::time::sleep(pause).await;
-        let ids: Vec<VulnerabilityId> = words.keys().cloned().collect();
-        let known = deps.store.signals(&ids).await?;
-        words.retain(|id, said| match (known.get(id), said) {
-            (None, _) => true,
-            (Some(_), None) => false,
-            (Some(known), Some(said)) => known.yield_to(&words_of(said)),
-        });
         if words.is_empty() {
-            return Ok(true);
+            break;
         }
     }
-    Ok(false)
+    Ok(words.is_empty())
+}
+
+/// Whether what a report says of a vulnerability is to be written down: it opens the dossier, or changes what is kept.
+fn is_news(known: Option<&Signals>, said: Option<&Facts>) -> bool {
+    known.is_none_or(|known| said.is_some_and(|said| known.yield_to(&words_of(said))))
 }
 
 /// Asks sources about ids that are unknown or stale and that nobody else is asking about.

@@ -16,8 +16,8 @@ use crate::domain::prompt_hash::PromptHash;
 use crate::domain::scan::Scan;
 use crate::domain::signals::Signals;
 use crate::domain::subject::Subject;
-use crate::llm::Questions;
 use crate::llm::facts::EnrichmentFacts;
+use crate::llm::{Question, Questions};
 use crate::store::answers::LatestAnswer;
 use crate::store::{self, Selection, Store, findings};
 
@@ -34,7 +34,7 @@ pub struct Joined {
     pub catalogue: Option<Timestamp>,
     /// What a model said of it, if it was asked.
     pub analysis: Option<(PromptHash, Analysis)>,
-    /// What a model said of its subject before the prompt changed, where the present one has no answer.
+    /// What a model said last of its subject, where the present prompt has no answer.
     pub former: Option<LatestAnswer>,
 }
 
@@ -60,10 +60,8 @@ pub async fn findings(
     for finding in findings {
         let facts = judge.facts(scan, &finding, &known);
         let signals = finding.vulnerability_id.as_deref().and_then(|id| known.of(id)).cloned();
-        asked.push(questions.and_then(|questions| {
-            let (hash, question) = questions.about(&finding, judge.told(&facts, &finding, &known)).ok()?;
-            Some((hash, question.facts.subject()))
-        }));
+        let question = questions.and_then(|it| question(it, &finding, judge.told(&facts, &finding, &known)));
+        asked.push(question.map(|(hash, question)| (hash, question.facts.subject())));
         joined.push(Joined {
             priority: match &finding.suppressed {
                 None => judge.assess(&facts, now),
@@ -85,7 +83,7 @@ pub async fn findings(
     let former = store.latest_answers(&unanswered.into_iter().collect::<Vec<_>>()).await?;
     for (joined, asked) in joined.iter_mut().zip(asked) {
         let Some((hash, subject)) = asked else { continue };
-        joined.former = former.get(&subject).filter(|former| former.prompt_hash != hash).cloned();
+        joined.former = former.get(&subject).cloned();
         joined.analysis = analyses.get(&hash).cloned().map(|analysis| (hash, analysis));
     }
     Ok(joined)
@@ -103,8 +101,8 @@ fn of_suppressed(suppressed: &Suppression) -> Priority {
 }
 
 /// A finding that no prompt can be made for, since the settings leave no room, has no analysis.
-fn hash(questions: &Questions, finding: &Finding, told: EnrichmentFacts) -> Option<PromptHash> {
-    questions.about(finding, told).ok().map(|(hash, _)| hash)
+fn question(questions: &Questions, finding: &Finding, told: EnrichmentFacts) -> Option<(PromptHash, Question)> {
+    questions.about(finding, told).ok()
 }
 
 /// How many findings of a scan are analysed, by state.
@@ -137,7 +135,7 @@ pub async fn counts(store: &Store, judge: &Judge, questions: &Questions, scan: &
         .map(|run| async {
             let findings = store.findings(scan.scan_id, run, &WHOLE).await?;
             let known = store.known(&judge::ids(&findings)).await?;
-            let hash = |finding: &Finding| hash(questions, finding, judge.tell(scan, finding, &known));
+            let hash = |finding: &Finding| Some(question(questions, finding, judge.tell(scan, finding, &known))?.0);
             Ok::<_, store::Error>(findings.iter().map(hash).collect::<Vec<_>>())
         })
         .buffered(CONCURRENCY)

@@ -124,9 +124,6 @@ pub async fn run(deps: &Recovery, request_id: &str, now: Timestamp, deadline: In
     }
     let orders = Orders { store, queue, auto, enrichment: enrichment.as_ref() };
     let mut recovered = resend(&orders, &due, outbox, now, deadline).await?;
-    if let Err(error) = reask(&orders, now, deadline).await {
-        tracing::error!(cause = chain(&error), "changed prompts could not be asked anew");
-    }
     recovered.stuck = unfinished.len();
     for unfinished in unfinished {
         if Instant::now() >= deadline {
@@ -167,6 +164,10 @@ pub async fn run(deps: &Recovery, request_id: &str, now: Timestamp, deadline: In
     }
     if let Some(after) = walk {
         store.set_position(Walk::Retention, after).await?;
+    }
+    // Last: a large scan must not take the time of what cannot wait.
+    if let Err(error) = reask(&orders, now, deadline).await {
+        tracing::error!(cause = chain(&error), "changed prompts could not be asked anew");
     }
     Ok(recovered)
 }

@@ -494,7 +494,7 @@ fn later(operation: &'static str, now: Timestamp, by: Duration) -> Result<Timest
     now.checked_add(by).map_err(|source| Error::Refused { operation, source: source.into() })
 }
 
-fn to_value(operation: &'static str, value: &impl serde::Serialize) -> Result<AttributeValue, Error> {
+pub(super) fn to_value(operation: &'static str, value: &impl serde::Serialize) -> Result<AttributeValue, Error> {
     serde_dynamo::to_attribute_value(value).map_err(|source| Error::Refused { operation, source: source.into() })
 }
 

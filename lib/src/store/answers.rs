@@ -6,6 +6,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
 use serde::Deserialize;
 
+use super::analyses::to_value;
 use super::error::condition_failed;
 use super::item::{Item, key_of, typed};
 use super::keys::{Key, PK};
@@ -41,8 +42,6 @@ impl Store {
         at: Timestamp,
     ) -> Result<(), Error> {
         const OPERATION: &str = "UpdateItem(latest answer)";
-        let answer = serde_dynamo::to_attribute_value(answer)
-            .map_err(|source| Error::Refused { operation: OPERATION, source: source.into() })?;
         let updated = self
             .client
             .update_item()
@@ -54,7 +53,7 @@ impl Store {
             .expression_attribute_names("#answer", ANSWER)
             .expression_attribute_names("#at", AT)
             .expression_attribute_values(":hash", AttributeValue::S(prompt_hash.to_string()))
-            .expression_attribute_values(":answer", answer)
+            .expression_attribute_values(":answer", to_value(OPERATION, answer)?)
             .expression_attribute_values(":at", AttributeValue::N(millis(at)))
             .send()
             .await;

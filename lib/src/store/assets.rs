@@ -20,7 +20,7 @@ use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::types::{AttributeValue, CancellationReason, Delete, Put, TransactWriteItem, Update};
 use jiff::Timestamp;
 
-use super::item::{Item, VERSION, key_of, typed};
+use super::item::{Item, VERSION, key_of, number, typed};
 use super::keys::{
     self, CURRENT_SCANS, FLEET, GENERATION, Key, LINEAGE, LISTING, MOVED_LIST, PK, RANK, SCAN_ID, SCANS_LIST, SEEN, SK,
 };
@@ -604,10 +604,6 @@ fn index_attributes(scan: &Scan) -> HashMap<String, AttributeValue> {
 fn is_entry_of(asset: &Asset, entry: &Item) -> bool {
     let platform = entry.get(PLATFORM).and_then(|platform| platform.as_s().ok()?.parse::<Platform>().ok());
     !entry.contains_key(ALONE) && platform == asset.platform
-}
-
-fn number(item: &Item, name: &str) -> Option<u64> {
-    item.get(name)?.as_n().ok()?.parse().ok()
 }
 
 fn current_of(pointer: &Item) -> Current {

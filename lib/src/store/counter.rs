@@ -1,10 +1,9 @@
 //! The one place where numbers come from: scan ids, the number of scans, the key of the cursors.
 
-use std::collections::HashMap;
-
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
 
+use super::item::number;
 use super::keys::{COUNTERS, Key, PK};
 use super::{Error, Store, cursor};
 use crate::domain::scan::ScanId;
@@ -89,10 +88,6 @@ impl Store {
         let _ = self.cursor_key.set(key);
         Ok(Some(key))
     }
-}
-
-fn number(item: &HashMap<String, AttributeValue>, name: &str) -> Option<u64> {
-    item.get(name)?.as_n().ok()?.parse().ok()
 }
 
 fn read_key(value: &AttributeValue) -> Result<cursor::Key, Error> {

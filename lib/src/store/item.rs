@@ -28,6 +28,11 @@ pub(super) fn key_of(item: &Item) -> Option<Key> {
     Key::parse(text(PK)?, text(SK)?)
 }
 
+/// An attribute that is a whole number; none if it is missing or another thing.
+pub(super) fn number(item: &Item, name: &str) -> Option<u64> {
+    item.get(name)?.as_n().ok()?.parse().ok()
+}
+
 /// What an item holds.
 pub(super) fn typed<T: DeserializeOwned>(item: Item) -> Result<T, Error> {
     let key = format!("{:?}", item.get(PK));

@@ -2,6 +2,7 @@
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
+use super::item::number;
 use super::keys::{Key, SCAN_ID};
 use super::{Error, Store};
 use crate::domain::scan::ScanId;
@@ -33,8 +34,7 @@ impl Store {
     /// [`Error::Unavailable`], [`Error::Refused`].
     pub async fn position(&self, walk: Walk) -> Result<Option<ScanId>, Error> {
         let item = self.get("GetItem(walk)", &Key::Walk(walk), false).await?;
-        let scan_id = item.as_ref().and_then(|item| item.get(SCAN_ID)?.as_n().ok()?.parse().ok());
-        Ok(scan_id.and_then(ScanId::new))
+        Ok(item.and_then(|item| number(&item, SCAN_ID)).and_then(ScanId::new))
     }
 
     /// Moves a walk; none is the beginning of the list.

@@ -376,6 +376,15 @@ proptest! {
 }
 
 #[test]
+fn a_report_that_was_read_later_than_it_was_made_counts_the_same_in_either_order() {
+    let early = answer(Source::Trivy, 0, facts(0, |facts| facts.title = Some("early".into())));
+    let late = answer(Source::Trivy, 9, facts(3, |facts| facts.title = Some("late".into())));
+    let shown = |answers: [&Answer; 2]| record(&dossier(CVE, answers.map(Clone::clone)));
+    assert_eq!(shown([&early, &late]), shown([&late, &early]));
+    assert_eq!(shown([&late, &early]).title.unwrap().fact.value, "late");
+}
+
+#[test]
 fn the_same_words_are_renewed_seldom_where_public_sources_describe_it() {
     let words_at = |hour| {
         let Said::Facts(said) = facts(hour, |facts| facts.title = Some("a".into())) else { unreachable!() };
