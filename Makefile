@@ -16,7 +16,8 @@ F ?=
 FLAGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up down logs reingest test check check-code check-template check-bridge check-deps fmt lint bench \
+.PHONY: help demo up down logs reingest test check check-code check-template check-local check-bridge \
+	check-deps check-advisories fmt lint bench \
 	bench-model watch invoke package validate-sam
 
 help:
@@ -41,7 +42,7 @@ reingest: ## ingest the archived reports of the local stack anew: after a change
 
 ## Check it
 
-test: check-code check-template check-bridge ## everything: lints, unit tests, integration tests on a stack of their own
+test: check-code check-template check-local check-bridge ## everything: lints, unit tests, integration tests on a stack of their own
 	@$(STACK) run -- cargo test $(LOCAL) --workspace
 
 check: check-code check-template check-deps ## what should be green before a commit; starts no stack
@@ -52,9 +53,13 @@ check-code:
 	cargo clippy $(LOCAL) --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc $(LOCAL) --workspace --no-deps --document-private-items
 
-check-template:
+check-template: ## lint template.yaml, as it is and as SAM translates it
+	@$(STACK) check-template
+
+check-local: ## the tests of the local stack (local/sirius_local)
+	@$(STACK) install stack
 	@$(STACK) install lint
-	.tools/lint-venv/bin/cfn-lint template.yaml
+	cd local && ../.tools/stack-venv/bin/python -m unittest discover --start-directory sirius_local --top-level-directory .
 
 check-bridge: ## the tests of the model bridge (local/ollama_bridge), about a minute
 	@$(STACK) install llm
@@ -62,6 +67,11 @@ check-bridge: ## the tests of the model bridge (local/ollama_bridge), about a mi
 
 check-deps: .tools/bin/cargo-deny-$(CARGO_DENY_VERSION) ## licences, bans and sources of the dependencies
 	$< --all-features check --hide-inclusion-graph bans licenses sources
+
+# Outside `make test` and `make check`: the database is cloned from github.com/rustsec/advisory-db and changes every
+# day, so the answer is not the commit's. To be run by a schedule, each day.
+check-advisories: .tools/bin/cargo-deny-$(CARGO_DENY_VERSION) ## known vulnerabilities in the dependencies; needs github.com
+	$< --all-features check --hide-inclusion-graph advisories
 
 validate-sam: ## what check-template checks, by the SAM CLI itself (340 MB)
 	@$(STACK) install sam

@@ -7,6 +7,7 @@
     demo     up, then send a sample report through it and show what comes back
     logs     what the functions have logged
     reingest ingest all archived reports anew, under the numbers that their scans have
+    check-template  lint template.yaml, as it is and as SAM translates it
     package  build the release packages for Lambda
     install  prepare one of the tool sets in local/requirements/, or llm: the bundled model
 
@@ -48,6 +49,7 @@ def arguments() -> argparse.ArgumentParser:
     commands.add_parser("demo", parents=[deploying])
     commands.add_parser("logs").add_argument("--lines", type=int, default=100)
     commands.add_parser("reingest")
+    commands.add_parser("check-template")
     package = commands.add_parser("package")
     package.add_argument("--architecture", choices=["x86-64", "arm64"], help="with cargo-lambda; default: this machine's")
     package.add_argument("functions", nargs="*", metavar="FUNCTION", help="default: all")
@@ -69,8 +71,12 @@ def main() -> int:
         return 0
     if args.command == "down":
         return end()
-    # Everything else talks to AWS's services and so needs boto3, which lives in a venv of ours.
+    # Everything else needs SAM's transform or boto3, which live in a venv of ours.
     install.continue_inside("stack")
+    if args.command == "check-template":
+        from sirius_local.check_template import check
+
+        return check()
     return execute(args)
 
 

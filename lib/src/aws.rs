@@ -104,12 +104,12 @@ impl Clients {
         Queue::new(aws_sdk_sqs::Client::new(&self.config), url)
     }
 
-    /// The bucket of this name.
+    /// The bucket.
     #[must_use]
-    pub fn objects(&self, bucket: String) -> Objects {
+    pub fn objects(&self, bucket: config::Bucket) -> Objects {
         // An emulator has no host name for each bucket.
         let config = aws_sdk_s3::config::Builder::from(&self.config).force_path_style(self.emulated).build();
-        Objects::new(aws_sdk_s3::Client::from_conf(config), bucket)
+        Objects::new(aws_sdk_s3::Client::from_conf(config), bucket.name).owned_by(bucket.owner)
     }
 
     /// What reports are taken in with, as the environment says.
@@ -118,7 +118,7 @@ impl Clients {
     /// If a variable is missing or wrong.
     pub async fn ingestion(&self, lookup: Lookup<'_>) -> Result<Ingestion, config::Error> {
         let config::Ingestion { limits, lease, archive, require_image_name } = config::Ingestion::read(lookup)?;
-        let bucket = config::bucket_name(lookup)?;
+        let bucket = config::bucket(lookup)?;
         let auto = config::auto_analyze(lookup)?.map(|(auto, url)| (auto, self.queue(url)));
         let enrichment = config::enrichment_queue_url(lookup).map(|url| self.queue(url));
         let store = self.store(config::table_name(lookup)?).await;
@@ -134,7 +134,7 @@ impl Clients {
         /// The first pause between two tries; the next ones are longer.
         const PAUSE: Duration = Duration::from_secs(1);
         let config::Enrichment { sources, queue_url, lease } = config::Enrichment::read(lookup)?;
-        let objects = self.objects(config::bucket_name(lookup)?);
+        let objects = self.objects(config::bucket(lookup)?);
         let mode = match sources {
             config::Sources::Live(live) => {
                 let key = self.secret(live.nvd_key_secret).await?;

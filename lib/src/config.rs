@@ -6,6 +6,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use aws_credential_types::Credentials;
+use url::Url;
 
 use crate::domain::fleet::{Fleet, ParseScopeError, Scope};
 use crate::domain::priority::Thresholds;
@@ -90,12 +91,28 @@ pub fn table_name(lookup: Lookup<'_>) -> Result<String, Error> {
     required(lookup, "TABLE_NAME")
 }
 
-/// `BUCKET_NAME`: the bucket of uploads and archived reports.
+/// The bucket of uploads and archived reports.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bucket {
+    /// `BUCKET_NAME`.
+    pub name: String,
+    /// `BUCKET_OWNER`: the id of the account that it must belong to (default none: it may be anybody's).
+    pub owner: Option<String>,
+}
+
+/// Which bucket it is: `BUCKET_NAME` and `BUCKET_OWNER`.
 ///
 /// # Errors
-/// If it is not set.
-pub fn bucket_name(lookup: Lookup<'_>) -> Result<String, Error> {
-    required(lookup, "BUCKET_NAME")
+/// If there is no name, or the owner is no id of an account: 12 digits.
+pub fn bucket(lookup: Lookup<'_>) -> Result<Bucket, Error> {
+    const OWNER: &str = "BUCKET_OWNER";
+    let name = required(lookup, "BUCKET_NAME")?;
+    let owner = lookup(OWNER).filter(|owner| !owner.is_empty());
+    let is_account = |owner: &String| owner.len() == 12 && owner.bytes().all(|byte| byte.is_ascii_digit());
+    if owner.as_ref().is_some_and(|owner| !is_account(owner)) {
+        return Err(Error::Invalid { name: OWNER, reason: "not the id of an account: 12 digits".to_owned() });
+    }
+    Ok(Bucket { name, owner })
 }
 
 /// `RETENTION_DAYS`: how old a scan may get before it is deleted; 0 (the default) for as old as it likes.
@@ -107,12 +124,15 @@ pub fn retention(lookup: Lookup<'_>) -> Result<Option<Duration>, Error> {
     Ok((days > 0).then(|| Duration::from_secs(days * 24 * 3600)))
 }
 
-/// `MAX_REPORT_BYTES` (default 64 MiB): what a report may have once it is unpacked, and an upload as it is.
+/// What a function of 1,024 MB can take in: the bound of `MaxReportBytes` in template.yaml.
+pub const MOST_REPORT_BYTES: usize = 200 << 20;
+
+/// `MAX_REPORT_BYTES` (default 64 MiB, at most [`MOST_REPORT_BYTES`]): what a report may have once it is unpacked, and an upload as it is.
 ///
 /// # Errors
 /// If it is not a number in its range.
 pub fn max_report_bytes(lookup: Lookup<'_>) -> Result<usize, Error> {
-    number(lookup, "MAX_REPORT_BYTES", Limits::default().max_bytes, 1, 512 << 20)
+    number(lookup, "MAX_REPORT_BYTES", Limits::default().max_bytes, 1, MOST_REPORT_BYTES)
 }
 
 /// How reports are taken in.
@@ -280,7 +300,7 @@ pub enum Sources {
     Live(Box<LiveSources>),
     /// `mirror`: below `mirror/v1/` in the bucket.
     Mirror,
-    /// `dir:/path`: in a folder, for development and tests.
+    /// `dir:/path`: in a folder, for development and tests; only where AWS is an emulator on this machine.
     Folder(PathBuf),
 }
 
@@ -310,13 +330,20 @@ impl Enrichment {
     /// Reads the variables.
     ///
     /// # Errors
-    /// If the queue is missing, a mode is none, or an address is neither `https` nor of this machine.
+    /// If the queue is missing, a mode is none, `dir:` is asked for where AWS is not on this machine, or an address is
+    /// neither `https` nor of this machine.
     pub fn read(lookup: Lookup<'_>) -> Result<Self, Error> {
         const MODE: &str = "ENRICHMENT_SOURCES";
         let sources = match lookup(MODE).as_deref() {
             None | Some("" | "live") => Sources::Live(Box::new(live_sources(lookup)?)),
             Some("mirror") => Sources::Mirror,
             Some(mode) => match mode.strip_prefix("dir:").map(PathBuf::from).filter(|path| path.is_absolute()) {
+                // A deployment that reads its function's own disk would believe that nothing is known of anything.
+                Some(_) if !aws_is_on_this_machine(lookup) => {
+                    let reason =
+                        "dir:, which only a developer's machine takes: AWS_ENDPOINT_URL is no loopback address";
+                    return Err(Error::Invalid { name: MODE, reason: reason.to_owned() });
+                }
                 Some(path) => Sources::Folder(path),
                 None => {
                     let reason = "none of live, mirror and dir:/absolute/path".to_owned();
@@ -329,6 +356,17 @@ impl Enrichment {
             queue_url: required(lookup, "ENRICHMENT_QUEUE_URL")?,
             lease: Duration::from_secs(number(lookup, "LEASE_SECONDS", 330, 1, 3600)?),
         })
+    }
+}
+
+/// Whether all of AWS is what `AWS_ENDPOINT_URL` names, on a loopback address.
+fn aws_is_on_this_machine(lookup: Lookup<'_>) -> bool {
+    let url = lookup("AWS_ENDPOINT_URL").and_then(|text| Url::parse(&text).ok());
+    match url.as_ref().and_then(Url::host) {
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        Some(url::Host::Domain(name)) => name == "localhost",
+        None => false,
     }
 }
 
@@ -457,6 +495,7 @@ mod tests {
     fn sources_are_live_a_mirror_or_a_folder_and_never_reached_without_tls() {
         let read = |mode: &'static str, nvd: &'static str| {
             Enrichment::read(&move |name: &str| match name {
+                "AWS_ENDPOINT_URL" => Some("http://127.0.0.1:4566".to_owned()),
                 "ENRICHMENT_QUEUE_URL" => Some("u".to_owned()),
                 "ENRICHMENT_SOURCES" => Some(mode.to_owned()),
                 "NVD_URL" => Some(nvd.to_owned()),
@@ -471,6 +510,45 @@ mod tests {
         assert!(read("live", "http://nvd.example/").is_err());
         assert!(Enrichment::read(&|_| None).is_err());
         assert_eq!(enrichment_queue_url(&|_| Some(String::new())), None);
+    }
+
+    #[test]
+    fn a_folder_of_sources_is_refused_where_aws_is_not_on_this_machine() {
+        let read = |endpoint: Option<&'static str>| {
+            Enrichment::read(&move |name: &str| match name {
+                "AWS_ENDPOINT_URL" => endpoint.map(str::to_owned),
+                "ENRICHMENT_QUEUE_URL" => Some("u".to_owned()),
+                "ENRICHMENT_SOURCES" => Some("dir:/tmp/x".to_owned()),
+                _ => None,
+            })
+        };
+        for endpoint in ["http://127.0.0.1:4566", "http://localhost:1", "http://[::1]:1/"] {
+            assert_eq!(read(Some(endpoint)).unwrap().sources, Sources::Folder("/tmp/x".into()), "{endpoint}");
+        }
+        let elsewhere =
+            ["", "x", "https://dynamodb.eu-west-1.amazonaws.com", "http://127.0.0.1.example", "http://10.0.0.1"];
+        for endpoint in elsewhere.into_iter().map(Some).chain([None]) {
+            let message = read(endpoint).unwrap_err().to_string();
+            assert!(
+                message.starts_with("the environment variable ENRICHMENT_SOURCES is dir:"),
+                "{endpoint:?}: {message}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_bucket_has_a_name_and_may_have_an_account_that_it_must_belong_to() {
+        let read = |owner: &'static str| {
+            bucket(&move |name: &str| match name {
+                "BUCKET_NAME" => Some("b".to_owned()),
+                "BUCKET_OWNER" => Some(owner.to_owned()),
+                _ => None,
+            })
+        };
+        assert!(bucket(&|_| None).is_err());
+        assert_eq!(read("").unwrap(), Bucket { name: "b".to_owned(), owner: None });
+        assert_eq!(read("123456789012").unwrap().owner.as_deref(), Some("123456789012"));
+        assert!(read("12345678901").is_err() && read("12345678901x").is_err() && read("arn:aws:iam::1:root").is_err());
     }
 
     #[test]

@@ -29,6 +29,7 @@ pub mod retire_image;
 
 mod dto;
 mod path;
+mod principal;
 mod query;
 mod reply;
 

@@ -42,6 +42,8 @@ const PUT: Duration = Duration::from_secs(12);
 pub struct Objects {
     client: Client,
     bucket: String,
+    /// The account that the bucket must belong to.
+    owner: Option<String>,
 }
 
 /// A call that failed.
@@ -160,7 +162,14 @@ impl Objects {
     /// A bucket that exists.
     #[must_use]
     pub fn new(client: Client, bucket: impl Into<String>) -> Self {
-        Self { client, bucket: bucket.into() }
+        Self { client, bucket: bucket.into(), owner: None }
+    }
+
+    /// The same bucket, if it belongs to this account. Its name can be foretold: were it ever deleted, somebody else
+    /// could make one of the same name, and S3 then refuses each call instead of handing reports over.
+    #[must_use]
+    pub fn owned_by(self, account: Option<String>) -> Self {
+        Self { owner: account, ..self }
     }
 
     /// The bucket's name.
@@ -175,8 +184,15 @@ impl Objects {
     /// [`Error::Unavailable`], [`Error::Refused`].
     pub async fn upload(&self, id: &UploadId, etag: &str, limit: usize) -> Result<Fetched, Error> {
         const OPERATION: &str = "GetObject(upload)";
-        let got =
-            self.client.get_object().bucket(&self.bucket).key(id.key()).if_match(format!("\"{etag}\"")).send().await;
+        let got = self
+            .client
+            .get_object()
+            .bucket(&self.bucket)
+            .set_expected_bucket_owner(self.owner.clone())
+            .key(id.key())
+            .if_match(format!("\"{etag}\""))
+            .send()
+            .await;
         let object = match got {
             Ok(object) => object,
             Err(error) if is(&error, "PreconditionFailed") => return Ok(Fetched::Replaced),
@@ -191,7 +207,15 @@ impl Objects {
     /// # Errors
     /// [`Error::Unavailable`], [`Error::Refused`].
     pub async fn upload_etag(&self, id: &UploadId) -> Result<Option<String>, Error> {
-        match self.client.head_object().bucket(&self.bucket).key(id.key()).send().await {
+        match self
+            .client
+            .head_object()
+            .bucket(&self.bucket)
+            .set_expected_bucket_owner(self.owner.clone())
+            .key(id.key())
+            .send()
+            .await
+        {
             Ok(head) => Ok(Some(head.e_tag().unwrap_or_default().trim_matches('"').to_owned())),
             // The answer to HEAD has no body, so no code but the status.
             Err(SdkError::ServiceError(service)) if service.raw().status().as_u16() == 404 => Ok(None),
@@ -210,7 +234,15 @@ impl Objects {
             |source: aws_sdk_s3::error::BuildError| Error::Refused { operation: OPERATION, source: source.into() };
         let tag = Tag::builder().key(TAG).value(outcome).build().map_err(refused)?;
         let tagging = Tagging::builder().tag_set(tag).build().map_err(refused)?;
-        let tagged = self.client.put_object_tagging().bucket(&self.bucket).key(id.key()).tagging(tagging).send().await;
+        let tagged = self
+            .client
+            .put_object_tagging()
+            .bucket(&self.bucket)
+            .set_expected_bucket_owner(self.owner.clone())
+            .key(id.key())
+            .tagging(tagging)
+            .send()
+            .await;
         match tagged {
             Ok(_) => Ok(()),
             Err(error) if is(&error, "NoSuchKey") => Ok(()),
@@ -228,6 +260,7 @@ impl Objects {
             .client
             .put_object()
             .bucket(&self.bucket)
+            .set_expected_bucket_owner(self.owner.clone())
             .key(id.key())
             .content_length(i64::try_from(bounds.size).unwrap_or(i64::MAX))
             .content_type(bounds.content_type)
@@ -259,6 +292,7 @@ impl Objects {
         self.client
             .put_object()
             .bucket(&self.bucket)
+            .set_expected_bucket_owner(self.owner.clone())
             .key(report_key(hash))
             .content_type("application/json")
             .content_encoding("gzip")
@@ -287,7 +321,15 @@ impl Objects {
     /// [`Error::Unavailable`], [`Error::Refused`].
     pub async fn archived_within(&self, hash: ReportHash, limit: usize) -> Result<(Option<Archived>, bool), Error> {
         const OPERATION: &str = "GetObject(archive)";
-        let object = match self.client.get_object().bucket(&self.bucket).key(report_key(hash)).send().await {
+        let object = match self
+            .client
+            .get_object()
+            .bucket(&self.bucket)
+            .set_expected_bucket_owner(self.owner.clone())
+            .key(report_key(hash))
+            .send()
+            .await
+        {
             Ok(object) => object,
             Err(error) if is(&error, "NoSuchKey") => return Ok((None, false)),
             Err(error) => return Err(Error::sdk(OPERATION, error)),
@@ -313,6 +355,7 @@ impl Objects {
     /// [`Error::Refused`], [`Error::Unavailable`] for want of credentials.
     pub async fn presign_archived(&self, hash: ReportHash, time: Duration) -> Result<String, Error> {
         const OPERATION: &str = "GetObject(presigned)";
+        // Without the owner, which is a header: whoever follows a redirect sends none.
         let request = self.client.get_object().bucket(&self.bucket).key(report_key(hash));
         let presigned = request.presigned(presigning(OPERATION, time)?).await;
         Ok(presigned.map_err(|error| Error::sdk(OPERATION, error))?.uri().to_owned())
@@ -323,7 +366,14 @@ impl Objects {
     /// # Errors
     /// [`Error::Unavailable`], [`Error::Refused`].
     pub async fn remove_archived(&self, hash: ReportHash) -> Result<(), Error> {
-        let removed = self.client.delete_object().bucket(&self.bucket).key(report_key(hash)).send().await;
+        let removed = self
+            .client
+            .delete_object()
+            .bucket(&self.bucket)
+            .set_expected_bucket_owner(self.owner.clone())
+            .key(report_key(hash))
+            .send()
+            .await;
         removed.map(drop).map_err(|error| Error::sdk("DeleteObject(archive)", error))
     }
 }
@@ -350,12 +400,26 @@ impl Objects {
     /// # Errors
     /// [`Error::Unavailable`], [`Error::Refused`].
     pub async fn put_feed(&self, object: &str, bytes: Vec<u8>) -> Result<(), Error> {
-        let put = self.client.put_object().bucket(&self.bucket).key(feed_key(object)).body(ByteStream::from(bytes));
+        let put = self
+            .client
+            .put_object()
+            .bucket(&self.bucket)
+            .set_expected_bucket_owner(self.owner.clone())
+            .key(feed_key(object))
+            .body(ByteStream::from(bytes));
         put.send().await.map(drop).map_err(|error| Error::sdk("PutObject(feed)", error))
     }
 
     async fn file(&self, operation: &'static str, key: &str, limit: usize) -> Result<Option<Vec<u8>>, Error> {
-        let object = match self.client.get_object().bucket(&self.bucket).key(key).send().await {
+        let object = match self
+            .client
+            .get_object()
+            .bucket(&self.bucket)
+            .set_expected_bucket_owner(self.owner.clone())
+            .key(key)
+            .send()
+            .await
+        {
             Ok(object) => object,
             Err(error) if is(&error, "NoSuchKey") => return Ok(None),
             Err(error) => return Err(Error::sdk(operation, error)),

@@ -1,4 +1,7 @@
-"""Installs pinned Python tools into a venv of the project, once per change of their requirements."""
+"""Installs pinned Python tools into a venv of the project, once per change of their requirements.
+
+What is wanted stands in `local/requirements/*.in`; uv makes the `*.txt` of them, whose first lines say how.
+"""
 
 from __future__ import annotations  # a Python that is too old shall get as far as being told so
 
@@ -65,5 +68,6 @@ def _create(home: Path) -> None:
 
 def _pip_install(home: Path, requirements: Path) -> None:
     pip = [str(home / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", "--quiet"]
-    if subprocess.run([*pip, "install", "--requirement", str(requirements)]).returncode != 0:
+    # What the index serves under a version must be what was pinned, of everything that comes along.
+    if subprocess.run([*pip, "install", "--require-hashes", "--requirement", str(requirements)]).returncode != 0:
         raise Failure(f"pip could not install {requirements}: see above (is there a network?)")

@@ -3,9 +3,11 @@
 mod analysis;
 mod archive;
 mod auth;
+mod bucket_owner;
 mod corpus;
 mod crash;
 mod deletion;
+mod dependencies;
 mod deployed;
 mod enrichment;
 mod events;

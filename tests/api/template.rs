@@ -67,6 +67,41 @@ fn a_lease_is_longer_than_the_function_that_holds_it_can_live() {
     }
 }
 
+#[test]
+fn the_largest_report_is_the_same_for_the_template_and_for_the_functions() {
+    let template = read("template.yaml");
+    let parameter = template
+        .split("\n  MaxReportBytes:\n")
+        .nth(1)
+        .unwrap()
+        .split("\n  ")
+        .find(|line| line.trim_start().starts_with("MaxValue:"));
+    let most = number_in(parameter.unwrap(), "MaxValue:").unwrap();
+    assert_eq!(Some(most), u64::try_from(sirius::config::MOST_REPORT_BYTES).ok());
+}
+
+#[test]
+fn each_function_that_knows_the_bucket_knows_whose_it_is() {
+    let template = read("template.yaml");
+    let named = template.matches("BUCKET_NAME: !Ref Bucket\n").count();
+    assert!(named >= 8, "{named}");
+    assert_eq!(
+        template.matches("BUCKET_NAME: !Ref Bucket\n          BUCKET_OWNER: !Ref AWS::AccountId").count(),
+        named
+    );
+}
+
+#[test]
+fn each_index_has_an_alarm_for_its_throttles() {
+    let template = read("template.yaml");
+    let indexes: Vec<&str> = template.lines().filter_map(|line| line.trim().strip_prefix("- IndexName: ")).collect();
+    assert!(indexes.len() >= 3, "{indexes:?}");
+    for index in indexes {
+        let dimension = format!("{{Name: GlobalSecondaryIndexName, Value: {index}}}");
+        assert!(template.contains(&dimension), "nobody is told when {index} is throttled");
+    }
+}
+
 /// The logical ids of the resources of a type.
 fn resources<'t>(template: &'t str, kind: &str) -> Vec<&'t str> {
     let lines: Vec<&str> = template.lines().collect();

@@ -11,7 +11,7 @@ async fn main() -> Result<(), Error> {
     telemetry::init();
     let clients = Clients::load()?;
     let ingestion = clients.ingestion(&environment).await?;
-    let objects = clients.objects(config::bucket_name(&environment)?);
+    let objects = clients.objects(config::bucket(&environment)?);
     let deps = &Deps { ingestion, objects };
     run(service_fn(async |event| ingest_upload::handle(deps, event).await)).await
 }

@@ -12,7 +12,7 @@ async fn main() -> Result<(), Error> {
     telemetry::init();
     let clients = Clients::load()?;
     let ingestion = clients.ingestion(&environment).await?;
-    let objects = clients.objects(config::bucket_name(&environment)?);
+    let objects = clients.objects(config::bucket(&environment)?);
     let queue = clients.queue(config::analysis_queue_url(&environment)?);
     let retention = config::retention(&environment)?;
     let deps = &Recovery { ingestion, objects, queue, retention };

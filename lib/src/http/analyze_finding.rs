@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::dto::{LlmAnalysis, Removals};
 use super::error::Code;
 use super::query::Query;
-use super::{ApiError, get_finding, path, reply, request_id};
+use super::{ApiError, get_finding, path, principal, reply, request_id};
 use crate::domain::analysis::Status;
 use crate::domain::finding::FindingId;
 use crate::llm::Questions;
@@ -92,6 +92,8 @@ pub async fn handle(deps: &Deps, request: &Request) -> Result<Response<Body>, Ap
     let (hash, question) = questions.about(&finding, told).map_err(analyze::Error::from)?;
     let queue = deps.queue.on_behalf_of(request_id(request));
     let mut analysis = analyze::request(&deps.store, &queue, &hash, &question, again, Timestamp::now()).await?;
+    let principal = principal::of(request);
+    tracing::info!(finding_id = id.get(), refresh = again, status = ?analysis.status, principal, "an analysis was asked for");
     let deadline = started + Duration::from_secs(wait);
     // While the host cannot answer, there is nothing to wait for.
     while analysis.status == Status::Pending && analysis.failure.is_none() && Instant::now() + LOOK <= deadline {

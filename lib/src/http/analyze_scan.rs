@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::analyze_finding::Deps;
 use super::error::Code;
 use super::query::Query;
-use super::{ApiError, path, reply, request_id};
+use super::{ApiError, path, principal, reply, request_id};
 use crate::domain::scan::ScanId;
 use crate::domain::severity::Severity;
 use crate::pipeline::analyze_scan::{self, Order, Tally};
@@ -56,6 +56,8 @@ pub async fn handle(deps: &Deps, request: &Request) -> Result<Response<Body>, Ap
         Tally { queued: 0, .. } => "there was nothing to queue",
         _ => "queued",
     };
-    tracing::info!(scan_id = id.get(), queued = tally.queued, cached = tally.cached, "a scan is being analysed");
+    let principal = principal::of(request);
+    let Tally { queued, cached, .. } = tally;
+    tracing::info!(scan_id = id.get(), queued, cached, principal, "a scan is being analysed");
     reply::json(request, StatusCode::ACCEPTED, &Answer { message, scan_id: id, tally })
 }

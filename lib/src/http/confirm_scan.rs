@@ -6,7 +6,7 @@ use lambda_http::{Body, Request, RequestExt as _, Response};
 
 use super::dto::ContainerScan;
 use super::query::Query;
-use super::{ApiError, get_scan, path, reply, request_id};
+use super::{ApiError, get_scan, path, principal, reply, request_id};
 use crate::domain::scan::ScanId;
 use crate::pipeline::confirm_scan;
 use crate::queue::Queue;
@@ -34,6 +34,7 @@ pub async fn handle(deps: &Deps, request: &Request) -> Result<Response<Body>, Ap
     let queue = deps.enrichment.as_ref().map(|queue| queue.on_behalf_of(request_id(request)));
     let scan = confirm_scan::run(&deps.store, queue.as_ref(), id, Timestamp::now()).await?;
     let scan = scan.ok_or_else(get_scan::no_scan)?;
-    tracing::info!(scan_id = id.get(), current = scan.current, "a scan was confirmed");
+    let principal = principal::of(request);
+    tracing::info!(scan_id = id.get(), current = scan.current, principal, "a scan was confirmed");
     reply::json(request, StatusCode::OK, &ContainerScan::from(&scan))
 }

@@ -9,7 +9,7 @@ use lambda_http::{Body, Request, RequestExt as _, Response};
 use super::error::Code;
 use super::path::{self, Identifier, Wanted};
 use super::query::Query;
-use super::{ApiError, reply};
+use super::{ApiError, principal, reply};
 use crate::domain::scan::ParseScanIdError;
 use crate::objects::Objects;
 use crate::pipeline::delete_scan::{self, Deleted, Reason};
@@ -39,6 +39,8 @@ pub async fn handle(deps: &Deps, request: &Request) -> Result<Response<Body>, Ap
     let Wanted::Scan(Identifier::Scan(id)) = path::scans(request.raw_http_path())? else {
         return Err(ApiError::parameter("scan_id", ParseScanIdError));
     };
+    // Before the first write: whatever becomes of it, it is known who wanted it.
+    tracing::info!(scan_id = id.get(), principal = principal::of(request), "a scan is being deleted");
     let deleted = delete_scan::run(&deps.store, &deps.objects, id, Reason::Requested, Timestamp::now(), TIME).await?;
     tracing::info!(scan_id = id.get(), outcome = ?deleted, "a scan was deleted");
     match deleted {

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::error::Code;
 use super::path::Identifier;
 use super::query::Query;
-use super::{ApiError, reply};
+use super::{ApiError, principal, reply};
 use crate::domain::image_name::ImageName;
 use crate::domain::platform::Platform;
 use crate::report::Kind;
@@ -58,7 +58,8 @@ pub async fn handle(deps: &Deps, request: &Request) -> Result<Response<Body>, Ap
         for name in names {
             let platforms = deps.store.retire(&name, order.platform.as_ref(), retired).await?;
             if !platforms.is_empty() {
-                tracing::info!(retired, platforms = platforms.len(), "an image was retired or brought back");
+                let (principal, platforms_named) = (principal::of(request), platforms.len());
+                tracing::info!(%name, retired, platforms = platforms_named, principal, "an image was retired or brought back");
                 let answer = Answer { image_name: &name, retired, platforms };
                 return reply::json(request, StatusCode::OK, &answer);
             }

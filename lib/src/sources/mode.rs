@@ -230,11 +230,14 @@ pub(super) async fn file(mode: &Mode, folder: &str, name: &str) -> Result<Option
         Mode::Live(_) => None,
         Mode::Mirror(objects) => objects.mirrored(&format!("{folder}/{name}"), fetch::MAX_BYTES).await?,
         // Ids have neither `/` nor a leading dot, and so cannot leave the folder.
-        Mode::Folder(root) => match std::fs::read(root.join(folder).join(name)) {
-            Ok(bytes) => Some(bytes),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
-            Err(error) => return Err(error.into()),
-        },
+        Mode::Folder(root) => {
+            let path = root.join(folder).join(name);
+            match tokio::task::spawn_blocking(move || std::fs::read(path)).await.map_err(std::io::Error::other)? {
+                Ok(bytes) => Some(bytes),
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+                Err(error) => return Err(error.into()),
+            }
+        }
     };
     bytes.map(fetch::unpacked).transpose().map_err(FileError::Content)
 }
