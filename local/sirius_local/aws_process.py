@@ -1,15 +1,24 @@
 """The process that plays AWS: ministack 1.5, with what it does otherwise than AWS put right.
 
-Run as a program of its own (see serve.py), not imported.
+Run as a program of its own (see serve.py), not imported: aws_process.py ACCESS-KEY-ID-FILE ORIGINS-FILE.
 """
 
+import hmac
 import socketserver
+import sys
+from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs
 
 from ministack import app
-from ministack.core import iam_actions
-from ministack.services import apigateway
+from ministack.core import iam_actions, iam_evaluator, router
+from ministack.services import apigateway, sts
 from ministack.services.cloudformation import changesets, engine, handlers, stacks
+
+# Python runs isolated, so that nothing of the directory reaches ministack; this one package has to.
+sys.path.append(str(Path(__file__).resolve().parents[1]))
+
+from sirius_local import gate  # noqa: E402
 
 _action_of_request = iam_actions.extract_iam_action
 _execute = apigateway.handle_execute
@@ -61,6 +70,18 @@ def conditions(template: dict[str, Any], parameters: dict[str, Any]) -> dict[str
     known = {**template, "Conditions": joined(template.get("Conditions", {}))}
     holding: dict[str, bool] = _conditions_of(known, parameters)
     return holding
+
+
+def describe(scope: gate.Scope) -> gate.Request:
+    """A request as the gate judges it, read with ministack's own functions: both must see the same one."""
+    headers = [(name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in scope["headers"]]
+    query = parse_qs(scope.get("query_string", b"").decode("utf-8", "replace"), keep_blank_values=True)
+    path: str = scope["path"]
+    host = next((value for name, value in headers if name == "host"), "")
+    key = router.extract_access_key_id(dict(headers), query)
+    return gate.Request(path, headers, key, app._parse_execute_api_url(host, path) is not None)
+
+
 def pin_request_origin(source_ip: str, _: bool) -> None:
     """Where a request comes from, for the conditions of policies.
 
@@ -71,6 +92,21 @@ def pin_request_origin(source_ip: str, _: bool) -> None:
 
 
 if __name__ == "__main__":
+    access_key, origins = (Path(argument) for argument in sys.argv[1:])
+    del sys.argv[1:]  # ministack reads it too
+    secret = access_key.read_text().strip()
+
+    def is_root_access_key(access_key_id: str) -> bool:
+        """Whether a key is the root's: that of this stack, where ministack takes `test` and every account's number.
+
+        What names no key at all is the root's for ministack; the gate lets it through to routes of the API only.
+        """
+        return not access_key_id or hmac.compare_digest(access_key_id.encode(), secret.encode())
+
+    iam_evaluator.is_root_access_key = is_root_access_key
+    sts.is_root_access_key = is_root_access_key
+    gate.guard_runtime_apis()
+    app.app = gate.guard(app.app, gate.Gate(secret, origins), describe)
     for module in (changesets, engine, handlers, stacks):
         module._evaluate_conditions = conditions
     apigateway.handle_execute = execute

@@ -3,11 +3,10 @@
 import json
 from typing import Any
 
-import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from . import logs, serve
+from . import logs
 from .console import Failure
 from .deploy import Deployment
 from .serve import Server
@@ -18,14 +17,7 @@ _PATIENCE = Config(read_timeout=330, retries={"total_max_attempts": 1})
 
 def call(server: Server, deployment: Deployment, output: str, payload: dict[str, Any]) -> Any:
     """What the function answers that an output of the stack names."""
-    client = boto3.client(
-        "lambda",
-        endpoint_url=server.endpoint,
-        region_name=serve.REGION,
-        aws_access_key_id="test",
-        aws_secret_access_key="test",
-        config=_PATIENCE,
-    )
+    client = server.client("lambda", _PATIENCE)
     name = deployment.outputs[output]
     try:
         answer = client.invoke(FunctionName=name, Payload=json.dumps(payload).encode())

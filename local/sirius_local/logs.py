@@ -1,6 +1,5 @@
 """Reads what the functions have logged."""
 
-import boto3
 from botocore.exceptions import BotoCoreError
 
 from . import deploy, serve
@@ -21,13 +20,7 @@ def show(state: StateDirectory, lines: int) -> None:
 
 def tail(server: Server, group: str, lines: int) -> list[str]:
     """The newest lines of a log group, oldest first."""
-    client = boto3.client(
-        "logs",
-        endpoint_url=server.endpoint,
-        region_name=serve.REGION,
-        aws_access_key_id="test",
-        aws_secret_access_key="test",
-    )
+    client = server.client("logs")
     try:
         pages = client.get_paginator("filter_log_events").paginate(logGroupName=group)
         events = [event for page in pages for event in page["events"]]

@@ -23,6 +23,21 @@ class StateDirectory:
         return self.path / "server.json"
 
     @property
+    def access_key(self) -> Path:
+        """The id of the root's access key, which is made anew for each server and known to nobody else."""
+        return self.path / "access-key"
+
+    @property
+    def secret_key(self) -> Path:
+        """The secret of that key."""
+        return self.path / "secret-key"
+
+    @property
+    def origins(self) -> Path:
+        """A JSON list of the origins whose pages may call the API."""
+        return self.path / "origins.json"
+
+    @property
     def alive(self) -> Path:
         """A file the server keeps locked while it lives."""
         return self.path / "alive.lock"

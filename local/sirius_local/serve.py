@@ -1,22 +1,29 @@
 """Starts and stops the one process that plays AWS."""
 
 import os
+import secrets
 import shutil
 import socket
 import sys
 import time
 import urllib.request
+from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from . import private
 from .console import Failure, step
 from .daemon import Daemon
+from .gate import SECRET_HEADER
 from .paths import StateDirectory
 
 REGION = "us-east-1"
 _START_SECONDS = 60.0
 _ATTEMPTS = 3
+# Where programs are, how text is written, and what a developer sets to see more of a function.
+_INHERITED = ("PATH", "LANG", "LC_ALL", "TZ", "RUST_BACKTRACE", "RUST_LOG", "NO_PROXY", "no_proxy")
 _PROGRAM = Path(__file__).with_name("aws_process.py")
 
 
@@ -26,6 +33,9 @@ class Server:
 
     pid: int
     port: int
+    access_key_id: str
+    """Of the root of the emulated account; known to whoever may read the state directory."""
+    secret_access_key: str
 
     @property
     def endpoint(self) -> str:
@@ -34,19 +44,33 @@ class Server:
 
     def curl_configuration(self) -> str:
         """What makes curl sign its requests to an API of this server."""
-        variables = self.environment()
-        user = f"{variables['AWS_ACCESS_KEY_ID']}:{variables['AWS_SECRET_ACCESS_KEY']}"
+        user = f"{self.access_key_id}:{self.secret_access_key}"
         return f'aws-sigv4 = "aws:amz:{REGION}:execute-api"\nuser = "{user}"\n'
 
     def environment(self) -> dict[str, str]:
         """What points an AWS client at this server and nowhere else."""
         return {
-            "AWS_ENDPOINT_URL": self.endpoint,
-            "AWS_ACCESS_KEY_ID": "test",
-            "AWS_SECRET_ACCESS_KEY": "test",
-            "AWS_REGION": REGION,
-            "AWS_DEFAULT_REGION": REGION,
+            **_place(self.port),
+            "AWS_ACCESS_KEY_ID": self.access_key_id,
+            "AWS_SECRET_ACCESS_KEY": self.secret_access_key,
         }
+
+    def client(self, service: str, config: Any = None) -> Any:
+        """A boto3 client of a service, whatever the shell says."""
+        import boto3  # here, for `down` runs without the venv
+
+        return boto3.client(
+            service,
+            endpoint_url=self.endpoint,
+            region_name=REGION,
+            aws_access_key_id=self.access_key_id,
+            aws_secret_access_key=self.secret_access_key,
+            config=config,
+        )
+
+
+def _place(port: int) -> dict[str, str]:
+    return {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}", "AWS_REGION": REGION, "AWS_DEFAULT_REGION": REGION}
 
 
 def daemon(state: StateDirectory) -> Daemon:
@@ -58,8 +82,9 @@ def running(state: StateDirectory) -> Server | None:
     """The server of this state directory, if it is alive."""
     recorded = daemon(state).running()
     try:
-        return None if recorded is None else Server(**recorded)
-    except TypeError:
+        keys = (state.access_key.read_text().strip(), state.secret_key.read_text().strip())
+        return None if recorded is None else Server(recorded["pid"], recorded["port"], *keys)
+    except (KeyError, OSError):
         return None
 
 
@@ -77,7 +102,8 @@ def stop(state: StateDirectory) -> bool:
     """Ends the server and the functions it runs; false if there was nothing to end."""
     # The server leads its own process group, and the functions it has started are in it.
     ended = daemon(state).stop()
-    for file in (state.deployed, state.api_url, state.curl, state.env, state.functions_env):
+    written = (state.deployed, state.api_url, state.curl, state.env, state.functions_env, state.origins)
+    for file in (*written, state.access_key, state.secret_key):
         file.unlink(missing_ok=True)
     shutil.rmtree(state.temporary, ignore_errors=True)
     return ended
@@ -94,10 +120,13 @@ def _start_on(state: StateDirectory, port: int) -> Server | None:
     """One attempt; None if somebody else took the port first."""
     state.temporary.mkdir(parents=True, exist_ok=True)
     traces = daemon(state)
+    keys = ("LOCAL" + secrets.token_hex(16).upper(), secrets.token_urlsafe(32))
+    private.write(state.access_key, keys[0] + "\n")
+    private.write(state.secret_key, keys[1] + "\n")
     # Isolated: nothing of the directory or of PYTHON* reaches it, and output is not held back.
-    command = [sys.executable, "-I", "-u", str(_PROGRAM)]
+    command = [sys.executable, "-I", "-u", str(_PROGRAM), str(state.access_key), str(state.origins)]
     process = traces.start(command, state.temporary, _server_environment(state, port), port=port)
-    server = Server(process.pid, port)
+    server = Server(process.pid, port, *keys)
     deadline = time.monotonic() + _START_SECONDS
     while time.monotonic() < deadline:
         if process.poll() is not None:
@@ -113,12 +142,11 @@ def _start_on(state: StateDirectory, port: int) -> Server | None:
 
 
 def _server_environment(state: StateDirectory, port: int) -> dict[str, str]:
-    """The server's environment, which the functions it starts inherit."""
-    # Nothing of the developer's real AWS account may reach a function, and of Ollama only what is deployed.
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "OLLAMA_"))}
+    """The server's environment, which the functions it starts inherit: no key is in it."""
     return {
-        **inherited,
-        **Server(0, port).environment(),
+        **inherited(os.environ),
+        **_place(port),
+        "HOME": str(state.temporary),  # ministack would look for the developer's ~/.aws
         "GATEWAY_PORT": str(port),
         "MINISTACK_HOST": "127.0.0.1",
         "BIND_HOST": "127.0.0.1",  # the default is every interface
@@ -129,6 +157,11 @@ def _server_environment(state: StateDirectory, port: int) -> dict[str, str]:
     }
 
 
+def inherited(environment: Mapping[str, str]) -> dict[str, str]:
+    """What the server and its functions have of the shell's environment: never a token or a key."""
+    return {name: value for name, value in environment.items() if name in _INHERITED}
+
+
 def _free_port() -> int:
     with closing(socket.socket()) as listener:
         listener.bind(("127.0.0.1", 0))
@@ -137,8 +170,9 @@ def _free_port() -> int:
 
 
 def _answers(server: Server) -> bool:
+    health = urllib.request.Request(f"{server.endpoint}/_ministack/health", headers={SECRET_HEADER: server.access_key_id})
     try:
-        with urllib.request.urlopen(f"{server.endpoint}/_ministack/health", timeout=2) as answer:
+        with urllib.request.urlopen(health, timeout=2) as answer:
             return bool(answer.status == 200)
     except OSError:
         return False

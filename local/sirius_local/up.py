@@ -1,10 +1,11 @@
 """Brings a stack up: chooses a model, builds, starts what is missing, deploys, writes down where it is."""
 
+import json
 import os
 import shlex
 from dataclasses import dataclass
 
-from . import build, deploy, lock, model, serve, template
+from . import build, deploy, lock, model, private, serve, template
 from .console import step
 from .deploy import Deployment
 from .paths import ROOT, StateDirectory
@@ -30,6 +31,7 @@ class Stack:
         return {
             **self.server.environment(),
             "TABLE_NAME": self.deployment.table,
+            "BUCKET_NAME": self.deployment.outputs["BucketName"],
             "SIRIUS_API_URL": self.deployment.api_url,
             "OLLAMA_URL": self.ollama_url,
             "OLLAMA_MODEL": self.ollama_model,
@@ -45,6 +47,7 @@ def up(state: StateDirectory, parameters: dict[str, str], wish: model.Wish) -> S
         binaries = build.build([function.binary for function in template.functions(source)])
         server = _server(state)
         _use(server)
+        _allow_origins(state, template.value(source, parameters, "CorsAllowedOrigins"))
         deployment = deploy.deploy(state, server, source, binaries, parameters)
         ollama_url = template.value(source, parameters, "OllamaUrl")
         ollama_model = template.value(source, parameters, "OllamaModel") if ollama_url else ""
@@ -71,11 +74,16 @@ def _use(server: Server) -> None:
     os.environ.update(server.environment())
 
 
+def _allow_origins(state: StateDirectory, listed: str) -> None:
+    """Has the gate let the pages through that API Gateway would let call."""
+    state.origins.write_text(json.dumps([origin.strip() for origin in listed.split(",") if origin.strip()]))
+
+
 def _write_down(state: StateDirectory, stack: Stack) -> None:
-    state.env.write_text(_exports(stack.environment()))
+    private.write(state.env, _exports(stack.environment()))
     state.functions_env.write_text(_exports(stack.deployment.function_variables))
     state.api_url.write_text(stack.deployment.api_url + "\n")
-    state.curl.write_text(stack.server.curl_configuration())
+    private.write(state.curl, stack.server.curl_configuration())
 
 
 def _exports(variables: dict[str, str]) -> str:

@@ -180,8 +180,27 @@ async fn browsers_of_other_origins_are_let_in_by_parameter_only() {
         assert!(!(200..300).contains(&preflight.status), "{preflight:?}");
         assert_eq!(preflight.header("access-control-allow-origin"), None);
     }
+    // On AWS the page would not be shown the answer; the local stack does not even let its request through.
     let read = Deployed::new().get_with("/api/container/scans", &headers).await;
-    assert_eq!((read.status, read.header("access-control-allow-origin")), (200, None));
+    assert_eq!((read.status, read.header("access-control-allow-origin")), (403, None));
+}
+
+#[tokio::test]
+async fn the_local_stack_is_not_driven_by_who_does_not_know_its_secret() {
+    let client = support::http_client();
+    let endpoint = support::table::endpoint();
+    for (path, headers) in [
+        ("/", vec![("x-amz-target", "DynamoDB_20120810.ListTables")]),
+        ("/_ministack/reset", vec![]),
+        ("/_ministack/reset", vec![("x-sirius-secret", "test")]),
+        ("/", vec![("authorization", "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/s3/aws4_request, Signature=0")]),
+    ] {
+        let mut request = client.post(format!("{endpoint}{path}"));
+        for (name, value) in headers {
+            request = request.header(name, value);
+        }
+        assert_eq!(request.send().await.unwrap().status(), 403, "{path}");
+    }
 }
 
 /// ministack throttles nothing and keeps no such setting, so what API Gateway is told is what can be checked.
