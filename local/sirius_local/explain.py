@@ -1,4 +1,4 @@
-"""Has one finding explained by the model and shows the answer, or why there is none."""
+"""Has a finding explained by the model and shows the answer, or why there is none."""
 
 import textwrap
 import time
@@ -9,28 +9,45 @@ from .ask import ask
 from .console import step
 from .up import Stack
 
-_PATIENCE = 90.0
+CURL = "curl --fail-with-body -sS -K .local/curl"
+_PATIENCE = 60.0
 _WIDTH = 100
 _INDENT = " " * 19
 _REAL_MODEL = "OLLAMA_URL=http://127.0.0.1:11434 OLLAMA_MODEL=llama3.1:8b make demo"
 
 
-def explain(stack: Stack, finding: dict[str, Any]) -> tuple[str, bool]:
-    """Asks for an analysis and waits for it as a client would; what to show of it, and whether there is one."""
+def explain(stack: Stack, findings: list[dict[str, Any]]) -> str:
+    """Has these findings explained, waits no longer than a reader does, and shows the first answer that there is."""
     if not stack.ollama_url:
-        none = "No finding was analysed, since there is no model here. With an Ollama host:"
-        return f"{none}\n\n  {_REAL_MODEL}\n", False
-    path = f"/api/llm/analyze/container/{finding['finding_id']}?wait=25"
-    step(f"asking {stack.ollama_model} about {finding.get('vulnerability_id')} (finding {finding['finding_id']})")
+        return f"No finding was analysed, since there is no model here. With an Ollama host:\n\n  {_REAL_MODEL}\n"
+    if not findings:
+        return "There is no finding to be analysed.\n"
+    paths = [f"/api/llm/analyze/container/{finding['finding_id']}" for finding in findings]
+    ids = ", ".join(str(finding.get("vulnerability_id")) for finding in findings)
+    step(f"asking {stack.ollama_model} about {ids}; for {_PATIENCE:.0f} s at most")
     started = time.monotonic()
-    answer = ask(stack, "GET", path)
-    while answer.status == 202 and time.monotonic() - started < _PATIENCE:
-        step("still pending; asking again")
-        answer = ask(stack, "GET", path)
+    answers = [ask(stack, "GET", f"{path}?wait=0") for path in paths]
+    while not any(_is_completed(answer.json) for answer in answers):
+        still_pending = [number for number, answer in enumerate(answers) if answer.status == 202]
+        if not still_pending or time.monotonic() - started > _PATIENCE:
+            break
+        time.sleep(2)
+        for number in still_pending:
+            answers[number] = ask(stack, "GET", f"{paths[number]}?wait=0")
     taken = time.monotonic() - started
-    command = f'\n$ curl -K .local/curl "$(cat .local/api-url){path}"\n'
-    shown = "\n".join(f"  {label:<15}  {text}" for label, text in rows(answer.json, taken))
-    return f"{command}\n{shown}\n{_remark(stack)}", answer.json.get("llm_analysis_status") == "completed"
+    # The first that was explained; else the first that failed, with its reason; else the first.
+    shown = min(range(len(answers)), key=lambda number: _rank(answers[number].json))
+    command = f'\n$ {CURL} "$(cat .local/api-url){paths[shown]}"\n'
+    text = "\n".join(f"  {label:<15}  {text}" for label, text in rows(answers[shown].json, taken))
+    return f"{command}\n{text}\n{_remark(stack)}"
+
+
+def _is_completed(analysis: dict[str, Any]) -> bool:
+    return analysis.get("llm_analysis_status") == "completed"
+
+
+def _rank(analysis: dict[str, Any]) -> int:
+    return {"completed": 0, "failed": 1}.get(str(analysis.get("llm_analysis_status")), 2)
 
 
 def rows(analysis: dict[str, Any], taken: float) -> list[tuple[str, str]]:

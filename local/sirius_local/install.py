@@ -68,6 +68,7 @@ def _create(home: Path) -> None:
 
 def _pip_install(home: Path, requirements: Path) -> None:
     pip = [str(home / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", "--quiet"]
-    # What the index serves under a version must be what was pinned, of everything that comes along.
-    if subprocess.run([*pip, "install", "--require-hashes", "--requirement", str(requirements)]).returncode != 0:
+    # What the index serves under a version must be what was pinned. The file has everything that comes along.
+    install = [*pip, "install", "--no-deps", "--require-hashes", "--requirement", str(requirements)]
+    if subprocess.run(install).returncode != 0:
         raise Failure(f"pip could not install {requirements}: see above (is there a network?)")

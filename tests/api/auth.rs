@@ -193,7 +193,10 @@ async fn the_local_stack_is_not_driven_by_who_does_not_know_its_secret() {
         ("/", vec![("x-amz-target", "DynamoDB_20120810.ListTables")]),
         ("/_ministack/reset", vec![]),
         ("/_ministack/reset", vec![("x-sirius-secret", "test")]),
-        ("/", vec![("authorization", "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/s3/aws4_request, Signature=0")]),
+        (
+            "/",
+            vec![("authorization", "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/s3/aws4_request, Signature=0")],
+        ),
     ] {
         let mut request = client.post(format!("{endpoint}{path}"));
         for (name, value) in headers {
