@@ -19,6 +19,7 @@ mod figure;
 mod floor;
 mod input;
 mod memory;
+mod merge;
 mod model;
 mod python;
 mod round_trips;
@@ -29,7 +30,7 @@ use std::process::ExitCode;
 use input::Input;
 
 /// Of these `model` takes minutes, and is measured only when it is named.
-const GROUPS: [&str; 6] = ["cold-start", "cpu", "memory", "model", "round-trips", "write-units"];
+const GROUPS: [&str; 7] = ["cold-start", "cpu", "memory", "merge", "model", "round-trips", "write-units"];
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
@@ -59,6 +60,9 @@ async fn main() -> ExitCode {
     }
     if wanted("memory") {
         figures.extend(memory::figures(&large).await);
+    }
+    if wanted("merge") {
+        figures.extend(merge::figures().await);
     }
     if wanted("round-trips") {
         figures.extend(round_trips::figures().await);

@@ -2,9 +2,11 @@
 
 pub mod analyze;
 pub mod analyze_scan;
+pub mod catalogue;
 pub mod confirm_scan;
 pub mod delete_scan;
 pub mod enrich;
+pub mod forget;
 pub mod ingest;
 pub mod join;
 pub mod judge;

@@ -38,12 +38,31 @@ pub enum Order {
     Scan {
         /// Which.
         scan_id: ScanId,
+        /// What is left of that; none if nothing was done yet.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        rest: Option<Rest>,
     },
     /// Sources are to be asked about these, at most [`Order::IDS`].
     Ids {
         /// Which.
         ids: Vec<VulnerabilityId>,
     },
+}
+
+/// What is left to be done for a scan that took longer than a message has time.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rest {
+    /// The first bucket of occurrences that does not have it yet; 64 if all have it.
+    pub bucket: u8,
+    /// Which version of its asset the buckets before follow.
+    pub version: u64,
+    /// The first finding whose vulnerability was not looked at.
+    pub ordinal: u32,
+    /// How many vulnerabilities the scan has had sources asked about.
+    pub ordered: u32,
+    /// How many messages there were before.
+    pub round: u32,
 }
 
 impl Order {
@@ -132,6 +151,17 @@ impl Queue {
         self.send_body(format!("{{\"scan_id\":{scan_id}}}")).await
     }
 
+    /// Has a scan gone on with.
+    ///
+    /// # Errors
+    /// [`Error::Aws`].
+    pub async fn send_rest(&self, scan_id: ScanId, rest: Rest) -> Result<(), Error> {
+        let order = Order::Scan { scan_id, rest: Some(rest) };
+        let body = serde_json::to_string(&order)
+            .map_err(|source| Error::Aws { operation: "SendMessage", source: source.into() })?;
+        self.send_body(body).await
+    }
+
     /// Has sources asked about vulnerabilities, in orders of at most [`Order::IDS`].
     ///
     /// # Errors
@@ -218,7 +248,11 @@ mod tests {
     #[test]
     fn an_order_is_a_scan_or_vulnerabilities_and_nothing_else() {
         let read = serde_json::from_str::<Order>;
-        assert_eq!(read("{\"scan_id\":7}").unwrap(), Order::Scan { scan_id: ScanId::new(7).unwrap() });
+        assert_eq!(read("{\"scan_id\":7}").unwrap(), Order::Scan { scan_id: ScanId::new(7).unwrap(), rest: None });
+        let rest = Rest { bucket: 16, version: 3, ordinal: 0, ordered: 7, round: 1 };
+        let order = Order::Scan { scan_id: ScanId::new(7).unwrap(), rest: Some(rest) };
+        let text = serde_json::to_string(&order).unwrap();
+        assert_eq!(serde_json::from_str::<Order>(&text).unwrap(), order);
         let ids = vec!["CVE-2026-0001".parse().unwrap()];
         assert_eq!(read("{\"ids\":[\"CVE-2026-0001\"]}").unwrap(), Order::Ids { ids });
         for other in ["", "{}", "{\"ids\":[\"../../etc\"]}", "{\"scan_id\":7,\"ids\":[]}", "{\"scan_id\":-1}"] {

@@ -3,6 +3,7 @@
 mod analysis;
 mod archive;
 mod auth;
+mod bounds;
 mod bucket_owner;
 mod corpus;
 mod crash;

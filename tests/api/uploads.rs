@@ -29,7 +29,9 @@ fn record(app: &App, key: &str, etag: &str, size: usize) -> Value {
 async fn notify(app: &App, messages: &[Vec<Value>]) -> usize {
     let deps = Deps { ingestion: app.ingestion().await, objects: app.objects().await };
     let bodies = messages.iter().map(|records| json!({ "Records": records }).to_string());
-    let event = LambdaEvent::new(queue::event(bodies), lambda_http::Context::default());
+    let mut context = lambda_http::Context::default();
+    context.deadline = u64::MAX / 2;
+    let event = LambdaEvent::new(queue::event(bodies), context);
     ingest_upload::handle(&deps, event).await.unwrap().batch_item_failures.len()
 }
 

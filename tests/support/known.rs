@@ -1,5 +1,6 @@
 //! What the public sources would have said: put into the table past enrichment.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -11,7 +12,7 @@ use sirius::domain::enrichment::{
 };
 use sirius::domain::feed::{Feed, FeedName};
 use sirius::domain::finding::Rating;
-use sirius::domain::occurrence::{Details, Problem, Span};
+use sirius::domain::occurrence::{Bucket, Details, Problem, Span};
 use sirius::domain::report_hash::ReportHash;
 use sirius::domain::scan::Scan;
 use sirius::domain::severity::{Severity, SeverityCounts};
@@ -22,7 +23,7 @@ use sirius::enrichment::merge::{self, Answer, Said};
 use sirius::enrichment::{cvss, trivy};
 use sirius::store::Store;
 use sirius::store::claims::{Claim, Claimed, Holder};
-use sirius::store::occurrences::Added;
+use sirius::store::occurrences::{Added, Following};
 
 /// A vector that is automatable and gives everything.
 pub const RCE: &str = "CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H";
@@ -173,10 +174,17 @@ pub async fn occur(store: &Store, image: &str, hour: u64, found: &[Details]) {
     store.publish(&claim, &scan, None).await.unwrap();
     let asset = Asset::of(scan_id, &scan.artifact);
     let span = Span { from: at, to: at };
-    let known = store.known_occurrences(&asset).await.unwrap();
+    let buckets: Vec<Bucket> = Bucket::all().collect();
+    let mut known = store.known_occurrences(&asset, Bucket::all()).await.unwrap();
     let current = store.current(&asset).await.unwrap();
-    let added = [Added { scan_id, span, found }];
-    store.add_occurrences(&asset, known, current, &added, &[(scan_id, span)].into()).await.unwrap();
+    let mut by_bucket: BTreeMap<Bucket, Vec<Details>> = BTreeMap::new();
+    for details in found {
+        by_bucket.entry(Bucket::of(&details.problem.vulnerability_id)).or_default().push(details.clone());
+    }
+    let added = [Added { scan_id, span, found: &by_bucket }];
+    let (gone, spans) = (BTreeSet::new(), [(scan_id, span)].into());
+    let following = Following { current, added: &added, gone: &gone, spans: &spans };
+    store.follow(&asset, &mut known, &buckets, following).await.unwrap();
     let times = found.iter().map(|details| (details.problem.clone(), at)).collect();
     store.add_first_seen(asset.key().lineage(), times).await.unwrap();
 }

@@ -44,6 +44,18 @@ impl Bucket {
         (0..Self::COUNT).map(Self)
     }
 
+    /// How many are worked at before it is looked whether there is time for more.
+    pub const STEP: u8 = 16;
+
+    /// Those from a number on, [`Bucket::STEP`] at a time, each with the number that the next step begins with.
+    pub fn steps(from: u8) -> impl Iterator<Item = (Vec<Self>, u8)> {
+        let begins = (from..Self::COUNT).step_by(usize::from(Self::STEP));
+        begins.map(|first| {
+            let next = first.saturating_add(Self::STEP).min(Self::COUNT);
+            ((first..next).map(Self).collect(), next)
+        })
+    }
+
     /// The number.
     #[must_use]
     pub const fn get(self) -> u8 {
@@ -132,6 +144,14 @@ pub struct Occurrence {
     pub scans: Vec<ScanId>,
 }
 
+impl Occurrence {
+    /// Whether a scan has it.
+    #[must_use]
+    pub fn has(&self, scan: ScanId) -> bool {
+        self.scans.binary_search(&scan).is_ok()
+    }
+}
+
 /// The times between which the content of a scan was seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Span {
@@ -185,13 +205,13 @@ impl AssetOccurrences {
     /// Whether the current scan has it.
     #[must_use]
     pub fn is_present(&self, occurrence: &Occurrence) -> bool {
-        self.current.is_some_and(|current| occurrence.scans.contains(&current))
+        self.current.is_some_and(|current| occurrence.has(current))
     }
 
     /// Adds a scan with all that it has of this bucket, in place of what it was said to have before.
     #[must_use]
     pub fn with(mut self, scan: ScanId, span: Span, found: &[Details]) -> Self {
-        let mut by_details = self.take_without(scan);
+        let mut by_details = self.take_without(&BTreeSet::from([scan]));
         for details in found {
             by_details.entry(details.clone()).or_default().insert(scan);
         }
@@ -202,11 +222,13 @@ impl AssetOccurrences {
         self
     }
 
-    /// Removes a scan with all that only it has.
+    /// Removes scans with all that only they have.
     #[must_use]
-    pub fn without(mut self, scan: ScanId) -> Self {
-        let by_details = self.take_without(scan);
-        self.put(by_details);
+    pub fn without(mut self, gone: &BTreeSet<ScanId>) -> Self {
+        if !gone.is_empty() {
+            let by_details = self.take_without(gone);
+            self.put(by_details);
+        }
         self
     }
 
@@ -230,11 +252,11 @@ impl AssetOccurrences {
         self
     }
 
-    fn take_without(&mut self, scan: ScanId) -> BTreeMap<Details, BTreeSet<ScanId>> {
-        self.scans.remove(&scan);
+    fn take_without(&mut self, gone: &BTreeSet<ScanId>) -> BTreeMap<Details, BTreeSet<ScanId>> {
+        self.scans.retain(|scan, _| !gone.contains(scan));
         let mut by_details = BTreeMap::new();
         for Occurrence { details, scans } in std::mem::take(&mut self.occurrences) {
-            let scans: BTreeSet<ScanId> = scans.into_iter().filter(|other| *other != scan).collect();
+            let scans: BTreeSet<ScanId> = scans.into_iter().filter(|scan| !gone.contains(scan)).collect();
             if !scans.is_empty() {
                 by_details.insert(details, scans);
             }
@@ -328,6 +350,9 @@ pub(crate) mod tests {
         let number = |id: &str| Bucket::of(&id.parse().unwrap()).get();
         assert_eq!([number("CVE-2021-44228"), number("GHSA-jfh8-c2jp-5v3q")], [34, 47]);
         assert_eq!((Bucket::all().count(), Bucket::new(64)), (64, None));
+        assert_eq!(Bucket::steps(0).flat_map(|(step, _)| step).collect::<Vec<_>>(), Bucket::all().collect::<Vec<_>>());
+        let rest: Vec<_> = Bucket::steps(50).map(|(step, next)| (step.len(), next)).collect();
+        assert_eq!((rest, Bucket::steps(64).count()), (vec![(14, 64)], 0));
     }
 
     #[test]
@@ -369,7 +394,7 @@ pub(crate) mod tests {
         let seen = asset.seen_all();
         assert_eq!(seen.len(), 1);
         assert_eq!((seen[0].details.severity, seen[0].span, seen[0].scan_id), (Severity::Low, span(1, 9), id(1)));
-        let without = asset.without(id(1)).at(Some(id(2)), 2);
+        let without = asset.without(&BTreeSet::from([id(1)])).at(Some(id(2)), 2);
         assert_eq!(without.seen_all()[0].details.severity, Severity::High);
     }
 
@@ -380,7 +405,8 @@ pub(crate) mod tests {
 
     #[test]
     fn a_scan_that_is_removed_leaves_nothing() {
-        let asset = none().with(id(1), span(1, 5), &[details("CVE-2026-0001", "1")]).without(id(1));
+        let asset = none().with(id(1), span(1, 5), &[details("CVE-2026-0001", "1")]);
+        let asset = asset.without(&BTreeSet::from([id(1)]));
         assert_eq!(asset, none());
     }
 
@@ -411,7 +437,7 @@ pub(crate) mod tests {
             fastrand::Rng::with_seed(seed).shuffle(&mut shuffled);
             asset = shuffled.iter().fold(asset, add);
             for (scan, _) in gone.iter().filter(|(scan, _)| scans.iter().all(|(kept, _)| kept != scan)) {
-                asset = asset.without(id(*scan));
+                asset = asset.without(&BTreeSet::from([id(*scan)]));
             }
             prop_assert_eq!(asset, expected);
         }

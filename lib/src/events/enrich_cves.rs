@@ -4,14 +4,16 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage};
+use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
 use jiff::Timestamp;
 use lambda_runtime::LambdaEvent;
 use tokio::sync::Mutex;
+use tokio::time::Instant;
 use tracing::Instrument as _;
 
 use super::sqs;
 use crate::domain::vulnerability_id::VulnerabilityId;
+use crate::pipeline::catalogue;
 use crate::pipeline::enrich::{self, Enrichment, Error};
 use crate::queue::Order;
 use crate::sources::Budget;
@@ -23,11 +25,10 @@ const MARGIN: Duration = Duration::from_secs(30);
 /// The longest that one run asks sources, of whatever time there is.
 const LONGEST: Duration = Duration::from_secs(240);
 
-/// The ids of all messages of a batch, and the messages: NVD is asked about them together.
-#[derive(Default)]
+/// The ids of a message. NVD is asked about those of all messages of a batch together.
 struct Asked {
     ids: BTreeSet<VulnerabilityId>,
-    messages: Vec<String>,
+    message_id: String,
 }
 
 /// Works at each message. Those that cannot be worked at come back until the dead-letter queue has them.
@@ -44,73 +45,87 @@ pub async fn handle(
 
 async fn work(deps: &Enrichment, event: LambdaEvent<SqsEvent>) -> Result<SqsBatchResponse, lambda_runtime::Error> {
     let now = Timestamp::now();
-    let budget = Budget::new(now, time(event.context.deadline, now));
+    let time = sqs::time_left(event.context.deadline, now, MARGIN).min(LONGEST);
+    let budget = Budget::new(now, time);
     let holder = Holder::random()?.of_request(&event.context.request_id);
-    let asked = Mutex::new(Asked::default());
-    let mut response = sqs::each(event.payload, async |message| one(deps, &holder, message, &asked).await).await?;
-    let Asked { ids, messages } = asked.into_inner();
+    let asked = Mutex::new(Vec::new());
+    // Ids are only collected: what scans leave of the time, at least half of it, is theirs.
+    let of_scans = if event.payload.records.len() > 1 { time / 2 } else { time };
+    let deadline = Instant::now() + of_scans;
+    let collecting =
+        sqs::each(event.payload, deadline, async |message, share| one(deps, &holder, message, share, &asked).await);
+    let mut response = collecting.await?;
+    let asked = asked.into_inner();
+    let ids: BTreeSet<VulnerabilityId> = asked.iter().flat_map(|asked| &asked.ids).cloned().collect();
     if ids.is_empty() {
         return Ok(response);
     }
-    match enrich::ask(deps, &ids, &holder, &budget).await {
-        Ok(enriched) => tracing::info!(
-            asked = enriched.asked,
-            answered = enriched.answered,
-            left = enriched.left,
-            sources = %deps.mode,
-            "sources were asked"
-        ),
-        Err(error) => {
-            tracing::error!(cause = chain(&error), messages = messages.len(), "the messages come back");
-            response.batch_item_failures.extend(messages.into_iter().map(|id| {
-                let mut failure = BatchItemFailure::default();
-                failure.item_identifier = id;
-                failure
-            }));
+    let Err(error) = ask(deps, &ids, &holder, &budget).await else { return Ok(response) };
+    if let [only] = asked.as_slice() {
+        tracing::error!(message_id = only.message_id, cause = chain(&error), "the message comes back");
+        response.batch_item_failures.push(sqs::failure(&only.message_id));
+        return Ok(response);
+    }
+    // One of them is the reason, and only that one comes back.
+    tracing::warn!(cause = chain(&error), messages = asked.len(), "the messages are worked at one by one");
+    let mut left = u32::try_from(asked.len()).unwrap_or(u32::MAX);
+    for asked in asked {
+        let share = Budget::new(budget.now(), budget.left() / left.max(1));
+        left = left.saturating_sub(1);
+        if let Err(error) = ask(deps, &asked.ids, &holder, &share).await {
+            tracing::error!(message_id = asked.message_id, cause = chain(&error), "the message comes back");
+            response.batch_item_failures.push(sqs::failure(&asked.message_id));
         }
     }
     Ok(response)
 }
 
-/// Until well before Lambda ends this invocation; `deadline` is in milliseconds since 1970.
-fn time(deadline: u64, now: Timestamp) -> Duration {
-    let now = u64::try_from(now.as_millisecond()).unwrap_or_default();
-    Duration::from_millis(deadline.saturating_sub(now)).saturating_sub(MARGIN).min(LONGEST)
+async fn ask(
+    deps: &Enrichment,
+    ids: &BTreeSet<VulnerabilityId>,
+    holder: &Holder,
+    budget: &Budget,
+) -> Result<(), Error> {
+    let enriched = enrich::ask(deps, ids, holder, budget).await?;
+    tracing::info!(
+        asked = enriched.asked,
+        answered = enriched.answered,
+        left = enriched.left,
+        sources = %deps.mode,
+        "sources were asked"
+    );
+    Ok(())
 }
 
-async fn one(deps: &Enrichment, holder: &Holder, message: &SqsMessage, asked: &Mutex<Asked>) -> Result<(), Error> {
+async fn one(
+    deps: &Enrichment,
+    holder: &Holder,
+    message: &SqsMessage,
+    share: Instant,
+    asked: &Mutex<Vec<Asked>>,
+) -> Result<(), Error> {
     let body = message.body.as_deref().unwrap_or_default();
     match serde_json::from_str(body) {
-        Ok(Order::Scan { scan_id }) => {
-            let catalogued = enrich::catalogue(deps, scan_id, holder, Timestamp::now()).await?;
+        Ok(Order::Scan { scan_id, rest }) => {
+            let time = share.saturating_duration_since(Instant::now());
+            let budget = Budget::new(Timestamp::now(), time);
+            let catalogued = catalogue::run(deps, scan_id, rest, holder, &budget).await?;
             tracing::info!(
                 scan_id = scan_id.get(),
                 ids = catalogued.ids,
                 unknown = catalogued.unknown,
                 queued = catalogued.queued,
+                put_off = catalogued.put_off,
+                goes_on = catalogued.goes_on,
                 "the vulnerabilities of a scan were looked up"
             );
         }
         Ok(Order::Ids { ids }) if ids.len() <= Order::IDS => {
-            let mut asked = asked.lock().await;
-            asked.ids.extend(ids);
-            asked.messages.extend(message.message_id.clone());
+            let message_id = message.message_id.clone().unwrap_or_default();
+            asked.lock().await.push(Asked { ids: ids.into_iter().collect(), message_id });
         }
         Ok(Order::Ids { .. }) => return Err(Error::Poison("it names too many ids")),
         Err(_) => return Err(Error::Poison("it names neither a scan nor ids")),
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_margin_is_kept_and_no_run_is_endless() {
-        let now = Timestamp::from_millisecond(1_000_000).unwrap();
-        assert_eq!(time(1_100_000, now), Duration::from_secs(70));
-        assert_eq!(time(1_010_000, now), Duration::ZERO);
-        assert_eq!(time(u64::MAX, now), LONGEST);
-    }
 }

@@ -1,9 +1,11 @@
 //! The queue of uploads: S3 → SQS → here.
 
+use std::time::Duration;
+
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
 use jiff::Timestamp;
 use lambda_runtime::LambdaEvent;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 use tracing::Instrument as _;
 
 use super::s3::{Foreign, Notification, Record};
@@ -24,6 +26,9 @@ pub struct Deps {
     pub objects: Objects,
 }
 
+/// Kept back from the function's own time, to answer which messages come back.
+const MARGIN: Duration = Duration::from_secs(10);
+
 /// Why a message comes back.
 #[derive(Debug, thiserror::Error)]
 enum Error {
@@ -39,6 +44,9 @@ enum Error {
     /// The operating system has no randomness.
     #[error("no name could be made for this attempt")]
     Random(#[from] getrandom::Error),
+    /// It took longer than there was time; what is written is found by the next try.
+    #[error("the share of the time is over")]
+    Late,
     /// Of several records some could not be worked at; each is logged.
     #[error("{0} records of the message could not be worked at")]
     Records(usize),
@@ -52,10 +60,13 @@ enum Error {
 pub async fn handle(deps: &Deps, event: LambdaEvent<SqsEvent>) -> Result<SqsBatchResponse, lambda_runtime::Error> {
     let request_id = &event.context.request_id;
     let span = invocation(&event.context);
-    sqs::each(event.payload, async |message| one(deps, request_id, message).await).instrument(span).await
+    let deadline = Instant::now() + sqs::time_left(event.context.deadline, Timestamp::now(), MARGIN);
+    let handling =
+        sqs::each(event.payload, deadline, async |message, deadline| one(deps, request_id, message, deadline).await);
+    handling.instrument(span).await
 }
 
-async fn one(deps: &Deps, request_id: &str, message: &SqsMessage) -> Result<(), Error> {
+async fn one(deps: &Deps, request_id: &str, message: &SqsMessage, deadline: Instant) -> Result<(), Error> {
     let body = message.body.as_deref().unwrap_or_default();
     let notification: Notification = serde_json::from_str(body).map_err(|_| Error::NotOfS3)?;
     let records = match notification {
@@ -64,9 +75,15 @@ async fn one(deps: &Deps, request_id: &str, message: &SqsMessage) -> Result<(), 
         Notification::Test { .. } => return Err(Error::NotOfS3),
     };
     let mut failures = Vec::new();
+    let mut left = u32::try_from(records.len()).unwrap_or(u32::MAX);
     for record in records {
-        if let Err(error) = take(deps, request_id, record).await {
-            failures.push(error);
+        let now = Instant::now();
+        let share = now + deadline.saturating_duration_since(now) / left.max(1);
+        left = left.saturating_sub(1);
+        match timeout_at(share, take(deps, request_id, record)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => failures.push(error),
+            Err(_) => failures.push(Error::Late),
         }
     }
     match (failures.pop(), failures.len()) {

@@ -36,15 +36,10 @@ const MARGIN: Duration = Duration::from_secs(10);
 /// # Errors
 /// If the event is not one of SQS.
 pub async fn handle(deps: &Deps, event: LambdaEvent<SqsEvent>) -> Result<SqsBatchResponse, lambda_runtime::Error> {
-    let deadline = Instant::now() + time_left(event.context.deadline, Timestamp::now());
+    let deadline = Instant::now() + sqs::time_left(event.context.deadline, Timestamp::now(), MARGIN);
     let span = invocation(&event.context);
-    sqs::each(event.payload, async |message| one(deps, message, deadline).await).instrument(span).await
-}
-
-/// Until shortly before Lambda ends this invocation; `deadline` is in milliseconds since 1970.
-fn time_left(deadline: u64, now: Timestamp) -> Duration {
-    let now = u64::try_from(now.as_millisecond()).unwrap_or_default();
-    Duration::from_millis(deadline.saturating_sub(now)).saturating_sub(MARGIN)
+    let handling = sqs::each(event.payload, deadline, async |message, deadline| one(deps, message, deadline).await);
+    handling.instrument(span).await
 }
 
 async fn one(deps: &Deps, message: &SqsMessage, deadline: Instant) -> Result<(), Error> {
@@ -61,17 +56,4 @@ async fn one(deps: &Deps, message: &SqsMessage, deadline: Instant) -> Result<(),
     let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
     tracing::info!(prompt_hash = %prompt_hash, outcome = ?worked, duration_ms, "worked at an analysis");
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_margin_is_kept_for_writing_down_how_it_went() {
-        let now = Timestamp::from_millisecond(1_000_000).unwrap();
-        assert_eq!(time_left(1_300_000, now), Duration::from_secs(290));
-        assert_eq!(time_left(1_005_000, now), Duration::ZERO);
-        assert_eq!(time_left(0, now), Duration::ZERO);
-    }
 }

@@ -35,7 +35,7 @@ const MAX_LIMIT: usize = 300;
 /// that have had it, too.
 ///
 /// # Errors
-/// 400 for what is not a vulnerability's id or for a wrong parameter, 404 if no image ever had it.
+/// 400 for what is not a vulnerability's id or for a wrong parameter, 404 if no stored scan has it.
 pub async fn handle(deps: &Deps, request: &Request) -> Result<Response<Body>, ApiError> {
     let query = Query::read(request, &["all", "limit", "cursor"])?;
     let id: VulnerabilityId =
@@ -57,7 +57,7 @@ pub async fn handle(deps: &Deps, request: &Request) -> Result<Response<Body>, Ap
     };
 
     let located = locate::locate(&deps.store, &deps.judge, &deps.fleet, &id, all, Timestamp::now()).await?;
-    let located = located.ok_or_else(|| ApiError::new(Code::NotFound, "no image ever had this vulnerability"))?;
+    let located = located.ok_or_else(|| ApiError::new(Code::NotFound, "no stored scan has this vulnerability"))?;
     let end = start.saturating_add(limit).min(located.images.len());
     let page = located.images.get(start..end).unwrap_or_default();
     let mut response = reply::json(request, StatusCode::OK, &LocatedCve::new(&located.record, page))?;

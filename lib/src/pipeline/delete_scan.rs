@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! one transaction: scan, image pointer, outbox and count away; claim: deleting; a note of what is left
-//!   ──▶ findings ──▶ occurrences ──▶ archived report ──▶ one transaction: claim and note away
+//!   ──▶ findings ──▶ occurrences, bucket by bucket ──▶ archived report ──▶ one transaction: claim and note away
 //! ```
 //!
 //! Each step can be done again. Who is interrupted leaves the note, by which the next call for the
@@ -14,7 +14,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::analyze::after;
-use super::enrich;
+use super::forget;
+use crate::domain::occurrence::Bucket;
 use crate::domain::scan::ScanId;
 use crate::objects::{self, Objects};
 use crate::store::deletions::Deletion;
@@ -118,7 +119,12 @@ async fn remove(store: &Store, archive: &Objects, deletion: &Deletion) -> Result
             store.lower_deletion(deletion.scan_id, end).await?;
         }
     }
-    enrich::forget(store, &deletion.asset(), deletion.scan_id, deletion.expired).await?;
+    let asset = deletion.asset();
+    for (step, next) in Bucket::steps(deletion.bucket) {
+        if forget::from(store, &asset, &step, deletion.scan_id, deletion.expired).await? {
+            store.advance_deletion(deletion.scan_id, next).await?;
+        }
+    }
     archive.remove_archived(deletion.report_hash).await?;
     Ok(store.finish_deletion(deletion).await?)
 }

@@ -1,8 +1,7 @@
 //! What the world says of vulnerabilities, fetched once for the whole fleet.
 //!
 //! ```text
-//! {"scan_id"} ──▶ findings ──▶ occurrences, first times ──▶ dossiers told the report's own words
-//!                                                        └─▶ {"ids"} for those unknown or stale
+//! {"scan_id"} ──▶ see `catalogue` ──▶ {"ids"} for those unknown or stale
 //! {"ids"} ──▶ due? ──▶ lease, id by id ──▶ OSV ──▶ NVD, a hundred at once ──▶ CVE Services
 //!                                              └─▶ dossier and signals, with KEV and EPSS of the last feeds
 //! ```
@@ -17,47 +16,29 @@ use std::time::Duration;
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use jiff::Timestamp;
-use serde_json::value::to_raw_value;
 use tokio::sync::Mutex;
 
-use crate::domain::asset::Asset;
 use crate::domain::enrichment::{Dossier, Facts, Source};
 use crate::domain::feed::{Feed, FeedName};
-use crate::domain::finding::Finding;
-use crate::domain::occurrence::{Details, FirstSeen, LONGEST, Problem, Span, earlier};
-use crate::domain::scan::{Scan, ScanId};
 use crate::domain::signals::Signals;
-use crate::domain::text::cut;
-use crate::domain::vulnerability_id::{Kind, Resolver, VulnerabilityId};
+use crate::domain::vulnerability_id::{Kind, VulnerabilityId};
 use crate::enrichment::freshness::Lifetimes;
-use crate::enrichment::merge::{Answer, Said, absorb, record, words, words_of};
-use crate::enrichment::{epss, kev, plan, trivy};
+use crate::enrichment::merge::{Answer, Said, absorb, record, words};
+use crate::enrichment::{epss, kev, plan};
 use crate::objects::{self, Objects};
 use crate::queue::{self, Queue};
 use crate::sources::fetch::{self, Budget};
 use crate::sources::{Mode, cve_services, nvd, osv};
 use crate::store::claims::Holder;
 use crate::store::enrichments::Lease;
-use crate::store::findings::runs;
-use crate::store::occurrences::Added;
-use crate::store::{self, Selection, Store};
+use crate::store::{self, Store};
 
 /// OSV and the table are asked about so many ids at once.
-const CONCURRENCY: usize = 8;
+pub(super) const CONCURRENCY: usize = 8;
 /// CVE Services about so many.
 const CVE_SERVICES: usize = 2;
 /// CVEs of one advisory that are fetched with it.
 const ALIASES: usize = 8;
-
-/// Another who only writes a report's words is done within milliseconds; one that asks a source takes longer than these.
-const PAUSES: [Duration; 6] = [
-    Duration::from_millis(50),
-    Duration::from_millis(100),
-    Duration::from_millis(200),
-    Duration::from_millis(400),
-    Duration::from_millis(800),
-    Duration::from_millis(1600),
-];
 
 /// What enrichment works with.
 #[derive(Debug)]
@@ -110,6 +91,9 @@ pub enum Error {
     /// Others are at work on some of a scan's vulnerabilities.
     #[error("others are at work on vulnerabilities of the scan")]
     Busy,
+    /// A scan was gone on with more often than the largest one needs.
+    #[error("the scan was gone on with {0} times and is not done")]
+    Endless(u32),
     /// The operating system has no randomness.
     #[error("no name could be made for this attempt")]
     Random(#[from] getrandom::Error),
@@ -124,21 +108,10 @@ impl Error {
             Self::Objects(error) => error.is_transient(),
             Self::Queue(error) => error.is_transient(),
             Self::Fetch(error) => error.is_transient(),
-            Self::Poison(_) => false,
+            Self::Poison(_) | Self::Endless(_) => false,
             Self::Busy | Self::Random(_) => true,
         }
     }
-}
-
-/// What came of a scan.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Catalogued {
-    /// Vulnerabilities that it has.
-    pub ids: usize,
-    /// Those of them that nothing was known of.
-    pub unknown: usize,
-    /// Those that sources are to be asked about.
-    pub queued: usize,
 }
 
 /// What came of asking.
@@ -150,231 +123,6 @@ pub struct Enriched {
     pub answered: usize,
     /// Those that another is asking about, or whose answers still hold.
     pub left: usize,
-}
-
-/// Writes down where a scan's vulnerabilities are, and has sources asked about those that are unknown
-/// or stale.
-///
-/// # Errors
-/// [`Error`]
-pub async fn catalogue(
-    deps: &Enrichment,
-    scan_id: ScanId,
-    holder: &Holder,
-    now: Timestamp,
-) -> Result<Catalogued, Error> {
-    let store = &deps.store;
-    let Some(scan) = store.scan(scan_id).await? else { return Ok(Catalogued::default()) };
-    let read = read_findings(store, &scan, now).await?;
-    occur(store, &scan, &read, now).await?;
-    let is_whole = tell(deps, read.words, holder, now).await?;
-    let ask = |id: &VulnerabilityId| id.resolver() != Resolver::Nobody;
-    let order: Vec<VulnerabilityId> = read.unknown.iter().filter(|id| ask(id)).chain(&read.stale).cloned().collect();
-    deps.queue.send_ids(&order).await?;
-    if !is_whole {
-        return Err(Error::Busy);
-    }
-    Ok(Catalogued { ids: read.ids, unknown: read.unknown.len(), queued: order.len() })
-}
-
-/// What a scan's findings say.
-struct Read {
-    ids: usize,
-    occurrences: Vec<Details>,
-    /// Ids that nothing is known of.
-    unknown: Vec<VulnerabilityId>,
-    /// The report's own words on these, and on those of which it says something newer than what is known.
-    words: BTreeMap<VulnerabilityId, Option<Facts>>,
-    /// Known ids whose answers do not hold any more.
-    stale: Vec<VulnerabilityId>,
-}
-
-/// Writes down what a scan has, and which scan of its asset is current.
-///
-/// A current scan that is not written down yet is added with it: messages come in any order.
-async fn occur(store: &Store, scan: &Scan, read: &Read, now: Timestamp) -> Result<(), store::Error> {
-    let asset = Asset::of(scan.scan_id, &scan.artifact);
-    // Before anything is read that it is compared with: a later change has a later version, and a message of its own.
-    let current = store.current(&asset).await?;
-    let occurrences = store.known_occurrences(&asset).await?;
-    let mut known = occurrences.scans();
-    known.insert(scan.scan_id);
-    let missing = current.scan_id.filter(|current| !known.contains(current));
-    known.extend(missing);
-    let scans: BTreeMap<ScanId, Scan> =
-        store.scans_by_id(known.clone()).await?.into_iter().map(|scan| (scan.scan_id, scan)).collect();
-    let newest = missing.and_then(|newest| scans.get(&newest));
-    let newest = match newest {
-        Some(newest) => Some((newest, read_findings(store, newest, now).await?)),
-        None => None,
-    };
-    let spans: BTreeMap<ScanId, Span> = scans.iter().map(|(id, scan)| (*id, span(scan))).collect();
-    let mut added = vec![added(scan, read)];
-    added.extend(newest.as_ref().map(|(newest, read)| self::added(newest, read)));
-    store.add_occurrences(&asset, occurrences, current, &added, &spans).await?;
-    for Added { span, found, .. } in &added {
-        let times = found.iter().map(|details| (details.problem.clone(), span.from));
-        let mut first = FirstSeen::new();
-        earlier(&mut first, times);
-        store.add_first_seen(asset.key().lineage(), first).await?;
-    }
-    // Deleted in between, they would stay for ever where they were not any more.
-    let mut is_gone = false;
-    for gone in known.iter().filter(|known| !scans.contains_key(known)) {
-        forget(store, &asset, *gone, true).await?;
-        is_gone = true;
-    }
-    for Added { scan_id, .. } in &added {
-        if store.scan(*scan_id).await?.is_none() {
-            forget(store, &asset, *scan_id, false).await?;
-            is_gone = true;
-        }
-    }
-    if current.moved && !is_gone {
-        store.clear_moved(&asset, current.version).await?;
-    }
-    Ok(())
-}
-
-fn span(scan: &Scan) -> Span {
-    Span { from: scan.scan_timestamp, to: scan.last_seen_at }
-}
-
-fn added<'a>(scan: &Scan, read: &'a Read) -> Added<'a> {
-    Added { scan_id: scan.scan_id, span: span(scan), found: &read.occurrences }
-}
-
-async fn read_findings(store: &Store, scan: &Scan, now: Timestamp) -> Result<Read, store::Error> {
-    let mut occurrences: BTreeMap<Details, u32> = BTreeMap::new();
-    let mut looked_up = BTreeSet::new();
-    let (mut unknown, mut words, mut stale, mut nameless) = (Vec::new(), BTreeMap::new(), Vec::new(), 0_usize);
-    for run in runs(0..scan.total_findings()) {
-        let findings = store.findings(scan.scan_id, run, &Selection::default()).await?;
-        let mut new: BTreeMap<VulnerabilityId, &Finding> = BTreeMap::new();
-        for finding in &findings {
-            let Some(details) = details(finding) else {
-                nameless += 1;
-                continue;
-            };
-            let id = &details.problem.vulnerability_id;
-            if looked_up.insert(id.clone()) {
-                new.insert(id.clone(), finding);
-            }
-            let count = occurrences.entry(details).or_default();
-            *count = count.saturating_add(1);
-        }
-        let ids: Vec<VulnerabilityId> = new.keys().cloned().collect();
-        let signals = store.signals(&ids).await?;
-        for (id, finding) in new {
-            let said = own_words(finding, scan.scan_timestamp);
-            let known = signals.get(&id);
-            match known {
-                Some(known) if known.is_due(now) => stale.push(id.clone()),
-                Some(_) => {}
-                None => unknown.push(id.clone()),
-            }
-            if is_news(known, said.as_ref()) {
-                words.insert(id, said);
-            }
-        }
-    }
-    if nameless > 0 {
-        tracing::info!(scan_id = scan.scan_id.get(), nameless, "findings without an id that can be looked up");
-    }
-    let counted = |(details, findings)| Details { findings, ..details };
-    Ok(Read {
-        ids: looked_up.len(),
-        occurrences: occurrences.into_iter().map(counted).collect(),
-        unknown,
-        words,
-        stale,
-    })
-}
-
-/// A finding as the fleet knows it, not counted yet; none if it has no id.
-fn details(finding: &Finding) -> Option<Details> {
-    let short = |text: String| cut(&text, LONGEST).to_owned();
-    let text = |name: &str| finding.text(name).filter(|text| !text.is_empty()).map(short);
-    Some(Details {
-        problem: Problem::of(finding)?,
-        class: finding.class.clone().map(short),
-        installed_version: text("InstalledVersion").unwrap_or_default(),
-        fixed_version: text("FixedVersion"),
-        severity: finding.severity(),
-        status: text("Status"),
-        rating: finding.rating(),
-        findings: 0,
-    })
-}
-
-fn own_words(finding: &Finding, at: Timestamp) -> Option<Facts> {
-    let json = to_raw_value(&finding.vulnerability).ok()?;
-    trivy::parse(json.get().as_bytes(), at).ok()
-}
-
-/// Removes a deleted scan from the fleet's occurrences, and what its times decided; where it `expired`, the clocks of
-/// its problems go on. To do it again is success.
-///
-/// # Errors
-/// Those of the table.
-pub async fn forget(store: &Store, asset: &Asset, deleted: ScanId, expired: bool) -> Result<(), store::Error> {
-    let current = store.current(asset).await?;
-    store.remove_occurrences(asset, deleted, current).await?;
-    if !expired {
-        store.remake_first_seen(asset.key().lineage()).await?;
-    }
-    Ok(())
-}
-
-/// Writes a report's own words into dossiers, and opens those that are not there yet. No source is asked. Answers
-/// false if others were at work on some of them, so that it is to be done again.
-async fn tell(
-    deps: &Enrichment,
-    mut words: BTreeMap<VulnerabilityId, Option<Facts>>,
-    holder: &Holder,
-    now: Timestamp,
-) -> Result<bool, Error> {
-    if words.is_empty() {
-        return Ok(true);
-    }
-    let feeds = feeds(deps).await?;
-    for pause in PAUSES {
-        let ids: Vec<VulnerabilityId> = words.keys().cloned().collect();
-        let leases = deps.store.take_dossiers(&ids, holder, now, deps.lease).await?;
-        let writes: Vec<(Lease, Vec<Answer>)> = leases
-            .into_iter()
-            .map(|lease| {
-                let said = words.remove(&lease.id).flatten();
-                let answer = said.map(|facts| Answer {
-                    source: Source::Trivy,
-                    at: facts.as_of,
-                    said: Said::Facts(Box::new(facts)),
-                });
-                let answers = answer.into_iter().chain(feeds.answers(&lease.id)).collect();
-                (lease, answers)
-            })
-            .collect();
-        stream::iter(writes)
-            .map(|(lease, answers)| write(deps, lease, answers, now))
-            .buffer_unordered(CONCURRENCY)
-            .try_collect::<()>()
-            .await?;
-        if !words.is_empty() {
-            tokio::time::sleep(pause).await;
-            let ids: Vec<VulnerabilityId> = words.keys().cloned().collect();
-            let known = deps.store.signals(&ids).await?;
-            words.retain(|id, said| is_news(known.get(id), said.as_ref()));
-        }
-        if words.is_empty() {
-            break;
-        }
-    }
-    Ok(words.is_empty())
-}
-
-/// Whether what a report says of a vulnerability is to be written down: it opens the dossier, or changes what is kept.
-fn is_news(known: Option<&Signals>, said: Option<&Facts>) -> bool {
-    known.is_none_or(|known| said.is_some_and(|said| known.yield_to(&words_of(said))))
 }
 
 /// Asks sources about ids that are unknown or stale and that nobody else is asking about.

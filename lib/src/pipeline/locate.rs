@@ -77,7 +77,7 @@ struct Members {
     first_seen: BTreeMap<LineageKey, FirstSeen>,
 }
 
-/// A vulnerability by its id or another name of it; none if no image ever had it. With `all`, images and
+/// A vulnerability by its id or another name of it; none if no stored scan has it. With `all`, images and
 /// packages that no longer have it are there, too.
 ///
 /// # Errors
@@ -97,7 +97,6 @@ pub async fn locate(
             None => None,
         },
     };
-    let is_known = dossier.is_some();
     let dossier = dossier.unwrap_or_else(|| Dossier::new(asked.clone(), now));
     let record = merge::record(&dossier);
     let names: BTreeSet<&VulnerabilityId> =
@@ -112,7 +111,8 @@ pub async fn locate(
         .buffered(CONCURRENCY)
         .try_collect()
         .await?;
-    if !is_known && found.iter().all(Vec::is_empty) {
+    // What is known of it outlives the last scan that had it.
+    if found.iter().all(Vec::is_empty) {
         return Ok(None);
     }
     let known = store.known(&names).await?;

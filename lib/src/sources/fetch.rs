@@ -53,8 +53,13 @@ impl Budget {
 
     /// When it is used up.
     fn latest(&self) -> Timestamp {
-        let left = self.deadline.saturating_duration_since(Instant::now());
-        self.now().checked_add(left).unwrap_or(Timestamp::MAX)
+        self.now().checked_add(self.left()).unwrap_or(Timestamp::MAX)
+    }
+
+    /// How much of it is left.
+    #[must_use]
+    pub fn left(&self) -> Duration {
+        self.deadline.saturating_duration_since(Instant::now())
     }
 
     /// Whether it is used up.

@@ -14,7 +14,7 @@
 //! newer than all others needs only the pointer and the current scan; everything else reads all scans of the asset.
 //! The pointer of an asset without scans stays, so that its version never restarts.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::types::{AttributeValue, CancellationReason, Delete, Put, TransactWriteItem, Update};
@@ -474,7 +474,8 @@ impl Store {
         for (before, scan) in flagged.into_iter().take(MOST_FLAGGED) {
             writes.push(TransactWriteItem::builder().update(self.flag_scan(before, scan)?).build());
         }
-        for scan in state.scans.iter().filter(|scan| after.iter().all(|kept| kept.scan_id != scan.scan_id)) {
+        let kept: BTreeSet<ScanId> = after.iter().map(|scan| scan.scan_id).collect();
+        for scan in state.scans.iter().filter(|scan| !kept.contains(&scan.scan_id)) {
             let delete = Delete::builder()
                 .table_name(&self.table)
                 .set_key(Some(Key::Scan(scan.scan_id).attributes()))

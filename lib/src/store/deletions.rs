@@ -41,6 +41,9 @@ pub struct Deletion {
     /// It got too old: the clocks of its problems go on where another scan still has them.
     #[serde(default)]
     pub expired: bool,
+    /// The first bucket of occurrences that it is yet to be removed from.
+    #[serde(default)]
+    pub bucket: u8,
 }
 
 impl Deletion {
@@ -53,6 +56,7 @@ impl Deletion {
 
 const REPORT_HASH: &str = "report_hash";
 const FINDINGS: &str = "findings";
+const BUCKET: &str = "bucket";
 
 impl Store {
     /// Makes a scan invisible, and its deletion known, all in one transaction. Until `until` it is
@@ -82,6 +86,7 @@ impl Store {
             findings: scan.stored_findings(),
             artifact: scan.artifact.clone(),
             expired,
+            bucket: 0,
         };
         let mut left: Item = serde_dynamo::to_item(&deletion).map_err(|error| refused(error.into()))?;
         left.extend(Key::Deletion(scan.scan_id).attributes());
@@ -204,6 +209,27 @@ impl Store {
             .await;
         // A condition that does not hold is another one's better news.
         lowered.map(drop).or_else(|error| condition_failed(OPERATION, error).map(drop))
+    }
+
+    /// Writes down how far a deletion is: it is removed from all buckets of occurrences before `bucket`.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`], [`Error::Refused`].
+    pub async fn advance_deletion(&self, scan: ScanId, bucket: u8) -> Result<(), Error> {
+        const OPERATION: &str = "UpdateItem(deletion progress)";
+        let advanced = self
+            .client
+            .update_item()
+            .table_name(&self.table)
+            .set_key(Some(Key::Deletion(scan).attributes()))
+            .update_expression("SET #bucket = :bucket")
+            .condition_expression("#bucket < :bucket OR (attribute_exists(#rank) AND attribute_not_exists(#bucket))")
+            .expression_attribute_names("#bucket", BUCKET)
+            .expression_attribute_names("#rank", RANK)
+            .expression_attribute_values(":bucket", AttributeValue::N(bucket.to_string()))
+            .send()
+            .await;
+        advanced.map(drop).or_else(|error| condition_failed(OPERATION, error).map(drop))
     }
 
     /// Whether a scan was taken back and is being ingested anew.

@@ -25,8 +25,9 @@ const BLOB: &str = "z";
 const LEVEL: i32 = 6;
 /// The largest blob, as JSON.
 const MAX_JSON: u64 = 64 << 20;
-/// What an item may hold, compressed.
+/// What an item may hold, compressed, and as JSON.
 const MAX_BLOB: usize = 380 << 10;
+const MAX_WRITTEN: usize = 16 << 20;
 /// Buckets that are worked at at the same time.
 const CONCURRENCY: usize = 8;
 const OPERATION: &str = "PutItem(first seen)";
@@ -70,12 +71,13 @@ impl Store {
             .await
     }
 
-    /// Makes the times again from the occurrences that are left, after a scan was deleted. To do it again is success.
+    /// Makes the times of some buckets again from the occurrences that are left, after a scan was deleted. To do it again
+    /// is success.
     ///
     /// # Errors
     /// [`Error::Unavailable`], [`Error::Unprocessed`], [`Error::Refused`], [`Error::Corrupt`].
-    pub async fn remake_first_seen(&self, lineage: LineageKey) -> Result<(), Error> {
-        let keys = Bucket::all().map(|bucket| Key::FirstSeen(bucket, lineage)).collect();
+    pub async fn remake_first_seen(&self, lineage: LineageKey, buckets: &[Bucket]) -> Result<(), Error> {
+        let keys = buckets.iter().map(|bucket| Key::FirstSeen(*bucket, lineage)).collect();
         let items = self.batch_get_all("BatchGetItem(first seen)", keys, true).await?;
         let known = items.iter().filter_map(|item| match key_of(item) {
             Some(Key::FirstSeen(bucket, _)) => Some(bucket),
@@ -209,12 +211,17 @@ impl Store {
 fn pack(times: FirstSeen) -> Result<Vec<u8>, Box<dyn std::error::Error + Send + Sync>> {
     let mut stored: Vec<Stored> = times.into_iter().map(|(problem, at)| Stored { problem, at }).collect();
     loop {
-        let blob = zstd::bulk::compress(&serde_json::to_vec(&stored)?, LEVEL)?;
-        if blob.len() <= MAX_BLOB || stored.is_empty() {
-            return Ok(blob);
-        }
+        let json = serde_json::to_vec(&stored)?;
+        let blob = if json.len() <= MAX_WRITTEN { Some(zstd::bulk::compress(&json, LEVEL)?) } else { None };
+        let (size, room) = match blob {
+            Some(blob) if blob.len() <= MAX_BLOB || stored.is_empty() => return Ok(blob),
+            Some(blob) => (blob.len(), MAX_BLOB),
+            None => (json.len(), MAX_WRITTEN),
+        };
         stored.sort_by_key(|stored| stored.at);
-        stored.truncate(stored.len() / 8 * 7);
+        // As many as will about fit, and always fewer than before.
+        let fits = (stored.len().saturating_mul(room) / size).min(stored.len().saturating_sub(1));
+        stored.truncate(fits - fits / 32);
     }
 }
 

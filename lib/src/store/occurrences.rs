@@ -6,6 +6,7 @@ use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Serialize};
 
 use super::assets::{Current, PLATFORM};
@@ -22,11 +23,14 @@ use crate::domain::vulnerability_id::VulnerabilityId;
 
 /// What an item may hold of compressed occurrences: DynamoDB takes 400 KB for a whole item.
 const MAX_BLOB: usize = 380 << 10;
-/// The largest blob, as JSON.
+/// The largest blob that is written, as JSON: what repeats itself hardly counts when it is compressed, and has to be read
+/// and sorted all the same.
+const MAX_WRITTEN: usize = 16 << 20;
+/// The largest one that is read.
 const MAX_JSON: u64 = 64 << 20;
 const LEVEL: i32 = 6;
-/// Writes under way at once.
-const CONCURRENCY: usize = 8;
+/// Items that are in memory, unpacked, and written at once.
+const CONCURRENCY: usize = 4;
 /// How many occurrences that are gone an item keeps at most: the most severe ones of the newest scans.
 const MAX_GONE: usize = 500;
 
@@ -43,21 +47,30 @@ struct Versioned {
 }
 
 /// What is compressed of an item.
-#[derive(Serialize, Deserialize)]
+#[derive(Deserialize)]
 struct Packed {
     scans: BTreeMap<ScanId, Span>,
     occurrences: Vec<Occurrence>,
 }
 
-/// What an asset has in all buckets, as it was read.
+/// The scans of an item, without what they have.
+#[derive(Deserialize)]
+struct PackedScans {
+    scans: BTreeMap<ScanId, IgnoredAny>,
+}
+
+/// What an asset has, as it was read; unpacked bucket by bucket as it is needed.
 #[derive(Default)]
-pub struct KnownOccurrences(BTreeMap<Bucket, Versioned>);
+pub struct KnownOccurrences {
+    items: BTreeMap<Bucket, Item>,
+    scans: BTreeSet<ScanId>,
+}
 
 impl KnownOccurrences {
     /// The scans that have any of them.
     #[must_use]
-    pub fn scans(&self) -> BTreeSet<ScanId> {
-        self.0.values().flat_map(|known| known.asset.scans.keys().copied()).collect()
+    pub const fn scans(&self) -> &BTreeSet<ScanId> {
+        &self.scans
     }
 }
 
@@ -69,7 +82,20 @@ pub struct Added<'a> {
     /// When it was seen.
     pub span: Span,
     /// All that it has.
-    pub found: &'a [Details],
+    pub found: &'a BTreeMap<Bucket, Vec<Details>>,
+}
+
+/// What the occurrences of an asset are to follow.
+#[derive(Debug, Clone, Copy)]
+pub struct Following<'a> {
+    /// Which of its scans is current.
+    pub current: Current,
+    /// Scans with what they have.
+    pub added: &'a [Added<'a>],
+    /// Scans that are not there any more.
+    pub gone: &'a BTreeSet<ScanId>,
+    /// When scans were seen.
+    pub spans: &'a BTreeMap<ScanId, Span>,
 }
 
 impl Store {
@@ -141,78 +167,85 @@ impl Store {
         Ok(())
     }
 
-    /// What an asset has in all buckets; strongly consistent.
+    /// What an asset has in some buckets; strongly consistent.
     ///
     /// # Errors
     /// [`Error::Unavailable`], [`Error::Unprocessed`], [`Error::Refused`], [`Error::Corrupt`].
-    pub async fn known_occurrences(&self, asset: &Asset) -> Result<KnownOccurrences, Error> {
-        let key = asset.key();
-        let keys = Bucket::all().map(|bucket| Key::Occurrences(bucket, key));
-        let items = self.batch_get("BatchGetItem(occurrences)", keys, true).await?;
-        let mut known = BTreeMap::new();
-        for item in &items {
-            if let Some(Key::Occurrences(bucket, _)) = key_of(item) {
-                known.insert(bucket, read(item)?.1);
-            }
-        }
-        Ok(KnownOccurrences(known))
-    }
-
-    /// Adds scans of an asset to its occurrences as they were read, and sets which of its scans is current and when those that
-    /// are known were seen. To do it again, or late, is harmless.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`], [`Error::Unprocessed`], [`Error::Refused`], [`Error::Corrupt`].
-    pub async fn add_occurrences(
+    pub async fn known_occurrences(
         &self,
         asset: &Asset,
-        known: KnownOccurrences,
-        current: Current,
-        added: &[Added<'_>],
-        spans: &BTreeMap<ScanId, Span>,
-    ) -> Result<(), Error> {
-        let mut by_bucket: BTreeMap<(Bucket, ScanId), Vec<Details>> = BTreeMap::new();
-        for scan in added {
-            for details in scan.found {
-                let bucket = Bucket::of(&details.problem.vulnerability_id);
-                by_bucket.entry((bucket, scan.scan_id)).or_default().push(details.clone());
+        buckets: impl IntoIterator<Item = Bucket>,
+    ) -> Result<KnownOccurrences, Error> {
+        let key = asset.key();
+        let keys = buckets.into_iter().map(|bucket| Key::Occurrences(bucket, key));
+        let mut known = KnownOccurrences::default();
+        for item in self.batch_get("BatchGetItem(occurrences)", keys, true).await? {
+            if let Some(Key::Occurrences(bucket, _)) = key_of(&item) {
+                known.scans.extend(unpack::<PackedScans>(&item)?.scans.into_keys());
+                known.items.insert(bucket, item);
             }
         }
-        let change = |bucket, mut old: AssetOccurrences| {
-            for scan in added {
-                let found = by_bucket.get(&(bucket, scan.scan_id)).map_or(&[][..], Vec::as_slice);
-                if !found.is_empty() || old.scans.contains_key(&scan.scan_id) {
-                    old = old.with(scan.scan_id, scan.span, found);
-                }
-            }
-            old.seen(spans).at(current.scan_id, current.version)
-        };
-        self.change_all(asset, known, change).await
+        Ok(known)
     }
 
-    /// Removes a deleted scan from the fleet's occurrences. To do it again is success.
+    /// Has the occurrences of an asset in some buckets, as they were read, follow its scans. To do it again, or late, is
+    /// harmless.
     ///
     /// # Errors
     /// [`Error::Unavailable`], [`Error::Unprocessed`], [`Error::Refused`], [`Error::Corrupt`].
-    pub async fn remove_occurrences(&self, asset: &Asset, deleted: ScanId, current: Current) -> Result<(), Error> {
-        let known = self.known_occurrences(asset).await?;
-        self.change_all(asset, known, |_, old| old.without(deleted).at(current.scan_id, current.version)).await
+    pub async fn follow(
+        &self,
+        asset: &Asset,
+        known: &mut KnownOccurrences,
+        buckets: &[Bucket],
+        following: Following<'_>,
+    ) -> Result<(), Error> {
+        let Following { current, added, gone, spans } = following;
+        let change = |bucket, old: AssetOccurrences| {
+            let mut new = old.without(gone);
+            for scan in added {
+                let found = scan.found.get(&bucket).map_or(&[][..], Vec::as_slice);
+                if !found.is_empty() || new.scans.contains_key(&scan.scan_id) {
+                    new = new.with(scan.scan_id, scan.span, found);
+                }
+            }
+            new.seen(spans).at(current.scan_id, current.version)
+        };
+        self.change_all(asset, known, buckets, change).await.map(drop)
     }
 
-    /// Changes what an asset has in each bucket; writes only where that changes something.
+    /// Removes a deleted scan from the fleet's occurrences in some buckets; whether there was anything to change. To do it
+    /// again is success.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`], [`Error::Unprocessed`], [`Error::Refused`], [`Error::Corrupt`].
+    pub async fn remove_occurrences(
+        &self,
+        asset: &Asset,
+        buckets: &[Bucket],
+        deleted: ScanId,
+        current: Current,
+    ) -> Result<bool, Error> {
+        let mut known = self.known_occurrences(asset, buckets.iter().copied()).await?;
+        let gone = BTreeSet::from([deleted]);
+        let change = |_, old: AssetOccurrences| old.without(&gone).at(current.scan_id, current.version);
+        self.change_all(asset, &mut known, buckets, change).await
+    }
+
+    /// Changes what an asset has in some buckets; writes only where that changes something, and answers whether it did.
     async fn change_all(
         &self,
         asset: &Asset,
-        KnownOccurrences(mut known): KnownOccurrences,
+        known: &mut KnownOccurrences,
+        buckets: &[Bucket],
         change: impl Fn(Bucket, AssetOccurrences) -> AssetOccurrences,
-    ) -> Result<(), Error> {
-        let (change, absent) = (&change, || Versioned { asset: none(asset), version: 0 });
-        let states = Bucket::all().map(|bucket| (bucket, known.remove(&bucket).unwrap_or_else(absent)));
-        let states: Vec<_> = states.collect();
+    ) -> Result<bool, Error> {
+        let change = &change;
+        let states: Vec<_> = buckets.iter().map(|bucket| (*bucket, known.items.remove(bucket))).collect();
         stream::iter(states)
-            .map(|(bucket, old)| self.change(asset, bucket, old, change))
+            .map(|(bucket, item)| self.change(asset, bucket, item, change))
             .buffer_unordered(CONCURRENCY)
-            .try_collect()
+            .try_fold(false, |any, changed| async move { Ok(any || changed) })
             .await
     }
 
@@ -221,30 +254,31 @@ impl Store {
         &self,
         asset: &Asset,
         bucket: Bucket,
-        mut old: Versioned,
+        mut item: Option<Item>,
         change: &impl Fn(Bucket, AssetOccurrences) -> AssetOccurrences,
-    ) -> Result<(), Error> {
+    ) -> Result<bool, Error> {
         let key = Key::Occurrences(bucket, asset.key());
         let mut delays = backoff::delays();
         let mut tries = 0;
         loop {
             tries += 1;
+            let absent = || Versioned { asset: none(asset), version: 0 };
+            let old = item.as_ref().map(read).transpose()?.map_or_else(absent, |(_, old)| old);
             let is_absent = old.version == 0;
             let new = change(bucket, old.asset.clone());
             // An item for every bucket of every asset would be many that say nothing.
             let says_nothing = is_absent && new.occurrences.is_empty();
-            if says_nothing || new == old.asset || self.write_occurrences(&key, new, old.version).await? {
-                return Ok(());
+            if says_nothing || new == old.asset {
+                return Ok(false);
+            }
+            if self.write_occurrences(&key, new, old.version).await? {
+                return Ok(true);
             }
             match delays.next() {
                 Some(delay) => tokio::time::sleep(delay).await,
                 None => return Err(Error::Unprocessed { operation: "PutItem(occurrences)", tries }),
             }
-            let items = self.batch_get("BatchGetItem(occurrences)", [key.clone()], true).await?;
-            old = match items.first() {
-                Some(item) => read(item)?.1,
-                None => Versioned { asset: none(asset), version: 0 },
-            };
+            item = self.batch_get("BatchGetItem(occurrences)", [key.clone()], true).await?.pop();
         }
     }
 
@@ -290,28 +324,50 @@ fn none(asset: &Asset) -> AssetOccurrences {
 /// The blob, and how many occurrences that are there now had no room in it: what is gone goes first, then what is
 /// least severe.
 fn pack(asset: AssetOccurrences) -> Result<(Vec<u8>, usize), Box<dyn std::error::Error + Send + Sync>> {
-    let AssetOccurrences { current, scans, mut occurrences, .. } = asset;
-    let is_present = |occurrence: &Occurrence| current.is_some_and(|current| occurrence.scans.contains(&current));
-    let present = occurrences.iter().filter(|occurrence| is_present(occurrence)).count();
-    // What stays longest comes first.
-    let worth = |occurrence: &Occurrence| {
-        (is_present(occurrence), occurrence.details.severity, occurrence.scans.last().copied())
-    };
-    if current.is_some() && occurrences.len() - present > MAX_GONE {
-        occurrences.sort_by_key(|occurrence| std::cmp::Reverse(worth(occurrence)));
-        occurrences.truncate(present + MAX_GONE);
+    /// What is compressed, in part.
+    #[derive(Serialize)]
+    struct Part<'a> {
+        scans: BTreeMap<ScanId, Span>,
+        occurrences: Vec<&'a Occurrence>,
     }
+    let AssetOccurrences { current, scans, occurrences, .. } = asset;
+    let is_present = |occurrence: &Occurrence| current.is_some_and(|current| occurrence.has(current));
+    let present = occurrences.iter().filter(|occurrence| is_present(occurrence)).count();
+    // What stays longest comes first; each with its place in the order of the item.
+    let mut by_worth: Vec<(usize, &Occurrence)> = occurrences.iter().enumerate().collect();
+    let mut kept = by_worth.len();
+    if current.is_some() {
+        kept = kept.min(present + MAX_GONE);
+    }
+    let mut is_sorted = false;
     loop {
-        occurrences.sort_by(|a, b| a.details.cmp(&b.details));
-        let packed = Packed { scans: scans.clone(), occurrences };
-        let blob = zstd::bulk::compress(&serde_json::to_vec(&packed)?, LEVEL)?;
-        occurrences = packed.occurrences;
-        if blob.len() <= MAX_BLOB || occurrences.is_empty() {
-            let kept = occurrences.iter().filter(|occurrence| is_present(occurrence)).count();
-            return Ok((blob, present - kept));
+        if kept < by_worth.len() && !is_sorted {
+            by_worth.sort_by_cached_key(|(_, occurrence)| {
+                let worth = (is_present(occurrence), occurrence.details.severity, occurrence.scans.last().copied());
+                std::cmp::Reverse(worth)
+            });
+            is_sorted = true;
         }
-        occurrences.sort_by_key(|occurrence| std::cmp::Reverse(worth(occurrence)));
-        occurrences.truncate(occurrences.len() / 8 * 7);
+        let mut part: Vec<(usize, &Occurrence)> = by_worth.iter().take(kept).copied().collect();
+        part.sort_unstable_by_key(|(place, _)| *place);
+        let part: Vec<&Occurrence> = part.into_iter().map(|(_, occurrence)| occurrence).collect();
+        let present_kept = part.iter().filter(|occurrence| is_present(occurrence)).count();
+        let mut scans = scans.clone();
+        if kept < occurrences.len() {
+            let named: BTreeSet<&ScanId> = part.iter().flat_map(|occurrence| &occurrence.scans).collect();
+            scans.retain(|scan, _| named.contains(scan));
+        }
+        let json = serde_json::to_vec(&Part { scans, occurrences: part })?;
+        let blob = if json.len() <= MAX_WRITTEN { Some(zstd::bulk::compress(&json, LEVEL)?) } else { None };
+        let excess = match blob {
+            Some(blob) if blob.len() <= MAX_BLOB || kept == 0 => return Ok((blob, present - present_kept)),
+            Some(blob) => (blob.len(), MAX_BLOB),
+            None => (json.len(), MAX_WRITTEN),
+        };
+        // As many as will about fit, and always fewer than before.
+        let (size, room) = excess;
+        let fits = (kept.saturating_mul(room) / size).min(kept.saturating_sub(1));
+        kept = fits - fits / 32;
     }
 }
 
@@ -324,9 +380,7 @@ fn read(item: &Item) -> Result<(AssetKey, Versioned), Error> {
     let number = |name: &str| item.get(name)?.as_n().ok()?.parse::<u64>().ok();
     let image = text(IMAGE).and_then(|name| name.parse::<ImageName>().ok());
     let image = image.ok_or_else(|| corrupt("no image".to_owned()))?;
-    let blob = item.get(BLOB).and_then(|blob| blob.as_b().ok()).ok_or_else(|| corrupt("no blob".to_owned()))?;
-    let json = unzip(blob.as_ref(), MAX_JSON).map_err(|error| corrupt(error.to_string()))?;
-    let Packed { scans, occurrences } = serde_json::from_slice(&json).map_err(|error| corrupt(error.to_string()))?;
+    let Packed { scans, occurrences } = unpack(item)?;
     let asset = AssetOccurrences {
         image,
         platform: text(PLATFORM).and_then(|platform| platform.parse::<Platform>().ok()),
@@ -338,6 +392,13 @@ fn read(item: &Item) -> Result<(AssetKey, Versioned), Error> {
     };
     let version = number(VERSION).ok_or_else(|| corrupt("no version".to_owned()))?;
     Ok((key, Versioned { asset, version }))
+}
+
+fn unpack<T: DeserializeOwned>(item: &Item) -> Result<T, Error> {
+    let corrupt = |reason: String| Error::corrupt(format!("{:?}", item.get(PK)), reason);
+    let blob = item.get(BLOB).and_then(|blob| blob.as_b().ok()).ok_or_else(|| corrupt("no blob".to_owned()))?;
+    let json = unzip(blob.as_ref(), MAX_JSON).map_err(|error| corrupt(error.to_string()))?;
+    serde_json::from_slice(&json).map_err(|error| corrupt(error.to_string()))
 }
 
 #[cfg(test)]
@@ -381,5 +442,26 @@ mod tests {
         assert_eq!(kept.occurrences.len() + omitted, many.len());
         assert!(omitted > 0 && kept.occurrences.iter().any(|it| it.details.severity == Severity::Critical));
         assert!(kept.occurrences.iter().all(|occurrence| occurrence.scans == [new]));
+        assert!(blob.len() > MAX_BLOB / 10 * 8, "no more goes than has to: {}", blob.len());
+        assert!(kept.occurrences.is_sorted_by(|a, b| a.details < b.details));
+    }
+
+    #[test]
+    fn what_repeats_itself_is_bounded_though_it_compresses_well() {
+        let span = Span { from: Timestamp::UNIX_EPOCH, to: Timestamp::UNIX_EPOCH };
+        let scans: BTreeMap<ScanId, Span> = (1..=4000).map(|scan| (ScanId::new(scan).unwrap(), span)).collect();
+        let occurrence = |number| Occurrence {
+            details: Details { severity: Severity::High, ..details(number, Severity::High) },
+            scans: scans.keys().copied().collect(),
+        };
+        let asset = AssetOccurrences {
+            current: scans.keys().last().copied(),
+            occurrences: (0..2000).map(occurrence).collect(),
+            scans,
+            ..AssetOccurrences::none("app".parse().unwrap(), None)
+        };
+        let (blob, omitted) = pack(asset).unwrap();
+        let json = unzip(&blob, MAX_JSON).unwrap();
+        assert!(json.len() <= MAX_WRITTEN && omitted > 0 && omitted < 1900, "{} {omitted}", json.len());
     }
 }

@@ -1,0 +1,247 @@
+//! Work is bounded: what takes long is done in steps, each of which can be cut off and done again, and nobody's work
+//! takes another's with it.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use jiff::Timestamp;
+use lambda_runtime::LambdaEvent;
+use serde_json::{Value, json};
+use sirius::domain::occurrence::Bucket;
+use sirius::domain::scan::ScanId;
+use sirius::domain::vulnerability_id::VulnerabilityId;
+use sirius::events::enrich_cves;
+use sirius::pipeline::catalogue::{self, Catalogued};
+use sirius::pipeline::delete_scan::{self, Deleted, Reason};
+use sirius::pipeline::enrich::Enrichment;
+use sirius::queue::Order;
+use sirius::sources::Budget;
+use sirius::store::claims::Holder;
+use support::app::{App, at};
+use support::proxy::Fault;
+use support::report::{of, vulnerability, with_findings};
+use support::world::World;
+use support::{queue, table};
+
+const ID: &str = "CVE-2026-10007";
+
+fn id(text: &str) -> VulnerabilityId {
+    text.parse().unwrap()
+}
+
+/// One vulnerability in so many packages.
+fn in_packages(image: &str, count: usize) -> Value {
+    let one = |number: usize| {
+        let mut vulnerability = vulnerability(number);
+        vulnerability["VulnerabilityID"] = ID.into();
+        vulnerability["PkgName"] = json!(format!("linux-modules-{number}"));
+        vulnerability
+    };
+    of(image, (0..count).map(one).collect())
+}
+
+/// One message, with no time but for one step.
+async fn step(deps: &Enrichment, body: &str) -> Catalogued {
+    let Ok(Order::Scan { scan_id, rest }) = serde_json::from_str(body) else { panic!("{body}") };
+    let budget = Budget::new(Timestamp::now(), Duration::ZERO);
+    catalogue::run(deps, scan_id, rest, &Holder::random().unwrap(), &budget).await.unwrap()
+}
+
+async fn delete(app: &App, scan: u64, second: i64, time: Duration) -> Deleted {
+    let id = ScanId::new(scan).unwrap();
+    delete_scan::run(&app.store().await, &app.objects().await, id, Reason::Requested, at(second), time).await.unwrap()
+}
+
+/// The occurrences of all buckets, by vulnerability.
+async fn occurrences(app: &App) -> BTreeMap<String, usize> {
+    let (store, mut found) = (app.store().await, BTreeMap::new());
+    for bucket in Bucket::all() {
+        for (_, asset) in store.all_occurrences(bucket).await.unwrap() {
+            for occurrence in &asset.occurrences {
+                assert!(asset.is_present(occurrence));
+                *found.entry(occurrence.details.problem.vulnerability_id.to_string()).or_default() += 1;
+            }
+        }
+    }
+    found
+}
+
+#[tokio::test]
+async fn a_scan_that_takes_longer_than_a_message_has_time_is_gone_on_with() {
+    let (app, world) = (App::with_enrichment().await, World::start().await);
+    let deps = app.enrichment(world.mode()).await;
+    let mut vulnerabilities: Vec<Value> = (0..1500).map(vulnerability).collect();
+    vulnerabilities.extend(in_packages("app", 1000)["Results"][0]["Vulnerabilities"].as_array().unwrap().clone());
+    app.post(&of("app", vulnerabilities)).await;
+    let (mut steps, mut ids) = (0, Vec::new());
+    loop {
+        let messages = queue::drain(&app.enrichment_queue_url).await;
+        if messages.is_empty() {
+            break;
+        }
+        for message in messages {
+            if let Ok(Order::Ids { ids: ordered }) = serde_json::from_str(&message) {
+                ids.extend(ordered);
+                continue;
+            }
+            steps += 1;
+            step(&deps, &message).await;
+        }
+    }
+    // Four steps of sixteen buckets, and three of a thousand findings, the first in the same message as the last bucket.
+    assert_eq!(steps, 6);
+    ids.sort();
+    assert_eq!(ids.windows(2).filter(|pair| pair[0] == pair[1]).count(), 0, "none is ordered twice");
+    assert_eq!(ids.len(), 1500);
+    let found = occurrences(&app).await;
+    assert_eq!((found.len(), found.values().sum::<usize>()), (1500, 2500));
+}
+
+#[tokio::test]
+async fn a_scan_that_is_never_done_ends_among_the_dead_letters() {
+    let (app, world) = (App::with_enrichment().await, World::start().await);
+    app.post(&with_findings("app", 3)).await;
+    queue::drain(&app.enrichment_queue_url).await;
+    let body = json!({"scan_id": 1, "rest": {"bucket": 64, "version": 1, "ordinal": 0, "ordered": 0, "round": 100}});
+    let failed = support::app::enrich_batch(&app.enrichment(world.mode()).await, &[body.to_string()]).await;
+    assert_eq!((failed, queue::drain(&app.enrichment_queue_url).await.len()), (1, 0));
+}
+
+#[tokio::test]
+async fn what_is_known_of_a_scan_is_the_same_wherever_its_cataloguing_was_cut_off() {
+    for (operation, count) in [("PutItem", 12), ("UpdateItem", 3), ("SendMessageBatch", 1)] {
+        for nth in (0..count).step_by(2) {
+            let context = format!("{operation} {nth}");
+            let (app, world) = (App::with_enrichment().await, World::start().await);
+            app.post(&with_findings("app", 6)).await;
+            let [message] = queue::drain(&app.enrichment_queue_url).await.try_into().unwrap();
+            let deps = app.enrichment(world.mode()).await;
+            app.proxy.inject(Some(operation), nth, 1, Fault::Crash);
+            tokio::select! {
+                _ = support::app::enrich_batch(&deps, std::slice::from_ref(&message)) => panic!("{context}: survived"),
+                () = app.proxy.crashed() => {}
+            }
+            app.proxy.heal();
+            let deps = app.enrichment(world.mode()).await;
+            // Once the leases of the dead attempt are over.
+            let holder = Holder::random().unwrap();
+            let budget = Budget::new(Timestamp::now() + Duration::from_secs(400), Duration::from_secs(60));
+            let scan_id = ScanId::new(1).unwrap();
+            catalogue::run(&deps, scan_id, None, &holder, &budget).await.unwrap_or_else(|e| panic!("{context}: {e}"));
+            assert_eq!(occurrences(&app).await.len(), 6, "{context}");
+            let ids: Vec<_> = (0..6).map(|number| id(&format!("CVE-2026-{}", 10_000 + number))).collect();
+            assert_eq!(deps.store.signals(&ids).await.unwrap().len(), 6, "{context}");
+            assert_eq!(app.get("/api/container/cves/CVE-2026-10000").await.status, 200, "{context}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn one_vulnerability_in_thousands_of_packages_is_merged_shown_and_deleted() {
+    let (app, world) = (App::with_enrichment().await, World::start().await);
+    let deps = app.enrichment(world.mode()).await;
+    app.post(&in_packages("app", 3000)).await;
+    let mut again = in_packages("app", 3000);
+    again["CreatedAt"] = json!("2026-11-22T10:00:00Z");
+    again["Results"][0]["Vulnerabilities"][0]["Severity"] = json!("CRITICAL");
+    app.post(&again).await;
+    assert_eq!(app.enrich(&deps).await.1, 0);
+    assert_eq!(app.get(&format!("/api/container/cves/{ID}")).await.header("x-total-count"), Some("1"));
+    for scan in [1, 2] {
+        let started = std::time::Instant::now();
+        assert_eq!(app.delete(scan).await.status, 204);
+        assert!(started.elapsed() < Duration::from_secs(20));
+    }
+    assert!(occurrences(&app).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_deletion_without_time_is_finished_by_the_schedule() {
+    let (app, world) = (App::with_enrichment().await, World::start().await);
+    app.deliver(&in_packages("app", 300), 0).await.unwrap();
+    app.enrich(&app.enrichment(world.mode()).await).await;
+    assert_eq!(delete(&app, 1, 100, Duration::ZERO).await, Deleted::Underway);
+    assert_eq!(app.recover(at(300)).await.deleted, 1);
+    assert!(occurrences(&app).await.is_empty());
+    assert_eq!(delete(&app, 1, 400, Duration::ZERO).await, Deleted::Gone);
+}
+
+#[tokio::test]
+async fn a_deletion_that_is_cut_off_after_any_write_takes_the_scan_out_of_the_fleet_in_the_end() {
+    for (operation, nth) in [
+        ("DeleteItem", 0),
+        ("DeleteItem", 2),
+        ("PutItem", 0),
+        ("PutItem", 2),
+        ("UpdateItem", 0),
+        ("UpdateItem", 1),
+        ("DELETE reports", 0),
+    ] {
+        let context = format!("{operation} {nth}");
+        let (app, world) = (App::with_enrichment().await, World::start().await);
+        let deps = app.enrichment(world.mode()).await;
+        app.deliver(&with_findings("app", 30), 0).await.unwrap();
+        app.enrich(&deps).await;
+        app.proxy.inject(Some(operation), nth, 1, Fault::Crash);
+        tokio::select! {
+            outcome = delete(&app, 1, 100, Duration::from_secs(20)) => panic!("{context}: {outcome:?}"),
+            () = app.proxy.crashed() => {}
+        }
+        app.proxy.heal();
+        assert_eq!(app.recover(at(300)).await.deleted, 1, "{context}");
+        assert!(occurrences(&app).await.is_empty(), "{context}");
+        let store = app.store().await;
+        for bucket in Bucket::all() {
+            let times = store.all_first_seen(bucket).await.unwrap();
+            assert!(times.values().all(BTreeMap::is_empty), "{context}");
+        }
+        assert_eq!(app.get("/api/container/cves/CVE-2026-10003").await.status, 404, "{context}");
+    }
+}
+
+#[tokio::test]
+async fn a_vulnerability_that_no_stored_scan_has_any_more_is_not_found() {
+    let (app, world) = (App::with_enrichment().await, World::start().await);
+    let deps = app.enrichment(world.mode()).await;
+    app.post(&with_findings("one", 8)).await;
+    app.post(&with_findings("other", 4)).await;
+    app.enrich(&deps).await;
+    assert_eq!(app.delete(1).await.status, 204);
+    assert!(deps.store.dossier(&id(ID)).await.unwrap().is_some(), "it is still known");
+    assert_eq!(app.get(&format!("/api/container/cves/{ID}")).await.json["code"], "not_found");
+    assert_eq!(app.get("/api/container/cves/CVE-2026-10003").await.header("x-total-count"), Some("1"));
+    app.post(&with_findings("again", 8)).await;
+    app.enrich(&deps).await;
+    assert_eq!(app.get(&format!("/api/container/cves/{ID}")).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_message_that_can_never_be_worked_at_takes_no_other_with_it() {
+    let (app, world) = (App::with_enrichment().await, World::start().await);
+    let deps = app.enrichment(world.mode()).await;
+    app.post(&with_findings("app", 3)).await;
+    queue::drain(&app.enrichment_queue_url).await;
+    // A dossier that nobody can read.
+    let text = |text: &str| AttributeValue::S(text.to_owned());
+    let put = table::client(&table::endpoint()).await.put_item().table_name(&app.table);
+    let put = put.item("pk", text("CVE#CVE-2026-20000")).item("sk", text("ENRICHMENT")).item("z", text("not binary"));
+    put.send().await.unwrap();
+    let bodies = [
+        r#"{"ids":["CVE-2026-20001","CVE-2026-20002"]}"#,
+        r#"{"ids":["CVE-2026-20000"]}"#,
+        "no order",
+        r#"{"scan_id":1}"#,
+        r#"{"ids":["CVE-2026-20003"]}"#,
+    ];
+    let mut context = lambda_http::Context::default();
+    context.deadline = u64::MAX / 2;
+    let event = LambdaEvent::new(queue::event(bodies.map(str::to_owned)), context);
+    let response = enrich_cves::handle(&deps, event).await.unwrap();
+    let mut failed: Vec<_> = response.batch_item_failures.into_iter().map(|failure| failure.item_identifier).collect();
+    failed.sort();
+    assert_eq!(failed, ["message-1", "message-2"]);
+    let ids = ["CVE-2026-20001", "CVE-2026-20002", "CVE-2026-20003", "CVE-2026-10001"].map(id);
+    assert_eq!(deps.store.signals(&ids).await.unwrap().len(), 4);
+    assert_eq!(occurrences(&app).await.len(), 3);
+}
