@@ -15,6 +15,7 @@ pub mod platform;
 pub mod priority;
 pub mod prompt_hash;
 pub mod random;
+pub mod remediation;
 pub mod report_hash;
 pub mod scan;
 pub mod severity;

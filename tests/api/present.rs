@@ -110,7 +110,11 @@ async fn an_older_report_goes_into_the_history_and_only_its_first_day_counts() {
     assert_eq!(&findings[0]["priority"]["due"], due);
     let top = app.get("/api/container/priorities?fixable=false&limit=200").await.json;
     let work = top["priorities"].as_array().unwrap().iter().find(|work| work["package"] == "lib1").unwrap();
-    assert_eq!((&work["due"], &work["affected_images"][0]["scan_id"]), (due, &json!(1)));
+    let affected = &work["affected_images"][0];
+    assert_eq!((&work["due"], &affected["scan_id"]), (due, &json!(1)));
+    // And each of them leads to the finding.
+    let finding_id = &findings[0]["finding_id"];
+    assert_eq!((&affected["finding_id"], &cve["images"][0]["finding_id"]), (finding_id, finding_id));
 }
 
 #[tokio::test]

@@ -217,12 +217,12 @@ async fn one_request_tells_where_in_the_fleet_a_vulnerability_is() {
     assert_eq!(names, ["shop/cart:1", "shop/checkout:1"]);
     let checkout = &images[1];
     assert_eq!((&checkout["scan_id"], &checkout["priority"]["band"]), (&json!(1), &json!("P0")));
-    assert_eq!(checkout["first_seen"], "2026-11-20T01:00:00Z");
+    assert_eq!((&checkout["finding_id"], &checkout["first_seen"]), (&json!(1_000_000), &json!("2026-11-20T01:00:00Z")));
     let package = &checkout["packages"][0];
     let expected = json!({
         "vulnerability_id": "CVE-2026-0001", "pkg_name": "openssl", "class": "os-pkgs", "type": "debian",
         "installed_version": "3.0.9-1", "fixed_version": "3.0.11-1~deb12u2", "severity": "HIGH",
-        "status": "affected", "findings": 1, "present": true,
+        "status": "affected", "findings": 1, "finding_id": 1_000_000, "present": true,
         "first_seen": "2026-11-20T01:00:00Z", "last_seen": "2026-11-20T01:00:00Z"
     });
     assert_eq!(package, &expected);
@@ -299,6 +299,13 @@ async fn the_fleets_top_work_is_what_to_upgrade_where_and_what_that_clears() {
     assert_eq!(ssl["fixed_versions"], json!(["3.0.11-1~deb12u2", "3.0.12"]));
     assert_eq!(ssl["vulnerabilities"], json!(["CVE-2026-0001", "CVE-2026-0003"]));
     assert_eq!(ssl["images"], json!(["shop/cart:1", "shop/checkout:1"]));
+    let image = |name: &str, scan_id: u64, upgrade_to: &str| {
+        json!({"image_name": name, "platform": null, "scan_id": scan_id, "finding_id": scan_id * 1_000_000,
+               "upgrades": [{"installed_version": "3.0.9-1", "upgrade_to": upgrade_to}], "total_upgrades": 1})
+    };
+    // Of the cart, the one version that clears both.
+    let images = [image("shop/cart:1", 2, "3.0.12"), image("shop/checkout:1", 1, "3.0.11-1~deb12u2")];
+    assert_eq!(ssl["affected_images"], json!(images));
     assert_eq!((&ssl["findings_cleared"], &ssl["worst_vulnerability"]), (&json!(3), &json!("CVE-2026-0001")));
     assert!(why(ssl).contains(&"KEV since 2026-11-10 (ransomware) (CISA)"));
     assert_eq!(work[1]["package"], "zlib1g");
@@ -308,6 +315,9 @@ async fn the_fleets_top_work_is_what_to_upgrade_where_and_what_that_clears() {
     assert_eq!(unfixed["priorities"][0]["fixed_versions"], json!([]));
     let one = app.get(&format!("{PRIORITIES}?limit=1")).await.json;
     assert_eq!((one["priorities"].as_array().unwrap().len(), &one["total"]), (1, &json!(2)));
+    let cart = app.get(&format!("{PRIORITIES}?image_prefix=shop/ca")).await.json;
+    assert_eq!((&cart["total"], &cart["priorities"][0]["images"]), (&json!(1), &json!(["shop/cart:1"])));
+    assert_eq!(app.get(&format!("{PRIORITIES}?image_prefix=cart")).await.json["total"], 0);
     for wrong in ["limit=0", "limit=201", "fixable=1", "cursor=x"] {
         assert_eq!(app.get(&format!("{PRIORITIES}?{wrong}")).await.status, 400, "{wrong}");
     }

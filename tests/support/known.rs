@@ -11,7 +11,7 @@ use sirius::domain::enrichment::{
     Dossier, Epss, Exploitation, Facts, Kev, Reference, Source, Ssvc, Status, TechnicalImpact,
 };
 use sirius::domain::feed::{Feed, FeedName};
-use sirius::domain::finding::Rating;
+use sirius::domain::finding::{Ordinal, Rating};
 use sirius::domain::occurrence::{Bucket, Details, Problem, Span};
 use sirius::domain::report_hash::ReportHash;
 use sirius::domain::scan::Scan;
@@ -177,9 +177,9 @@ pub async fn occur(store: &Store, image: &str, hour: u64, found: &[Details]) {
     let buckets: Vec<Bucket> = Bucket::all().collect();
     let mut known = store.known_occurrences(&asset, Bucket::all()).await.unwrap();
     let current = store.current(&asset).await.unwrap();
-    let mut by_bucket: BTreeMap<Bucket, Vec<Details>> = BTreeMap::new();
-    for details in found {
-        by_bucket.entry(Bucket::of(&details.problem.vulnerability_id)).or_default().push(details.clone());
+    let mut by_bucket: BTreeMap<Bucket, Vec<(Details, Ordinal)>> = BTreeMap::new();
+    for (ordinal, details) in (0..).filter_map(Ordinal::new).zip(found) {
+        by_bucket.entry(Bucket::of(&details.problem.vulnerability_id)).or_default().push((details.clone(), ordinal));
     }
     let added = [Added { scan_id, span, found: &by_bucket }];
     let (gone, spans) = (BTreeSet::new(), [(scan_id, span)].into());

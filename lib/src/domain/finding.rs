@@ -35,7 +35,7 @@ impl Ordinal {
 }
 
 /// The number of a finding: `scan_id` × 1,000,000 + ordinal. It names its own key in the table.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct FindingId(u64);
 

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::finding::{Finding, Rating};
+use super::finding::{Finding, FindingId, Ordinal, Rating};
 use super::image_name::ImageName;
 use super::platform::Platform;
 use super::scan::ScanId;
@@ -139,16 +139,28 @@ pub struct Occurrence {
     /// What reports state.
     #[serde(flatten)]
     pub details: Details,
-    /// The scans that have it, in the order of their numbers.
-    #[serde(rename = "q")]
-    pub scans: Vec<ScanId>,
+    /// Of each scan that has it the first finding, in the order of their numbers.
+    #[serde(rename = "o")]
+    pub findings: Vec<FindingId>,
 }
 
 impl Occurrence {
+    /// The scans that have it, in the order of their numbers.
+    pub fn scans(&self) -> impl DoubleEndedIterator<Item = ScanId> {
+        self.findings.iter().filter_map(|finding| Some(finding.split()?.0))
+    }
+
+    /// The first finding that a scan has of it.
+    #[must_use]
+    pub fn finding_of(&self, scan: ScanId) -> Option<FindingId> {
+        let found = self.findings.binary_search_by_key(&Some(scan), |finding| finding.split().map(|(of, _)| of));
+        found.ok().and_then(|at| self.findings.get(at).copied())
+    }
+
     /// Whether a scan has it.
     #[must_use]
     pub fn has(&self, scan: ScanId) -> bool {
-        self.scans.binary_search(&scan).is_ok()
+        self.finding_of(scan).is_some()
     }
 }
 
@@ -187,8 +199,8 @@ pub struct AssetOccurrences {
 pub struct Seen<'a> {
     /// What that scan states.
     pub details: &'a Details,
-    /// That scan.
-    pub scan_id: ScanId,
+    /// That scan's first finding of it.
+    pub finding_id: FindingId,
     /// The current scan has it.
     pub present: bool,
     /// From the first to the last time of any scan that has it.
@@ -208,12 +220,13 @@ impl AssetOccurrences {
         self.current.is_some_and(|current| occurrence.has(current))
     }
 
-    /// Adds a scan with all that it has of this bucket, in place of what it was said to have before.
+    /// Adds a scan with all that it has of this bucket, each with the first finding, in place of what it was said to
+    /// have before.
     #[must_use]
-    pub fn with(mut self, scan: ScanId, span: Span, found: &[Details]) -> Self {
+    pub fn with(mut self, scan: ScanId, span: Span, found: &[(Details, Ordinal)]) -> Self {
         let mut by_details = self.take_without(&BTreeSet::from([scan]));
-        for details in found {
-            by_details.entry(details.clone()).or_default().insert(scan);
+        for (details, first) in found {
+            by_details.entry(details.clone()).or_default().insert(FindingId::new(scan, *first));
         }
         if !found.is_empty() {
             self.scans.insert(scan, span);
@@ -252,21 +265,24 @@ impl AssetOccurrences {
         self
     }
 
-    fn take_without(&mut self, gone: &BTreeSet<ScanId>) -> BTreeMap<Details, BTreeSet<ScanId>> {
+    fn take_without(&mut self, gone: &BTreeSet<ScanId>) -> BTreeMap<Details, BTreeSet<FindingId>> {
         self.scans.retain(|scan, _| !gone.contains(scan));
+        let is_left = |finding: &FindingId| finding.split().is_some_and(|(scan, _)| !gone.contains(&scan));
         let mut by_details = BTreeMap::new();
-        for Occurrence { details, scans } in std::mem::take(&mut self.occurrences) {
-            let scans: BTreeSet<ScanId> = scans.into_iter().filter(|scan| !gone.contains(scan)).collect();
-            if !scans.is_empty() {
-                by_details.insert(details, scans);
+        for Occurrence { details, findings } in std::mem::take(&mut self.occurrences) {
+            let findings: BTreeSet<FindingId> = findings.into_iter().filter(is_left).collect();
+            if !findings.is_empty() {
+                by_details.insert(details, findings);
             }
         }
         by_details
     }
 
-    fn put(&mut self, by_details: BTreeMap<Details, BTreeSet<ScanId>>) {
-        let occurrence =
-            |(details, scans): (Details, BTreeSet<ScanId>)| Occurrence { details, scans: scans.into_iter().collect() };
+    fn put(&mut self, by_details: BTreeMap<Details, BTreeSet<FindingId>>) {
+        let occurrence = |(details, findings): (Details, BTreeSet<FindingId>)| Occurrence {
+            details,
+            findings: findings.into_iter().collect(),
+        };
         self.occurrences = by_details.into_iter().map(occurrence).collect();
     }
 
@@ -281,7 +297,7 @@ impl AssetOccurrences {
                 None => drop(found.insert(key, seen)),
                 Some(known) => {
                     let span = Span { from: known.span.from.min(seen.span.from), to: known.span.to.max(seen.span.to) };
-                    let place = |seen: &Seen<'_>| (seen.present, seen.span.to, seen.scan_id);
+                    let place = |seen: &Seen<'_>| (seen.present, seen.span.to, seen.finding_id);
                     if place(&seen) > place(known) {
                         *known = seen;
                     }
@@ -293,18 +309,27 @@ impl AssetOccurrences {
     }
 
     fn seen_one<'a>(&'a self, occurrence: &'a Occurrence) -> Option<Seen<'a>> {
-        let spans = occurrence.scans.iter().filter_map(|scan| Some((self.scans.get(scan)?, *scan)));
-        let (newest, scan_id) = spans.clone().max_by_key(|(span, scan)| (span.to, *scan))?;
+        let spans = occurrence.findings.iter().filter_map(|finding| Some((self.span_of(*finding)?, *finding)));
+        let (newest, finding_id) = spans.clone().max_by_key(|(span, finding)| (span.to, *finding))?;
         let from = spans.map(|(span, _)| span.from).min()?;
-        let present = self.is_present(occurrence);
-        let scan_id = if present { self.current.unwrap_or(scan_id) } else { scan_id };
-        Some(Seen { details: &occurrence.details, scan_id, present, span: Span { from, to: newest.to } })
+        let current = self.current.and_then(|current| occurrence.finding_of(current));
+        Some(Seen {
+            details: &occurrence.details,
+            finding_id: current.unwrap_or(finding_id),
+            present: current.is_some(),
+            span: Span { from, to: newest.to },
+        })
+    }
+
+    fn span_of(&self, finding: FindingId) -> Option<&Span> {
+        self.scans.get(&finding.split()?.0)
     }
 
     /// When each problem was first seen here, by the scans that are left.
     pub fn first_seen(&self) -> impl Iterator<Item = (Problem, Timestamp)> {
         self.occurrences.iter().filter_map(|occurrence| {
-            let from = occurrence.scans.iter().filter_map(|scan| self.scans.get(scan)).map(|span| span.from).min()?;
+            let spans = occurrence.findings.iter().filter_map(|finding| self.span_of(*finding));
+            let from = spans.map(|span| span.from).min()?;
             Some((occurrence.details.problem.clone(), from))
         })
     }
@@ -345,6 +370,11 @@ pub(crate) mod tests {
         }
     }
 
+    /// Each with the finding at its place.
+    pub(crate) fn found(details: impl IntoIterator<Item = Details>) -> Vec<(Details, Ordinal)> {
+        (0..).filter_map(Ordinal::new).zip(details).map(|(ordinal, details)| (details, ordinal)).collect()
+    }
+
     #[test]
     fn a_vulnerability_stays_in_its_bucket_for_ever() {
         let number = |id: &str| Bucket::of(&id.parse().unwrap()).get();
@@ -359,8 +389,8 @@ pub(crate) mod tests {
     fn what_the_current_scan_lacks_is_gone_and_keeps_its_times() {
         let (a, b) = (details("CVE-2026-0001", "1"), details("CVE-2026-0002", "1"));
         let asset = none()
-            .with(id(1), span(1, 5), &[a, b])
-            .with(id(2), span(7, 9), &[details("CVE-2026-0001", "2")])
+            .with(id(1), span(1, 5), &found([a, b]))
+            .with(id(2), span(7, 9), &found([details("CVE-2026-0001", "2")]))
             .at(Some(id(2)), 2);
         let seen = asset.seen_all();
         let shown: Vec<_> = seen
@@ -388,12 +418,15 @@ pub(crate) mod tests {
     fn what_a_newer_scan_states_of_the_same_version_is_shown() {
         let low = Details { severity: Severity::Low, ..details("CVE-2026-0001", "1") };
         let asset = none()
-            .with(id(2), span(1, 5), &[details("CVE-2026-0001", "1")])
-            .with(id(1), span(7, 9), &[low])
+            .with(id(2), span(1, 5), &found([details("CVE-2026-0001", "1")]))
+            .with(id(1), span(7, 9), &found([low]))
             .at(Some(id(1)), 1);
         let seen = asset.seen_all();
         assert_eq!(seen.len(), 1);
-        assert_eq!((seen[0].details.severity, seen[0].span, seen[0].scan_id), (Severity::Low, span(1, 9), id(1)));
+        assert_eq!(
+            (seen[0].details.severity, seen[0].span, seen[0].finding_id.get()),
+            (Severity::Low, span(1, 9), 1_000_000)
+        );
         let without = asset.without(&BTreeSet::from([id(1)])).at(Some(id(2)), 2);
         assert_eq!(without.seen_all()[0].details.severity, Severity::High);
     }
@@ -405,7 +438,7 @@ pub(crate) mod tests {
 
     #[test]
     fn a_scan_that_is_removed_leaves_nothing() {
-        let asset = none().with(id(1), span(1, 5), &[details("CVE-2026-0001", "1")]);
+        let asset = none().with(id(1), span(1, 5), &found([details("CVE-2026-0001", "1")]));
         let asset = asset.without(&BTreeSet::from([id(1)]));
         assert_eq!(asset, none());
     }
@@ -420,9 +453,7 @@ pub(crate) mod tests {
         fn what_is_known_follows_from_the_scans_in_whatever_order_they_come_and_go(
             scans in any_scans(), gone in prop::collection::vec((1u64..6, 0u8..5), 0..4), seed: u64
         ) {
-            let found = |numbers: &[u8]| -> Vec<Details> {
-                numbers.iter().map(|n| details(&format!("CVE-2026-000{n}"), "1")).collect()
-            };
+            let found = |numbers: &[u8]| found(numbers.iter().map(|n| details(&format!("CVE-2026-000{n}"), "1")));
             let add = |asset: AssetOccurrences, (scan, numbers): &(u64, Vec<u8>)| {
                 asset.with(id(*scan), span(i64::try_from(*scan).unwrap(), 50), &found(numbers))
             };

@@ -15,13 +15,14 @@ use crate::domain::occurrence::Details;
 use crate::domain::platform::Platform;
 use crate::domain::priority::Priority;
 use crate::domain::prompt_hash::PromptHash;
+use crate::domain::remediation;
 use crate::domain::scan::{OtherFindings, Scan, ScanId};
 use crate::domain::severity::{Severity, SeverityCounts};
 use crate::domain::signals::{Listed, Signals};
 use crate::domain::vulnerability_id::VulnerabilityId;
 use crate::pipeline::join::{Counts, Joined};
 use crate::pipeline::locate;
-use crate::pipeline::priorities::{self, Work};
+use crate::pipeline::priorities::{self, InImage, Work};
 use crate::store::answers::LatestAnswer;
 
 /// `ContainerScan`: docs/API.md.
@@ -245,6 +246,8 @@ struct ImageWithCve<'a> {
     total_packages: usize,
     first_seen: Timestamp,
     last_seen: Timestamp,
+    /// Of the most urgent package, as the priority is.
+    finding_id: FindingId,
     priority: &'a Priority,
 }
 
@@ -260,6 +263,7 @@ impl<'a> From<&'a locate::Image> for ImageWithCve<'a> {
             total_packages: image.packages.len(),
             first_seen: image.first_seen,
             last_seen: image.last_seen,
+            finding_id: image.finding_id,
             priority: &image.priority,
         }
     }
@@ -277,6 +281,7 @@ struct PackageWithCve<'a> {
     severity: Severity,
     status: Option<&'a str>,
     findings: u32,
+    finding_id: FindingId,
     present: bool,
     first_seen: Timestamp,
     last_seen: Timestamp,
@@ -296,6 +301,7 @@ impl<'a> From<&'a locate::Package> for PackageWithCve<'a> {
             severity: *severity,
             status: status.as_deref(),
             findings: *findings,
+            finding_id: package.finding_id,
             present: package.present,
             first_seen: package.span.from,
             last_seen: package.span.to,
@@ -357,20 +363,46 @@ struct WorkItem<'a> {
 struct AffectedImage<'a> {
     image_name: &'a str,
     platform: Option<&'a str>,
-    scan_id: Option<ScanId>,
+    scan_id: ScanId,
+    /// Of the most urgent finding there.
+    finding_id: FindingId,
+    upgrades: Vec<Upgrade<'a>>,
+    total_upgrades: usize,
+}
+
+/// What a version of the package that is there is to be replaced with.
+#[derive(Debug, Serialize)]
+struct Upgrade<'a> {
+    installed_version: &'a str,
+    /// The smallest fixed version that clears all of its findings; null where the versions cannot be compared.
+    upgrade_to: Option<String>,
+}
+
+impl<'a> AffectedImage<'a> {
+    fn new(kind: Option<&str>, (name, platform): &'a (String, Option<Platform>), image: &'a InImage) -> Self {
+        let upgrades = image.fixes.iter().map(|(installed, fixes)| Upgrade {
+            installed_version: installed,
+            upgrade_to: remediation::clearing(kind, installed, fixes.iter().map(String::as_str)),
+        });
+        Self {
+            image_name: name,
+            platform: platform.as_ref().map(Platform::as_str),
+            scan_id: image.scan_id,
+            finding_id: image.finding_id,
+            upgrades: upgrades.take(MOST_VERSIONS).collect(),
+            total_upgrades: image.fixes.len(),
+        }
+    }
 }
 
 impl<'a> From<&'a Work> for WorkItem<'a> {
     fn from(work: &'a Work) -> Self {
-        let names: BTreeSet<&str> = work.images.iter().map(|(name, ..)| name.as_str()).collect();
-        let affected = work.images.iter().map(|(image_name, platform, scan_id)| AffectedImage {
-            image_name,
-            platform: platform.as_ref().map(Platform::as_str),
-            scan_id: *scan_id,
-        });
+        let names: BTreeSet<&str> = work.images.keys().map(|(name, _)| name.as_str()).collect();
+        let kind = work.kind.as_deref();
+        let affected = work.images.iter().map(|(key, image)| AffectedImage::new(kind, key, image));
         Self {
             package: &work.package,
-            kind: work.kind.as_deref(),
+            kind,
             fixed_versions: work.fixed_versions.iter().take(MOST_VERSIONS).map(String::as_str).collect(),
             total_fixed_versions: work.fixed_versions.len(),
             worst: &work.worst,

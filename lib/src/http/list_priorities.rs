@@ -41,7 +41,7 @@ const MAX_LIMIT: usize = 200;
 /// 400 for a wrong parameter.
 pub async fn handle(deps: &Deps, request: &Request) -> Result<Response<Body>, ApiError> {
     let deadline = Instant::now() + deps.time;
-    let query = Query::read(request, &["limit", "fixable"])?;
+    let query = Query::read(request, &["limit", "fixable", "image_prefix"])?;
     let fixable = query.flag("fixable")?.unwrap_or(true);
     let limit = match query.limit()? {
         Some(limit) if limit > MAX_LIMIT => {
@@ -49,7 +49,8 @@ pub async fn handle(deps: &Deps, request: &Request) -> Result<Response<Body>, Ap
         }
         limit => limit.unwrap_or(DEFAULT_LIMIT),
     };
-    let order = Order { fixable, limit, deadline };
+    let image_prefix = query.one("image_prefix")?.unwrap_or_default();
+    let order = Order { image_prefix, fixable, limit, deadline };
     let top = priorities::top(&deps.store, &deps.judge, &deps.fleet, order, Timestamp::now()).await?;
     if top.unread_buckets > 0 {
         tracing::warn!(unread_buckets = top.unread_buckets, "there was no time to read the whole fleet");

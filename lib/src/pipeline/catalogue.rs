@@ -20,7 +20,7 @@ use super::enrich::{self, CONCURRENCY, Enrichment, Error};
 use super::forget;
 use crate::domain::asset::Asset;
 use crate::domain::enrichment::{Facts, Source};
-use crate::domain::finding::Finding;
+use crate::domain::finding::{Finding, Ordinal};
 use crate::domain::occurrence::{Bucket, Details, FirstSeen, LONGEST, Problem, Span, earlier};
 use crate::domain::scan::{Scan, ScanId};
 use crate::domain::signals::Signals;
@@ -108,14 +108,15 @@ pub async fn run(
 
 /// What a scan has.
 struct Read {
-    occurrences: BTreeMap<Bucket, Vec<Details>>,
+    /// Each with its first finding.
+    occurrences: BTreeMap<Bucket, Vec<(Details, Ordinal)>>,
     /// Its findings, if they are few.
     findings: Option<Vec<Finding>>,
 }
 
 async fn read_findings(store: &Store, scan: &Scan) -> Result<Read, store::Error> {
     let total = scan.total_findings();
-    let mut counted: BTreeMap<Details, u32> = BTreeMap::new();
+    let mut counted: BTreeMap<Details, (u32, Ordinal)> = BTreeMap::new();
     let mut nameless = 0_usize;
     let mut kept = (total <= KEPT).then(Vec::new);
     let wanted = Selection::default();
@@ -126,8 +127,8 @@ async fn read_findings(store: &Store, scan: &Scan) -> Result<Read, store::Error>
         for finding in &findings {
             match details(finding) {
                 Some(details) => {
-                    let count = counted.entry(details).or_default();
-                    *count = count.saturating_add(1);
+                    let (count, first) = counted.entry(details).or_insert((0, finding.ordinal));
+                    (*count, *first) = (count.saturating_add(1), finding.ordinal.min(*first));
                 }
                 None => nameless += 1,
             }
@@ -139,10 +140,10 @@ async fn read_findings(store: &Store, scan: &Scan) -> Result<Read, store::Error>
     if nameless > 0 {
         tracing::info!(scan_id = scan.scan_id.get(), nameless, "findings without an id that can be looked up");
     }
-    let mut occurrences: BTreeMap<Bucket, Vec<Details>> = BTreeMap::new();
-    for (details, findings) in counted {
+    let mut occurrences: BTreeMap<Bucket, Vec<(Details, Ordinal)>> = BTreeMap::new();
+    for (details, (findings, first)) in counted {
         let bucket = Bucket::of(&details.problem.vulnerability_id);
-        occurrences.entry(bucket).or_default().push(Details { findings, ..details });
+        occurrences.entry(bucket).or_default().push((Details { findings, ..details }, first));
     }
     Ok(Read { occurrences, findings: kept })
 }
@@ -213,7 +214,7 @@ async fn occur(
         let mut first = FirstSeen::new();
         for Added { span, found, .. } in &added {
             let found = step.iter().filter_map(|bucket| found.get(bucket)).flatten();
-            earlier(&mut first, found.map(|details| (details.problem.clone(), span.from)));
+            earlier(&mut first, found.map(|(details, _)| (details.problem.clone(), span.from)));
         }
         store.add_first_seen(asset.key().lineage(), first).await?;
         rest.bucket = next;

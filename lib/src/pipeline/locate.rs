@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use super::judge::Judge;
 use crate::domain::asset::{Asset, AssetKey, LineageKey};
 use crate::domain::enrichment::{CveRichment, Dossier};
+use crate::domain::finding::FindingId;
 use crate::domain::fleet::{Fleet, Scope};
 use crate::domain::image_name::ImageName;
 use crate::domain::known::Known;
@@ -53,6 +54,8 @@ pub struct Image {
     pub first_seen: Timestamp,
     /// When the last of them was last seen in the image.
     pub last_seen: Timestamp,
+    /// The first finding of the most urgent of its packages.
+    pub finding_id: FindingId,
     /// The most urgent of its packages.
     pub priority: Priority,
 }
@@ -62,6 +65,8 @@ pub struct Image {
 pub struct Package {
     /// What the newest scan that has it states.
     pub details: Details,
+    /// That scan's first finding of it.
+    pub finding_id: FindingId,
     /// Whether the current scan has it.
     pub present: bool,
     /// When it was seen: first in the repository, last in the image.
@@ -183,7 +188,7 @@ fn image(
         let last = scan.filter(|_| seen.present).map_or(seen.span.to, |scan| scan.last_seen_at);
         let span = Span { from: first.map_or(seen.span.from, |first| first.min(seen.span.from)), to: last };
         if all || present {
-            packages.push(Package { details: seen.details.clone(), present, span });
+            packages.push(Package { details: seen.details.clone(), finding_id: seen.finding_id, present, span });
         }
     }
     packages.sort_by(|a, b| (!a.present, &a.details).cmp(&(!b.present, &b.details)));
@@ -192,9 +197,10 @@ fn image(
         let id = package.details.problem.vulnerability_id.as_str();
         let reported = Reported::occurrence(&package.details, package.span.from, package.span.to);
         let facts = prioritize::facts(&reported, known.of(id), known, exposure.clone());
-        judge.assess(&facts, now)
+        (judge.assess(&facts, now), package.finding_id)
     });
-    let priority = worst.min_by(|a, b| a.band.cmp(&b.band).then(b.score.total_cmp(&a.score)))?;
+    let (priority, finding_id) =
+        worst.min_by(|(a, _), (b, _)| a.band.cmp(&b.band).then(b.score.total_cmp(&a.score)))?;
     Some(Image {
         image: first.image.clone(),
         platform: first.platform.clone(),
@@ -204,6 +210,7 @@ fn image(
         first_seen: packages.iter().map(|package| package.span.from).min()?,
         last_seen: packages.iter().map(|package| package.span.to).max()?,
         packages,
+        finding_id,
         priority,
     })
 }

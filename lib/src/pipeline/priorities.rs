@@ -4,10 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::{StreamExt as _, stream};
 use jiff::Timestamp;
+use jiff::civil::Date;
 use tokio::time::Instant;
 
 use super::judge::Judge;
 use crate::domain::asset::{Asset, AssetKey, LineageKey};
+use crate::domain::finding::FindingId;
 use crate::domain::fleet::{Fleet, Scope, generation};
 use crate::domain::occurrence::{AssetOccurrences, Bucket, Details};
 use crate::domain::platform::Platform;
@@ -22,7 +24,9 @@ const CONCURRENCY: usize = 8;
 
 /// What is asked for.
 #[derive(Debug, Clone, Copy)]
-pub struct Order {
+pub struct Order<'a> {
+    /// Only images whose names begin so; all where it is empty.
+    pub image_prefix: &'a str,
     /// Packages with a fixed version, or those without.
     pub fixable: bool,
     /// How many at most.
@@ -59,14 +63,35 @@ pub struct Work {
     pub worst_id: VulnerabilityId,
     /// The vulnerabilities, and the most urgent priority of each: band, and score in ten-thousandths, negated.
     pub vulnerabilities: BTreeMap<VulnerabilityId, (Band, i64)>,
-    /// The images, each with its platform and its current scan.
-    pub images: BTreeSet<(String, Option<Platform>, Option<ScanId>)>,
+    /// The images, by name and platform.
+    pub images: BTreeMap<(String, Option<Platform>), InImage>,
     /// How many findings the upgrade clears.
     pub findings_cleared: u64,
 }
 
+/// What is to be done in one image.
+#[derive(Debug)]
+pub struct InImage {
+    /// Its current scan.
+    pub scan_id: ScanId,
+    /// The first finding of the most urgent one there.
+    pub finding_id: FindingId,
+    /// Of each version of the package that is there, the fixed versions of its findings, exactly as the report has them.
+    pub fixes: BTreeMap<String, BTreeSet<String>>,
+    /// The place of the most urgent one.
+    place: Place,
+}
+
+/// The place of an occurrence: smaller is sooner, a day earlier is sooner, and ids make a draw the same each time.
+type Place = ((Band, i64), Option<Date>, VulnerabilityId);
+
 /// The current scans of the assets that count.
-async fn members(store: &Store, fleet: &Fleet, now: Timestamp) -> Result<BTreeMap<AssetKey, Scan>, store::Error> {
+async fn members(
+    store: &Store,
+    fleet: &Fleet,
+    prefix: &str,
+    now: Timestamp,
+) -> Result<BTreeMap<AssetKey, Scan>, store::Error> {
     /// Scans that are read at a time.
     const CHUNK: usize = 1000;
     let mut scans = Vec::new();
@@ -89,7 +114,8 @@ async fn members(store: &Store, fleet: &Fleet, now: Timestamp) -> Result<BTreeMa
         }
         scans.extend(newest.into_values().map(|(_, scan)| scan));
     }
-    let counted = scans.into_iter().filter(|scan| fleet.counts(scan, now));
+    let is_wanted = |scan: &Scan| scan.artifact.image_name.as_str().starts_with(prefix);
+    let counted = scans.into_iter().filter(|scan| fleet.counts(scan, now) && is_wanted(scan));
     Ok(counted.map(|scan| (Asset::of(scan.scan_id, &scan.artifact).key(), scan)).collect())
 }
 
@@ -107,12 +133,12 @@ pub async fn top(
     store: &Store,
     judge: &Judge,
     fleet: &Fleet,
-    order: Order,
+    order: Order<'_>,
     now: Timestamp,
 ) -> Result<Top, store::Error> {
     let mut groups = Groups::new();
     let (mut unread_buckets, mut omitted_occurrences) = (usize::from(Bucket::COUNT), 0);
-    let members = tokio::time::timeout_at(order.deadline, members(store, fleet, now));
+    let members = tokio::time::timeout_at(order.deadline, members(store, fleet, order.image_prefix, now));
     let Ok(members) = members.await else {
         return Ok(Top { work: Vec::new(), total: 0, unread_buckets, omitted_occurrences });
     };
@@ -140,7 +166,8 @@ pub async fn top(
             let exposure = judge.exposures.of(asset.image.as_str());
             let times = first_seen.get(&key.lineage());
             for occurrence in asset.occurrences.iter().filter(|occurrence| asset.is_present(occurrence)) {
-                let Details { problem, fixed_version, findings, .. } = &occurrence.details;
+                let finding = asset.current.and_then(|current| occurrence.finding_of(current));
+                let Details { problem, installed_version, fixed_version, findings, .. } = &occurrence.details;
                 let first = times.and_then(|times| times.get(problem)).copied().unwrap_or(scan.scan_timestamp);
                 let first = first.min(scan.scan_timestamp);
                 let reported = Reported::occurrence(&occurrence.details, first, scan.last_seen_at);
@@ -158,14 +185,22 @@ pub async fn top(
                     .entry((problem.kind.clone(), problem.pkg_name.clone()))
                     .or_insert_with(|| Work::new(problem.pkg_name.clone(), problem.kind.clone(), id, &priority));
                 work.fixed_versions.extend(fixed_version.iter().filter(|_| order.fixable).cloned());
-                work.images.insert((asset.image.to_string(), asset.platform.clone(), asset.current));
                 work.findings_cleared += u64::from(*findings);
                 let of_id = work.vulnerabilities.entry(id.clone()).or_insert(rank);
                 *of_id = (*of_id).min(rank);
-                // Buckets come in any order; ids make a draw the same each time, and a day earlier is sooner.
-                let key = |rank, due, id: &VulnerabilityId| (rank, due, id.clone());
-                let found = key(rank, priority.due, id);
-                if found < key(self::rank(&work.worst), work.worst.due, &work.worst_id) {
+                // Buckets come in any order.
+                let place: Place = (rank, priority.due, id.clone());
+                if let Some((scan_id, finding_id)) = asset.current.zip(finding) {
+                    let image = (asset.image.to_string(), asset.platform.clone());
+                    let found = InImage { scan_id, finding_id, fixes: BTreeMap::new(), place: place.clone() };
+                    let image = work.images.entry(image).or_insert(found);
+                    if (&place, finding_id) < (&image.place, image.finding_id) {
+                        (image.place, image.finding_id) = (place.clone(), finding_id);
+                    }
+                    let fixes = image.fixes.entry(installed_version.clone()).or_default();
+                    fixes.extend(fixed_version.iter().cloned());
+                }
+                if place < (self::rank(&work.worst), work.worst.due, work.worst_id.clone()) {
                     (work.worst, work.worst_id) = (priority, id.clone());
                 }
             }
@@ -191,7 +226,7 @@ impl Work {
             worst: worst.clone(),
             worst_id: id.clone(),
             vulnerabilities: BTreeMap::new(),
-            images: BTreeSet::new(),
+            images: BTreeMap::new(),
             findings_cleared: 0,
         }
     }

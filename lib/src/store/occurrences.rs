@@ -15,6 +15,7 @@ use super::item::{Item, VERSION, key_of};
 use super::keys::{self, Key, PK, SCAN_ID, SK};
 use super::{Error, Store, backoff};
 use crate::domain::asset::{Asset, AssetKey, LineageKey};
+use crate::domain::finding::Ordinal;
 use crate::domain::image_name::ImageName;
 use crate::domain::occurrence::{AssetOccurrences, Bucket, Details, Occurrence, Span};
 use crate::domain::platform::Platform;
@@ -81,8 +82,8 @@ pub struct Added<'a> {
     pub scan_id: ScanId,
     /// When it was seen.
     pub span: Span,
-    /// All that it has.
-    pub found: &'a BTreeMap<Bucket, Vec<Details>>,
+    /// All that it has, each with its first finding.
+    pub found: &'a BTreeMap<Bucket, Vec<(Details, Ordinal)>>,
 }
 
 /// What the occurrences of an asset are to follow.
@@ -343,7 +344,7 @@ fn pack(asset: AssetOccurrences) -> Result<(Vec<u8>, usize), Box<dyn std::error:
     loop {
         if kept < by_worth.len() && !is_sorted {
             by_worth.sort_by_cached_key(|(_, occurrence)| {
-                let worth = (is_present(occurrence), occurrence.details.severity, occurrence.scans.last().copied());
+                let worth = (is_present(occurrence), occurrence.details.severity, occurrence.scans().next_back());
                 std::cmp::Reverse(worth)
             });
             is_sorted = true;
@@ -354,7 +355,7 @@ fn pack(asset: AssetOccurrences) -> Result<(Vec<u8>, usize), Box<dyn std::error:
         let present_kept = part.iter().filter(|occurrence| is_present(occurrence)).count();
         let mut scans = scans.clone();
         if kept < occurrences.len() {
-            let named: BTreeSet<&ScanId> = part.iter().flat_map(|occurrence| &occurrence.scans).collect();
+            let named: BTreeSet<ScanId> = part.iter().flat_map(|occurrence| occurrence.scans()).collect();
             scans.retain(|scan, _| named.contains(scan));
         }
         let json = serde_json::to_vec(&Part { scans, occurrences: part })?;
@@ -406,7 +407,9 @@ mod tests {
     use jiff::Timestamp;
 
     use super::*;
+    use crate::domain::finding::FindingId;
     use crate::domain::occurrence::Problem;
+    use crate::domain::occurrence::tests::found;
     use crate::domain::severity::Severity;
 
     fn details(number: u32, severity: Severity) -> Details {
@@ -435,13 +438,13 @@ mod tests {
         many.push(details(40_000, Severity::Critical));
         let gone: Vec<_> = (50_000..50_600).map(|number| details(number, Severity::Critical)).collect();
         let asset = AssetOccurrences::none("app".parse().unwrap(), None);
-        let asset = asset.with(old, span, &gone).with(new, span, &many).at(Some(new), 1);
+        let asset = asset.with(old, span, &found(gone)).with(new, span, &found(many.clone())).at(Some(new), 1);
         let (blob, omitted) = pack(asset).unwrap();
         assert!(blob.len() <= MAX_BLOB);
         let kept: Packed = serde_json::from_slice(&unzip(&blob, MAX_JSON).unwrap()).unwrap();
         assert_eq!(kept.occurrences.len() + omitted, many.len());
         assert!(omitted > 0 && kept.occurrences.iter().any(|it| it.details.severity == Severity::Critical));
-        assert!(kept.occurrences.iter().all(|occurrence| occurrence.scans == [new]));
+        assert!(kept.occurrences.iter().all(|occurrence| occurrence.scans().eq([new])));
         assert!(blob.len() > MAX_BLOB / 10 * 8, "no more goes than has to: {}", blob.len());
         assert!(kept.occurrences.is_sorted_by(|a, b| a.details < b.details));
     }
@@ -452,7 +455,7 @@ mod tests {
         let scans: BTreeMap<ScanId, Span> = (1..=4000).map(|scan| (ScanId::new(scan).unwrap(), span)).collect();
         let occurrence = |number| Occurrence {
             details: Details { severity: Severity::High, ..details(number, Severity::High) },
-            scans: scans.keys().copied().collect(),
+            findings: scans.keys().map(|scan| FindingId::new(*scan, Ordinal::new(0).unwrap())).collect(),
         };
         let asset = AssetOccurrences {
             current: scans.keys().last().copied(),
