@@ -14,7 +14,7 @@ use super::scan::{Artifact, ScanId};
 pub struct Asset {
     /// The name in its familiar form: `docker.io/library/x` and `x` are one asset.
     pub name: ImageName,
-    /// What the image runs on; none if its reports do not say.
+    /// What the image runs on, in its normal form; none if its reports do not say.
     pub platform: Option<Platform>,
     /// The one scan of an asset without a name.
     pub alone: Option<ScanId>,
@@ -25,8 +25,8 @@ impl Asset {
     #[must_use]
     pub fn of(scan_id: ScanId, artifact: &Artifact) -> Self {
         Self {
-            name: familiar(artifact),
-            platform: artifact.platform.clone(),
+            name: artifact.familiar_name(),
+            platform: artifact.platform.as_ref().map(Platform::normal),
             alone: artifact.nameless.then_some(scan_id),
         }
     }
@@ -42,16 +42,6 @@ impl Asset {
             lineage: LineageKey(digest(&["lineage", repository, platform, &alone])),
             asset: digest(&["asset", self.name.as_str(), platform, &alone]),
         }
-    }
-}
-
-/// The name of an artifact as its asset has it. A path or URL has one form only.
-fn familiar(artifact: &Artifact) -> ImageName {
-    match artifact.artifact_type.as_deref() {
-        None | Some("container_image") if !artifact.nameless => {
-            artifact.image_name.familiar().parse().unwrap_or_else(|_| artifact.image_name.clone())
-        }
-        _ => artifact.image_name.clone(),
     }
 }
 

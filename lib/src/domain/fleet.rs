@@ -55,12 +55,14 @@ impl Fleet {
 }
 
 /// The repository of a scan on its platform, and the place of the scan among the newest ones of it: text that
-/// sorts by when the image was built (else first seen), then by when it was first seen, then by number.
+/// sorts by when the image was built (else when the asset was first seen), then by when the asset was first seen, then
+/// by number.
 #[must_use]
 pub fn generation(scan: &Scan) -> (LineageKey, String) {
-    let built = scan.artifact.image_created_at.unwrap_or(scan.scan_timestamp);
+    let since = scan.asset_since.unwrap_or(scan.scan_timestamp);
+    let built = scan.artifact.image_created_at.unwrap_or(since);
     let millis = |time: Timestamp| time.as_millisecond().max(0);
-    let (built, seen) = (millis(built), millis(scan.scan_timestamp));
+    let (built, seen) = (millis(built), millis(since));
     let place = format!("{built:015}#{seen:015}#{:010}", scan.scan_id.get());
     (Asset::of(scan.scan_id, &scan.artifact).key().lineage(), place)
 }
@@ -89,7 +91,10 @@ mod tests {
     fn the_image_that_was_built_last_is_the_newest_whenever_it_was_scanned() {
         let (mut old, mut new) = (scan(2, 2_000, "a", 1, 0), scan(1, 1_000, "b", 1, 0));
         assert!(generation(&old).1 > generation(&new).1);
-        (old.artifact.image_created_at, new.artifact.image_created_at) = (Some(at(500)), Some(at(900)));
+        // A rescan that finds something else does not make an image newer.
+        old.asset_since = Some(at(300));
         assert!(generation(&old).1 < generation(&new).1);
+        (old.artifact.image_created_at, new.artifact.image_created_at) = (Some(at(900)), Some(at(500)));
+        assert!(generation(&old).1 > generation(&new).1);
     }
 }

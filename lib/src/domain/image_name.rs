@@ -81,6 +81,21 @@ pub fn familiar(name: &str) -> &str {
     path.strip_prefix("library/").filter(is_whole).filter(|rest| !rest.contains('/')).unwrap_or(path)
 }
 
+/// Spells out the names of an image of Docker Hub, the shortest first; any other name is its only one.
+#[must_use]
+pub fn spellings(name: &str) -> Vec<String> {
+    let familiar = familiar(name);
+    let host = familiar.split_once('/').map(|(host, _)| host);
+    let is_elsewhere = host.is_some_and(|host| host.contains(['.', ':', '@']) || host == "localhost");
+    if is_elsewhere || !is_reference(familiar) {
+        return vec![familiar.to_owned()];
+    }
+    let path = if host.is_some() { familiar.to_owned() } else { format!("library/{familiar}") };
+    let mut all = vec![familiar.to_owned(), path.clone(), format!("docker.io/{familiar}"), format!("docker.io/{path}")];
+    all.dedup();
+    all
+}
+
 /// Removes tag and digest from the familiar form of a reference; leaves other names.
 #[must_use]
 pub fn repository(name: &str) -> &str {
@@ -119,14 +134,24 @@ pub fn is_path(name: &str) -> bool {
     matches!(name, "." | "..")
         || ["/", "./", "../", "~"].iter().any(|root| name.starts_with(root))
         || name.contains('\\')
+        || is_on_drive(name)
+}
+
+/// `C:/images/app`: no host has one letter and a port without a number.
+fn is_on_drive(name: &str) -> bool {
+    let [drive, b':', b'/', ..] = name.as_bytes() else { return false };
+    drive.is_ascii_alphabetic()
 }
 
 /// Recognises the path of an image's archive or layout, with or without the digest of the image in it.
 #[must_use]
 pub fn is_archive(name: &str) -> bool {
+    const ENDINGS: [&str; 7] = [".tar", ".tar.gz", ".tgz", ".tar.zst", ".tar.xz", ".tar.bz2", ".oci"];
     let path = name.rsplit_once('@').map_or(name, |(path, _)| path);
-    let lower = path.to_ascii_lowercase();
-    is_path(path) || [".tar", ".tar.gz", ".tgz"].iter().any(|ending| lower.ends_with(ending))
+    // Of an archive of several images one is chosen by `:tag`.
+    let untagged = path.rsplit_once(':').filter(|(_, tag)| !tag.contains('/')).map_or(path, |(path, _)| path);
+    let is_file = |path: &str| ENDINGS.iter().any(|ending| path.to_ascii_lowercase().ends_with(ending));
+    is_path(path) || name.starts_with("file:") || is_file(path) || is_file(untagged)
 }
 
 impl TryFrom<String> for ImageName {
@@ -263,10 +288,10 @@ mod tests {
 
     #[test]
     fn a_path_is_recognised_by_its_beginning_and_an_archive_by_its_end() {
-        for name in [".", "..", "/", "/scan", "./x", "../img/x", "~", "~me/x", "C:\\x"] {
+        for name in [".", "..", "/", "C:/img/app", "/scan", "./x", "../img/x", "~", "~me/x", "C:\\x"] {
             assert!(is_path(name) && is_archive(name), "{name}");
         }
-        for name in ["img.tar", "a/b.TAR.GZ", "x.tgz", "x.tar@sha256:ab", "../layout@sha256:ab"] {
+        for name in ["img.tar", "img.tar:latest", "img.tar.zst", "a/b.oci", "file:///x", "a/b.TAR.GZ", "x.tgz", "x.tar@sha256:ab", "../layout@sha256:ab"] {
             assert!(is_archive(name), "{name}");
         }
         for name in

@@ -25,6 +25,22 @@ impl Platform {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// The same platform as it is compared: builders write the variant that an architecture has anyway, or leave it
+    /// out (<https://github.com/containerd/platforms/blob/main/database.go>).
+    #[must_use]
+    pub fn normal(&self) -> Self {
+        let (os, architecture) = self.0.split_once('/').unwrap_or((&self.0, ""));
+        let architecture = match architecture {
+            "x86_64" | "x86-64" | "amd64/v1" => "amd64",
+            "aarch64" | "arm64/8" | "arm64/v8" => "arm64",
+            "arm" | "armhf" | "arm/7" => "arm/v7",
+            "armel" | "arm/6" => "arm/v6",
+            "i386" | "i486" | "i586" | "i686" => "386",
+            other => other,
+        };
+        Self(format!("{}/{architecture}", if os == "macos" { "darwin" } else { os }))
+    }
 }
 
 impl FromStr for Platform {
@@ -66,6 +82,24 @@ impl From<Platform> for String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_variant_that_goes_without_saying_makes_no_other_platform() {
+        for (said, normal) in [
+            ("linux/arm64/v8", "linux/arm64"),
+            ("linux/aarch64", "linux/arm64"),
+            ("linux/arm64/v9", "linux/arm64/v9"),
+            ("linux/x86_64", "linux/amd64"),
+            ("linux/amd64/v3", "linux/amd64/v3"),
+            ("linux/arm", "linux/arm/v7"),
+            ("linux/arm/v6", "linux/arm/v6"),
+            ("windows/amd64", "windows/amd64"),
+        ] {
+            let platform: Platform = said.parse().unwrap();
+            assert_eq!(platform.normal().as_str(), normal, "{said}");
+            assert_eq!(platform.normal().normal(), platform.normal(), "{said}");
+        }
+    }
 
     #[test]
     fn a_platform_is_an_operating_system_and_an_architecture() {

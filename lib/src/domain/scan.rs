@@ -107,9 +107,9 @@ pub struct Scan {
     /// The severities that were looked for, if the sender said so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scanned_severities: Option<Severities>,
-    /// Somebody has confirmed that what it lacks is really gone.
-    #[serde(default)]
-    pub confirmed: bool,
+    /// When it had been seen last as somebody confirmed that what it lacks is really gone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confirmed_until: Option<Timestamp>,
     /// It lacks what the scan before it had in the very same image, and is not confirmed.
     #[serde(default)]
     pub suspect: bool,
@@ -119,9 +119,18 @@ pub struct Scan {
     /// Its asset is retired.
     #[serde(default)]
     pub retired: bool,
+    /// Of a current scan: when any scan of its asset was first seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asset_since: Option<Timestamp>,
 }
 
 impl Scan {
+    /// Whether the confirmation holds for a time at which this was seen.
+    #[must_use]
+    pub fn is_confirmed_at(&self, at: Timestamp) -> bool {
+        self.confirmed_until.is_some_and(|until| at <= until)
+    }
+
     /// Number of stored open findings.
     #[must_use]
     pub fn total_findings(&self) -> u32 {
@@ -213,6 +222,15 @@ pub struct Artifact {
     /// The Trivy that made the report; reports before v0.69 do not say.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trivy_version: Option<String>,
+}
+
+impl Artifact {
+    /// The name under which its asset is known: `docker.io/library/x` and `x` are one. A path or URL has one form only.
+    #[must_use]
+    pub fn familiar_name(&self) -> ImageName {
+        let familiar = if self.nameless { None } else { self.image_name.familiar().parse().ok() };
+        familiar.unwrap_or_else(|| self.image_name.clone())
+    }
 }
 
 #[cfg(test)]

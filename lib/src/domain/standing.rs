@@ -1,7 +1,7 @@
 //! Which scan of an asset is current, and which scans are suspect.
 //!
-//! Both follow from the scans alone, in the order of the time at which each was last seen, so they are the
-//! same in whatever order reports arrive, are repeated or deleted.
+//! Both follow from the scans alone, in the order of the times at which each was first and last seen, so they are
+//! the same in whatever order reports arrive, are repeated or deleted.
 
 use std::collections::BTreeSet;
 
@@ -27,17 +27,21 @@ pub fn place(scan: &Scan) -> (Timestamp, ScanId) {
 
 /// The standing of an asset with these scans, in any order.
 ///
-/// Only scans that looked for vulnerabilities count. Going from the oldest to the newest, each becomes current
-/// unless it is suspect beside the one that is current by then.
+/// Only scans that looked for vulnerabilities count. Going through the times at which they were first and last
+/// seen, from the oldest on, each becomes current unless it is suspect beside the one that is current by then. The
+/// last time decides whether it is suspect.
 pub fn standing<'s>(scans: impl IntoIterator<Item = &'s Scan>) -> Standing {
-    let mut in_order: Vec<&Scan> = scans.into_iter().filter(|scan| scan.is_vulnerability_scan).collect();
-    in_order.sort_unstable_by_key(|scan| place(scan));
+    let looked = scans.into_iter().filter(|scan| scan.is_vulnerability_scan);
+    let mut sightings: Vec<(Timestamp, &Scan)> =
+        looked.flat_map(|scan| [(scan.scan_timestamp, scan), (scan.last_seen_at, scan)]).collect();
+    sightings.sort_unstable_by_key(|(at, scan)| (*at, scan.scan_id));
     let mut suspects = BTreeSet::new();
     let mut current: Option<&Scan> = None;
-    for scan in in_order {
-        if !scan.confirmed && current.is_some_and(|before| is_suspect(before, scan)) {
+    for (at, scan) in sightings {
+        if !scan.is_confirmed_at(at) && current.is_some_and(|before| is_suspect(before, scan)) {
             suspects.insert(scan.scan_id);
         } else {
+            suspects.remove(&scan.scan_id);
             current = Some(scan);
         }
     }
@@ -124,11 +128,17 @@ pub(crate) mod tests {
             is_vulnerability_scan: true,
             scanners: None,
             scanned_severities: None,
-            confirmed: false,
+            confirmed_until: None,
             suspect: false,
             current: false,
             retired: false,
+            asset_since: None,
         }
+    }
+
+    /// The same, seen again later.
+    fn until(second: i64, scan: Scan) -> Scan {
+        Scan { last_seen_at: Timestamp::from_second(second).unwrap(), ..scan }
     }
 
     fn of(scans: &[Scan]) -> (Option<u64>, Vec<u64>) {
@@ -156,7 +166,7 @@ pub(crate) mod tests {
         assert_eq!(of(&[before.clone(), after.clone()]), (Some(1), vec![2]));
         let again = scan(3, 40, "a", 2, 0);
         assert_eq!(of(&[before.clone(), after.clone(), again.clone()]), (Some(1), vec![2, 3]));
-        let confirmed = Scan { confirmed: true, ..after.clone() };
+        let confirmed = Scan { confirmed_until: Some(after.last_seen_at), ..after.clone() };
         assert_eq!(of(&[before.clone(), confirmed, again]), (Some(3), vec![]));
         // Another image, or the same class suppressed, or fewer of a class: nothing to doubt.
         assert_eq!(
@@ -166,6 +176,25 @@ pub(crate) mod tests {
         let suppressed = ClassCounts { lang_pkgs: 1, ..ClassCounts::default() };
         assert_eq!(of(&[before.clone(), Scan { suppressed_class_counts: suppressed, ..after }]), (Some(2), vec![]));
         assert_eq!(of(&[before, scan(2, 30, "a", 1, 1)]), (Some(2), vec![]));
+    }
+
+    #[test]
+    fn what_two_scanners_find_in_turn_leaves_the_first_current() {
+        let (os, lang) = (scan(1, 20, "a", 3, 0), scan(2, 30, "a", 0, 2));
+        assert_eq!(of(&[os.clone(), lang.clone()]), (Some(1), vec![2]));
+        assert_eq!(of(&[until(40, os.clone()), lang.clone()]), (Some(1), vec![2]));
+        assert_eq!(of(&[until(40, os), until(50, lang)]), (Some(1), vec![2]));
+        // Empty between two deliveries of the same.
+        assert_eq!(of(&[until(40, scan(1, 20, "a", 3, 0)), scan(2, 30, "a", 0, 0)]), (Some(1), vec![2]));
+    }
+
+    #[test]
+    fn a_confirmation_holds_for_what_was_seen_until_then() {
+        let (before, after) = (scan(1, 20, "a", 3, 2), scan(2, 30, "a", 3, 0));
+        let confirmed = Scan { confirmed_until: Some(after.last_seen_at), ..after };
+        assert_eq!(of(&[before.clone(), until(60, confirmed.clone())]), (Some(2), vec![]));
+        assert_eq!(of(&[until(50, before.clone()), confirmed.clone()]), (Some(1), vec![]));
+        assert_eq!(of(&[until(50, before), until(60, confirmed)]), (Some(1), vec![2]));
     }
 
     #[test]
@@ -179,11 +208,11 @@ pub(crate) mod tests {
     }
 
     fn any_scan() -> impl Strategy<Value = Scan> {
-        (1u64..9, 1i64..6, "[ab]", 0u32..3, 0u32..3, any::<bool>(), any::<bool>()).prop_map(
-            |(id, second, image, os, lang, looked, confirmed)| Scan {
+        (1u64..9, 1i64..6, 0i64..4, "[ab]", 0u32..3, 0u32..3, any::<bool>(), prop::option::of(1i64..9)).prop_map(
+            |(id, second, seconds, image, os, lang, looked, confirmed)| Scan {
                 is_vulnerability_scan: looked,
-                confirmed,
-                ..scan(id, second, &image, os, lang)
+                confirmed_until: confirmed.map(|second| Timestamp::from_second(second).unwrap()),
+                ..until(second + seconds, scan(id, second, &image, os, lang))
             },
         )
     }
@@ -213,6 +242,22 @@ pub(crate) mod tests {
             let whole = standing(scans.iter().chain([&last]));
             prop_assert_eq!(short.current, whole.current);
             prop_assert_eq!(short.suspects.contains(&last.scan_id), whole.suspects.contains(&last.scan_id));
+        }
+
+        #[test]
+        fn a_current_scan_that_was_seen_last_changes_nothing_by_being_seen_later(
+            scans in prop::collection::vec(any_scan(), 0..7)
+        ) {
+            let scans = distinct(scans);
+            let before = standing(&scans);
+            let latest = |scan: &&Scan| Some(scan.scan_id) != before.current;
+            let latest = scans.iter().filter(latest).map(|scan| scan.last_seen_at).max();
+            let seen = |scan: &Scan| match Some(scan.scan_id) == before.current && Some(scan.last_seen_at) > latest {
+                true => until(100, scan.clone()),
+                false => scan.clone(),
+            };
+            let later: Vec<Scan> = scans.iter().map(seen).collect();
+            prop_assert_eq!(standing(&later), before);
         }
     }
 }

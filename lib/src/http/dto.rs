@@ -98,7 +98,7 @@ impl<'a> From<&'a Scan> for ContainerScan<'a> {
             trivy_version: artifact.trivy_version.as_deref(),
             current: scan.current,
             suspect: scan.suspect,
-            confirmed: scan.confirmed,
+            confirmed: scan.confirmed_until.is_some(),
             retired: scan.retired,
             is_vulnerability_scan: scan.is_vulnerability_scan,
             scanners: scan.scanners.as_ref().map(ToString::to_string),

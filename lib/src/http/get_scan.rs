@@ -66,7 +66,8 @@ pub(super) async fn find(store: &Store, identifier: Identifier, query: &Query) -
     match identifier {
         Identifier::Scan(id) => {
             let scan = store.scan(id).await?.ok_or_else(no_scan)?;
-            if platform.is_some() && scan.artifact.platform != platform {
+            let normal = |platform: &Option<Platform>| platform.as_ref().map(Platform::normal);
+            if platform.is_some() && normal(&scan.artifact.platform) != normal(&platform) {
                 return Err(ApiError::parameter("platform", "is not that of the scan with this number"));
             }
             Ok(scan)

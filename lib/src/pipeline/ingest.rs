@@ -315,11 +315,12 @@ async fn store_and_publish(
         is_vulnerability_scan: report.is_vulnerability_scan,
         scanners: submission.declared().scanners.clone(),
         scanned_severities: submission.declared().severities.clone(),
-        confirmed: claim.former.is_some_and(|former| former.confirmed),
+        confirmed_until: claim.former.and_then(|former| former.confirmed_until),
         // What follows from the other scans of its asset is set as it is published.
         suspect: false,
         current: false,
         retired: false,
+        asset_since: None,
     };
     let wait = if enrichment.is_some() { OUTBOX_DUE_AFTER_ENRICHMENT } else { OUTBOX_DUE };
     let outbox = (auto.is_some() || enrichment.is_some()).then(|| after(now, wait));

@@ -34,7 +34,7 @@ impl Judge {
 
     /// The same of what was kept of a finding.
     pub(super) fn weigh(&self, scan: &Scan, id: Option<&str>, reported: &Reported, known: &Known) -> priority::Facts {
-        let exposure = self.exposures.of(scan.artifact.image_name.as_str());
+        let exposure = self.exposures.of(scan.artifact.familiar_name().as_str());
         prioritize::facts(reported, id.and_then(|id| known.of(id)), known, exposure)
     }
 

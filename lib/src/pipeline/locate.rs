@@ -126,7 +126,7 @@ pub async fn locate(
     for (key, occurrences) in found.into_iter().flatten() {
         by_asset.entry(key).or_default().push(occurrences);
     }
-    let members = members(store, fleet, &names, &by_asset).await?;
+    let members = members(store, fleet, &names, &by_asset, now).await?;
     let shown = by_asset
         .iter()
         .filter_map(|(key, occurrences)| image(key, occurrences, &members, (judge, fleet, &known), all, now));
@@ -144,6 +144,7 @@ async fn members(
     fleet: &Fleet,
     names: &[VulnerabilityId],
     by_asset: &BTreeMap<AssetKey, Vec<AssetOccurrences>>,
+    now: Timestamp,
 ) -> Result<Members, store::Error> {
     let current = by_asset.values().flatten().filter_map(|occurrences| occurrences.current).collect();
     let scans = store.scans_by_id(current).await?.into_iter().map(|scan| (scan.scan_id, scan)).collect();
@@ -157,7 +158,7 @@ async fn members(
     let mut newest = BTreeMap::new();
     if fleet.scope == Scope::NewestPerRepository {
         let found: Vec<Option<Scan>> = stream::iter(lineages)
-            .map(|lineage| store.newest_of_repository(lineage))
+            .map(|lineage| store.newest_of_repository(lineage, |scan| fleet.counts(scan, now)))
             .buffered(CONCURRENCY)
             .try_collect()
             .await?;

@@ -104,6 +104,8 @@ async fn members(
             break;
         }
     }
+    // What has left the fleet by its age hides no other.
+    scans.retain(|scan| fleet.counts(scan, now));
     if fleet.scope == Scope::NewestPerRepository {
         let mut newest: BTreeMap<LineageKey, (String, Scan)> = BTreeMap::new();
         for scan in scans.drain(..) {
@@ -115,7 +117,7 @@ async fn members(
         scans.extend(newest.into_values().map(|(_, scan)| scan));
     }
     let is_wanted = |scan: &Scan| scan.artifact.image_name.as_str().starts_with(prefix);
-    let counted = scans.into_iter().filter(|scan| fleet.counts(scan, now) && is_wanted(scan));
+    let counted = scans.into_iter().filter(is_wanted);
     Ok(counted.map(|scan| (Asset::of(scan.scan_id, &scan.artifact).key(), scan)).collect())
 }
 

@@ -147,7 +147,12 @@ pub async fn run(deps: &Recovery, request_id: &str, now: Timestamp, deadline: In
         let looked_at = store.oldest_scans(store.position(Walk::Retention).await?, AGED).await?;
         walk = Some(looked_at.get(AGED - 1).map(|scan| scan.scan_id));
         let is_old = |scan: &&Scan| scan.ingested_at < oldest && scan.last_seen_at < oldest;
-        doomed.extend(looked_at.iter().filter(is_old).map(|scan| (scan.scan_id, Reason::Expired)));
+        for scan in looked_at.iter().filter(is_old) {
+            // A suspect scan would become current by the mere passing of time.
+            if !store.holds_suspects_back(scan).await? {
+                doomed.push((scan.scan_id, Reason::Expired));
+            }
+        }
     }
     for (scan_id, reason) in doomed {
         let left = deadline.saturating_duration_since(Instant::now()).min(ONE_DELETION);

@@ -204,7 +204,7 @@ impl<'c> Visitor<'c> for ResultEntry<'_, 'c> {
     fn visit_map<A: MapAccess<'c>>(self, mut members: A) -> Result<(), A::Error> {
         let Self(collector) = self;
         let (mut target, mut class, mut kind) = (None, None, None);
-        let before = (collector.findings.len(), collector.suppressed.len());
+        let before = (collector.findings.len(), collector.suppressed.len(), collector.other);
         while let Some(Text(name)) = members.next_key()? {
             match &*name {
                 "Target" => target = members.next_value::<Option<Text<'c>>>()?,
@@ -242,9 +242,10 @@ impl<'c> Visitor<'c> for ResultEntry<'_, 'c> {
             collector.os_target = Some(target.clone());
         }
         let has_findings = collector.findings.len() > before.0;
-        // Results of Trivy before v0.20 have no class; they are of vulnerabilities.
+        // Results of Trivy before v0.20 have no class; they are of vulnerabilities, unless they show something else.
         let is_of_vulnerabilities = match class.as_ref().map(|class| &*class.0) {
-            None | Some("" | "os-pkgs" | "lang-pkgs") => true,
+            Some("os-pkgs" | "lang-pkgs") => true,
+            None | Some("") => has_findings || collector.other == before.2,
             Some(_) => has_findings,
         };
         collector.looked_for_vulnerabilities |= is_of_vulnerabilities;

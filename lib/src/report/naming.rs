@@ -3,6 +3,8 @@
 //! Trivy writes as `ArtifactName` what was typed: of a tar, a folder or a checkout that is a path, which is the same
 //! for many things. Newer reports say elsewhere what it was.
 
+use std::borrow::Cow;
+
 use super::envelope::Envelope;
 use super::findings::Collector;
 use crate::domain::image_name::{is_archive, is_path, repository};
@@ -30,18 +32,46 @@ pub(super) fn own_name(envelope: &Envelope<'_>, collector: &Collector<'_>) -> Op
             let is_said_better =
                 is_archive(typed) || reference.is_some_and(|said| repository(said) != repository(typed));
             let said = reference.or_else(|| tag.filter(|tag| !is_archive(tag))).filter(|_| is_said_better);
-            (said.unwrap_or(typed), said.is_none() && is_archive(typed))
+            (said.unwrap_or(typed), said.is_none() && (is_archive(typed) || is_unpacked(envelope, typed)))
         }
-        (Some("repository"), _) if url.is_some() => (url?, false),
+        (Some("repository"), _) if url.is_some_and(|url| !is_path(url)) => (url?, false),
         (Some("repository"), Some(typed)) => (typed, !is_remote(typed)),
         (Some("filesystem"), _) => (any?, true),
-        (Some("container_image"), None) | (Some("cyclonedx" | "spdx"), _) => {
+        (Some("container_image"), None) => {
             let text = reference.or(any)?;
             (text, is_path(text))
         }
+        // What was typed is the path of the document, or of the disk.
+        (Some("cyclonedx" | "spdx"), _) => (reference.or(any)?, reference.is_none()),
+        (Some("vm"), _) => (any?, !["ami:", "ebs:"].iter().any(|kind| any.is_some_and(|any| any.starts_with(kind)))),
         _ => (any?, is_path(any?)),
     };
-    Some(OwnName { text: text.to_owned(), nameless })
+    Some(OwnName { text: without_password(text).into_owned(), nameless })
+}
+
+/// Recognises an image that came from no registry and no engine, but from a folder or file whatever its name: Trivy
+/// gives it the id of its configuration as `ArtifactID`, and has nothing else to call it.
+fn is_unpacked(envelope: &Envelope<'_>, typed: &str) -> bool {
+    let Some(metadata) = &envelope.metadata else { return false };
+    let id = metadata.image_id.as_deref().filter(|id| !id.is_empty());
+    let is_id = |id: &str| id == typed || id.strip_prefix("sha256:").is_some_and(|hex| hex.starts_with(typed));
+    let is_unnamed = named(metadata.reference.as_deref()).is_none()
+        && metadata.repo_tags.as_deref().unwrap_or_default().is_empty()
+        && metadata.repo_digests.as_deref().unwrap_or_default().is_empty();
+    is_unnamed && id.is_some() && id == envelope.artifact_id.as_deref() && !id.is_some_and(is_id)
+}
+
+/// Removes user and password from an address: names are shown to all who may read.
+fn without_password(text: &str) -> Cow<'_, str> {
+    let Some((scheme, rest)) = text.split_once("://") else { return text.into() };
+    let host = rest.split_once('/').map_or(rest, |(host, _)| host);
+    match host.rsplit_once('@') {
+        Some((user, _)) if scheme != "ssh" || user.contains(':') => {
+            let rest = rest.get(user.len() + 1..).unwrap_or_default();
+            format!("{scheme}://{rest}").into()
+        }
+        _ => text.into(),
+    }
 }
 
 fn named(text: Option<&str>) -> Option<&str> {
@@ -115,9 +145,34 @@ mod tests {
     }
 
     #[test]
+    fn an_image_that_is_known_by_its_configuration_only_is_from_a_folder() {
+        let of = |typed: &str, metadata: Value| {
+            let metadata = [json!({"ImageID": "sha256:8e2fe22739aa"}), metadata];
+            let metadata: serde_json::Map<String, Value> =
+                metadata.into_iter().flat_map(|part| part.as_object().unwrap().clone()).collect();
+            let report = json!({"ArtifactType": "container_image", "ArtifactID": "sha256:8e2fe22739aa",
+                                "ArtifactName": typed, "Metadata": metadata});
+            named_as(&report).unwrap()
+        };
+        for typed in ["layout", "images/app", "layout:1.0", "out/oci@sha256:ab"] {
+            assert_eq!(of(typed, json!({})), (typed.to_owned(), true));
+            assert!(!of(typed, json!({"RepoDigests": ["app@sha256:1"]})).1, "{typed}");
+        }
+        assert_eq!(of("layout", json!({"RepoTags": ["app:1"]})), ("layout".to_owned(), false));
+        // The image was asked for by its id.
+        for typed in ["8e2fe22739aa", "8e2f", "sha256:8e2fe22739aa"] {
+            assert_eq!(of(typed, json!({})), (typed.to_owned(), false));
+        }
+    }
+
+    #[test]
     fn a_repository_is_called_by_its_address() {
         for (typed, url, name, nameless) in [
             (".", Some("https://git.example/team/shop.git"), "https://git.example/team/shop.git", false),
+            (".", Some("https://ci:secret@git.example/shop"), "https://git.example/shop", false),
+            ("https://token@git.example:8443/shop", None, "https://git.example:8443/shop", false),
+            (".", Some("ssh://git@git.example/shop"), "ssh://git@git.example/shop", false),
+            ("./shop", Some("/srv/git/shop"), "./shop", true),
             ("https://github.com/org/app", None, "https://github.com/org/app", false),
             ("github.com/org/app", None, "github.com/org/app", false),
             ("git@github.com:org/app.git", None, "git@github.com:org/app.git", false),
@@ -145,14 +200,14 @@ mod tests {
     #[test]
     fn a_disk_and_a_bill_of_materials_are_called_what_was_typed() {
         for (kind, typed, reference, name, nameless) in [
-            ("vm", "disk.img", Some("app:1"), "disk.img", false),
+            ("vm", "disk.img", Some("app:1"), "disk.img", true),
             ("vm", "ami:ami-0123", None, "ami:ami-0123", false),
             ("vm", "/srv/disk.img", None, "/srv/disk.img", true),
-            ("cyclonedx", "sbom.json", None, "sbom.json", false),
+            ("cyclonedx", "sbom.json", None, "sbom.json", true),
             ("cyclonedx", "./sbom.json", None, "./sbom.json", true),
             ("cyclonedx", "/srv/sbom.json", Some("app:1"), "app:1", false),
             ("spdx", "sbom.json", Some("app:1"), "app:1", false),
-            ("spdx", "sbom.json", Some("./image.tar"), "sbom.json", false),
+            ("spdx", "sbom.json", Some("./image.tar"), "sbom.json", true),
         ] {
             assert_eq!(of(kind, typed, json!({"Reference": reference})), (name.to_owned(), nameless), "{kind} {typed}");
         }

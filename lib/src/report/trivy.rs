@@ -11,7 +11,7 @@ use super::naming::{self, OwnName};
 use super::suppressed::Suppressed;
 use super::{Canonical, Error, Limits, lookalike, warnings};
 use crate::domain::declared::{Declared, Scanners};
-use crate::domain::image_name::ImageName;
+use crate::domain::image_name::{ImageName, is_path};
 use crate::domain::report_hash::ReportHash;
 use crate::domain::scan::{Artifact, ClassCounts, OtherFindings};
 use crate::domain::severity::SeverityCounts;
@@ -26,7 +26,7 @@ pub struct Report<'c> {
     pub artifact: Artifact,
     /// When it was made, if it says so and can have been.
     pub created_at: Option<Timestamp>,
-    /// Whether vulnerabilities were looked for: as the sender says, else as the report's results show.
+    /// Whether vulnerabilities were looked for: the report's results show it, and the sender does not say otherwise.
     pub is_vulnerability_scan: bool,
     /// Vulnerabilities in the report, exact repeats included.
     pub reported_findings: u32,
@@ -70,7 +70,7 @@ impl<'c> Report<'c> {
         let own_name = naming::own_name(&envelope, &collector);
         let hash = canonical.hash(&beyond_the_report(declared, own_name.as_ref()));
         let (image_name, nameless) = match (&declared.image_name, &own_name) {
-            (Some(given), _) => (given.clone(), false),
+            (Some(given), _) => (given.clone(), is_path(given.as_str())),
             (None, Some(own)) => {
                 (own.text.parse::<ImageName>().map_err(|source| Error::ImageName { source })?, own.nameless)
             }
@@ -86,8 +86,8 @@ impl<'c> Report<'c> {
             hash,
             artifact: artifact(envelope, own_name.as_ref(), image_name, nameless)?,
             created_at: stated_time.filter(|time| *time >= FIRST_REPORT),
-            is_vulnerability_scan: (declared.scanners.as_ref())
-                .map_or(collector.looked_for_vulnerabilities, Scanners::look_for_vulnerabilities),
+            is_vulnerability_scan: collector.looked_for_vulnerabilities
+                && declared.scanners.as_ref().is_none_or(Scanners::look_for_vulnerabilities),
             reported_findings: u32::try_from(reported).unwrap_or(u32::MAX),
             class_counts: class_counts(&mut collector.findings.iter().map(|finding| finding.scanned)),
             suppressed_class_counts: class_counts(&mut collector.suppressed.iter().map(|s| s.finding.scanned)),

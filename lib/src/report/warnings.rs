@@ -17,9 +17,9 @@ pub(super) fn of(report: &Report<'_>, declared: &Declared) -> Vec<Warning> {
         );
     }
     if !report.is_vulnerability_scan {
-        let why = match declared.scanners {
-            Some(_) => "the scanners that you name do not include vuln",
-            None => {
+        let why = match &declared.scanners {
+            Some(scanners) if !scanners.look_for_vulnerabilities() => "the scanners that you name do not include vuln",
+            _ => {
                 "no result of the report is of class os-pkgs or lang-pkgs, so it does not show that vulnerabilities were \
                  looked for"
             }

@@ -7,8 +7,9 @@
 //! 2. What follows from them ([`standing`]) is written in one transaction: the pointer, on condition that its
 //!    version is the one that was read, and each scan whose flags change, on condition that it was last seen when
 //!    it was read. A refused condition means that somebody else was faster: from step 1 again.
-//! 3. To see the current scan later than before changes nothing but that scan's item, on condition that it still
-//!    is current. It needs no pointer: a transaction that would demote the scan fails on its time.
+//! 3. Each of these transactions also writes the current scan, with the pointer's version. So where all that changes
+//!    is that the current scan was seen later, one write to its item suffices, on condition that it has the time and
+//!    the version that were read.
 //!
 //! So the pointer is always what all scans say together, whatever the order of arrival. Appending a scan that is
 //! newer than all others needs only the pointer and the current scan; everything else reads all scans of the asset.
@@ -31,13 +32,19 @@ use crate::domain::fleet::generation;
 use crate::domain::image_name::ImageName;
 use crate::domain::platform::Platform;
 use crate::domain::scan::{Scan, ScanId};
-use crate::domain::standing::{place, standing};
+use crate::domain::standing::standing;
 
 type BuildError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Of a pointer: the latest time at which any scan but the current one was seen.
 const LATEST: &str = "latest";
 const RETIRED: &str = "retired";
+/// Of a pointer: when any scan of the asset was first seen.
+const SINCE: &str = "since";
+/// Of a current scan: the version of its pointer.
+const ASSET_VERSION: &str = "asset_version";
+/// Of a current scan: [`Scan::asset_since`].
+const ASSET_SINCE: &str = "asset_since";
 /// Of the entry of a scan under its image: what asset it is of.
 pub(super) const PLATFORM: &str = "platform";
 pub(super) const ALONE: &str = "alone";
@@ -54,6 +61,8 @@ pub(super) struct AssetState {
     retired: bool,
     current: Option<ScanId>,
     latest: i64,
+    /// When any of its scans was first seen, as the pointer has it.
+    since: Option<Timestamp>,
     /// Its scans: all, or the current one.
     scans: Vec<Scan>,
     whole: bool,
@@ -117,11 +126,27 @@ pub struct Current {
 }
 
 impl AssetState {
-    /// Whether a scan that was not read yet comes after all others.
+    /// Whether a scan that was not read yet was never seen before any other was for the last time.
     fn is_after_all(&self, scan: &Scan) -> bool {
-        let newest = self.scans.iter().map(place).max();
-        self.whole
-            || scan.last_seen_at.as_millisecond() > self.latest && newest.is_none_or(|newest| place(scan) > newest)
+        let newest = self.scans.iter().map(|scan| scan.last_seen_at).max();
+        let first = scan.scan_timestamp;
+        self.whole || first.as_millisecond() > self.latest && newest.is_none_or(|newest| first > newest)
+    }
+
+    /// When any of these scans, or of those that were not read, was first seen.
+    fn since(&self, scans: &[Scan]) -> Option<Timestamp> {
+        let known = self.since.filter(|_| !self.whole);
+        scans.iter().map(|scan| scan.scan_timestamp).chain(known).min()
+    }
+
+    /// Whether all that changes by a scan as it was seen is that scan. The scans that were read are all there are.
+    fn moves_only(&self, seen: &Scan) -> bool {
+        let scans = self.scans.iter().map(|scan| if scan.scan_id == seen.scan_id { seen } else { scan }).cloned();
+        let scans: Vec<Scan> = scans.collect();
+        let since = self.since(&scans);
+        let after = with_flags(scans, self.retired, since);
+        let is_same = |(before, after): (&Scan, &Scan)| before == after || after == seen;
+        self.scans.iter().zip(&after).all(is_same)
     }
 
     /// The asset with one more scan.
@@ -169,7 +194,7 @@ fn see(scan: &mut Scan, at: Timestamp) -> bool {
 impl Store {
     /// Notes that the content of a published scan was seen at a time. None if the scan is not there.
     ///
-    /// One write if it is current and that does not change; else one transaction, which lists the asset, from
+    /// One write if it is current and nothing else changes; else one transaction, which lists the asset, from
     /// `due` on, as one whose occurrences are yet to follow.
     ///
     /// # Errors
@@ -190,23 +215,23 @@ impl Store {
             if !see(&mut seen, at) {
                 return Ok(Some(SeenAgain::Unchanged(scan)));
             }
-            let is_later_only = scan.current && !scan.undated && seen.scan_timestamp == scan.scan_timestamp;
-            if is_later_only {
-                if self.see_current_later(&scan, at).await? {
-                    return Ok(Some(SeenAgain::Later(seen)));
-                }
-            } else {
-                let asset = Asset::of(scan_id, &scan.artifact);
-                let change = self
-                    .change_asset(OPERATION, &asset, Vec::new(), due, |state| {
-                        state.changing(scan_id, |scan| see(scan, at))
-                    })
-                    .await?;
-                if let Change::Written(scans) = change
-                    && let Some(scan) = scans.into_iter().find(|scan| scan.scan_id == scan_id)
-                {
-                    return Ok(Some(SeenAgain::Moved(scan)));
-                }
+            let asset = Asset::of(scan_id, &scan.artifact);
+            // Others were faster, or the scan is from before scans had the version: then the transaction decides.
+            if tries == 1
+                && let Some(version) = self.version_that_stays(&asset, &scan, &seen).await?
+                && self.see_current_later(&scan, at, version).await?
+            {
+                return Ok(Some(SeenAgain::Later(seen)));
+            }
+            let change = self
+                .change_asset(OPERATION, &asset, Vec::new(), due, |state| {
+                    state.changing(scan_id, |scan| see(scan, at))
+                })
+                .await?;
+            if let Change::Written(scans) = change
+                && let Some(scan) = scans.into_iter().find(|scan| scan.scan_id == scan_id)
+            {
+                return Ok(Some(SeenAgain::Moved(scan)));
             }
             match delays.next() {
                 Some(delay) => tokio::time::sleep(delay).await,
@@ -215,14 +240,32 @@ impl Store {
         }
     }
 
-    /// Moves the time of a scan that still is current and was not seen since it was read.
-    async fn see_current_later(&self, scan: &Scan, at: Timestamp) -> Result<bool, Error> {
+    /// The version of an asset in which a scan is current, and remains so without any other change as it is `seen`
+    /// later.
+    async fn version_that_stays(&self, asset: &Asset, scan: &Scan, seen: &Scan) -> Result<Option<u64>, Error> {
+        if !scan.current || scan.undated || seen.scan_timestamp != scan.scan_timestamp {
+            return Ok(None);
+        }
+        let pointer = self.get("GetItem(asset)", &Key::Asset(asset.clone()), true).await?;
+        let state = read_pointer(pointer.as_ref());
+        if state.current == Some(scan.scan_id) && state.latest < scan.last_seen_at.as_millisecond() {
+            return Ok(Some(state.version));
+        }
+        let state = self.asset_with_all(asset).await?;
+        Ok(state.moves_only(seen).then_some(state.version))
+    }
+
+    /// Moves the time of a scan that still is current in that version of its asset and was not seen since it was
+    /// read.
+    async fn see_current_later(&self, scan: &Scan, at: Timestamp, version: u64) -> Result<bool, Error> {
         let update = self
             .client
             .update_item()
             .table_name(&self.table)
             .set_key(Some(Key::Scan(scan.scan_id).attributes()))
-            .condition_expression("#current = :true AND #last_seen = :known")
+            .condition_expression("#current = :true AND #version = :version AND #last_seen = :known")
+            .expression_attribute_names("#version", ASSET_VERSION)
+            .expression_attribute_values(":version", AttributeValue::N(version.to_string()))
             .expression_attribute_names("#current", "current")
             .expression_attribute_names("#last_seen", "last_seen_at")
             .expression_attribute_values(":true", AttributeValue::Bool(true))
@@ -244,17 +287,21 @@ impl Store {
         }
     }
 
-    /// Confirms that what a suspect scan lacks is really gone. None if the scan is not there.
+    /// Confirms that what a suspect scan lacked until it was last seen is really gone; a scan that is not suspect
+    /// stays as it is. None if the scan is not there.
     ///
     /// # Errors
     /// [`Error::Unavailable`], [`Error::Unprocessed`], [`Error::Refused`], [`Error::Corrupt`].
     pub async fn confirm(&self, scan_id: ScanId, due: Option<Timestamp>) -> Result<Option<Scan>, Error> {
         let Some(scan) = self.scan(scan_id).await? else { return Ok(None) };
-        if scan.confirmed {
+        if !scan.suspect {
             return Ok(Some(scan));
         }
         let asset = Asset::of(scan_id, &scan.artifact);
-        let confirm = |scan: &mut Scan| !std::mem::replace(&mut scan.confirmed, true);
+        let confirm = |scan: &mut Scan| {
+            let until = Some(scan.last_seen_at);
+            std::mem::replace(&mut scan.confirmed_until, until) != until
+        };
         let operation = "TransactWriteItems(confirm)";
         self.change_asset(operation, &asset, Vec::new(), due, |state| state.changing(scan_id, confirm)).await?;
         self.scan(scan_id).await
@@ -271,9 +318,10 @@ impl Store {
         platform: Option<&Platform>,
         retired: bool,
     ) -> Result<Vec<Option<Platform>>, Error> {
+        let platform = platform.map(Platform::normal);
         let mut found = Vec::new();
         for (asset, _) in self.assets_of(image).await? {
-            if platform.is_some() && asset.platform.as_ref() != platform {
+            if platform.is_some() && asset.platform != platform {
                 continue;
             }
             let want = |state: &AssetState| match state.retired == retired {
@@ -293,6 +341,18 @@ impl Store {
     pub async fn current(&self, asset: &Asset) -> Result<Current, Error> {
         let pointer = self.get("GetItem(asset)", &Key::Asset(asset.clone()), true).await?;
         Ok(pointer.as_ref().map(current_of).unwrap_or_default())
+    }
+
+    /// Whether a scan is the current one of an asset that has suspect scans, which would be judged without it.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`], [`Error::Unprocessed`], [`Error::Refused`], [`Error::Corrupt`].
+    pub async fn holds_suspects_back(&self, scan: &Scan) -> Result<bool, Error> {
+        if !scan.current {
+            return Ok(false);
+        }
+        let state = self.asset_with_all(&Asset::of(scan.scan_id, &scan.artifact)).await?;
+        Ok(state.scans.iter().any(|other| other.suspect))
     }
 
     /// Takes an asset off the list of those whose occurrences are yet to follow, if it has not changed since.
@@ -389,7 +449,8 @@ impl Store {
                 Wanted::Scans { scans, retired } => (scans, retired),
                 Wanted::Whole | Wanted::Nothing => return Ok(Change::Unneeded),
             };
-            let after = with_flags(scans, retired);
+            let since = state.since(&scans);
+            let after = with_flags(scans, retired, since);
             let mut writes = own.clone();
             let changed = self.asset_writes(asset, &state, &after, retired, moved);
             writes.extend(changed.map_err(|source| Error::Refused { operation, source })?);
@@ -455,24 +516,26 @@ impl Store {
     ) -> Result<Vec<TransactWriteItem>, BuildError> {
         let before: BTreeMap<ScanId, &Scan> = state.scans.iter().map(|scan| (scan.scan_id, scan)).collect();
         let current = after.iter().find(|scan| scan.current);
+        let version = state.version + 1;
         let mut writes = vec![self.pointer_write(asset, state, after, current, retired, moved)?];
         let mut flagged = Vec::new();
         for scan in after {
             match before.get(&scan.scan_id) {
-                None => writes.push(TransactWriteItem::builder().put(self.put_scan(scan)?).build()),
-                Some(before) if *before != scan => flagged.push((*before, scan)),
+                None => writes.push(TransactWriteItem::builder().put(self.put_scan(scan, version)?).build()),
+                Some(before) if *before != scan || scan.current => flagged.push((*before, scan)),
                 Some(_) => {}
             }
         }
-        // Those that become current, or stop being it, or were seen, go first.
+        // Those that are current, or stop being it, or were seen, go first.
         let is_minor = |(before, after): &(&Scan, &Scan)| {
-            before.current == after.current
+            !before.current
+                && !after.current
                 && before.last_seen_at == after.last_seen_at
-                && before.confirmed == after.confirmed
+                && before.confirmed_until == after.confirmed_until
         };
         flagged.sort_by_key(is_minor);
         for (before, scan) in flagged.into_iter().take(MOST_FLAGGED) {
-            writes.push(TransactWriteItem::builder().update(self.flag_scan(before, scan)?).build());
+            writes.push(TransactWriteItem::builder().update(self.flag_scan(before, scan, version)?).build());
         }
         let kept: BTreeSet<ScanId> = after.iter().map(|scan| scan.scan_id).collect();
         for scan in state.scans.iter().filter(|scan| !kept.contains(&scan.scan_id)) {
@@ -515,6 +578,8 @@ impl Store {
         item.insert(LATEST.to_owned(), AttributeValue::N(latest.to_string()));
         item.insert(RETIRED.to_owned(), AttributeValue::Bool(retired));
         item.extend(current.map(|scan| (SCAN_ID.to_owned(), AttributeValue::N(scan.scan_id.to_string()))));
+        let since = state.since(after).map(|since| (SINCE.to_owned(), AttributeValue::S(since.to_string())));
+        item.extend(since);
         if let Some(due) = moved {
             item.insert(LISTING.to_owned(), AttributeValue::S(MOVED_LIST.to_owned()));
             item.insert(RANK.to_owned(), AttributeValue::N(millis(due)));
@@ -529,35 +594,46 @@ impl Store {
     }
 
     /// A whole scan item, which must not be there yet.
-    fn put_scan(&self, scan: &Scan) -> Result<Put, BuildError> {
+    fn put_scan(&self, scan: &Scan, version: u64) -> Result<Put, BuildError> {
         let mut item: Item = serde_dynamo::to_item(scan)?;
         item.extend(Key::Scan(scan.scan_id).attributes());
         item.insert(LISTING.to_owned(), AttributeValue::S(SCANS_LIST.to_owned()));
         item.insert(RANK.to_owned(), AttributeValue::N(scan.scan_id.to_string()));
-        item.extend(index_attributes(scan));
+        item.extend(index_attributes(scan).into_iter().map(|(name, value)| (name.to_owned(), value)));
+        if scan.current {
+            item.insert(ASSET_VERSION.to_owned(), AttributeValue::N(version.to_string()));
+        }
         Ok(Put::builder().table_name(&self.table).set_item(Some(item)).build()?)
     }
 
     /// The change of a scan's times and flags.
-    fn flag_scan(&self, before: &Scan, scan: &Scan) -> Result<Update, BuildError> {
-        let mut set: HashMap<String, AttributeValue> = index_attributes(scan);
-        let mut expression = String::new();
-        if set.is_empty() {
-            expression.push_str("REMOVE #fleet, #seen, #lineage, #generation ");
-        }
-        let flags = [
-            ("scan_timestamp", AttributeValue::S(scan.scan_timestamp.to_string())),
-            ("last_seen_at", AttributeValue::S(scan.last_seen_at.to_string())),
+    fn flag_scan(&self, before: &Scan, scan: &Scan, version: u64) -> Result<Update, BuildError> {
+        let mut set: HashMap<&str, AttributeValue> = index_attributes(scan);
+        let mut remove = if set.is_empty() { vec![FLEET, SEEN, LINEAGE, GENERATION] } else { Vec::new() };
+        let time = |time: Timestamp| AttributeValue::S(time.to_string());
+        set.extend([
+            ("scan_timestamp", time(scan.scan_timestamp)),
+            ("last_seen_at", time(scan.last_seen_at)),
             ("undated", AttributeValue::Bool(scan.undated)),
-            ("confirmed", AttributeValue::Bool(scan.confirmed)),
             ("suspect", AttributeValue::Bool(scan.suspect)),
             ("current", AttributeValue::Bool(scan.current)),
             ("retired", AttributeValue::Bool(scan.retired)),
-        ];
-        set.extend(flags.into_iter().map(|(name, value)| (name.to_owned(), value)));
+        ]);
+        set.extend(scan.confirmed_until.map(|until| ("confirmed_until", time(until))));
+        match scan.asset_since {
+            Some(since) => set.extend([(ASSET_SINCE, time(since))]),
+            None => remove.push(ASSET_SINCE),
+        }
+        match scan.current {
+            true => set.extend([(ASSET_VERSION, AttributeValue::N(version.to_string()))]),
+            false => remove.push(ASSET_VERSION),
+        }
         let assignments: Vec<String> = set.keys().map(|name| format!("#{name} = :{name}")).collect();
-        expression.push_str("SET ");
-        expression.push_str(&assignments.join(", "));
+        let mut expression = format!("SET {}", assignments.join(", "));
+        if !remove.is_empty() {
+            let names: Vec<String> = remove.iter().map(|name| format!("#{name}")).collect();
+            expression.push_str(&format!(" REMOVE {}", names.join(", ")));
+        }
         let mut update = Update::builder()
             .table_name(&self.table)
             .set_key(Some(Key::Scan(scan.scan_id).attributes()))
@@ -565,12 +641,12 @@ impl Store {
             .condition_expression("attribute_exists(#pk) AND #last_seen_at = :known")
             .expression_attribute_names("#pk", PK)
             .expression_attribute_values(":known", AttributeValue::S(before.last_seen_at.to_string()));
-        for name in [FLEET, SEEN, LINEAGE, GENERATION] {
+        for name in remove {
             update = update.expression_attribute_names(format!("#{name}"), name);
         }
         for (name, value) in set {
             update = update
-                .expression_attribute_names(format!("#{name}"), name.as_str())
+                .expression_attribute_names(format!("#{name}"), name)
                 .expression_attribute_values(format!(":{name}"), value);
         }
         Ok(update.build()?)
@@ -578,27 +654,28 @@ impl Store {
 }
 
 /// The scans with the flags that follow from them together.
-fn with_flags(mut scans: Vec<Scan>, retired: bool) -> Vec<Scan> {
+fn with_flags(mut scans: Vec<Scan>, retired: bool, since: Option<Timestamp>) -> Vec<Scan> {
     let standing = standing(&scans);
     for scan in &mut scans {
         scan.current = standing.current == Some(scan.scan_id);
         scan.suspect = standing.suspects.contains(&scan.scan_id);
         scan.retired = retired && scan.current;
+        scan.asset_since = since.filter(|_| scan.current);
     }
     scans
 }
 
 /// What puts a scan into the indexes of the fleet; nothing if it does not belong there.
-fn index_attributes(scan: &Scan) -> HashMap<String, AttributeValue> {
+fn index_attributes(scan: &Scan) -> HashMap<&'static str, AttributeValue> {
     if !scan.current || scan.retired {
         return HashMap::new();
     }
     let (lineage, generation) = generation(scan);
     HashMap::from([
-        (FLEET.to_owned(), AttributeValue::S(CURRENT_SCANS.to_owned())),
-        (SEEN.to_owned(), AttributeValue::N(millis(scan.last_seen_at))),
-        (LINEAGE.to_owned(), AttributeValue::S(lineage.to_string())),
-        (GENERATION.to_owned(), AttributeValue::S(generation)),
+        (FLEET, AttributeValue::S(CURRENT_SCANS.to_owned())),
+        (SEEN, AttributeValue::N(millis(scan.last_seen_at))),
+        (LINEAGE, AttributeValue::S(lineage.to_string())),
+        (GENERATION, AttributeValue::S(generation)),
     ])
 }
 
@@ -621,6 +698,7 @@ fn read_pointer(pointer: Option<&Item>) -> AssetState {
         version: number(VERSION).unwrap_or_default(),
         retired: pointer.and_then(|item| item.get(RETIRED)?.as_bool().ok().copied()).unwrap_or_default(),
         current: number(SCAN_ID).and_then(ScanId::new),
+        since: pointer.and_then(|item| item.get(SINCE)?.as_s().ok()?.parse().ok()),
         latest: number(LATEST).and_then(|latest| i64::try_from(latest).ok()).unwrap_or_default(),
         scans: Vec::new(),
         whole: false,

@@ -92,7 +92,8 @@ pub struct Former {
     /// and when Sirius first took it in.
     pub ingested_at: Timestamp,
     /// It had been confirmed.
-    pub confirmed: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confirmed_until: Option<Timestamp>,
 }
 
 /// A report whose ingestion was begun and not finished in time.

@@ -291,7 +291,7 @@ impl Store {
             last_seen_at: scan.last_seen_at,
             undated: scan.undated,
             ingested_at: scan.ingested_at,
-            confirmed: scan.confirmed,
+            confirmed_until: scan.confirmed_until,
         };
         let former: AttributeValue = serde_dynamo::to_attribute_value(former).map_err(|error| refused(error.into()))?;
         let claim = self

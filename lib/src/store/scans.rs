@@ -215,14 +215,16 @@ impl Store {
     }
 
     /// The scan of an image that says what it has now: of the current ones of its platforms, or of one platform,
-    /// the one that was seen last. Where none is current, the scan that was seen last; none if there is no scan.
+    /// the one that was seen last, a retired one only where there is no other. Where none is current, the scan that was seen last; none if there is no scan.
     ///
     /// # Errors
     /// [`Error::Unavailable`], [`Error::Unprocessed`], [`Error::Refused`], [`Error::Corrupt`].
     pub async fn scan_of_image(&self, image: &ImageName, platform: Option<&Platform>) -> Result<Option<Scan>, Error> {
         /// Where nothing is current, the newest of so many scans is taken.
         const LATEST: usize = 25;
-        let is_wanted = |known: &Option<Platform>| platform.is_none() || known.as_ref() == platform;
+        let platform = platform.map(Platform::normal);
+        let normal = |known: &Option<Platform>| known.as_ref().map(Platform::normal);
+        let is_wanted = |known: &Option<Platform>| platform.is_none() || normal(known) == platform;
         let assets = self.assets_of(image).await?;
         let current = assets.into_iter().filter(|(asset, _)| is_wanted(&asset.platform)).filter_map(|(_, scan)| scan);
         let mut scans = self.scans_by_id(current.collect()).await?;
@@ -230,7 +232,7 @@ impl Store {
             scans = self.scans_of_image(image, None, LATEST).await?.scans;
             scans.retain(|scan| is_wanted(&scan.artifact.platform));
         }
-        Ok(scans.into_iter().max_by_key(standing::place))
+        Ok(scans.into_iter().max_by_key(|scan| (!scan.retired, standing::place(scan))))
     }
 
     /// The published ones of some scans, in no order; strongly consistent.
@@ -318,11 +320,17 @@ impl Store {
         page(query, limit).await
     }
 
-    /// The newest image of a repository on a platform; eventually consistent.
+    /// The newest image of a repository on a platform, of those that `counts`; eventually consistent.
     ///
     /// # Errors
     /// [`Error::Unavailable`], [`Error::Refused`], [`Error::Corrupt`].
-    pub async fn newest_of_repository(&self, lineage: LineageKey) -> Result<Option<Scan>, Error> {
+    pub async fn newest_of_repository(
+        &self,
+        lineage: LineageKey,
+        counts: impl Fn(&Scan) -> bool,
+    ) -> Result<Option<Scan>, Error> {
+        /// The first one counts, unless it was not seen for long.
+        const PAGE: i32 = 5;
         let query = self
             .client
             .query()
@@ -332,9 +340,15 @@ impl Store {
             .expression_attribute_names("#lineage", LINEAGE)
             .expression_attribute_values(":lineage", AttributeValue::S(lineage.to_string()))
             .scan_index_forward(false)
-            .limit(1);
-        let page = query.send().await.map_err(|error| Error::sdk("Query(repository)", error))?;
-        page.items.unwrap_or_default().into_iter().next().map(typed).transpose()
+            .limit(PAGE);
+        let mut items = query.into_paginator().items().send();
+        while let Some(item) = items.next().await {
+            let scan: Scan = typed(item.map_err(|error| Error::sdk("Query(repository)", error))?)?;
+            if counts(&scan) {
+                return Ok(Some(scan));
+            }
+        }
+        Ok(None)
     }
 
     /// Up to `limit` published scans that are older than `before`, newest first. Scans of the last

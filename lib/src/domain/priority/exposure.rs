@@ -16,6 +16,8 @@
 //! * What no pattern matches is what `default` says, and `public` if it says nothing. That is an assumption, and
 //!   the reasons of a priority call it one.
 
+use crate::domain::image_name::spellings;
+
 /// Whether untrusted people reach an image over public networks (SSVC `cisa/PE` 1.0.0), and how we know.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Exposure {
@@ -121,10 +123,11 @@ impl Exposures {
         Ok(Self { public, internal, default: default.unwrap_or_default() })
     }
 
-    /// The exposure of an image, by its name as it was scanned.
+    /// The exposure of an image; of one of Docker Hub by any spelling of its name.
     #[must_use]
     pub fn of(&self, image: &str) -> Exposure {
-        match (most_specific(&self.public, image), most_specific(&self.internal, image)) {
+        let names = spellings(image);
+        match (most_specific(&self.public, &names), most_specific(&self.internal, &names)) {
             (None, None) => Exposure::Assumed(self.default),
             (Some(public), Some(internal)) if internal.literals() > public.literals() => {
                 Exposure::Internal { pattern: internal.0.clone() }
@@ -157,8 +160,8 @@ fn patterns(key: &'static str, list: &str) -> Result<Vec<Pattern>, ParseExposure
     parsed.collect()
 }
 
-fn most_specific<'a>(patterns: &'a [Pattern], image: &str) -> Option<&'a Pattern> {
-    let matching = patterns.iter().filter(|pattern| pattern.matches(image));
+fn most_specific<'a>(patterns: &'a [Pattern], names: &[String]) -> Option<&'a Pattern> {
+    let matching = patterns.iter().filter(|pattern| names.iter().any(|name| pattern.matches(name)));
     matching.max_by(|a, b| a.literals().cmp(&b.literals()).then_with(|| b.0.cmp(&a.0)))
 }
 
@@ -214,6 +217,12 @@ mod tests {
         assert_eq!(exposures.of("registry/edge:2"), public("*/edge:*"));
         assert_eq!(exposures.of("registry/batch/import:7"), internal("*/batch/*"));
         assert_eq!(exposures.of("alpine:3.19"), Exposure::Assumed(Reach::Public));
+        let hub = Exposures::parse("internal=docker.io/library/*,acme/*").unwrap();
+        for name in ["nginx:1", "library/nginx:1", "docker.io/nginx:1", "docker.io/library/nginx:1"] {
+            assert_eq!(hub.of(name), internal("docker.io/library/*"), "{name}");
+        }
+        assert_eq!(hub.of("docker.io/acme/web:1"), internal("acme/*"));
+        assert_eq!(hub.of("ghcr.io/library/nginx:1"), Exposure::Assumed(Reach::Public));
         // Sixteen characters against seven.
         assert_eq!(exposures.of("ghcr.io/acme/web/batch/x:1"), public("ghcr.io/acme/web*"));
     }

@@ -183,7 +183,9 @@ fn the_cases_of_names_are_named_by_what_was_scanned() {
         let report = read(&canonical).unwrap();
         assert_eq!((report.artifact.image_name.as_str(), report.artifact.nameless), (name, nameless), "{file}");
         assert_eq!(codes(&report).contains(&WarningCode::NoImageName), nameless, "{file}");
-        let given = Report::read(&canonical, &named_as("."), &Limits::default()).unwrap();
+        let path = Report::read(&canonical, &named_as("./shop"), &Limits::default()).unwrap();
+        assert!(path.artifact.nameless && codes(&path).contains(&WarningCode::NoImageName), "{file}");
+        let given = Report::read(&canonical, &named_as("shop"), &Limits::default()).unwrap();
         assert!(!given.artifact.nameless && !codes(&given).contains(&WarningCode::NoImageName), "{file}");
         assert_ne!(given.hash, report.hash, "{file}: a given name says more than a path");
     }
@@ -262,6 +264,8 @@ fn a_report_is_of_vulnerabilities_if_it_shows_that_they_were_looked_for() {
         (json!([{"Target": "t", "Class": "custom", "Vulnerabilities": v}]), true),
         (json!([{"Target": "t", "Class": "custom", "Vulnerabilities": []}]), false),
         (json!([{"Target": "t", "Class": "secret"}, {"Target": "t", "Class": "config"}]), false),
+        (json!([{"Target": "t", "Secrets": [{}]}]), false),
+        (json!([{"Target": "t", "Secrets": [{}], "Vulnerabilities": v}]), true),
         (json!([]), false),
         (Value::Null, false),
     ] {
@@ -274,7 +278,7 @@ fn a_report_is_of_vulnerabilities_if_it_shows_that_they_were_looked_for() {
             report.is_vulnerability_scan
         };
         assert_eq!(with(None), is_one, "{results}");
-        assert!(with(Some("secret,vuln")) && !with(Some("secret")));
+        assert_eq!((with(Some("secret,vuln")), with(Some("secret"))), (is_one, false), "{results}");
     }
 }
 
