@@ -26,5 +26,6 @@ pub mod standing;
 pub mod subject;
 pub mod text;
 pub mod upload;
+pub mod versions;
 pub mod vulnerability_id;
 pub mod warning;

@@ -291,7 +291,17 @@ mod tests {
         for name in [".", "..", "/", "C:/img/app", "/scan", "./x", "../img/x", "~", "~me/x", "C:\\x"] {
             assert!(is_path(name) && is_archive(name), "{name}");
         }
-        for name in ["img.tar", "img.tar:latest", "img.tar.zst", "a/b.oci", "file:///x", "a/b.TAR.GZ", "x.tgz", "x.tar@sha256:ab", "../layout@sha256:ab"] {
+        for name in [
+            "img.tar",
+            "img.tar:latest",
+            "img.tar.zst",
+            "a/b.oci",
+            "file:///x",
+            "a/b.TAR.GZ",
+            "x.tgz",
+            "x.tar@sha256:ab",
+            "../layout@sha256:ab",
+        ] {
             assert!(is_archive(name), "{name}");
         }
         for name in

@@ -224,9 +224,7 @@ impl Store {
                 return Ok(Some(SeenAgain::Later(seen)));
             }
             let change = self
-                .change_asset(OPERATION, &asset, Vec::new(), due, |state| {
-                    state.changing(scan_id, |scan| see(scan, at))
-                })
+                .change_asset(OPERATION, &asset, Vec::new(), due, |state| state.changing(scan_id, |scan| see(scan, at)))
                 .await?;
             if let Change::Written(scans) = change
                 && let Some(scan) = scans.into_iter().find(|scan| scan.scan_id == scan_id)
