@@ -196,6 +196,22 @@ async fn scans_that_are_too_old_are_deleted() {
 }
 
 #[tokio::test]
+async fn a_scan_that_keeps_a_suspect_one_from_being_current_is_never_too_old() {
+    let mut app = App::with_archive().await;
+    app.retention = Some(Duration::from_secs(6000));
+    let mut full = with_findings("app", 3);
+    full["Metadata"]["ImageID"] = json!("sha256:a");
+    let mut empty = full.clone();
+    empty["Results"][0]["Vulnerabilities"] = json!([]);
+    app.deliver(&full, 0).await.unwrap();
+    empty["CreatedAt"] = json!(at(8000).to_string());
+    app.deliver(&empty, 8000).await.unwrap();
+    assert_eq!(app.get("/api/container/scans/2").await.json["suspect"], true);
+    assert_eq!(app.recover(at(9000)).await.deleted, 0);
+    assert_eq!(app.get("/api/container/scans/app").await.json["scan_id"], 1);
+}
+
+#[tokio::test]
 async fn images_that_are_scanned_again_and_again_do_not_keep_others_from_their_end() {
     let mut app = App::with_archive().await;
     app.retention = Some(Duration::from_secs(6000));

@@ -20,8 +20,10 @@ use tokio::time::Instant;
 use super::analyze::{self, after};
 use super::analyze_scan::{self, Order};
 use super::judge::Judge;
+use crate::domain::asset::Asset;
 use crate::domain::scan::{Scan, ScanId};
 use crate::domain::severity::Severity;
+use crate::domain::standing::is_suspect;
 use crate::domain::warning::{Warning, WarningCode};
 use crate::llm::Questions;
 use crate::objects::{self, Objects};
@@ -138,7 +140,7 @@ fn seen_at(report: &Report<'_>, now: Timestamp) -> Option<Timestamp> {
 }
 
 /// What the sender of a report should know of the scan that it is.
-fn warnings(report: &Report<'_>, scan: &Scan, now: Timestamp) -> Vec<Warning> {
+fn warnings(report: &Report<'_>, scan: &Scan, current: Option<&Scan>, now: Timestamp) -> Vec<Warning> {
     /// Clocks differ; more than this is no difference of clocks.
     const TOLERANCE: Duration = Duration::from_secs(24 * 3600);
     let mut warnings = report.warnings.clone();
@@ -164,6 +166,13 @@ fn warnings(report: &Report<'_>, scan: &Scan, now: Timestamp) -> Vec<Warning> {
              really gone, confirm it with POST /api/container/scans/{scan_id}/confirm",
         );
     } else if scan.is_vulnerability_scan && !scan.current {
+        if current.is_some_and(|current| is_suspect(current, scan)) {
+            warn(
+                WarningCode::Suspect,
+                "the current scan has vulnerabilities of a class or severity of which this one has none, although the \
+                 image is the same: this one may not have looked for them",
+            );
+        }
         warn(
             WarningCode::NotCurrent,
             "another scan of this image was seen later, so this one goes into the history and does not change what the \
@@ -224,8 +233,20 @@ async fn see_again(
         }
     }
     let scan = seen.scan().clone();
-    let warnings = warnings(report, &scan, now);
+    let current = in_its_place(&deps.store, &scan).await?;
+    let warnings = warnings(report, &scan, current.as_ref(), now);
     Ok(Ingested { moved: moved && scan.current, scan, duplicate: true, warnings })
+}
+
+/// The current scan, where a scan that looked for vulnerabilities is not current and nothing else says why.
+async fn in_its_place(store: &Store, scan: &Scan) -> Result<Option<Scan>, store::Error> {
+    if scan.current || scan.suspect || !scan.is_vulnerability_scan {
+        return Ok(None);
+    }
+    match store.current(&Asset::of(scan.scan_id, &scan.artifact)).await?.scan_id {
+        Some(current) => store.scan(current).await,
+        None => Ok(None),
+    }
 }
 
 /// All that comes after the claim.
@@ -254,7 +275,8 @@ pub(super) async fn finish(
                     tracing::info!(scan_id = scan.scan_id.get(), "recovery will queue the rest of the analyses");
                 }
             }
-            let warnings = warnings(report, &scan, now);
+            let current = in_its_place(store, &scan).await?;
+            let warnings = warnings(report, &scan, current.as_ref(), now);
             Ok(Ingested { moved: is_ours && scan.current, scan, duplicate: !is_ours, warnings })
         }
         Err(error) => {

@@ -26,9 +26,10 @@ struct Weighed {
     package: String,
     kind: String,
     reported: Reported,
+    suppressed: bool,
 }
 
-/// The ordinals of the wanted findings, the first to fix first: in the order of
+/// The ordinals of the wanted findings, the first to fix first: the open ones, then those that are suppressed, in the order of
 /// [`crate::domain::priority::SortKey`], and of the ordinals where that draws.
 ///
 /// "Findings cleared by the same upgrade" are those wanted ones of the same package that have a fix.
@@ -57,7 +58,7 @@ pub async fn ordinals(
     let ids: BTreeSet<VulnerabilityId> = weighed.iter().filter_map(|it| it.vulnerability_id.parse().ok()).collect();
     let known = store.known(&ids.into_iter().collect::<Vec<_>>()).await?;
     let mut clears: HashMap<(&str, &str), u32> = HashMap::new();
-    for it in weighed.iter().filter(|it| it.reported.fixed_version) {
+    for it in weighed.iter().filter(|it| it.reported.fixed_version && !it.suppressed) {
         *clears.entry((&it.kind, &it.package)).or_default() += 1;
     }
     let mut keyed: Vec<_> = weighed
@@ -67,7 +68,7 @@ pub async fn ordinals(
             let cleared = clears.get(&(it.kind.as_str(), it.package.as_str())).copied();
             let cleared = cleared.filter(|_| it.reported.fixed_version).unwrap_or_default();
             let key = judge.assess(&facts, now).sort_key(&facts, cleared, &it.vulnerability_id, &it.package);
-            (key, it.ordinal)
+            ((it.suppressed, key), it.ordinal)
         })
         .collect();
     keyed.sort();
@@ -77,6 +78,7 @@ pub async fn ordinals(
 fn weigh(finding: Finding, scan: &Scan) -> Weighed {
     Weighed {
         ordinal: finding.ordinal,
+        suppressed: finding.suppressed.is_some(),
         reported: Reported::finding(&finding, scan.scan_timestamp, scan.scan_timestamp),
         vulnerability_id: finding.vulnerability_id.unwrap_or_default(),
         package: finding.pkg_name.unwrap_or_default(),
