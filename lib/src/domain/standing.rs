@@ -28,12 +28,17 @@ pub fn place(scan: &Scan) -> (Timestamp, ScanId) {
 /// The standing of an asset with these scans, in any order.
 ///
 /// Only scans that looked for vulnerabilities count. Going through the times at which they were first and last
-/// seen, from the oldest on, each becomes current unless it is suspect beside the one that is current by then. The
+/// seen, or confirmed, from the oldest on, each becomes current unless it is suspect beside the one that is current by then. The
 /// last time decides whether it is suspect.
 pub fn standing<'s>(scans: impl IntoIterator<Item = &'s Scan>) -> Standing {
     let looked = scans.into_iter().filter(|scan| scan.is_vulnerability_scan);
+    // A confirmation stands for all that was known by then.
+    let times = |scan: &Scan| {
+        let confirmed = scan.confirmed_until.map(|until| until.min(scan.last_seen_at));
+        [Some(scan.scan_timestamp), confirmed, Some(scan.last_seen_at)].into_iter().flatten()
+    };
     let mut sightings: Vec<(Timestamp, &Scan)> =
-        looked.flat_map(|scan| [(scan.scan_timestamp, scan), (scan.last_seen_at, scan)]).collect();
+        looked.flat_map(|scan| times(scan).map(move |at| (at, scan))).collect();
     sightings.sort_unstable_by_key(|(at, scan)| (*at, scan.scan_id));
     let mut suspects = BTreeSet::new();
     let mut current: Option<&Scan> = None;
