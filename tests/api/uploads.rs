@@ -258,3 +258,29 @@ fn sha256(bytes: &[u8]) -> String {
     use sha2::Digest as _;
     sha2::Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
+
+#[tokio::test]
+async fn the_metadata_of_an_object_says_what_the_parameters_of_a_post_say() {
+    let app = App::with_archive().await;
+    let mut report = with_findings(".", 1);
+    report["ArtifactType"] = json!("filesystem");
+    let upload = async |name: &str, metadata: &[(&str, &str)]| {
+        let (key, bytes) = (format!("uploads/{name}"), bytes(&report));
+        let size = bytes.len();
+        let etag = bucket::put_with(&app.bucket, &key, bytes, metadata).await;
+        assert_eq!(notify(&app, &[vec![record(&app, &key, &etag, size)]]).await, 0);
+        app.get(&format!("/api/container/uploads/{name}")).await.json
+    };
+    assert_eq!(upload("nameless", &[]).await["scan_id"], 1);
+    assert_eq!(upload("named", &[("image-name", "team/shop:1")]).await["scan_id"], 2);
+    let named = app.get("/api/container/scans/team/shop:1").await.json;
+    assert_eq!((&named["scan_id"], &named["current"]), (&json!(2), &json!(true)));
+    let declared = [("image-name", "team/shop:1"), ("scanners", "secret"), ("severities", "HIGH")];
+    assert_eq!(upload("secrets", &declared).await["scan_id"], 3);
+    let secrets = app.get("/api/container/scans/3").await.json;
+    assert_eq!((&secrets["scanners"], &secrets["scanned_severities"]), (&json!("secret"), &json!("HIGH")));
+    assert_eq!((&secrets["current"], &secrets["is_vulnerability_scan"]), (&json!(false), &json!(false)));
+    let wrong = upload("wrong", &[("scanners", "everything")]).await;
+    assert_eq!(wrong["status"], "refused", "{wrong}");
+    assert_eq!(app.get("/api/container/scans/team/shop:1").await.json["scan_id"], 2);
+}

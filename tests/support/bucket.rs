@@ -18,8 +18,15 @@ pub async fn fresh() -> String {
 
 /// Puts an object and answers its ETag.
 pub async fn put(bucket: &str, key: &str, bytes: Vec<u8>) -> String {
+    put_with(bucket, key, bytes, &[]).await
+}
+
+/// Puts an object with metadata and answers its ETag.
+pub async fn put_with(bucket: &str, key: &str, bytes: Vec<u8>, metadata: &[(&str, &str)]) -> String {
     let client = client(&crate::table::endpoint()).await;
-    let put = client.put_object().bucket(bucket).key(key).body(ByteStream::from(bytes)).send().await.unwrap();
+    let put = client.put_object().bucket(bucket).key(key).body(ByteStream::from(bytes));
+    let put = metadata.iter().fold(put, |put, (name, value)| put.metadata(*name, *value));
+    let put = put.send().await.unwrap();
     put.e_tag.unwrap().trim_matches('"').to_owned()
 }
 
