@@ -107,6 +107,15 @@ class Data(unittest.TestCase):
             self.assertIn(f"`{kind}#", items, f"{kind}# is not in docs/DATA.md")
 
 
+    def test_each_call_of_s3_says_whose_bucket_it_must_be(self) -> None:
+        objects = read("lib/src/objects.rs")
+        calls = objects.count(".bucket(&self.bucket)")
+        owned = len(re.findall(r"\.bucket\(&self\.bucket\)\s*\.set_expected_bucket_owner\(", objects))
+        self.assertGreater(calls, 8)
+        # But for the address that a redirect leads to, which cannot have a header.
+        self.assertEqual(owned, calls - 1)
+
+
 class Commands(unittest.TestCase):
     """What a reader copies."""
 
