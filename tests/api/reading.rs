@@ -289,3 +289,23 @@ async fn findings_that_would_be_huge_in_memory_are_listed_as_any_others() {
     assert_eq!(findings.list().len(), 5);
     assert_eq!(findings.json[0]["cve_data"]["Dense"], dense);
 }
+
+#[tokio::test]
+async fn a_finding_and_its_analysis_say_which_version_to_upgrade_to() {
+    let app = App::with_analysis().await;
+    let mut report = of("app", Vec::new());
+    report["Results"] = json!([{"Target": "Node.js", "Class": "lang-pkgs", "Type": "node-pkg", "Vulnerabilities": [
+        {"VulnerabilityID": "CVE-2021-44906", "PkgName": "minimist", "InstalledVersion": "1.2.5",
+         "FixedVersion": "1.2.6, 0.2.4", "Status": "fixed", "Severity": "CRITICAL"},
+        {"VulnerabilityID": "CVE-2026-0002", "PkgName": "left-pad", "InstalledVersion": "1.0.0",
+         "FixedVersion": "N/A", "Status": "will_not_fix", "Severity": "LOW"},
+    ]}]);
+    assert_eq!(app.post(&report).await.status, 201);
+    let upgrade = "Upgrade minimist 1.2.5 to 1.2.6 (same major version) or 0.2.4";
+    let listed = app.get("/api/container/scans/app/findings").await.json;
+    assert_eq!(listed[0]["remediation"], upgrade);
+    assert_eq!(listed[1]["remediation"], "No fixed version of left-pad 1.0.0 is known: the vendor will not fix it");
+    assert_eq!(app.get("/api/container/findings/1000000").await.json["remediation"], upgrade);
+    let asked = app.get("/api/llm/analyze/container/1000000?wait=0").await;
+    assert_eq!((asked.status, &asked.json["remediation"]), (202, &json!(upgrade)));
+}

@@ -14,6 +14,7 @@ use super::query::Query;
 use super::{ApiError, get_finding, path, principal, reply, request_id};
 use crate::domain::analysis::Status;
 use crate::domain::finding::FindingId;
+use crate::domain::remediation::remediation;
 use crate::llm::Questions;
 use crate::pipeline::analyze;
 use crate::pipeline::judge::{self, Judge};
@@ -59,6 +60,8 @@ struct Answer<'a> {
     finding_id: FindingId,
     scan_id: u64,
     vulnerability_id: Option<&'a str>,
+    /// As on the finding: computed, never a model's.
+    remediation: String,
     #[serde(flatten)]
     analysis: LlmAnalysis,
     #[serde(flatten)]
@@ -117,6 +120,7 @@ pub async fn handle(deps: &Deps, request: &Request) -> Result<Response<Body>, Ap
         finding_id: id,
         scan_id: finding.scan_id.get(),
         vulnerability_id: finding.vulnerability_id.as_deref(),
+        remediation: remediation(&finding),
         removals: Removals::from(&analysis),
         analysis: LlmAnalysis::from(Some((hash, analysis)), former),
     };

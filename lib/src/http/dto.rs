@@ -15,6 +15,7 @@ use crate::domain::occurrence::Details;
 use crate::domain::platform::Platform;
 use crate::domain::priority::Priority;
 use crate::domain::prompt_hash::PromptHash;
+use crate::domain::remediation::remediation;
 use crate::domain::scan::{OtherFindings, Scan, ScanId};
 use crate::domain::severity::{Severity, SeverityCounts};
 use crate::domain::signals::{Listed, Signals};
@@ -125,6 +126,8 @@ pub(super) struct ContainerFinding {
     purl: Option<Box<RawValue>>,
     installed_version: Option<Box<RawValue>>,
     fixed_version: Option<Box<RawValue>>,
+    /// Which version to upgrade to, or why there is none: computed, never a model's.
+    remediation: String,
     status: Option<Box<RawValue>>,
     /// Why Trivy shows it no more; null for an open finding.
     suppressed: Option<Suppression>,
@@ -147,6 +150,7 @@ pub(super) struct ContainerFinding {
 impl From<Joined> for ContainerFinding {
     fn from(Joined { finding, priority, signals, catalogue, analysis, former }: Joined) -> Self {
         let (finding_id, severity) = (finding.id(), finding.severity());
+        let remediation = remediation(&finding);
         let mut rest = finding.vulnerability;
         // A word that is not one of Trivy's severities is kept where it was.
         if rest.get("Severity").is_some_and(|said| said.get().trim_matches('"') == severity.as_str()) {
@@ -163,6 +167,7 @@ impl From<Joined> for ContainerFinding {
             purl: take_purl(&mut rest),
             installed_version: take_text(&mut rest, "InstalledVersion"),
             fixed_version: take_text(&mut rest, "FixedVersion").filter(|version| !is_blank(version)),
+            remediation,
             status: take_text(&mut rest, "Status"),
             suppressed: finding.suppressed,
             target: finding.target,
@@ -531,7 +536,8 @@ mod tests {
             json!({
                 "finding_id": 3_000_014, "scan_id": 3, "vulnerability_id": "CVE-2026-1", "severity": "HIGH",
                 "title": "t", "pkg_name": "zlib1g", "pkg_path": "p", "purl": "pkg:deb/debian/zlib1g@1",
-                "installed_version": "1", "fixed_version": "2", "status": "fixed", "suppressed": null, "target": "app (debian 12)",
+                "installed_version": "1", "fixed_version": "2", "remediation": "Upgrade zlib1g 1 to 2", "status": "fixed",
+                "suppressed": null, "target": "app (debian 12)",
                 "class": "os-pkgs", "type": "debian", "primary_url": "https://example.org",
                 "cvss": {"nvd": {"V3Score": 7.5}}, "published_date": "2026-01-01T00:00:00Z",
                 "last_modified_date": "2026-01-02T00:00:00Z",

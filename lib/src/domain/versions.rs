@@ -1,0 +1,146 @@
+//! The order of versions, by the rules of the ecosystem that they are of.
+//!
+//! There is no order for an ecosystem whose rules are not here: nothing is compared by guess.
+
+use std::cmp::Ordering;
+use std::str::FromStr as _;
+
+use rpm_version::EvrSortKey;
+
+mod apk;
+mod deb;
+mod dotted;
+mod gem;
+mod maven;
+
+/// Whose rules order the versions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Scheme {
+    /// Semantic Versioning 2.0 with any number of parts and an optional `v`: npm, Cargo, Go, …
+    /// (<https://semver.org/#spec-item-11>)
+    Semver,
+    /// The same, with pre-releases in any letter case, as `NuGet`
+    /// (<https://learn.microsoft.com/nuget/concepts/package-versioning>) and Composer have them.
+    Nuget,
+    /// PEP 440 (<https://packaging.python.org/en/latest/specifications/version-specifiers/>).
+    Pypi,
+    /// `Gem::Version` (<https://docs.ruby-lang.org/en/master/Gem/Version.html>); `CocoaPods` has its rules.
+    Gem,
+    /// Maven's version order (<https://maven.apache.org/pom.html#version-order-specification>).
+    Maven,
+    /// dpkg (<https://www.debian.org/doc/debian-policy/ch-controlfields.html#version>).
+    Deb,
+    /// RPM (<https://rpm.org/docs/latest/man/rpm-version.7>).
+    Rpm,
+    /// apk-tools (<https://gitlab.alpinelinux.org/alpine/apk-tools/-/blob/master/src/version.c>).
+    Apk,
+}
+
+impl Scheme {
+    /// The scheme of a result's `Type` in Trivy's words; none for a type whose order is not known.
+    #[must_use]
+    pub fn of(kind: &str) -> Option<Self> {
+        Some(match kind {
+            "npm" | "yarn" | "pnpm" | "bun" | "node-pkg" | "cargo" | "rustbinary" | "gomod" | "gobinary" | "pub"
+            | "hex" | "swift" | "conan" | "julia" | "kubernetes" | "k8s" => Self::Semver,
+            "nuget" | "dotnet-core" | "packages-props" | "composer" | "composer-vendor" => Self::Nuget,
+            "pip" | "pipenv" | "poetry" | "uv" | "pylock" | "python-pkg" => Self::Pypi,
+            "bundler" | "gemspec" | "cocoapods" => Self::Gem,
+            "jar" | "pom" | "gradle" | "sbt" => Self::Maven,
+            "debian" | "ubuntu" | "echo" => Self::Deb,
+            "alpine" | "wolfi" | "chainguard" | "minimos" => Self::Apk,
+            "redhat" | "centos" | "rocky" | "alma" | "oracle" | "fedora" | "amazon" | "photon" | "azurelinux"
+            | "cbl-mariner" | "bottlerocket" | "suse" | "sles" | "slem" => Self::Rpm,
+            suse if suse.starts_with("opensuse") || suse.starts_with("suse linux") => Self::Rpm,
+            _ => return None,
+        })
+    }
+
+    /// Versions name a distribution's build, and their numbers are no release lines of the package.
+    #[must_use]
+    pub const fn is_of_distribution(self) -> bool {
+        matches!(self, Self::Deb | Self::Rpm | Self::Apk)
+    }
+}
+
+/// A version that can be compared with others of its scheme.
+///
+/// Versions of different schemes are ordered by scheme, which says nothing about them.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Version(Parts);
+
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Parts {
+    Semver(dotted::Version),
+    Nuget(dotted::Version),
+    Pypi(Box<pep440_rs::Version>),
+    Gem(gem::Version),
+    Maven(maven::Version),
+    Deb(deb::Version),
+    Rpm(EvrSortKey),
+    Apk(apk::Version),
+}
+
+/// The longest version that is read, in bytes; the longest known has 67.
+const MAX_BYTES: usize = 255;
+
+impl Version {
+    /// Reads a version; none if it is none by the rules of the scheme.
+    #[must_use]
+    pub fn read(scheme: Scheme, text: &str) -> Option<Self> {
+        let text = text.trim();
+        let printable = !text.is_empty() && text.len() <= MAX_BYTES && text.bytes().all(|byte| byte.is_ascii_graphic());
+        if !printable {
+            return None;
+        }
+        Some(Self(match scheme {
+            Scheme::Semver => Parts::Semver(dotted::Version::read(text)?),
+            Scheme::Nuget => Parts::Nuget(dotted::Version::read(&text.to_ascii_lowercase())?),
+            Scheme::Pypi => Parts::Pypi(Box::new(pep440_rs::Version::from_str(text).ok()?)),
+            Scheme::Gem => Parts::Gem(gem::Version::read(text)?),
+            Scheme::Maven => Parts::Maven(maven::Version::read(text)?),
+            Scheme::Deb => Parts::Deb(deb::Version::read(text)?),
+            Scheme::Rpm => Parts::Rpm(rpm(text)?),
+            Scheme::Apk => Parts::Apk(apk::Version::read(text)?),
+        }))
+    }
+
+    /// The numbers of its release, the major one first; none for those of a distribution.
+    #[must_use]
+    pub fn release(&self) -> &[u64] {
+        match &self.0 {
+            Parts::Semver(version) | Parts::Nuget(version) => version.release(),
+            Parts::Pypi(version) => version.release(),
+            Parts::Gem(version) => version.release(),
+            Parts::Maven(version) => version.release(),
+            Parts::Deb(_) | Parts::Rpm(_) | Parts::Apk(_) => &[],
+        }
+    }
+
+    /// How many of the first numbers of their releases are the same; absent ones are zero.
+    #[must_use]
+    pub fn common_release(&self, other: &Self) -> usize {
+        let (one, other) = (self.release(), other.release());
+        let number = |of: &[u64], at: usize| of.get(at).copied().unwrap_or_default();
+        let most = one.len().max(other.len());
+        (0..most).take_while(|at| number(one, *at) == number(other, *at)).count()
+    }
+}
+
+/// An epoch that is a number, a version that begins like one.
+fn rpm(text: &str) -> Option<EvrSortKey> {
+    let (epoch, rest) = text.split_once(':').unwrap_or(("0", text));
+    epoch.parse::<u32>().ok()?;
+    rest.starts_with(|c: char| c.is_ascii_alphanumeric()).then(|| EvrSortKey::parse(text))
+}
+
+/// Compares lists of which the shorter one goes on with `filler` for ever, which is a total order.
+fn compare_padded<T: Ord>(one: &[T], other: &[T], filler: &T) -> Ordering {
+    (0..one.len().max(other.len()))
+        .map(|at| one.get(at).unwrap_or(filler).cmp(other.get(at).unwrap_or(filler)))
+        .find(|order| order.is_ne())
+        .unwrap_or(Ordering::Equal)
+}
+
+#[cfg(test)]
+mod tests;
