@@ -7,7 +7,8 @@
 //! 3. [`ollama`]: one `POST /api/chat`, streamed, every failure its own variant;
 //! 4. [`answer`]: Markdown or JSON → summary, recommendations, risk score;
 //! 5. [`evidence`]: what the facts do not say goes, and the analysis is marked;
-//! 6. [`mod@explain`]: the order of 3, 4 and 5, with one repair attempt.
+//! 6. [`substance`]: what says nothing is refused or marked;
+//! 7. [`mod@explain`]: the order of 3 to 6, with one repair attempt.
 //!
 //! The model explains and does not decide: nothing in here changes a severity, a fixed version or a
 //! priority. Report text is hostile input on the way in, and so is the model's text on the way out.
@@ -19,6 +20,7 @@ pub mod facts;
 pub mod ollama;
 pub mod prompt;
 pub mod question;
+pub mod substance;
 pub mod text;
 
 pub use answer::{Parsed, RiskScore};

@@ -60,6 +60,8 @@ def rows(analysis: dict[str, Any], taken: float) -> list[tuple[str, str]]:
     if field("status") == "pending":
         status += "; it will be there later, with the same request"
     found = [("finding", f"{analysis.get('finding_id')}, {analysis.get('vulnerability_id')}"), ("status", status)]
+    if remediation := analysis.get("remediation"):
+        found.append(("remediation", _wrapped(remediation)))
     if failure := field("failure"):
         found.append(("failure", _wrapped(f"{failure.get('reason')}: {failure.get('detail')}")))
         if failure.get("retry_at"):

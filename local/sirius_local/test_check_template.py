@@ -1,6 +1,7 @@
 """That the check of template.yaml looks: what is wrong is found."""
 
 import json
+import re
 import tempfile
 import unittest
 from pathlib import Path
@@ -45,6 +46,53 @@ class Faults(unittest.TestCase):
     def test_a_message_that_is_visible_before_its_function_has_ended(self) -> None:
         for queue in ("AnalysisQueue", "EnrichmentQueue"):
             self.assert_found(f"E3505 Resources/{queue}/Properties/VisibilityTimeout")
+
+
+class Parameters(unittest.TestCase):
+    """What parameters take and what they refuse. CloudFormation compares each entry of a list with the whole pattern."""
+
+    parameters = template.read()["Parameters"]
+
+    def assert_takes(self, name: str, *, taken: list[str], refused: list[str]) -> None:
+        pattern = re.compile(self.parameters[name]["AllowedPattern"])
+        for value in taken:
+            self.assertIsNotNone(pattern.fullmatch(value), f"{name} refuses {value!r}")
+        for value in refused:
+            self.assertIsNone(pattern.fullmatch(value), f"{name} takes {value!r}")
+
+    def test_an_origin_is_https_or_of_this_machine_and_has_no_path(self) -> None:
+        taken = ["", "https://ui.example.com", "https://ui.example.com:8443", "http://localhost:5173", "http://127.0.0.1:80"]
+        refused = ["*", "null", "https://*", "https://a.example/", "https://a.example/x", "http://ui.example.com"]
+        refused += ["https://me@a.example", "http://localhost.evil.example", "ui.example.com", "https://a.example\n"]
+        self.assert_takes("CorsAllowedOrigins", taken=taken, refused=refused)
+
+    def test_an_arn_is_whole_and_of_its_service(self) -> None:
+        account = "eu-central-1:123456789012"
+        for name, service, resource in [
+            ("OllamaTokenSecretArn", "secretsmanager", "secret:ollama/token-AbCdEf"),
+            ("NvdApiKeySecretArn", "secretsmanager", "secret:nvd-AbCdEf"),
+            ("KmsKeyArn", "kms", "key/0a1b2c3d-0000-0000-0000-000000000000"),
+            ("AlarmTopicArn", "sns", "alarms"),
+        ]:
+            arn = f"arn:aws:{service}:{account}:{resource}"
+            taken = ["", arn, arn.replace("arn:aws:", "arn:aws-us-gov:")]
+            refused = ["*", f"arn:aws:{service}:*:*:*", f"{arn}*", f"{arn} ", arn.replace(service, "iam"), "a-name"]
+            self.assert_takes(name, taken=taken, refused=refused)
+
+
+class Api(unittest.TestCase):
+    """What the API is deployed with."""
+
+    api = template.read()["Resources"]["Api"]["Properties"]
+
+    def test_a_document_that_is_taken_with_a_warning_fails_the_deployment(self) -> None:
+        self.assertIs(self.api["FailOnWarnings"], True)
+
+    def test_limits_of_routes_are_of_routes_that_there_are(self) -> None:
+        paths = self.api["DefinitionBody"]["paths"]
+        for route in self.api["RouteSettings"]:
+            method, path = route.split(" ")
+            self.assertIn(method.lower(), paths[path], route)
 
 
 if __name__ == "__main__":

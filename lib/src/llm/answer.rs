@@ -249,7 +249,14 @@ fn is_placeholder(text: &str) -> bool {
     ];
     let text = fold(text).to_lowercase();
     let bare = text.trim_matches(|c: char| c.is_whitespace() || c.is_ascii_punctuation());
+    // `N/A (no rating)`, `None - not applicable`: a shrug with a reason is one.
+    let shrugs_first =
+        ["n/a", "none", "tbd", "todo", "not available", "not applicable", "no rating"].iter().any(|shrug| {
+            let rest = text.strip_prefix(shrug).map(str::trim_start);
+            rest.is_some_and(|rest| rest.starts_with(['(', '-']) && words(rest) <= 6)
+        });
     SHRUGS.contains(&bare)
+        || shrugs_first
         || (text.starts_with('[') && text.ends_with(']'))
         || (text.starts_with('<') && text.ends_with('>'))
         || [

@@ -166,6 +166,12 @@ pub enum Review {
     ScoreWithoutAnchor,
     /// The facts hold text that reads like instructions to a model, or hidden characters.
     SuspiciousInput(Suspicion),
+    /// The summary has no word that is this finding's own.
+    NothingOfTheFinding,
+    /// No recommendation asks for an action.
+    NoAction,
+    /// The report has a fixed version, and no recommendation names it.
+    FixNotNamed,
 }
 
 impl fmt::Display for Review {
@@ -178,6 +184,9 @@ impl fmt::Display for Review {
             Self::ScoreFarFromBand { band, low, high } => {
                 write!(f, "the risk score is far from what the priority {band} goes with, {low} to {high}")
             }
+            Self::NothingOfTheFinding => f.write_str("the summary says nothing of this finding"),
+            Self::NoAction => f.write_str("no recommendation names an action"),
+            Self::FixNotNamed => f.write_str("the report has a fixed version, and no recommendation names it"),
             Self::ScoreWithoutAnchor => f.write_str("no CVSS score and no severity backs the risk score"),
             Self::SuspiciousInput(suspicion) => {
                 write!(f, "the report's {} reads like instructions to a model or hides text", suspicion.field)

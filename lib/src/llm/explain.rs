@@ -1,4 +1,4 @@
-//! The order of an analysis: ask, parse, check; one repair attempt for an answer that is unusable.
+//! The order of an analysis: ask, parse, check, weigh; one repair attempt for an answer that is unusable.
 
 use serde_json::Value;
 use tokio::time::Instant;
@@ -8,6 +8,7 @@ use crate::llm::evidence::{self, Checked, Evidence, Unsupported};
 use crate::llm::facts::Facts;
 use crate::llm::ollama::{self, Answer, Ollama};
 use crate::llm::prompt::Prompt;
+use crate::llm::substance::{self, Hollow};
 
 /// A usable explanation.
 #[derive(Debug, Clone, PartialEq)]
@@ -50,6 +51,9 @@ pub enum Unusable {
     /// Three parts, and nothing of one of them is supported by the facts.
     #[error("{0}")]
     Content(#[from] Unsupported),
+    /// Text that says nothing.
+    #[error("{0}")]
+    Substance(#[from] Hollow),
 }
 
 impl Unusable {
@@ -66,6 +70,7 @@ impl Unusable {
             Self::Text(error) => error.name(),
             Self::Form(error) => error.name(),
             Self::Content(_) => "unsupported",
+            Self::Substance(hollow) => hollow.name(),
         }
     }
 }
@@ -85,13 +90,13 @@ impl Outcome {
 /// Explains a finding. `facts` are the ones the prompt was built from; `deadline` bounds both attempts.
 pub async fn explain(ollama: &Ollama, prompt: &Prompt, facts: &Facts, deadline: Instant) -> Outcome {
     let evidence = Evidence::from(facts);
-    let first = match attempt(ollama, prompt, None, &evidence, deadline).await {
+    let first = match attempt(ollama, prompt, None, facts, &evidence, deadline).await {
         Ok((checked, answer)) => return completed(checked, answer, None),
         Err(Failure::Host(error)) => return undone(error),
         Err(Failure::Answer(unusable)) => unusable,
     };
     tracing::info!(reason = first.name(), "the first answer is unusable, asking for JSON");
-    match attempt(ollama, &prompt.repair(), Some(&repair_schema()), &evidence, deadline).await {
+    match attempt(ollama, &prompt.repair(), Some(&repair_schema()), facts, &evidence, deadline).await {
         Ok((checked, answer)) => completed(checked, answer, Some(first.name())),
         Err(Failure::Host(error)) => undone(error),
         Err(Failure::Answer(repair)) => Outcome::Invalid { first, repair },
@@ -108,15 +113,22 @@ async fn attempt(
     ollama: &Ollama,
     prompt: &Prompt,
     format: Option<&Value>,
+    facts: &Facts,
     evidence: &Evidence,
     deadline: Instant,
 ) -> Result<(Checked, Answer), Failure> {
     let answer = ollama.chat(prompt, format, deadline).await.map_err(|error| {
         if error.is_repairable() { Failure::Answer(Unusable::Text(error)) } else { Failure::Host(error) }
     })?;
-    let parsed = answer::parse(&answer.text).map_err(|error| Failure::Answer(error.into()))?;
-    let checked = evidence::check(parsed, evidence).map_err(|error| Failure::Answer(error.into()))?;
+    let checked = judge(&answer.text, facts, evidence).map_err(Failure::Answer)?;
     Ok((checked, answer))
+}
+
+/// What may be shown of a model's text: its parts, what the facts support of them, if that says anything.
+fn judge(text: &str, facts: &Facts, evidence: &Evidence) -> Result<Checked, Unusable> {
+    let parsed = answer::parse(text)?;
+    let checked = evidence::check(parsed, evidence)?;
+    Ok(substance::weigh(checked, facts)?)
 }
 
 fn completed(checked: Checked, answer: Answer, repaired_after: Option<&'static str>) -> Outcome {

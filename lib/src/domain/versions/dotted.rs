@@ -21,7 +21,7 @@ impl Version {
         let end = text.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(text.len());
         let (numbers, rest) = text.split_at(end);
         let pre = match rest.strip_prefix('-') {
-            Some(pre) if pre.is_empty() => return None,
+            Some("") => return None,
             Some(pre) => pre,
             None => rest,
         };
