@@ -23,9 +23,11 @@ mod item;
 mod keys;
 mod known;
 pub mod occurrences;
+mod orders;
 pub mod scans;
 pub mod sources;
 mod transaction;
+pub mod unseen;
 pub mod uploads;
 pub mod walks;
 

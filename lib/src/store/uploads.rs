@@ -9,7 +9,7 @@ use super::{Error, Store};
 use crate::domain::upload::{Upload, UploadId};
 
 /// The table's time-to-live attribute, in seconds since 1970.
-const EXPIRES_AT: &str = "expires_at";
+pub(super) const EXPIRES_AT: &str = "expires_at";
 
 impl Store {
     /// Writes down how an upload goes, until `expires`.
