@@ -8,6 +8,7 @@ use tokio::sync::OnceCell;
 
 pub mod analyses;
 pub mod answers;
+mod asset_writes;
 pub mod assets;
 mod backoff;
 mod blob;

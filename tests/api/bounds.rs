@@ -10,6 +10,7 @@ use lambda_runtime::LambdaEvent;
 use serde_json::{Value, json};
 use sirius::domain::occurrence::Bucket;
 use sirius::domain::scan::ScanId;
+use sirius::domain::upload::{State, Upload};
 use sirius::domain::vulnerability_id::VulnerabilityId;
 use sirius::events::enrich_cves;
 use sirius::pipeline::admit;
@@ -17,10 +18,13 @@ use sirius::pipeline::catalogue::{self, Catalogued};
 use sirius::pipeline::delete_scan::{self, Deleted, Reason};
 use sirius::pipeline::enrich::Enrichment;
 use sirius::pipeline::refresh_feeds::{self, Refreshed};
+use sirius::pipeline::take_upload::{self, Object, Taken};
 use sirius::queue::{Order, Rest};
 use sirius::sources::Budget;
-use sirius::store::claims::Holder;
+use sirius::store::claims::{Claimed, Holder};
 use support::app::{App, at};
+use support::bucket;
+use support::known::Told;
 use support::proxy::Fault;
 use support::report::{of, vulnerability, with_findings};
 use support::world::{self, World};
@@ -436,4 +440,138 @@ async fn a_scan_and_a_day_order_no_more_than_their_share() {
     assert_eq!((tomorrow.due, tomorrow.put_off), (7, 0));
     app.enrich(&deps).await;
     assert!(world.asked("/nvd").len() > asked);
+}
+
+#[tokio::test]
+async fn a_page_by_priority_goes_on_after_the_last_finding_whatever_has_moved_before_it() {
+    let app = App::new().await;
+    app.post(&with_findings("app", 60)).await;
+    let path = "/api/container/scans/1/findings?sort=priority&limit=20";
+    let first = app.get(path).await;
+    let shown: Vec<u64> = first.list().iter().map(|finding| finding["finding_id"].as_u64().unwrap()).collect();
+    // What was to come is now more urgent than all of the first page.
+    let whole = app.get("/api/container/scans/1/findings?sort=priority").await;
+    let moved = &whole.list()[45];
+    let told = Told::of(moved["vulnerability_id"].as_str().unwrap()).exploited("2026-11-20").predicted(0.9, 0.999);
+    told.store(&app.store().await).await;
+    let mut rest = Vec::new();
+    let mut next = first.next();
+    while let Some(query) = next {
+        let page = app.get(&format!("/api/container/scans/1/findings?{query}")).await;
+        rest.extend(page.list().iter().map(|finding| finding["finding_id"].as_u64().unwrap()));
+        next = page.next();
+    }
+    let all: BTreeSet<u64> = shown.iter().chain(&rest).copied().collect();
+    assert_eq!((rest.len(), all.len()), (39, 59), "all others once, and the one that moved over the place not at all");
+    assert!(!all.contains(&moved["finding_id"].as_u64().unwrap()));
+}
+
+/// Takes a scan back to be ingested anew, and loses the power before that is done.
+async fn take_back(app: &App, scan: u64, second: i64) {
+    let store = app.store().await;
+    let scan = store.scan(ScanId::new(scan).unwrap()).await.unwrap().unwrap();
+    let holder = Holder::random().unwrap();
+    store.reopen(&scan, &holder, at(second), Duration::from_secs(60)).await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_scan_that_was_taken_back_and_given_up_leaves_nothing() {
+    for nameless in [false, true] {
+        let (app, world) = (App::with_enrichment().await, World::start().await);
+        let deps = app.enrichment(world.mode()).await;
+        let mut report = with_findings("app", 30);
+        if nameless {
+            (report["ArtifactType"], report["ArtifactName"]) = (json!("filesystem"), json!("."));
+        }
+        app.deliver(&report, 0).await.unwrap();
+        app.enrich(&deps).await;
+        take_back(&app, 1, 100).await;
+        for key in bucket::keys(&app.bucket).await {
+            bucket::remove(&app.bucket, &key).await;
+        }
+        assert_eq!(app.recover(at(2000)).await.abandoned, 1);
+        assert!(occurrences(&app).await.is_empty());
+        let left = table::items(&app.table).await;
+        let kinds = ["SCAN#", "REPORT#", "OCCURRENCES#"];
+        assert!(!left.iter().any(|pk| kinds.iter().any(|kind| pk.starts_with(kind))), "{left:?}");
+        assert_eq!(left.iter().any(|pk| pk.starts_with("IMAGE#")), !nameless, "the version of the asset: {left:?}");
+        for bucket in Bucket::all() {
+            let times = deps.store.all_first_seen(bucket).await.unwrap();
+            assert!(times.values().all(BTreeMap::is_empty));
+        }
+        assert_eq!(app.deliver(&report, 3000).await.unwrap().scan.scan_id.get(), 2);
+    }
+}
+
+#[tokio::test]
+async fn giving_a_scan_up_that_was_taken_back_is_cut_off_after_any_write_and_finished() {
+    for (operation, nth) in [("BatchWriteItem", 0), ("DeleteItem", 0), ("PutItem", 3), ("TransactWriteItems", 0)] {
+        let context = format!("{operation} {nth}");
+        let (app, world) = (App::with_enrichment().await, World::start().await);
+        app.deliver(&with_findings("app", 30), 0).await.unwrap();
+        app.enrich(&app.enrichment(world.mode()).await).await;
+        take_back(&app, 1, 100).await;
+        for key in bucket::keys(&app.bucket).await {
+            bucket::remove(&app.bucket, &key).await;
+        }
+        app.proxy.inject(Some(operation), nth, 1, Fault::Crash);
+        tokio::select! {
+            recovered = app.recover(at(2000)) => panic!("{context}: {recovered:?}"),
+            () = app.proxy.crashed() => {}
+        }
+        app.proxy.heal();
+        app.recover(at(9000)).await;
+        assert!(occurrences(&app).await.is_empty(), "{context}");
+        let left = table::items(&app.table).await;
+        assert!(!left.iter().any(|pk| pk.starts_with("SCAN#") || pk.starts_with("REPORT#")), "{context}: {left:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_count_that_fences_does_not_begin_at_one_again() {
+    let app = App::new().await;
+    let (store, holder, now) = (app.store().await, Holder::random().unwrap(), Timestamp::now());
+    let lease = Duration::from_secs(330);
+    let first = store.take_dossiers(&[id(ID)], &holder, now, lease).await.unwrap()[0].attempt;
+    let second = store.take_dossiers(&[id(ID)], &holder, now, lease).await.unwrap()[0].attempt;
+    assert_eq!(second, first + 1);
+    let hash = [7; 32].into();
+    let Claimed::Ours(claim) = store.claim(hash, &holder, now, lease).await.unwrap() else { panic!() };
+    store.abandon(&claim).await.unwrap();
+    let later = now + Duration::from_millis(5);
+    let Claimed::Ours(again) = store.claim(hash, &holder, later, lease).await.unwrap() else { panic!() };
+    assert!(again.attempt > claim.attempt, "{again:?} {claim:?}");
+}
+
+#[tokio::test]
+async fn a_late_event_writes_neither_outcome_nor_tag_over_those_of_a_newer_object() {
+    let app = App::with_archive().await;
+    let put = async |content: &[u8], sequencer: &str| {
+        let etag = bucket::put(&app.bucket, "uploads/a.json", content.to_vec()).await;
+        let sequencer = Some(sequencer.parse().unwrap());
+        Object { id: "a.json".parse().unwrap(), etag, sequencer, size: content.len() as u64 }
+    };
+    let take = async |object: &Object| {
+        let (ingestion, objects, holder) = (app.ingestion().await, app.objects().await, Holder::random().unwrap());
+        take_upload::run(&ingestion, &objects, object, &holder, Timestamp::now()).await.unwrap()
+    };
+    let good = with_findings("app", 3).to_string();
+    let old = put(b"no report", "9FF").await;
+    let new = put(good.as_bytes(), "0A00").await;
+    assert!(matches!(take(&new).await, Taken::Done { .. }));
+    // The same bytes as the newer one, told of by an older event: its number has fewer digits.
+    let late = Object { sequencer: old.sequencer.clone(), ..new.clone() };
+    assert_eq!(take(&late).await, Taken::Replaced);
+    assert_eq!(take(&old).await, Taken::Replaced);
+    assert_eq!(app.get("/api/container/uploads/a.json").await.json["status"], "done");
+    assert_eq!(bucket::tag(&app.bucket, "uploads/a.json").await.as_deref(), Some("done"));
+    // And where the newer one is settled while the older one is being read.
+    let store = app.store().await;
+    let known = store.upload(&new.id, Timestamp::now()).await.unwrap().unwrap();
+    let failed = State::Failed { code: "invalid_json".to_owned(), reason: "late".to_owned() };
+    let late = Upload { sequencer: old.sequencer.clone(), etag: Some(old.etag.clone()), state: failed, ..known.clone() };
+    let expires = Timestamp::now() + hours(24);
+    assert!(!store.put_upload(&late, expires).await.unwrap());
+    assert!(store.put_upload(&known, expires).await.unwrap(), "to do it again is success");
+    assert_eq!(bucket::tag(&app.bucket, "uploads/a.json").await.as_deref(), Some("done"));
 }

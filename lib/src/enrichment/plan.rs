@@ -123,7 +123,7 @@ mod tests {
     #[test]
     fn a_vulnerability_that_nobody_was_asked_about_is_due_at_once_and_one_that_nobody_knows_never() {
         for (id, source) in [
-            ("CVE-2026-0001", Some(Source::Nvd)),
+            ("CVE-1970-0001", Some(Source::Nvd)),
             ("GHSA-2222-3333-4444", Some(Source::Osv)),
             ("TEMP-0517018-A83CE6", None),
         ] {

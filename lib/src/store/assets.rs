@@ -12,51 +12,44 @@
 //!
 //! So the pointer is always what all scans say together, whatever the order of arrival. Appending a scan that is
 //! newer than all others needs only the pointer and the current scan; everything else reads all scans of the asset.
-//! The pointer of an asset without scans stays, so that its version never restarts.
-
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+//! The pointer of an asset without scans stays, so that its version never restarts; only that of an asset without a name,
+//! which has one scan ever, goes with it.
 
 use aws_sdk_dynamodb::error::SdkError;
-use aws_sdk_dynamodb::types::{AttributeValue, CancellationReason, Delete, Put, TransactWriteItem, Update};
+use aws_sdk_dynamodb::types::{AttributeValue, CancellationReason, TransactWriteItem};
 use jiff::Timestamp;
 
+use super::asset_writes::Becoming;
 use super::item::{Item, VERSION, key_of, number, typed};
-use super::keys::{
-    self, CURRENT_SCANS, FLEET, GENERATION, Key, LINEAGE, LISTING, MOVED_LIST, PK, RANK, SCAN_ID, SCANS_LIST, SEEN, SK,
-};
+use super::keys::{self, Key, LISTING, MOVED_LIST, PK, RANK, SCAN_ID, SEEN, SK};
 use super::transaction::{Outcome, is_refused};
 use super::{Error, Store, backoff, millis};
 use crate::domain::asset::Asset;
-use crate::domain::fleet::generation;
 use crate::domain::image_name::ImageName;
 use crate::domain::platform::Platform;
 use crate::domain::scan::{Scan, ScanId};
 use crate::domain::standing::{place, standing};
 
-type BuildError = Box<dyn std::error::Error + Send + Sync>;
+pub(super) type BuildError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Of a pointer: the latest time at which any scan but the current one was seen.
-const LATEST: &str = "latest";
-const RETIRED: &str = "retired";
+pub(super) const LATEST: &str = "latest";
+pub(super) const RETIRED: &str = "retired";
 /// Of the entry of a scan under its image: what asset it is of.
 pub(super) const PLATFORM: &str = "platform";
 pub(super) const ALONE: &str = "alone";
 
-/// The most scans whose flags one transaction changes; DynamoDB takes 100 writes. What is left over follows with
-/// the next change of the asset.
-const MOST_FLAGGED: usize = 80;
-
 /// An asset as it was read.
 #[derive(Debug, Clone)]
 pub(super) struct AssetState {
-    version: u64,
+    pub(super) version: u64,
     /// Somebody has retired it.
     retired: bool,
     current: Option<ScanId>,
-    latest: i64,
+    pub(super) latest: i64,
     /// Its scans: all, or the current one.
-    scans: Vec<Scan>,
-    whole: bool,
+    pub(super) scans: Vec<Scan>,
+    pub(super) whole: bool,
 }
 
 /// What an asset is to become.
@@ -71,6 +64,8 @@ pub(super) enum Wanted {
         scans: Vec<Scan>,
         /// Whether it is retired.
         retired: bool,
+        /// If no scan is left, none will come: the pointer of an asset without a name goes, too.
+        for_good: bool,
     },
 }
 
@@ -131,16 +126,16 @@ impl AssetState {
         }
         let others = self.scans.iter().filter(|other| other.scan_id != scan.scan_id);
         let scans = others.cloned().chain([scan.clone()]).collect();
-        Wanted::Scans { scans, retired: self.retired }
+        Wanted::Scans { scans, retired: self.retired, for_good: false }
     }
 
-    /// The asset without a scan.
-    pub(super) fn removing(&self, scan: ScanId) -> Wanted {
+    /// The asset without a scan, which goes for good or only to be ingested anew.
+    pub(super) fn removing(&self, scan: ScanId, for_good: bool) -> Wanted {
         if !self.whole {
             return Wanted::Whole;
         }
         let scans = self.scans.iter().filter(|other| other.scan_id != scan).cloned().collect();
-        Wanted::Scans { scans, retired: self.retired }
+        Wanted::Scans { scans, retired: self.retired, for_good }
     }
 
     /// The asset with one of its scans changed.
@@ -150,7 +145,7 @@ impl AssetState {
         }
         let mut scans = self.scans.clone();
         let changed = scans.iter_mut().find(|other| other.scan_id == scan).is_some_and(change);
-        if changed { Wanted::Scans { scans, retired: self.retired } } else { Wanted::Nothing }
+        if changed { Wanted::Scans { scans, retired: self.retired, for_good: false } } else { Wanted::Nothing }
     }
 }
 
@@ -278,7 +273,7 @@ impl Store {
             }
             let want = |state: &AssetState| match state.retired == retired {
                 true => Wanted::Nothing,
-                false => Wanted::Scans { scans: state.scans.clone(), retired },
+                false => Wanted::Scans { scans: state.scans.clone(), retired, for_good: false },
             };
             self.change_asset("TransactWriteItems(retire)", &asset, Vec::new(), None, want).await?;
             found.push(asset.platform);
@@ -337,6 +332,19 @@ impl Store {
         Ok(found)
     }
 
+    /// Removes the pointer of an asset without a name, whose one scan will not come back. To do it again is success.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`], [`Error::Refused`].
+    pub async fn remove_pointer_without_a_name(&self, asset: &Asset) -> Result<(), Error> {
+        if asset.alone.is_none() {
+            return Ok(());
+        }
+        let key = Key::Asset(asset.clone()).attributes();
+        let deleted = self.client.delete_item().table_name(&self.table).set_key(Some(key)).send().await;
+        deleted.map(drop).map_err(|error| Error::sdk("DeleteItem(asset)", error))
+    }
+
     /// The assets of an image name, each with its current scan; strongly consistent.
     ///
     /// # Errors
@@ -385,13 +393,14 @@ impl Store {
                 state = self.asset_with_all(asset).await?;
                 wanted = want(&state);
             }
-            let (scans, retired) = match wanted {
-                Wanted::Scans { scans, retired } => (scans, retired),
+            let (scans, retired, for_good) = match wanted {
+                Wanted::Scans { scans, retired, for_good } => (scans, retired, for_good),
                 Wanted::Whole | Wanted::Nothing => return Ok(Change::Unneeded),
             };
             let after = with_flags(scans, retired);
             let mut writes = own.clone();
-            let changed = self.asset_writes(asset, &state, &after, retired, moved);
+            let becoming = Becoming { after: &after, retired, for_good };
+            let changed = self.asset_writes(asset, &state, &becoming, moved);
             writes.extend(changed.map_err(|source| Error::Refused { operation, source })?);
             match self.transact(operation, writes).await? {
                 Outcome::Written => return Ok(Change::Written(after)),
@@ -444,137 +453,6 @@ impl Store {
         let scans = items.into_iter().map(typed).collect::<Result<Vec<Scan>, _>>()?;
         Ok(AssetState { scans, whole: true, ..read_pointer(pointer.as_ref()) })
     }
-
-    fn asset_writes(
-        &self,
-        asset: &Asset,
-        state: &AssetState,
-        after: &[Scan],
-        retired: bool,
-        moved: Option<Timestamp>,
-    ) -> Result<Vec<TransactWriteItem>, BuildError> {
-        let before: BTreeMap<ScanId, &Scan> = state.scans.iter().map(|scan| (scan.scan_id, scan)).collect();
-        let current = after.iter().find(|scan| scan.current);
-        let mut writes = vec![self.pointer_write(asset, state, after, current, retired, moved)?];
-        let mut flagged = Vec::new();
-        for scan in after {
-            match before.get(&scan.scan_id) {
-                None => writes.push(TransactWriteItem::builder().put(self.put_scan(scan)?).build()),
-                Some(before) if *before != scan => flagged.push((*before, scan)),
-                Some(_) => {}
-            }
-        }
-        // Those that become current, or stop being it, or were seen, go first.
-        let is_minor = |(before, after): &(&Scan, &Scan)| {
-            before.current == after.current
-                && before.last_seen_at == after.last_seen_at
-                && before.confirmed == after.confirmed
-        };
-        flagged.sort_by_key(is_minor);
-        for (before, scan) in flagged.into_iter().take(MOST_FLAGGED) {
-            writes.push(TransactWriteItem::builder().update(self.flag_scan(before, scan)?).build());
-        }
-        let kept: BTreeSet<ScanId> = after.iter().map(|scan| scan.scan_id).collect();
-        for scan in state.scans.iter().filter(|scan| !kept.contains(&scan.scan_id)) {
-            let delete = Delete::builder()
-                .table_name(&self.table)
-                .set_key(Some(Key::Scan(scan.scan_id).attributes()))
-                .condition_expression("attribute_exists(#pk)")
-                .expression_attribute_names("#pk", PK)
-                .build()?;
-            writes.push(TransactWriteItem::builder().delete(delete).build());
-        }
-        Ok(writes)
-    }
-
-    fn pointer_write(
-        &self,
-        asset: &Asset,
-        state: &AssetState,
-        after: &[Scan],
-        current: Option<&Scan>,
-        retired: bool,
-        moved: Option<Timestamp>,
-    ) -> Result<TransactWriteItem, BuildError> {
-        let key = Key::Asset(asset.clone()).attributes();
-        let condition = match state.version {
-            0 => "attribute_not_exists(#version)",
-            _ => "#version = :version",
-        };
-        let version = AttributeValue::N(state.version.to_string());
-        if asset.alone.is_some() && after.is_empty() && state.version > 0 {
-            let delete = Delete::builder().table_name(&self.table).set_key(Some(key)).condition_expression(condition);
-            let delete = delete.expression_attribute_names("#version", VERSION);
-            let delete = delete.expression_attribute_values(":version", version).build()?;
-            return Ok(TransactWriteItem::builder().delete(delete).build());
-        }
-        let others = after.iter().filter(|scan| !scan.current).map(|scan| scan.last_seen_at.as_millisecond());
-        let latest = others.max().unwrap_or_default().max(if state.whole { 0 } else { state.latest });
-        let mut item: Item = key;
-        item.insert(VERSION.to_owned(), AttributeValue::N((state.version + 1).to_string()));
-        item.insert(LATEST.to_owned(), AttributeValue::N(latest.to_string()));
-        item.insert(RETIRED.to_owned(), AttributeValue::Bool(retired));
-        item.extend(current.map(|scan| (SCAN_ID.to_owned(), AttributeValue::N(scan.scan_id.to_string()))));
-        if let Some(due) = moved {
-            item.insert(LISTING.to_owned(), AttributeValue::S(MOVED_LIST.to_owned()));
-            item.insert(RANK.to_owned(), AttributeValue::N(millis(due)));
-        }
-        let put = Put::builder()
-            .table_name(&self.table)
-            .set_item(Some(item))
-            .condition_expression(condition)
-            .expression_attribute_names("#version", VERSION);
-        let put = if state.version == 0 { put } else { put.expression_attribute_values(":version", version) };
-        Ok(TransactWriteItem::builder().put(put.build()?).build())
-    }
-
-    /// A whole scan item, which must not be there yet.
-    fn put_scan(&self, scan: &Scan) -> Result<Put, BuildError> {
-        let mut item: Item = serde_dynamo::to_item(scan)?;
-        item.extend(Key::Scan(scan.scan_id).attributes());
-        item.insert(LISTING.to_owned(), AttributeValue::S(SCANS_LIST.to_owned()));
-        item.insert(RANK.to_owned(), AttributeValue::N(scan.scan_id.to_string()));
-        item.extend(index_attributes(scan));
-        Ok(Put::builder().table_name(&self.table).set_item(Some(item)).build()?)
-    }
-
-    /// The change of a scan's times and flags.
-    fn flag_scan(&self, before: &Scan, scan: &Scan) -> Result<Update, BuildError> {
-        let mut set: HashMap<String, AttributeValue> = index_attributes(scan);
-        let mut expression = String::new();
-        if set.is_empty() {
-            expression.push_str("REMOVE #fleet, #seen, #lineage, #generation ");
-        }
-        let flags = [
-            ("scan_timestamp", AttributeValue::S(scan.scan_timestamp.to_string())),
-            ("last_seen_at", AttributeValue::S(scan.last_seen_at.to_string())),
-            ("undated", AttributeValue::Bool(scan.undated)),
-            ("confirmed", AttributeValue::Bool(scan.confirmed)),
-            ("suspect", AttributeValue::Bool(scan.suspect)),
-            ("current", AttributeValue::Bool(scan.current)),
-            ("retired", AttributeValue::Bool(scan.retired)),
-        ];
-        set.extend(flags.into_iter().map(|(name, value)| (name.to_owned(), value)));
-        let assignments: Vec<String> = set.keys().map(|name| format!("#{name} = :{name}")).collect();
-        expression.push_str("SET ");
-        expression.push_str(&assignments.join(", "));
-        let mut update = Update::builder()
-            .table_name(&self.table)
-            .set_key(Some(Key::Scan(scan.scan_id).attributes()))
-            .update_expression(expression)
-            .condition_expression("attribute_exists(#pk) AND #last_seen_at = :known")
-            .expression_attribute_names("#pk", PK)
-            .expression_attribute_values(":known", AttributeValue::S(before.last_seen_at.to_string()));
-        for name in [FLEET, SEEN, LINEAGE, GENERATION] {
-            update = update.expression_attribute_names(format!("#{name}"), name);
-        }
-        for (name, value) in set {
-            update = update
-                .expression_attribute_names(format!("#{name}"), name.as_str())
-                .expression_attribute_values(format!(":{name}"), value);
-        }
-        Ok(update.build()?)
-    }
 }
 
 /// The scans with the flags that follow from them together.
@@ -586,20 +464,6 @@ fn with_flags(mut scans: Vec<Scan>, retired: bool) -> Vec<Scan> {
         scan.retired = retired && scan.current;
     }
     scans
-}
-
-/// What puts a scan into the indexes of the fleet; nothing if it does not belong there.
-fn index_attributes(scan: &Scan) -> HashMap<String, AttributeValue> {
-    if !scan.current || scan.retired {
-        return HashMap::new();
-    }
-    let (lineage, generation) = generation(scan);
-    HashMap::from([
-        (FLEET.to_owned(), AttributeValue::S(CURRENT_SCANS.to_owned())),
-        (SEEN.to_owned(), AttributeValue::N(millis(scan.last_seen_at))),
-        (LINEAGE.to_owned(), AttributeValue::S(lineage.to_string())),
-        (GENERATION.to_owned(), AttributeValue::S(generation)),
-    ])
 }
 
 fn is_entry_of(asset: &Asset, entry: &Item) -> bool {
