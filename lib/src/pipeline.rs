@@ -1,10 +1,12 @@
 //! The verbs. The order of effects is decided here and nowhere else.
 
+pub mod admit;
 pub mod analyze;
 pub mod analyze_scan;
 pub mod catalogue;
 pub mod confirm_scan;
 pub mod delete_scan;
+pub mod drop_records;
 pub mod enrich;
 pub mod forget;
 pub mod ingest;

@@ -8,6 +8,7 @@ use tokio::sync::OnceCell;
 
 pub mod analyses;
 pub mod answers;
+mod asset_writes;
 pub mod assets;
 mod backoff;
 mod blob;
@@ -23,9 +24,11 @@ mod item;
 mod keys;
 mod known;
 pub mod occurrences;
+mod orders;
 pub mod scans;
 pub mod sources;
 mod transaction;
+pub mod unseen;
 pub mod uploads;
 pub mod walks;
 

@@ -1,27 +1,33 @@
 //! Work is bounded: what takes long is done in steps, each of which can be cut off and done again, and nobody's work
 //! takes another's with it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use lambda_runtime::LambdaEvent;
 use serde_json::{Value, json};
 use sirius::domain::occurrence::Bucket;
 use sirius::domain::scan::ScanId;
+use sirius::domain::upload::{State, Upload};
 use sirius::domain::vulnerability_id::VulnerabilityId;
 use sirius::events::enrich_cves;
+use sirius::pipeline::admit;
 use sirius::pipeline::catalogue::{self, Catalogued};
 use sirius::pipeline::delete_scan::{self, Deleted, Reason};
 use sirius::pipeline::enrich::Enrichment;
-use sirius::queue::Order;
+use sirius::pipeline::refresh_feeds::{self, Refreshed};
+use sirius::pipeline::take_upload::{self, Object, Taken};
+use sirius::queue::{Order, Rest};
 use sirius::sources::Budget;
-use sirius::store::claims::Holder;
+use sirius::store::claims::{Claimed, Holder};
 use support::app::{App, at};
+use support::bucket;
+use support::known::Told;
 use support::proxy::Fault;
 use support::report::{of, vulnerability, with_findings};
-use support::world::World;
+use support::world::{self, World};
 use support::{queue, table};
 
 const ID: &str = "CVE-2026-10007";
@@ -92,7 +98,9 @@ async fn a_scan_that_takes_longer_than_a_message_has_time_is_gone_on_with() {
     // Four steps of sixteen buckets, and three of a thousand findings, the first in the same message as the last bucket.
     assert_eq!(steps, 6);
     ids.sort();
-    assert_eq!(ids.windows(2).filter(|pair| pair[0] == pair[1]).count(), 0, "none is ordered twice");
+    // The one that is in all parts is ordered in each, since what other messages have ordered is not known.
+    assert!(ids.len() <= 1502, "{}", ids.len());
+    ids.dedup();
     assert_eq!(ids.len(), 1500);
     let found = occurrences(&app).await;
     assert_eq!((found.len(), found.values().sum::<usize>()), (1500, 2500));
@@ -244,4 +252,328 @@ async fn a_message_that_can_never_be_worked_at_takes_no_other_with_it() {
     let ids = ["CVE-2026-20001", "CVE-2026-20002", "CVE-2026-20003", "CVE-2026-10001"].map(id);
     assert_eq!(deps.store.signals(&ids).await.unwrap().len(), 4);
     assert_eq!(occurrences(&app).await.len(), 3);
+}
+
+/// Has `refresh-feeds` run at a given time.
+async fn refresh(deps: &Enrichment, now: Timestamp) -> Refreshed {
+    let budget = Budget::new(now, Duration::from_secs(120));
+    refresh_feeds::run(deps, &Holder::random().unwrap(), &budget).await.unwrap()
+}
+
+fn hours(hours: i64) -> SignedDuration {
+    SignedDuration::from_hours(hours)
+}
+
+#[tokio::test]
+async fn what_is_known_of_a_vulnerability_goes_a_day_after_the_last_image_that_had_it() {
+    let (app, world) = (App::with_enrichment().await, World::start().await);
+    let deps = app.enrichment(world.mode()).await;
+    let now = Timestamp::now();
+    app.post(&with_findings("gone", 8)).await;
+    app.post(&with_findings("stays", 3)).await;
+    app.enrich(&deps).await;
+    assert_eq!(refresh(&deps, now).await.unseen, 0);
+    assert_eq!(app.delete(1).await.status, 204);
+    let first = refresh(&deps, now + hours(1)).await;
+    assert_eq!((first.unseen, first.dropped), (5, 0));
+    let asked = world.asked("/nvd").len();
+    // Their answers hold no longer, and nobody is asked.
+    let again = refresh(&deps, now + hours(20)).await;
+    assert_eq!((again.unseen, again.dropped), (0, 0));
+    let last = refresh(&deps, now + hours(26)).await;
+    assert_eq!((last.unseen, last.dropped), (0, 5));
+    queue::drain(&app.enrichment_queue_url).await;
+    let left = table::items(&app.table).await;
+    let records: BTreeSet<&String> = left.iter().filter(|pk| pk.starts_with("CVE#")).collect();
+    assert_eq!(records.len(), 3, "{records:?}");
+    assert_eq!(world.asked("/nvd").len(), asked);
+    assert_eq!(app.get(&format!("/api/container/cves/{ID}")).await.status, 404);
+    // And all over again.
+    app.post(&with_findings("again", 8)).await;
+    app.enrich(&deps).await;
+    assert_eq!(world.asked("/nvd").len(), asked + 1);
+    assert_eq!(app.get(&format!("/api/container/cves/{ID}")).await.json["status"]["value"], "published");
+}
+
+#[tokio::test]
+async fn a_scan_that_comes_within_the_day_brings_back_what_is_known() {
+    let (app, world) = (App::with_enrichment().await, World::start().await);
+    let deps = app.enrichment(world.mode()).await;
+    let now = Timestamp::now();
+    app.post(&with_findings("gone", 4)).await;
+    app.enrich(&deps).await;
+    app.delete(1).await;
+    assert_eq!(refresh(&deps, now + hours(1)).await.unseen, 4);
+    let asked = world.asked("/nvd").len();
+    app.post(&with_findings("other", 4)).await;
+    app.enrich(&deps).await;
+    assert_eq!(world.asked("/nvd").len(), asked, "what is known is known");
+    let later = refresh(&deps, now + hours(26)).await;
+    assert_eq!((later.unseen, later.dropped), (0, 0));
+    assert_eq!(deps.store.due_unseen(now + hours(99), 10).await.unwrap(), []);
+    assert_eq!(app.get("/api/container/cves/CVE-2026-10003").await.json["status"]["value"], "published");
+}
+
+#[tokio::test]
+async fn a_scan_whose_occurrences_were_written_after_the_look_at_them_keeps_its_records() {
+    let (app, world) = (App::with_enrichment().await, World::start().await);
+    let deps = app.enrichment(world.mode()).await;
+    let now = Timestamp::now();
+    app.post(&with_findings("app", 4)).await;
+    app.enrich(&deps).await;
+    // As if each had been put among the unseen ones right after the scan had found it known.
+    for number in 0..4 {
+        assert!(deps.store.mark_unseen(&id(&format!("CVE-2026-{}", 10_000 + number)), now).await.unwrap());
+    }
+    let refreshed = refresh(&deps, now + hours(1)).await;
+    assert_eq!(refreshed.dropped, 0);
+    assert_eq!(deps.store.due_unseen(now + hours(99), 10).await.unwrap(), []);
+    assert!(deps.store.dossier(&id("CVE-2026-10002")).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn dropping_is_cut_off_after_any_write_and_finished_by_the_next_run() {
+    for (operation, nth) in [("UpdateItem", 3), ("PutItem", 0), ("PutItem", 30), ("TransactWriteItems", 1)] {
+        let context = format!("{operation} {nth}");
+        let (app, world) = (App::with_enrichment().await, World::start().await);
+        let deps = app.enrichment(world.mode()).await;
+        let now = Timestamp::now();
+        app.post(&with_findings("app", 6)).await;
+        app.enrich(&deps).await;
+        refresh(&deps, now).await;
+        app.delete(1).await;
+        let dropping = operation == "TransactWriteItems";
+        if dropping {
+            refresh(&deps, now + hours(1)).await;
+        }
+        app.proxy.inject(Some(operation), nth, 1, Fault::Crash);
+        tokio::select! {
+            refreshed = refresh(&deps, now + hours(if dropping { 26 } else { 2 })) => panic!("{context}: {refreshed:?}"),
+            () = app.proxy.crashed() => {}
+        }
+        app.proxy.heal();
+        let deps = app.enrichment(world.mode()).await;
+        refresh(&deps, now + hours(27)).await;
+        refresh(&deps, now + hours(54)).await;
+        let left = table::items(&app.table).await;
+        assert!(!left.iter().any(|pk| pk.starts_with("CVE#")), "{context}: {left:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_cve_that_an_advisory_is_about_stays_as_long_as_the_advisory() {
+    let world = World::but(|target, _| {
+        target
+            .ends_with("GHSA-2222-3333-4444")
+            .then(|| world::json_reply(&world::osv_record("GHSA-2222-3333-4444", &["CVE-2026-20005"])))
+    })
+    .await;
+    let app = App::with_enrichment().await;
+    let deps = app.enrichment(world.mode()).await;
+    let mut advisory = vulnerability(1);
+    advisory["VulnerabilityID"] = "GHSA-2222-3333-4444".into();
+    app.post(&of("app", vec![advisory])).await;
+    app.enrich(&deps).await;
+    let now = Timestamp::now();
+    let refreshed = refresh(&deps, now + hours(1)).await;
+    assert_eq!(refreshed.unseen, 0);
+    assert!(deps.store.dossier(&id("CVE-2026-20005")).await.unwrap().is_some());
+    app.delete(1).await;
+    for hour in [2, 28, 54, 80] {
+        refresh(&deps, now + hours(hour)).await;
+    }
+    let left = table::items(&app.table).await;
+    assert!(!left.iter().any(|pk| pk.starts_with("CVE#")), "{left:?}");
+}
+
+#[tokio::test]
+async fn nobody_is_asked_about_vulnerabilities_of_far_off_years() {
+    let (app, world) = (App::with_enrichment().await, World::start().await);
+    let deps = app.enrichment(world.mode()).await;
+    let of_year = |id: &str| {
+        let mut vulnerability = vulnerability(1);
+        vulnerability["VulnerabilityID"] = id.into();
+        vulnerability
+    };
+    app.post(&of("app", ["CVE-2999-0001", "CVE-9999-0002", "GO-2999-0003", "CVE-2026-10000"].map(of_year).to_vec()))
+        .await;
+    app.enrich(&deps).await;
+    refresh(&deps, Timestamp::now() + hours(24 * 40)).await;
+    app.enrich(&deps).await;
+    let asked: Vec<String> = world.server.seen().iter().map(|seen| world::target(seen).to_owned()).collect();
+    assert!(asked.iter().any(|target| target.contains("CVE-2026-10000")), "{asked:?}");
+    assert!(!asked.iter().any(|target| target.contains("-2999-") || target.contains("-9999-")), "{asked:?}");
+    // What the report says of them is shown all the same.
+    let record = app.get("/api/container/cves/CVE-2999-0001").await.json;
+    assert_eq!(record["title"]["source"], "trivy", "{record}");
+}
+
+#[tokio::test]
+async fn a_scan_and_a_day_order_no_more_than_their_share() {
+    let (app, world) = (App::with_enrichment().await, World::start().await);
+    let deps = app.enrichment(world.mode()).await;
+    let now = Timestamp::now();
+    app.post(&with_findings("app", 5)).await;
+    app.enrich(&deps).await;
+    queue::drain(&app.enrichment_queue_url).await;
+    // A scan that has ordered all but one of what it may.
+    app.post(&with_findings("other", 12)).await;
+    let [message] = queue::drain(&app.enrichment_queue_url).await.try_into().unwrap();
+    let Ok(Order::Scan { scan_id, .. }) = serde_json::from_str(&message) else { panic!("{message}") };
+    let rest = Rest { ordered: admit::PER_SCAN - 1, ..Rest::default() };
+    let budget = Budget::new(now, Duration::from_secs(60));
+    let holder = Holder::random().unwrap();
+    let catalogued = catalogue::run(&deps, scan_id, Some(rest), &holder, &budget).await.unwrap();
+    assert_eq!((catalogued.queued, catalogued.put_off), (1, 6));
+    queue::drain(&app.enrichment_queue_url).await;
+
+    // The day has room for two more.
+    let used = deps.store.admit(now, admit::PER_DAY, admit::PER_DAY).await.unwrap();
+    assert!(used < admit::PER_DAY);
+    assert_eq!(deps.store.admit(now, 1, admit::PER_DAY).await.unwrap(), 0);
+    assert_eq!(deps.store.admit(now, 3, admit::PER_DAY + 2).await.unwrap(), 2);
+    let refreshed = refresh(&deps, now).await;
+    assert_eq!((refreshed.due, refreshed.put_off), (0, 7), "one was ordered, and is new until it was asked about");
+    app.enrich(&deps).await;
+    let asked = world.asked("/nvd").len();
+    // The next day has, and everybody is asked about.
+    let tomorrow = refresh(&deps, admit::tomorrow(now)).await;
+    assert_eq!((tomorrow.due, tomorrow.put_off), (7, 0));
+    app.enrich(&deps).await;
+    assert!(world.asked("/nvd").len() > asked);
+}
+
+#[tokio::test]
+async fn a_page_by_priority_goes_on_after_the_last_finding_whatever_has_moved_before_it() {
+    let app = App::new().await;
+    app.post(&with_findings("app", 60)).await;
+    let path = "/api/container/scans/1/findings?sort=priority&limit=20";
+    let first = app.get(path).await;
+    let shown: Vec<u64> = first.list().iter().map(|finding| finding["finding_id"].as_u64().unwrap()).collect();
+    // What was to come is now more urgent than all of the first page.
+    let whole = app.get("/api/container/scans/1/findings?sort=priority").await;
+    let moved = &whole.list()[45];
+    let told = Told::of(moved["vulnerability_id"].as_str().unwrap()).exploited("2026-11-20").predicted(0.9, 0.999);
+    told.store(&app.store().await).await;
+    let mut rest = Vec::new();
+    let mut next = first.next();
+    while let Some(query) = next {
+        let page = app.get(&format!("/api/container/scans/1/findings?{query}")).await;
+        rest.extend(page.list().iter().map(|finding| finding["finding_id"].as_u64().unwrap()));
+        next = page.next();
+    }
+    let all: BTreeSet<u64> = shown.iter().chain(&rest).copied().collect();
+    assert_eq!((rest.len(), all.len()), (39, 59), "all others once, and the one that moved over the place not at all");
+    assert!(!all.contains(&moved["finding_id"].as_u64().unwrap()));
+}
+
+/// Takes a scan back to be ingested anew, and loses the power before that is done.
+async fn take_back(app: &App, scan: u64, second: i64) {
+    let store = app.store().await;
+    let scan = store.scan(ScanId::new(scan).unwrap()).await.unwrap().unwrap();
+    let holder = Holder::random().unwrap();
+    store.reopen(&scan, &holder, at(second), Duration::from_secs(60)).await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_scan_that_was_taken_back_and_given_up_leaves_nothing() {
+    for nameless in [false, true] {
+        let (app, world) = (App::with_enrichment().await, World::start().await);
+        let deps = app.enrichment(world.mode()).await;
+        let mut report = with_findings("app", 30);
+        if nameless {
+            (report["ArtifactType"], report["ArtifactName"]) = (json!("filesystem"), json!("."));
+        }
+        app.deliver(&report, 0).await.unwrap();
+        app.enrich(&deps).await;
+        take_back(&app, 1, 100).await;
+        for key in bucket::keys(&app.bucket).await {
+            bucket::remove(&app.bucket, &key).await;
+        }
+        assert_eq!(app.recover(at(2000)).await.abandoned, 1);
+        assert!(occurrences(&app).await.is_empty());
+        let left = table::items(&app.table).await;
+        let kinds = ["SCAN#", "REPORT#", "OCCURRENCES#"];
+        assert!(!left.iter().any(|pk| kinds.iter().any(|kind| pk.starts_with(kind))), "{left:?}");
+        assert_eq!(left.iter().any(|pk| pk.starts_with("IMAGE#")), !nameless, "the version of the asset: {left:?}");
+        for bucket in Bucket::all() {
+            let times = deps.store.all_first_seen(bucket).await.unwrap();
+            assert!(times.values().all(BTreeMap::is_empty));
+        }
+        assert_eq!(app.deliver(&report, 3000).await.unwrap().scan.scan_id.get(), 2);
+    }
+}
+
+#[tokio::test]
+async fn giving_a_scan_up_that_was_taken_back_is_cut_off_after_any_write_and_finished() {
+    for (operation, nth) in [("BatchWriteItem", 0), ("DeleteItem", 0), ("PutItem", 3), ("TransactWriteItems", 0)] {
+        let context = format!("{operation} {nth}");
+        let (app, world) = (App::with_enrichment().await, World::start().await);
+        app.deliver(&with_findings("app", 30), 0).await.unwrap();
+        app.enrich(&app.enrichment(world.mode()).await).await;
+        take_back(&app, 1, 100).await;
+        for key in bucket::keys(&app.bucket).await {
+            bucket::remove(&app.bucket, &key).await;
+        }
+        app.proxy.inject(Some(operation), nth, 1, Fault::Crash);
+        tokio::select! {
+            recovered = app.recover(at(2000)) => panic!("{context}: {recovered:?}"),
+            () = app.proxy.crashed() => {}
+        }
+        app.proxy.heal();
+        app.recover(at(9000)).await;
+        assert!(occurrences(&app).await.is_empty(), "{context}");
+        let left = table::items(&app.table).await;
+        assert!(!left.iter().any(|pk| pk.starts_with("SCAN#") || pk.starts_with("REPORT#")), "{context}: {left:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_count_that_fences_does_not_begin_at_one_again() {
+    let app = App::new().await;
+    let (store, holder, now) = (app.store().await, Holder::random().unwrap(), Timestamp::now());
+    let lease = Duration::from_secs(330);
+    let first = store.take_dossiers(&[id(ID)], &holder, now, lease).await.unwrap()[0].attempt;
+    let second = store.take_dossiers(&[id(ID)], &holder, now, lease).await.unwrap()[0].attempt;
+    assert_eq!(second, first + 1);
+    let hash = [7; 32].into();
+    let Claimed::Ours(claim) = store.claim(hash, &holder, now, lease).await.unwrap() else { panic!() };
+    store.abandon(&claim).await.unwrap();
+    let later = now + Duration::from_millis(5);
+    let Claimed::Ours(again) = store.claim(hash, &holder, later, lease).await.unwrap() else { panic!() };
+    assert!(again.attempt > claim.attempt, "{again:?} {claim:?}");
+}
+
+#[tokio::test]
+async fn a_late_event_writes_neither_outcome_nor_tag_over_those_of_a_newer_object() {
+    let app = App::with_archive().await;
+    let put = async |content: &[u8], sequencer: &str| {
+        let etag = bucket::put(&app.bucket, "uploads/a.json", content.to_vec()).await;
+        let sequencer = Some(sequencer.parse().unwrap());
+        Object { id: "a.json".parse().unwrap(), etag, sequencer, size: content.len() as u64 }
+    };
+    let take = async |object: &Object| {
+        let (ingestion, objects, holder) = (app.ingestion().await, app.objects().await, Holder::random().unwrap());
+        take_upload::run(&ingestion, &objects, object, &holder, Timestamp::now()).await.unwrap()
+    };
+    let good = with_findings("app", 3).to_string();
+    let old = put(b"no report", "9FF").await;
+    let new = put(good.as_bytes(), "0A00").await;
+    assert!(matches!(take(&new).await, Taken::Done { .. }));
+    // The same bytes as the newer one, told of by an older event: its number has fewer digits.
+    let late = Object { sequencer: old.sequencer.clone(), ..new.clone() };
+    assert_eq!(take(&late).await, Taken::Replaced);
+    assert_eq!(take(&old).await, Taken::Replaced);
+    assert_eq!(app.get("/api/container/uploads/a.json").await.json["status"], "done");
+    assert_eq!(bucket::tag(&app.bucket, "uploads/a.json").await.as_deref(), Some("done"));
+    // And where the newer one is settled while the older one is being read.
+    let store = app.store().await;
+    let known = store.upload(&new.id, Timestamp::now()).await.unwrap().unwrap();
+    let failed = State::Failed { code: "invalid_json".to_owned(), reason: "late".to_owned() };
+    let late =
+        Upload { sequencer: old.sequencer.clone(), etag: Some(old.etag.clone()), state: failed, ..known.clone() };
+    let expires = Timestamp::now() + hours(24);
+    assert!(!store.put_upload(&late, expires).await.unwrap());
+    assert!(store.put_upload(&known, expires).await.unwrap(), "to do it again is success");
+    assert_eq!(bucket::tag(&app.bucket, "uploads/a.json").await.as_deref(), Some("done"));
 }

@@ -359,7 +359,8 @@ async fn what_a_feed_changes_is_pushed_and_an_insane_one_changes_nothing() {
     let app = App::with_enrichment().await;
     let world = World::start().await;
     let deps = app.enrichment(world.mode()).await;
-    ask(&deps, &ids(0..3)).await;
+    app.post(&with_findings("app", 3)).await;
+    app.enrich(&deps).await;
     let now = Timestamp::now();
     let first = refresh(&deps, now).await;
     assert_eq!((first.replaced, first.failed, first.pushed), (2, 0, 3), "{first:?}");
@@ -438,7 +439,8 @@ async fn the_catalogues_mirror_is_asked_where_the_catalogue_is_not_to_be_had() {
 async fn what_is_due_is_queued_by_the_schedule() {
     let (app, world) = (App::with_enrichment().await, World::start().await);
     let deps = app.enrichment(world.mode()).await;
-    ask(&deps, &ids(0..150)).await;
+    app.post(&with_findings("app", 150)).await;
+    app.enrich(&deps).await;
     assert_eq!(refresh(&deps, Timestamp::now()).await.due, 0);
     let later = Timestamp::now() + SignedDuration::from_hours(24 * 9);
     assert_eq!(refresh(&deps, later).await.due, 150);

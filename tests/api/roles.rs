@@ -144,7 +144,17 @@ const ROLES: &[(&str, &[Grant])] = &[
     (
         "RefreshFeeds",
         &[
-            ("table/Table", &["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"]),
+            (
+                "table/Table",
+                &[
+                    "dynamodb:BatchGetItem",
+                    "dynamodb:DeleteItem",
+                    "dynamodb:GetItem",
+                    "dynamodb:PutItem",
+                    "dynamodb:Query",
+                    "dynamodb:UpdateItem",
+                ],
+            ),
             QUERY_INDEX,
             ENRICH,
             BUCKET,

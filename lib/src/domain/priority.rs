@@ -44,8 +44,6 @@ mod why;
 #[cfg(test)]
 mod tests;
 
-use std::cmp::{Ordering, Reverse};
-
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{Span, Timestamp};
@@ -127,63 +125,62 @@ pub struct Priority {
     pub why: Vec<String>,
 }
 
-/// The place of a finding in a list of what to fix first: smaller is sooner. Total and stable.
+/// The place of a finding in the list of what to fix first in its scan: smaller is sooner. Total and stable.
 ///
 /// Band, score, fix available, findings cleared by the same upgrade, severity, highest CVSS score, newest
-/// publication, vulnerability id, package. What is not known comes after what is.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct SortKey<'a> {
-    band: Band,
-    score: Reverse<Number>,
-    fixed_version: Reverse<bool>,
-    clears: Reverse<u32>,
-    severity: Reverse<Severity>,
-    cvss: Reverse<Option<Number>>,
-    published: Reverse<Option<Date>>,
-    vulnerability_id: &'a str,
-    package: &'a str,
-}
+/// publication, and the ordinal, which is that of vulnerability id and package among findings of one severity. What is
+/// not known comes after what is. It is packed into a number, from which the next page goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SortKey(u128);
 
-/// A number in IEEE 754's total order, which has a place for everything.
-#[derive(Debug, Clone, Copy)]
-struct Number(f64);
+impl SortKey {
+    /// The key of a finding that Trivy has suppressed: after all open ones, by ordinal.
+    #[must_use]
+    pub fn suppressed(ordinal: u32) -> Self {
+        let unused = [20, 1, 20, 3, 7, 24].map(|bits| (bits, 0));
+        let [a, b, c, d, e, f] = unused;
+        Self(packed([(3, 7), a, b, c, d, e, f, (20, u64::from(ordinal))]))
+    }
 
-impl Ord for Number {
-    fn cmp(&self, other: &Self) -> Ordering {
-        self.0.total_cmp(&other.0)
+    /// The key as a number; the order is the same.
+    #[must_use]
+    pub const fn get(self) -> u128 {
+        self.0
     }
 }
 
-impl PartialOrd for Number {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
+/// Packs numbers of some bits, the first one the most significant; what is too large is the largest there is.
+fn packed(parts: [(u32, u64); 8]) -> u128 {
+    parts.into_iter().fold(0, |packed, (bits, value)| packed << bits | u128::from(value.min((1 << bits) - 1)))
 }
-
-impl PartialEq for Number {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other).is_eq()
-    }
-}
-
-impl Eq for Number {}
 
 impl Priority {
     /// The key to sort by. `facts` are those that it was made of; `clears` is the number of findings that the
     /// same upgrade clears, 0 if nobody counted.
     #[must_use]
-    pub fn sort_key<'a>(&self, facts: &Facts, clears: u32, vulnerability_id: &'a str, package: &'a str) -> SortKey<'a> {
-        SortKey {
-            band: self.band,
-            score: Reverse(Number(self.score)),
-            fixed_version: Reverse(facts.fixed_version),
-            clears: Reverse(clears),
-            severity: Reverse(facts.severity),
-            cvss: Reverse(score::usable(&facts.cvss_scores).last().copied().map(Number)),
-            published: Reverse(facts.published),
-            vulnerability_id,
-            package,
+    pub fn sort_key(&self, facts: &Facts, clears: u32, ordinal: u32) -> SortKey {
+        /// Larger is sooner.
+        const fn reverse(bits: u32, value: u64) -> (u32, u64) {
+            let most = (1 << bits) - 1;
+            (bits, most - if value < most { value } else { most })
         }
+        // Four decimals of at most 100, one of at most 10; to the nearest, as they have no more.
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "of numbers from 0 to a million")]
+        let tenth_of = |number: f64, parts: f64| (number.max(0.0) * parts).round() as u64;
+        let band = Band::ALL.iter().take_while(|band| **band < self.band).count() as u64;
+        let cvss = score::usable(&facts.cvss_scores).last().map_or(0, |score| 1 + tenth_of(*score, 10.0));
+        let day = |date: Date| (date - Date::ZERO).get_days();
+        let published = facts.published.map_or(0, |date| u64::try_from(day(date)).unwrap_or_default() + 1);
+        SortKey(packed([
+            (3, band),
+            reverse(20, tenth_of(self.score, 10_000.0)),
+            reverse(1, u64::from(facts.fixed_version)),
+            reverse(20, u64::from(clears)),
+            reverse(3, facts.severity as u64),
+            reverse(7, cvss),
+            reverse(24, published),
+            (20, u64::from(ordinal)),
+        ]))
     }
 }
 

@@ -101,6 +101,51 @@ impl fmt::Display for UploadId {
     }
 }
 
+/// The place of an event among those of the same key: the greater one came later.
+///
+/// S3 gives a hexadecimal number without a fixed length; two of them are compared as text once the shorter one has zeros
+/// before it: <https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html>. So it is kept
+/// with zeros before it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Sequencer(String);
+
+/// The text is not a sequencer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("is not a hexadecimal number of at most {} digits", Sequencer::DIGITS)]
+pub struct SequencerError;
+
+impl Sequencer {
+    /// More than S3 has ever used.
+    const DIGITS: usize = 64;
+}
+
+impl FromStr for Sequencer {
+    type Err = SequencerError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let is_number = (1..=Self::DIGITS).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        if !is_number {
+            return Err(SequencerError);
+        }
+        Ok(Self(format!("{:0>width$}", text.to_ascii_uppercase(), width = Self::DIGITS)))
+    }
+}
+
+impl TryFrom<String> for Sequencer {
+    type Error = SequencerError;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+impl From<Sequencer> for String {
+    fn from(sequencer: Sequencer) -> Self {
+        sequencer.0
+    }
+}
+
 /// What is known of an upload.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Upload {
@@ -117,7 +162,7 @@ pub struct Upload {
     pub etag: Option<String>,
     /// Which event told of it: the same bytes may be put there again, and are another upload then.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub sequencer: Option<String>,
+    pub sequencer: Option<Sequencer>,
     /// When the state was written.
     pub updated_at: Timestamp,
 }
@@ -163,8 +208,14 @@ impl Upload {
 
     /// Whether this is about the object of which that event tells.
     #[must_use]
-    pub fn is_about(&self, etag: &str, sequencer: Option<&str>) -> bool {
-        self.etag.as_deref() == Some(etag) && self.sequencer.as_deref() == sequencer
+    pub fn is_about(&self, etag: &str, sequencer: Option<&Sequencer>) -> bool {
+        self.etag.as_deref() == Some(etag) && self.sequencer.as_ref() == sequencer
+    }
+
+    /// Whether this is about an object that was put there after the one of which that event tells.
+    #[must_use]
+    pub fn is_newer(&self, sequencer: Option<&Sequencer>) -> bool {
+        self.sequencer.as_ref().zip(sequencer).is_some_and(|(known, other)| known > other)
     }
 }
 
@@ -192,17 +243,30 @@ mod tests {
     }
 
     #[test]
+    fn the_longer_sequencer_is_not_the_later_one() {
+        let sequencer = |text: &str| text.parse::<Sequencer>().unwrap();
+        assert!(sequencer("0055AED6DCD90281E5") > sequencer("55AED6DCD90281E4"));
+        assert!(sequencer("0055AED6DCD90281E5") < sequencer("0155AED6DCD90281E5"));
+        for wrong in ["", "g", "-1", " 1", &"0".repeat(65)] {
+            assert!(wrong.parse::<Sequencer>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
     fn another_content_or_another_event_is_another_upload() {
         let upload = Upload {
             upload_id: "a".parse().unwrap(),
             state: State::Failed { code: "invalid_json".into(), reason: "no".into() },
             image_name: None,
             etag: Some("1".into()),
-            sequencer: Some("00".into()),
+            sequencer: Some("0A".parse().unwrap()),
             updated_at: Timestamp::UNIX_EPOCH,
         };
-        assert!(upload.is_settled() && upload.is_about("1", Some("00")));
-        assert!(!upload.is_about("2", Some("00")) && !upload.is_about("1", Some("01")));
+        let sequencer = |text: &str| text.parse::<Sequencer>().unwrap();
+        assert!(upload.is_settled() && upload.is_about("1", Some(&sequencer("0a"))));
+        assert!(!upload.is_about("2", Some(&sequencer("0a"))) && !upload.is_about("1", Some(&sequencer("01"))));
+        assert!(upload.is_newer(Some(&sequencer("9"))) && !upload.is_newer(Some(&sequencer("A"))));
+        assert!(!upload.is_newer(Some(&sequencer("000000B"))) && !upload.is_newer(None));
         assert!(!Upload { state: State::Ingesting, ..upload }.is_settled());
     }
 }

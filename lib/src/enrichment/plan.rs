@@ -1,9 +1,11 @@
 //! Which sources are to be asked about a vulnerability, and when again.
 
 use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
 
 use crate::domain::enrichment::{Dossier, Outcome, Source};
-use crate::domain::vulnerability_id::{Kind, Resolver};
+use crate::domain::vulnerability_id::{Kind, Resolver, VulnerabilityId};
 
 /// What is due for a vulnerability that no source can be asked about.
 pub const NEVER: Timestamp = Timestamp::MAX;
@@ -20,7 +22,16 @@ pub fn first_source(dossier: &Dossier, now: Timestamp) -> Option<Source> {
         Resolver::Osv => Source::Osv,
         Resolver::Nobody => return None,
     };
-    is_due(dossier, source, now).then_some(source)
+    (is_due(dossier, source, now) && askable_from(&dossier.id) <= now).then_some(source)
+}
+
+/// From when on sources are asked about it: ids are reserved up to a year ahead, so there is nothing to be known of one
+/// of a later year.
+#[must_use]
+pub fn askable_from(id: &VulnerabilityId) -> Timestamp {
+    let year = id.year().and_then(|year| i16::try_from(year.saturating_sub(1)).ok());
+    let begins = year.and_then(|year| Date::new(year, 1, 1).ok()?.to_zoned(TimeZone::UTC).ok());
+    begins.map_or(Timestamp::MIN, |begins| begins.timestamp())
 }
 
 /// Whether CVE Services is to be asked, too: of a CVE that NVD has not, does not answer for, or has
@@ -53,7 +64,7 @@ fn is_due(dossier: &Dossier, source: Source, now: Timestamp) -> bool {
 #[must_use]
 pub fn next_fetch(dossier: &Dossier) -> Timestamp {
     let expires = |source: Source| dossier.sources.get(&source).map(|state| state.freshness.expires_at);
-    match dossier.id.resolver() {
+    let next = match dossier.id.resolver() {
         Resolver::Nobody => NEVER,
         Resolver::Osv => expires(Source::Osv).unwrap_or(dossier.opened_at),
         Resolver::Nvd => {
@@ -61,7 +72,8 @@ pub fn next_fetch(dossier: &Dossier) -> Timestamp {
             let also = expires(Source::CveServices).filter(|_| needs_cve_services(dossier));
             also.map_or(nvd, |also| also.min(nvd))
         }
-    }
+    };
+    next.max(askable_from(&dossier.id))
 }
 
 #[cfg(test)]
@@ -111,7 +123,7 @@ mod tests {
     #[test]
     fn a_vulnerability_that_nobody_was_asked_about_is_due_at_once_and_one_that_nobody_knows_never() {
         for (id, source) in [
-            ("CVE-2026-0001", Some(Source::Nvd)),
+            ("CVE-1970-0001", Some(Source::Nvd)),
             ("GHSA-2222-3333-4444", Some(Source::Osv)),
             ("TEMP-0517018-A83CE6", None),
         ] {
@@ -119,6 +131,21 @@ mod tests {
             assert_eq!(first_source(&dossier, at(1)), source);
             assert_eq!(next_fetch(&dossier), if source.is_some() { at(0) } else { NEVER });
         }
+    }
+
+    #[test]
+    fn nobody_is_asked_about_a_vulnerability_of_a_year_that_is_far_off() {
+        let now: Timestamp = "2026-11-28T00:00:00Z".parse().unwrap();
+        for (id, expected) in [("CVE-2027-0001", true), ("CVE-2028-0001", false), ("RUSTSEC-9999-0001", false)] {
+            let dossier = Dossier::new(id.parse().unwrap(), at(0));
+            assert_eq!(
+                (first_source(&dossier, now).is_some(), next_fetch(&dossier) <= now),
+                (expected, expected),
+                "{id}"
+            );
+        }
+        let dossier = Dossier::new("CVE-2028-0001".parse().unwrap(), at(0));
+        assert_eq!(next_fetch(&dossier), "2027-01-01T00:00:00Z".parse().unwrap());
     }
 
     fn cvss(version: CvssVersion, assigner: &str) -> Cvss {

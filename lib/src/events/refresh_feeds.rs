@@ -27,6 +27,9 @@ pub async fn handle(deps: &Enrichment, event: LambdaEvent<IgnoredAny>) -> Result
             pushed = refreshed.pushed,
             missed = refreshed.missed,
             due = refreshed.due,
+            put_off = refreshed.put_off,
+            unseen = refreshed.unseen,
+            dropped = refreshed.dropped,
             sources = %deps.mode,
             "feeds were refreshed"
         );

@@ -13,6 +13,7 @@ use super::query::Query;
 use super::reply::{self, ListBody};
 use super::{ApiError, get_scan};
 use crate::domain::finding::Ordinal;
+use crate::domain::priority::SortKey;
 use crate::domain::scan::Scan;
 use crate::domain::severity::Severity;
 use crate::llm::Questions;
@@ -77,27 +78,27 @@ pub(super) async fn of(deps: &Deps, request: &Request, identifier: Identifier) -
 
     let scan = get_scan::find(&deps.store, identifier, &query).await?;
     let scope = scope(&scan, &severities, &wanted, sort, suppressed);
-    let start = match cursor {
-        Some(cursor) => {
-            let position = cursor.verify(scope, deps.store.cursor_key().await?.as_ref())?;
-            u32::try_from(position).map_err(|_| InvalidCursor)?
-        }
-        None => 0,
+    let after = match cursor {
+        Some(cursor) => Some(cursor.verify(scope, deps.store.cursor_key().await?.as_ref())?),
+        None => None,
     };
-    let asked = Asked { scan: &scan, severities: &severities, suppressed, wanted: &wanted, start, limit };
+    let asked = Asked { scan: &scan, severities: &severities, suppressed, wanted: &wanted, limit };
     let page = match sort {
-        Sort::Severity => page(deps, request, asked).await?,
-        Sort::Priority => page_by_priority(deps, request, asked).await?,
+        Sort::Severity => {
+            let start = u32::try_from(after.unwrap_or_default()).map_err(|_| InvalidCursor)?;
+            page(deps, request, asked, start).await?
+        }
+        Sort::Priority => page_by_priority(deps, request, asked, after).await?,
     };
     let total = match page.total.or_else(|| total(&asked)) {
         // Where a filter makes the number unknown, it is known once all findings were read.
-        None => (start == 0 && page.next.is_none()).then_some(page.list.len() as u64),
+        None => (after.unwrap_or_default() == 0 && page.next.is_none()).then_some(page.list.len() as u64),
         known => known,
     };
     let next = match page.next {
         Some(next) => {
             let key = deps.store.cursor_key().await?;
-            key.map(|key| query.next_page(&cursor::sign(next.into(), scope, &key)))
+            key.map(|key| query.next_page(&cursor::sign(next, scope, &key)))
         }
         None => None,
     };
@@ -109,7 +110,7 @@ pub(super) async fn of(deps: &Deps, request: &Request, identifier: Identifier) -
 enum Sort {
     /// By ordinal: most severe first, then by vulnerability and package. A position is an ordinal.
     Severity,
-    /// What to fix first. A position is a number of findings that come before.
+    /// What to fix first. A position is the key of the last finding that came before.
     Priority,
 }
 
@@ -131,8 +132,6 @@ struct Asked<'a> {
     severities: &'a [Severity],
     suppressed: Suppressed,
     wanted: &'a Selection,
-    /// The position at which the page begins.
-    start: u32,
     limit: Option<usize>,
 }
 
@@ -157,24 +156,33 @@ struct Page {
     /// How many findings the whole list has, if it was counted.
     total: Option<u64>,
     /// The position from which the next page goes on.
-    next: Option<u32>,
+    next: Option<u128>,
 }
 
-/// A page in the order of priority. The order is made anew for each page: if a source says something new
-/// between two of them, a finding may come twice or not at all.
-async fn page_by_priority(deps: &Deps, request: &Request, asked: Asked<'_>) -> Result<Page, ApiError> {
+/// A page in the order of priority: what comes after the last finding of the page before, whatever has moved in front of
+/// that meanwhile. A finding that a source's news move over that place, forward or back, comes not at all or twice; no
+/// other one does.
+async fn page_by_priority(
+    deps: &Deps,
+    request: &Request,
+    asked: Asked<'_>,
+    after: Option<u128>,
+) -> Result<Page, ApiError> {
     /// What one round trip reads.
     const CHUNK: usize = 100;
-    let Asked { scan, wanted, start, limit, .. } = asked;
+    let Asked { scan, wanted, limit, .. } = asked;
     let now = Timestamp::now();
     let ordinals = asked.ordinals(0);
     let order = rank::ordinals(&deps.store, &deps.judge, scan, ordinals, wanted, now).await?;
     let total = Some(order.len() as u64);
     let mut list = ListBody::new(reply::accepts_gzip(request));
-    let mut position = start;
-    let skipped = usize::try_from(start).unwrap_or(usize::MAX);
-    let of_page: Vec<Ordinal> = order.iter().copied().skip(skipped).take(limit.unwrap_or(usize::MAX)).collect();
-    let has_more = |position: u32| usize::try_from(position).is_ok_and(|position| position < order.len());
+    let passed = order.partition_point(|(key, _)| after.is_some_and(|after| key.get() <= after));
+    let left = order.get(passed..).unwrap_or_default();
+    let of_page: Vec<(SortKey, Ordinal)> = left.iter().copied().take(limit.unwrap_or(usize::MAX)).collect();
+    let has_more = of_page.len() < left.len();
+    let mut keys = of_page.iter().map(|(key, _)| key.get());
+    let of_page: Vec<Ordinal> = of_page.iter().map(|(_, ordinal)| *ordinal).collect();
+    let mut last = after;
     let chunks = of_page.chunks(CHUNK).map(<[Ordinal]>::to_vec).collect::<Vec<_>>();
     let mut chunks = stream::iter(chunks)
         .map(|chunk| async move {
@@ -185,16 +193,16 @@ async fn page_by_priority(deps: &Deps, request: &Request, asked: Asked<'_>) -> R
     while let Some(findings) = chunks.try_next().await? {
         for finding in findings {
             if !list.push(&ContainerFinding::from(finding))? {
-                return Ok(Page { list, total, next: Some(position) });
+                return Ok(Page { list, total, next: last });
             }
-            position += 1;
+            last = keys.next();
         }
     }
-    Ok(Page { list, total, next: has_more(position).then_some(position) })
+    Ok(Page { list, total, next: last.filter(|_| has_more) })
 }
 
-async fn page(deps: &Deps, request: &Request, asked: Asked<'_>) -> Result<Page, ApiError> {
-    let Asked { scan, wanted, start, limit, .. } = asked;
+async fn page(deps: &Deps, request: &Request, asked: Asked<'_>, start: u32) -> Result<Page, ApiError> {
+    let Asked { scan, wanted, limit, .. } = asked;
     let now = Timestamp::now();
     let limit = limit.unwrap_or(usize::MAX);
     let ordinals = asked.ordinals(start);
@@ -209,14 +217,14 @@ async fn page(deps: &Deps, request: &Request, asked: Asked<'_>) -> Result<Page, 
         for finding in findings {
             let ordinal = finding.finding.ordinal.get();
             if list.len() == limit || !list.push(&ContainerFinding::from(finding))? {
-                return Ok(Page { list, total: None, next: Some(after_last.unwrap_or(ordinal)) });
+                return Ok(Page { list, total: None, next: Some(after_last.unwrap_or(ordinal).into()) });
             }
             after_last = Some(ordinal + 1);
         }
     }
     // Every finding that was read went in; whether there is more was decided by what was read.
     let next = after_last.filter(|&next| wanted.is_everything() && next < end);
-    Ok(Page { list, total: None, next })
+    Ok(Page { list, total: None, next: next.map(u128::from) })
 }
 
 /// The wanted findings of a run, with what is said of them.
@@ -272,16 +280,30 @@ fn scope(scan: &Scan, severities: &[Severity], wanted: &Selection, sort: Sort, s
     let mut severities = severities.to_vec();
     severities.sort_unstable();
     severities.dedup();
-    let severities: String = severities.into_iter().map(Severity::as_str).collect();
+    let severities: Vec<&str> = severities.into_iter().map(Severity::as_str).collect();
+    // An absent filter is told from every text, since no text has an equals sign before it.
+    let text = |filter: &Option<String>| filter.as_ref().map(|text| format!("={text}")).unwrap_or_default();
+    let fixable = match wanted.fixable {
+        None => "",
+        Some(true) => "=true",
+        Some(false) => "=false",
+    };
     Scope::new(&[
         "findings",
         &scan.scan_id.to_string(),
-        &severities,
-        &format!("{:?}", wanted.package),
-        &format!("{:?}", wanted.vulnerability_id),
-        &format!("{:?}", wanted.fixable),
-        &format!("{sort:?}"),
-        &format!("{suppressed:?}"),
+        &severities.join(","),
+        &text(&wanted.package),
+        &text(&wanted.vulnerability_id),
+        fixable,
+        match sort {
+            Sort::Severity => "severity",
+            Sort::Priority => "priority",
+        },
+        match suppressed {
+            Suppressed::Exclude => "exclude",
+            Suppressed::Include => "include",
+            Suppressed::Only => "only",
+        },
     ])
 }
 

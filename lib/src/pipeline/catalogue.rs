@@ -3,7 +3,7 @@
 //! ```text
 //! {"scan_id"} ──▶ findings ──▶ occurrences, first times: a few buckets at a time
 //!             ──▶ findings ──▶ dossiers told the report's own words, a thousand findings at a time
-//!                          └─▶ {"ids"} for those unknown or stale
+//!                          └─▶ {"ids"} for those unknown or stale, as many as are admitted
 //! ```
 //!
 //! Between two steps it is looked whether there is time for more; if not, a message says what is left and the next
@@ -16,6 +16,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use jiff::Timestamp;
 use serde_json::value::to_raw_value;
 
+use super::admit;
 use super::enrich::{self, CONCURRENCY, Enrichment, Error};
 use super::forget;
 use crate::domain::asset::Asset;
@@ -27,7 +28,7 @@ use crate::domain::signals::Signals;
 use crate::domain::text::cut;
 use crate::domain::vulnerability_id::{Resolver, VulnerabilityId};
 use crate::enrichment::merge::{Answer, Said, words_of};
-use crate::enrichment::trivy;
+use crate::enrichment::{plan, trivy};
 use crate::queue::{Order, Rest};
 use crate::sources::fetch::Budget;
 use crate::store::claims::Holder;
@@ -36,8 +37,6 @@ use crate::store::findings::runs;
 use crate::store::occurrences::{Added, Following};
 use crate::store::{self, Selection, Store};
 
-/// Vulnerabilities that one scan has sources asked about. The schedule has them asked about the others.
-pub const MOST_ORDERED: u32 = 5_000;
 /// Messages that may go on with one scan: the largest needs a few.
 const MOST_ROUNDS: u32 = 100;
 /// Findings whose vulnerabilities are looked at before it is looked whether there is time for more.
@@ -66,7 +65,7 @@ pub struct Catalogued {
     pub unknown: usize,
     /// Those that sources are to be asked about.
     pub queued: usize,
-    /// Those that sources should be asked about, had the scan not had its share: the schedule has them asked.
+    /// Those that sources should be asked about, had the scan, or the day, not had its share: the schedule has them asked.
     pub put_off: usize,
     /// The time did not suffice: another message goes on.
     pub goes_on: bool,
@@ -285,9 +284,9 @@ async fn tell_all(
         let news = news(&deps.store, scan, &findings, &mut looked_up, now).await?;
         is_whole &= tell(deps, news.words, holder, now).await?;
         done.unknown += news.unknown;
-        let room = MOST_ORDERED.saturating_sub(rest.ordered) as usize;
-        done.put_off += news.order.len().saturating_sub(room);
-        let taken = news.order.len().min(room);
+        let room = admit::PER_SCAN.saturating_sub(rest.ordered) as usize;
+        let taken = admit::today(&deps.store, now, news.order.len().min(room)).await?;
+        done.put_off += news.order.len().saturating_sub(taken);
         rest.ordered = rest.ordered.saturating_add(u32::try_from(taken).unwrap_or(u32::MAX));
         done.queued += taken;
         order.extend(news.order.into_iter().take(taken));
@@ -342,17 +341,30 @@ async fn news(
         }
     }
     let ids: Vec<VulnerabilityId> = new.keys().cloned().collect();
-    let signals = store.signals(&ids).await?;
+    let mut signals = store.listed_signals(&ids).await?;
+    let unseen: Vec<(VulnerabilityId, Timestamp)> =
+        signals.iter().filter(|(_, it)| it.unseen).map(|(id, it)| (id.clone(), it.signals.next_fetch)).collect();
+    let dropped: Vec<Option<VulnerabilityId>> = stream::iter(unseen)
+        .map(|(id, due)| async move {
+            let is_back = store.bring_back(&id, due).await?;
+            Ok::<_, store::Error>((!is_back).then_some(id))
+        })
+        .buffer_unordered(CONCURRENCY)
+        .try_collect()
+        .await?;
+    for id in dropped.iter().flatten() {
+        signals.remove(id);
+    }
     let mut news = News::default();
     for (id, finding) in new {
         let said = own_words(finding, scan.scan_timestamp);
-        let known = signals.get(&id);
+        let known = signals.get(&id).map(|listed| &listed.signals);
         match known {
             Some(known) if known.is_due(now) => news.order.push(id.clone()),
             Some(_) => {}
             None => {
                 news.unknown += 1;
-                if id.resolver() != Resolver::Nobody {
+                if id.resolver() != Resolver::Nobody && plan::askable_from(&id) <= now {
                     news.order.push(id.clone());
                 }
             }

@@ -97,7 +97,7 @@ pub async fn run(
         if store.deletion(id).await?.is_some() {
             return Ok(Deleted::Underway);
         }
-        if store.is_reopened(id).await? {
+        if store.reopened(id).await?.is_some() {
             return Ok(Deleted::Busy);
         }
         return Ok(if store.is_numbered(id).await? { Deleted::Gone } else { Deleted::Unknown });

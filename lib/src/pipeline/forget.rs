@@ -36,3 +36,17 @@ pub async fn from(
     }
     Ok(removed)
 }
+
+/// Removes what a scan that was taken back has left under the asset that it was of: all of it, or nothing if `now_of` is
+/// that asset still. To do it again is success.
+///
+/// # Errors
+/// Those of the table.
+pub async fn taken_back(store: &Store, scan: ScanId, now_of: Option<&Asset>) -> Result<(), store::Error> {
+    let Some(was_of) = store.reopened(scan).await? else { return Ok(()) };
+    if now_of == Some(&was_of) {
+        return Ok(());
+    }
+    everywhere(store, &was_of, scan, false).await?;
+    store.remove_pointer_without_a_name(&was_of).await
+}

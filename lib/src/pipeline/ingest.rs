@@ -19,6 +19,7 @@ use tokio::time::Instant;
 
 use super::analyze::{self, after};
 use super::analyze_scan::{self, Order};
+use super::forget;
 use super::judge::Judge;
 use crate::domain::asset::Asset;
 use crate::domain::scan::{Scan, ScanId};
@@ -344,6 +345,10 @@ async fn store_and_publish(
         retired: false,
         asset_since: None,
     };
+    if claim.former.is_some() {
+        // What a better parser takes for another image must not stay under the old one.
+        forget::taken_back(store, scan_id, Some(&Asset::of(scan_id, &scan.artifact))).await?;
+    }
     let wait = if enrichment.is_some() { OUTBOX_DUE_AFTER_ENRICHMENT } else { OUTBOX_DUE };
     let outbox = (auto.is_some() || enrichment.is_some()).then(|| after(now, wait));
     Ok(store.publish(claim, &scan, outbox).await?)

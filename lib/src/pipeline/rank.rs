@@ -11,6 +11,7 @@ use jiff::Timestamp;
 
 use super::judge::Judge;
 use crate::domain::finding::{Finding, Ordinal};
+use crate::domain::priority::SortKey;
 use crate::domain::scan::Scan;
 use crate::domain::vulnerability_id::VulnerabilityId;
 use crate::enrichment::prioritize::Reported;
@@ -29,8 +30,7 @@ struct Weighed {
     suppressed: bool,
 }
 
-/// The ordinals of the wanted findings, the first to fix first: the open ones, then those that are suppressed, in the order of
-/// [`crate::domain::priority::SortKey`], and of the ordinals where that draws.
+/// The ordinals of the wanted findings, the first to fix first and what is suppressed last, each with its key.
 ///
 /// "Findings cleared by the same upgrade" are those wanted ones of the same package that have a fix.
 ///
@@ -43,7 +43,7 @@ pub async fn ordinals(
     ordinals: Vec<Range<u32>>,
     wanted: &Selection,
     now: Timestamp,
-) -> Result<Vec<Ordinal>, store::Error> {
+) -> Result<Vec<(SortKey, Ordinal)>, store::Error> {
     let runs = ordinals.into_iter().flat_map(findings::runs);
     let weighed: Vec<Vec<Weighed>> = stream::iter(runs)
         .map(|run| async {
@@ -61,18 +61,21 @@ pub async fn ordinals(
     for it in weighed.iter().filter(|it| it.reported.fixed_version && !it.suppressed) {
         *clears.entry((&it.kind, &it.package)).or_default() += 1;
     }
-    let mut keyed: Vec<_> = weighed
+    let mut keyed: Vec<(SortKey, Ordinal)> = weighed
         .iter()
         .map(|it| {
+            if it.suppressed {
+                return (SortKey::suppressed(it.ordinal.get()), it.ordinal);
+            }
             let facts = judge.weigh(scan, Some(&it.vulnerability_id), &it.reported, &known);
             let cleared = clears.get(&(it.kind.as_str(), it.package.as_str())).copied();
             let cleared = cleared.filter(|_| it.reported.fixed_version).unwrap_or_default();
-            let key = judge.assess(&facts, now).sort_key(&facts, cleared, &it.vulnerability_id, &it.package);
-            ((it.suppressed, key), it.ordinal)
+            let key = judge.assess(&facts, now).sort_key(&facts, cleared, it.ordinal.get());
+            (key, it.ordinal)
         })
         .collect();
-    keyed.sort();
-    Ok(keyed.into_iter().map(|(_, ordinal)| ordinal).collect())
+    keyed.sort_unstable_by_key(|(key, _)| *key);
+    Ok(keyed)
 }
 
 fn weigh(finding: Finding, scan: &Scan) -> Weighed {

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use super::analyze::{Error, after};
 use super::analyze_scan::{self, Order};
 use super::delete_scan::{self, Deleted, Reason};
+use super::forget;
 use super::ingest::{self, AutoAnalyze, Ingestion};
 use super::reingest;
 use crate::domain::prompt_hash::PromptHash;
@@ -53,6 +54,8 @@ const AGED: usize = 100;
 const SENDERS_TURN: Duration = Duration::from_secs(2 * 60);
 /// What nobody can finish, since its report is not in the archive, is removed after this.
 const GIVEN_UP: Duration = Duration::from_secs(15 * 60);
+/// One ingestion that is begun before the end of a run may take so much longer, of the minute that the function has.
+const OVERRUN: Duration = Duration::from_secs(12);
 /// What could not be finished is tried again after this.
 const NEXT_TRY: Duration = Duration::from_secs(3600);
 /// How long one scan is deleted at a stretch.
@@ -129,7 +132,7 @@ pub async fn run(deps: &Recovery, request_id: &str, now: Timestamp, deadline: In
         if Instant::now() >= deadline {
             return Ok(recovered);
         }
-        match finish(ingestion, objects, request_id, &unfinished, now).await {
+        match finish(ingestion, objects, request_id, &unfinished, now, deadline).await {
             Ok(Finished::Ingested) => recovered.ingested += 1,
             Ok(Finished::Abandoned) => recovered.abandoned += 1,
             Ok(Finished::Later) => {}
@@ -191,6 +194,7 @@ async fn finish(
     request_id: &str,
     unfinished: &Unfinished,
     now: Timestamp,
+    deadline: Instant,
 ) -> Result<Finished, reingest::Error> {
     let holder = Holder::random().map_err(ingest::Error::from)?.of_request(request_id);
     let archived = objects.archived(unfinished.hash).await?;
@@ -199,19 +203,28 @@ async fn finish(
     }
     let taken = deps.store.take_over(unfinished.hash, &holder, now, deps.lease).await?;
     let Some(Claimed::Ours(claim)) = taken else { return Ok(Finished::Later) };
-    let Some(archived) = archived else {
-        if let Some(scan_id) = claim.scan_id {
-            deps.store.remove_leftovers(scan_id).await?;
+    let work = async {
+        match archived {
+            Some(archived) => ingest_archived(deps, archived, &claim, &holder, now).await,
+            None => abandon(&deps.store, &claim).await,
         }
-        deps.store.abandon(&claim).await?;
-        return Ok(Finished::Abandoned);
     };
-    let ingested = ingest_archived(deps, archived, &claim, &holder, now).await;
-    if ingested.is_err() {
+    let worked = tokio::time::timeout_at(deadline + OVERRUN, work).await;
+    if !matches!(worked, Ok(Ok(_))) {
         // It must not keep others from their turn.
         deps.store.release(&claim, after(now, NEXT_TRY)).await?;
     }
-    ingested.map(|()| Finished::Ingested)
+    worked.unwrap_or(Ok(Finished::Later))
+}
+
+/// Removes what is left of an ingestion, and of the scan that was taken back for it.
+async fn abandon(store: &Store, claim: &Claim) -> Result<Finished, reingest::Error> {
+    if let Some(scan_id) = claim.scan_id {
+        store.remove_leftovers(scan_id).await?;
+        forget::taken_back(store, scan_id, None).await?;
+    }
+    store.abandon(claim).await?;
+    Ok(Finished::Abandoned)
 }
 
 async fn ingest_archived(
@@ -220,11 +233,11 @@ async fn ingest_archived(
     claim: &Claim,
     holder: &Holder,
     now: Timestamp,
-) -> Result<(), reingest::Error> {
+) -> Result<Finished, reingest::Error> {
     let submission = reingest::unpacked(deps, archived)?;
     let report = reingest::report(&submission, claim.hash)?;
     ingest::finish(deps, &submission, &report, claim, holder, now).await?;
-    Ok(())
+    Ok(Finished::Ingested)
 }
 
 fn before(now: Timestamp, by: Duration) -> Timestamp {

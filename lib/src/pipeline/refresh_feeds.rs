@@ -3,6 +3,7 @@
 //! ```text
 //! fetch ──▶ sane? ──▶ bucket ──▶ the last good one ──▶ each known CVE whose value changed
 //!             └ no: the last good one stays
+//! known, and no image has it ──▶ dropped, see `drop_records`
 //! ```
 
 use std::collections::BTreeSet;
@@ -11,9 +12,12 @@ use std::time::Duration;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use jiff::{SignedDuration, Timestamp};
 
+use super::admit;
+use super::drop_records::{self, KnownRecords, Tally};
 use super::enrich::{self, Enrichment, Error, Feeds};
 use crate::domain::enrichment::Source;
 use crate::domain::feed::{Feed, FeedName};
+use crate::domain::occurrence::Bucket;
 use crate::domain::signals::Signals;
 use crate::domain::vulnerability_id::{Kind, VulnerabilityId};
 use crate::enrichment::merge::Said;
@@ -21,6 +25,7 @@ use crate::enrichment::{epss, kev};
 use crate::sources::fetch::Budget;
 use crate::sources::{Mode, feeds};
 use crate::store::claims::Holder;
+use crate::store::enrichments::Due;
 use crate::telemetry::chain;
 
 /// A feed that was fetched so shortly ago is not fetched again: the schedule may fire twice.
@@ -45,6 +50,12 @@ pub struct Refreshed {
     pub missed: usize,
     /// Ids that sources are to be asked about.
     pub due: usize,
+    /// Ids that no source was asked about yet and for which the day has no room left: the next day has.
+    pub put_off: usize,
+    /// Records of vulnerabilities that no image has any more: no source is asked about them.
+    pub unseen: usize,
+    /// Records among these that were dropped.
+    pub dropped: usize,
 }
 
 /// Refreshes the feeds that are not fresh, pushes what changed, and orders what is due.
@@ -64,12 +75,51 @@ pub async fn run(deps: &Enrichment, holder: &Holder, budget: &Budget) -> Result<
             Err(Failed::Ours(error)) => return Err(error),
         }
     }
-    push(deps, holder, budget, &mut refreshed).await?;
+    let pushing = Budget::new(budget.now(), budget.left() / 2);
+    if let Some(known) = push(deps, holder, &pushing, &mut refreshed).await? {
+        let dropping = Budget::new(budget.now(), budget.left() / 2);
+        let Tally { unseen, dropped, .. } = drop_records::run(&deps.store, &known, &dropping).await?;
+        (refreshed.unseen, refreshed.dropped) = (unseen, dropped);
+    }
     // Last: what was just pushed to is not due because of that.
-    let due = deps.store.due_cves(budget.now(), DUE).await?;
-    deps.queue.send_ids(&due).await?;
-    refreshed.due = due.len();
+    order_due(deps, budget, &mut refreshed).await?;
     Ok(refreshed)
+}
+
+/// Orders what is due; of what no source was asked about yet, as much as the day has room for.
+async fn order_due(deps: &Enrichment, budget: &Budget, refreshed: &mut Refreshed) -> Result<(), Error> {
+    let mut done: BTreeSet<VulnerabilityId> = BTreeSet::new();
+    while refreshed.due < DUE && !budget.is_over() {
+        let now = budget.now();
+        let due = deps.store.due_cves(now, DUE).await?;
+        // The list follows after a moment, and what was ordered stays on it until it was asked about.
+        let due: Vec<Due> = due.into_iter().filter(|due| done.insert(due.id.clone())).collect();
+        let mut room = admit::today(&deps.store, now, due.iter().filter(|due| due.is_new).count()).await?;
+        let (mut order, mut later) = (Vec::new(), Vec::new());
+        for Due { id, is_new } in due {
+            if !is_new {
+                order.push(id);
+            } else if room > 0 {
+                room -= 1;
+                order.push(id);
+            } else {
+                later.push(id);
+            }
+        }
+        deps.queue.send_ids(&order).await?;
+        refreshed.due += order.len();
+        refreshed.put_off += later.len();
+        if later.is_empty() {
+            break;
+        }
+        // They must not keep what is due behind them from its turn.
+        stream::iter(later)
+            .map(|id| async move { deps.store.put_off_cve(&id, admit::tomorrow(now)).await })
+            .buffer_unordered(CONCURRENCY)
+            .try_for_each(|_| async { Ok(()) })
+            .await?;
+    }
+    Ok(())
 }
 
 enum Failed {
@@ -134,19 +184,33 @@ async fn refresh(deps: &Enrichment, name: FeedName, budget: &Budget) -> Result<b
     Ok(true)
 }
 
-/// Writes what the feeds say to those known CVEs for which it is something new.
-async fn push(deps: &Enrichment, holder: &Holder, budget: &Budget, refreshed: &mut Refreshed) -> Result<(), Error> {
+/// Writes what the feeds say to those known CVEs for which it is something new. Answers what is known, if there was
+/// time to look at all of it.
+async fn push(
+    deps: &Enrichment,
+    holder: &Holder,
+    budget: &Budget,
+    refreshed: &mut Refreshed,
+) -> Result<Option<KnownRecords>, Error> {
     let feeds = enrich::feeds(deps).await?;
     let mut changed: BTreeSet<VulnerabilityId> = BTreeSet::new();
     let mut after = None;
+    let mut known = KnownRecords::default();
     loop {
         let (page, next) = deps.store.known_cves(after, PAGE).await?;
+        for signals in &page {
+            known.by_bucket.entry(Bucket::of(&signals.id)).or_default().insert(signals.id.clone());
+            if signals.id.kind() != Kind::Cve {
+                known.referred.extend(signals.aliases.iter().cloned());
+            }
+        }
         changed.extend(page.into_iter().filter(|signals| is_news(&feeds, signals)).map(|signals| signals.id));
         after = next;
         if after.is_none() || budget.is_over() {
             break;
         }
     }
+    let is_whole = after.is_none();
     let changed: Vec<VulnerabilityId> = changed.into_iter().collect();
     for ids in changed.chunks(PAGE) {
         if budget.is_over() {
@@ -166,7 +230,7 @@ async fn push(deps: &Enrichment, holder: &Holder, budget: &Budget, refreshed: &m
             .try_collect::<()>()
             .await?;
     }
-    Ok(())
+    Ok(is_whole.then_some(known))
 }
 
 /// Whether the feeds say something else than what is known. Scores to four places: FIRST moves the fifth

@@ -16,7 +16,7 @@ use super::ingest::{self, Ingested, Ingestion};
 use crate::domain::declared::Declared;
 use crate::domain::image_name::ImageName;
 use crate::domain::text::shortened;
-use crate::domain::upload::{State, Upload, UploadId};
+use crate::domain::upload::{Sequencer, State, Upload, UploadId};
 use crate::objects::{self, Fetched, Objects};
 use crate::report::body::Compression;
 use crate::report::{self, Submission};
@@ -31,7 +31,7 @@ pub struct Object {
     /// Its content.
     pub etag: String,
     /// Which event of its name this is.
-    pub sequencer: Option<String>,
+    pub sequencer: Option<Sequencer>,
     /// Its bytes.
     pub size: u64,
 }
@@ -104,10 +104,13 @@ pub async fn run(
 ) -> Result<Taken, Error> {
     let known = deps.store.upload(&object.id, now).await?;
     let settled = known.as_ref().filter(|known| known.is_settled());
-    if let Some(settled) = settled.filter(|known| known.is_about(&object.etag, object.sequencer.as_deref())) {
+    if let Some(settled) = settled.filter(|known| known.is_about(&object.etag, object.sequencer.as_ref())) {
         // Perhaps it was the tag that failed.
-        objects.tag_upload(&object.id, tag(&settled.state)).await?;
+        tag(objects, object, &settled.state).await?;
         return Ok(Taken::Settled);
+    }
+    if known.as_ref().is_some_and(|known| known.is_newer(object.sequencer.as_ref())) {
+        return Ok(Taken::Replaced);
     }
     let is_settled = settled.is_some();
     let image_name = known.as_ref().and_then(|known| known.image_name.clone());
@@ -127,12 +130,14 @@ pub async fn run(
         Fetched::Gone => {
             let reason = "the object was deleted before it was read".to_owned();
             let state = State::Failed { code: "upload_gone".to_owned(), reason };
-            deps.store.put_upload(&record(state), after(now, KEPT)).await?;
-            return Ok(Taken::Gone);
+            let is_last = deps.store.put_upload(&record(state), after(now, KEPT)).await?;
+            return Ok(if is_last { Taken::Gone } else { Taken::Replaced });
         }
         Fetched::TooLarge { .. } => Err(report::Error::TooLarge { limit }),
         Fetched::Bytes { bytes, metadata } => {
-            deps.store.put_upload(&record(State::Ingesting), after(now, KEPT)).await?;
+            if !deps.store.put_upload(&record(State::Ingesting), after(now, KEPT)).await? {
+                return Ok(Taken::Replaced);
+            }
             match declared(image_name.clone(), &metadata) {
                 Ok(declared) => ingest(deps, bytes, declared, holder, now).await?,
                 Err(refused) => Err(refused),
@@ -152,15 +157,22 @@ pub async fn run(
         }
     };
     // The record first: if the tag fails, the event comes back, and finds that only the tag is left.
-    let tag = tag(&state);
-    deps.store.put_upload(&record(state), after(now, KEPT)).await?;
-    objects.tag_upload(&object.id, tag).await?;
+    let written = record(state);
+    // Not over what a newer object of the same name has come to; its report is in all the same.
+    if deps.store.put_upload(&written, after(now, KEPT)).await? {
+        tag(objects, object, &written.state).await?;
+    }
     Ok(taken)
 }
 
-/// What is said on the object of an upload that is settled.
-const fn tag(state: &State) -> &'static str {
-    if matches!(state, State::Done { .. }) { "done" } else { "failed" }
+/// Says on the object itself how its upload went, if it still lies there: tagging knows no condition, and an object that
+/// has taken its place is tagged by its own event once that is settled.
+async fn tag(objects: &Objects, object: &Object, state: &State) -> Result<(), objects::Error> {
+    if objects.upload_etag(&object.id).await?.as_deref() != Some(object.etag.as_str()) {
+        return Ok(());
+    }
+    let outcome = if matches!(state, State::Done { .. }) { "done" } else { "failed" };
+    objects.tag_upload(&object.id, outcome).await
 }
 
 /// What the sender declares: with the order of the upload, or as metadata of the object.

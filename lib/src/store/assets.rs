@@ -13,59 +13,50 @@
 //!
 //! So the pointer is always what all scans say together, whatever the order of arrival. Appending a scan that is
 //! newer than all others needs only the pointer and the current scan; everything else reads all scans of the asset.
-//! The pointer of an asset without scans stays, so that its version never restarts.
-
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+//! The pointer of an asset without scans stays, so that its version never restarts; only that of an asset without a name,
+//! which has one scan ever, goes with it.
 
 use aws_sdk_dynamodb::error::SdkError;
-use aws_sdk_dynamodb::types::{AttributeValue, CancellationReason, Delete, Put, TransactWriteItem, Update};
+use aws_sdk_dynamodb::types::{AttributeValue, CancellationReason, TransactWriteItem};
 use jiff::Timestamp;
 
+use super::asset_writes::Becoming;
 use super::item::{Item, VERSION, key_of, number, typed};
-use super::keys::{
-    self, CURRENT_SCANS, FLEET, GENERATION, Key, LINEAGE, LISTING, MOVED_LIST, PK, RANK, SCAN_ID, SCANS_LIST, SEEN, SK,
-};
+use super::keys::{self, Key, LISTING, MOVED_LIST, PK, RANK, SCAN_ID, SEEN, SK};
 use super::transaction::{Outcome, is_refused};
 use super::{Error, Store, backoff, millis};
 use crate::domain::asset::Asset;
-use crate::domain::fleet::generation;
 use crate::domain::image_name::ImageName;
 use crate::domain::platform::Platform;
 use crate::domain::scan::{Scan, ScanId};
 use crate::domain::standing::standing;
 
-type BuildError = Box<dyn std::error::Error + Send + Sync>;
+pub(super) type BuildError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Of a pointer: the latest time at which any scan but the current one was seen.
-const LATEST: &str = "latest";
-const RETIRED: &str = "retired";
+pub(super) const LATEST: &str = "latest";
+pub(super) const RETIRED: &str = "retired";
 /// Of a pointer: when any scan of the asset was first seen.
-const SINCE: &str = "since";
+pub(super) const SINCE: &str = "since";
 /// Of a current scan: the version of its pointer.
-const ASSET_VERSION: &str = "asset_version";
-/// Of a current scan: [`Scan::asset_since`].
-const ASSET_SINCE: &str = "asset_since";
+pub(super) const ASSET_VERSION: &str = "asset_version";
 /// Of the entry of a scan under its image: what asset it is of.
 pub(super) const PLATFORM: &str = "platform";
 pub(super) const ALONE: &str = "alone";
 
-/// The most scans whose flags one transaction changes; DynamoDB takes 100 writes. What is left over follows with
-/// the next change of the asset.
-const MOST_FLAGGED: usize = 80;
-
 /// An asset as it was read.
 #[derive(Debug, Clone)]
 pub(super) struct AssetState {
-    version: u64,
+    pub(super) version: u64,
     /// Somebody has retired it.
     retired: bool,
     current: Option<ScanId>,
-    latest: i64,
+    pub(super) latest: i64,
     /// When any of its scans was first seen, as the pointer has it.
     since: Option<Timestamp>,
     /// Its scans: all, or the current one.
-    scans: Vec<Scan>,
-    whole: bool,
+    pub(super) scans: Vec<Scan>,
+    pub(super) whole: bool,
 }
 
 /// What an asset is to become.
@@ -80,6 +71,8 @@ pub(super) enum Wanted {
         scans: Vec<Scan>,
         /// Whether it is retired.
         retired: bool,
+        /// If no scan is left, none will come: the pointer of an asset without a name goes, too.
+        for_good: bool,
     },
 }
 
@@ -134,7 +127,7 @@ impl AssetState {
     }
 
     /// When any of these scans, or of those that were not read, was first seen.
-    fn since(&self, scans: &[Scan]) -> Option<Timestamp> {
+    pub(super) fn since(&self, scans: &[Scan]) -> Option<Timestamp> {
         let known = self.since.filter(|_| !self.whole);
         scans.iter().map(|scan| scan.scan_timestamp).chain(known).min()
     }
@@ -156,16 +149,16 @@ impl AssetState {
         }
         let others = self.scans.iter().filter(|other| other.scan_id != scan.scan_id);
         let scans = others.cloned().chain([scan.clone()]).collect();
-        Wanted::Scans { scans, retired: self.retired }
+        Wanted::Scans { scans, retired: self.retired, for_good: false }
     }
 
-    /// The asset without a scan.
-    pub(super) fn removing(&self, scan: ScanId) -> Wanted {
+    /// The asset without a scan, which goes for good or only to be ingested anew.
+    pub(super) fn removing(&self, scan: ScanId, for_good: bool) -> Wanted {
         if !self.whole {
             return Wanted::Whole;
         }
         let scans = self.scans.iter().filter(|other| other.scan_id != scan).cloned().collect();
-        Wanted::Scans { scans, retired: self.retired }
+        Wanted::Scans { scans, retired: self.retired, for_good }
     }
 
     /// The asset with one of its scans changed.
@@ -175,7 +168,7 @@ impl AssetState {
         }
         let mut scans = self.scans.clone();
         let changed = scans.iter_mut().find(|other| other.scan_id == scan).is_some_and(change);
-        if changed { Wanted::Scans { scans, retired: self.retired } } else { Wanted::Nothing }
+        if changed { Wanted::Scans { scans, retired: self.retired, for_good: false } } else { Wanted::Nothing }
     }
 }
 
@@ -324,7 +317,7 @@ impl Store {
             }
             let want = |state: &AssetState| match state.retired == retired {
                 true => Wanted::Nothing,
-                false => Wanted::Scans { scans: state.scans.clone(), retired },
+                false => Wanted::Scans { scans: state.scans.clone(), retired, for_good: false },
             };
             self.change_asset("TransactWriteItems(retire)", &asset, Vec::new(), None, want).await?;
             found.push(asset.platform);
@@ -395,6 +388,19 @@ impl Store {
         Ok(found)
     }
 
+    /// Removes the pointer of an asset without a name, whose one scan will not come back. To do it again is success.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`], [`Error::Refused`].
+    pub async fn remove_pointer_without_a_name(&self, asset: &Asset) -> Result<(), Error> {
+        if asset.alone.is_none() {
+            return Ok(());
+        }
+        let key = Key::Asset(asset.clone()).attributes();
+        let deleted = self.client.delete_item().table_name(&self.table).set_key(Some(key)).send().await;
+        deleted.map(drop).map_err(|error| Error::sdk("DeleteItem(asset)", error))
+    }
+
     /// The assets of an image name, each with its current scan; strongly consistent.
     ///
     /// # Errors
@@ -443,14 +449,15 @@ impl Store {
                 state = self.asset_with_all(asset).await?;
                 wanted = want(&state);
             }
-            let (scans, retired) = match wanted {
-                Wanted::Scans { scans, retired } => (scans, retired),
+            let (scans, retired, for_good) = match wanted {
+                Wanted::Scans { scans, retired, for_good } => (scans, retired, for_good),
                 Wanted::Whole | Wanted::Nothing => return Ok(Change::Unneeded),
             };
             let since = state.since(&scans);
             let after = with_flags(scans, retired, since);
             let mut writes = own.clone();
-            let changed = self.asset_writes(asset, &state, &after, retired, moved);
+            let becoming = Becoming { after: &after, retired, for_good };
+            let changed = self.asset_writes(asset, &state, &becoming, moved);
             writes.extend(changed.map_err(|source| Error::Refused { operation, source })?);
             match self.transact(operation, writes).await? {
                 Outcome::Written => return Ok(Change::Written(after)),
@@ -503,152 +510,6 @@ impl Store {
         let scans = items.into_iter().map(typed).collect::<Result<Vec<Scan>, _>>()?;
         Ok(AssetState { scans, whole: true, ..read_pointer(pointer.as_ref()) })
     }
-
-    fn asset_writes(
-        &self,
-        asset: &Asset,
-        state: &AssetState,
-        after: &[Scan],
-        retired: bool,
-        moved: Option<Timestamp>,
-    ) -> Result<Vec<TransactWriteItem>, BuildError> {
-        let before: BTreeMap<ScanId, &Scan> = state.scans.iter().map(|scan| (scan.scan_id, scan)).collect();
-        let current = after.iter().find(|scan| scan.current);
-        let version = state.version + 1;
-        let mut writes = vec![self.pointer_write(asset, state, after, current, retired, moved)?];
-        let mut flagged = Vec::new();
-        for scan in after {
-            match before.get(&scan.scan_id) {
-                None => writes.push(TransactWriteItem::builder().put(self.put_scan(scan, version)?).build()),
-                Some(before) if *before != scan || scan.current => flagged.push((*before, scan)),
-                Some(_) => {}
-            }
-        }
-        // Those that are current, or stop being it, or were seen, go first.
-        let is_minor = |(before, after): &(&Scan, &Scan)| {
-            !before.current
-                && !after.current
-                && before.last_seen_at == after.last_seen_at
-                && before.confirmed_until == after.confirmed_until
-        };
-        flagged.sort_by_key(is_minor);
-        for (before, scan) in flagged.into_iter().take(MOST_FLAGGED) {
-            writes.push(TransactWriteItem::builder().update(self.flag_scan(before, scan, version)?).build());
-        }
-        let kept: BTreeSet<ScanId> = after.iter().map(|scan| scan.scan_id).collect();
-        for scan in state.scans.iter().filter(|scan| !kept.contains(&scan.scan_id)) {
-            let delete = Delete::builder()
-                .table_name(&self.table)
-                .set_key(Some(Key::Scan(scan.scan_id).attributes()))
-                .condition_expression("attribute_exists(#pk)")
-                .expression_attribute_names("#pk", PK)
-                .build()?;
-            writes.push(TransactWriteItem::builder().delete(delete).build());
-        }
-        Ok(writes)
-    }
-
-    fn pointer_write(
-        &self,
-        asset: &Asset,
-        state: &AssetState,
-        after: &[Scan],
-        current: Option<&Scan>,
-        retired: bool,
-        moved: Option<Timestamp>,
-    ) -> Result<TransactWriteItem, BuildError> {
-        let key = Key::Asset(asset.clone()).attributes();
-        let condition = match state.version {
-            0 => "attribute_not_exists(#version)",
-            _ => "#version = :version",
-        };
-        let version = AttributeValue::N(state.version.to_string());
-        if asset.alone.is_some() && after.is_empty() && state.version > 0 {
-            let delete = Delete::builder().table_name(&self.table).set_key(Some(key)).condition_expression(condition);
-            let delete = delete.expression_attribute_names("#version", VERSION);
-            let delete = delete.expression_attribute_values(":version", version).build()?;
-            return Ok(TransactWriteItem::builder().delete(delete).build());
-        }
-        let others = after.iter().filter(|scan| !scan.current).map(|scan| scan.last_seen_at.as_millisecond());
-        let latest = others.max().unwrap_or_default().max(if state.whole { 0 } else { state.latest });
-        let mut item: Item = key;
-        item.insert(VERSION.to_owned(), AttributeValue::N((state.version + 1).to_string()));
-        item.insert(LATEST.to_owned(), AttributeValue::N(latest.to_string()));
-        item.insert(RETIRED.to_owned(), AttributeValue::Bool(retired));
-        item.extend(current.map(|scan| (SCAN_ID.to_owned(), AttributeValue::N(scan.scan_id.to_string()))));
-        let since = state.since(after).map(|since| (SINCE.to_owned(), AttributeValue::S(since.to_string())));
-        item.extend(since);
-        if let Some(due) = moved {
-            item.insert(LISTING.to_owned(), AttributeValue::S(MOVED_LIST.to_owned()));
-            item.insert(RANK.to_owned(), AttributeValue::N(millis(due)));
-        }
-        let put = Put::builder()
-            .table_name(&self.table)
-            .set_item(Some(item))
-            .condition_expression(condition)
-            .expression_attribute_names("#version", VERSION);
-        let put = if state.version == 0 { put } else { put.expression_attribute_values(":version", version) };
-        Ok(TransactWriteItem::builder().put(put.build()?).build())
-    }
-
-    /// A whole scan item, which must not be there yet.
-    fn put_scan(&self, scan: &Scan, version: u64) -> Result<Put, BuildError> {
-        let mut item: Item = serde_dynamo::to_item(scan)?;
-        item.extend(Key::Scan(scan.scan_id).attributes());
-        item.insert(LISTING.to_owned(), AttributeValue::S(SCANS_LIST.to_owned()));
-        item.insert(RANK.to_owned(), AttributeValue::N(scan.scan_id.to_string()));
-        item.extend(index_attributes(scan).into_iter().map(|(name, value)| (name.to_owned(), value)));
-        if scan.current {
-            item.insert(ASSET_VERSION.to_owned(), AttributeValue::N(version.to_string()));
-        }
-        Ok(Put::builder().table_name(&self.table).set_item(Some(item)).build()?)
-    }
-
-    /// The change of a scan's times and flags.
-    fn flag_scan(&self, before: &Scan, scan: &Scan, version: u64) -> Result<Update, BuildError> {
-        let mut set: HashMap<&str, AttributeValue> = index_attributes(scan);
-        let mut remove = if set.is_empty() { vec![FLEET, SEEN, LINEAGE, GENERATION] } else { Vec::new() };
-        let time = |time: Timestamp| AttributeValue::S(time.to_string());
-        set.extend([
-            ("scan_timestamp", time(scan.scan_timestamp)),
-            ("last_seen_at", time(scan.last_seen_at)),
-            ("undated", AttributeValue::Bool(scan.undated)),
-            ("suspect", AttributeValue::Bool(scan.suspect)),
-            ("current", AttributeValue::Bool(scan.current)),
-            ("retired", AttributeValue::Bool(scan.retired)),
-        ]);
-        set.extend(scan.confirmed_until.map(|until| ("confirmed_until", time(until))));
-        match scan.asset_since {
-            Some(since) => set.extend([(ASSET_SINCE, time(since))]),
-            None => remove.push(ASSET_SINCE),
-        }
-        match scan.current {
-            true => set.extend([(ASSET_VERSION, AttributeValue::N(version.to_string()))]),
-            false => remove.push(ASSET_VERSION),
-        }
-        let assignments: Vec<String> = set.keys().map(|name| format!("#{name} = :{name}")).collect();
-        let mut expression = format!("SET {}", assignments.join(", "));
-        if !remove.is_empty() {
-            let names: Vec<String> = remove.iter().map(|name| format!("#{name}")).collect();
-            expression.push_str(&format!(" REMOVE {}", names.join(", ")));
-        }
-        let mut update = Update::builder()
-            .table_name(&self.table)
-            .set_key(Some(Key::Scan(scan.scan_id).attributes()))
-            .update_expression(expression)
-            .condition_expression("attribute_exists(#pk) AND #last_seen_at = :known")
-            .expression_attribute_names("#pk", PK)
-            .expression_attribute_values(":known", AttributeValue::S(before.last_seen_at.to_string()));
-        for name in remove {
-            update = update.expression_attribute_names(format!("#{name}"), name);
-        }
-        for (name, value) in set {
-            update = update
-                .expression_attribute_names(format!("#{name}"), name)
-                .expression_attribute_values(format!(":{name}"), value);
-        }
-        Ok(update.build()?)
-    }
 }
 
 /// The scans with the flags that follow from them together.
@@ -661,20 +522,6 @@ fn with_flags(mut scans: Vec<Scan>, retired: bool, since: Option<Timestamp>) -> 
         scan.asset_since = since.filter(|_| scan.current);
     }
     scans
-}
-
-/// What puts a scan into the indexes of the fleet; nothing if it does not belong there.
-fn index_attributes(scan: &Scan) -> HashMap<&'static str, AttributeValue> {
-    if !scan.current || scan.retired {
-        return HashMap::new();
-    }
-    let (lineage, generation) = generation(scan);
-    HashMap::from([
-        (FLEET, AttributeValue::S(CURRENT_SCANS.to_owned())),
-        (SEEN, AttributeValue::N(millis(scan.last_seen_at))),
-        (LINEAGE, AttributeValue::S(lineage.to_string())),
-        (GENERATION, AttributeValue::S(generation)),
-    ])
 }
 
 fn is_entry_of(asset: &Asset, entry: &Item) -> bool {

@@ -191,7 +191,7 @@ impl Store {
             .set_key(Some(Key::Claim(hash).attributes()))
             .update_expression(
                 "SET #state = :ingesting, #until = :until, #holder = :holder, #listing = :list, #rank = :until, \
-                 #form = if_not_exists(#form, :form) ADD #attempt :one",
+                 #form = if_not_exists(#form, :form), #attempt = if_not_exists(#attempt, :seed) + :one",
             )
             .condition_expression(condition)
             .expression_attribute_names("#pk", PK)
@@ -209,6 +209,8 @@ impl Store {
             .expression_attribute_values(":now", AttributeValue::N(millis(now)))
             .expression_attribute_values(":holder", AttributeValue::S(holder.0.clone()))
             .expression_attribute_values(":one", AttributeValue::N("1".to_owned()))
+            // A claim that was given up, or went with its scan, and is made again must not count from 1 again.
+            .expression_attribute_values(":seed", AttributeValue::N(millis(now)))
             .return_values(ReturnValue::AllNew)
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
             .send()

@@ -10,7 +10,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
 
 /// The secret that signs the cursors of one table: as long as a block of SHA-256, for which HMAC
 /// needs neither padding nor hashing (RFC 2104 §2).

@@ -10,7 +10,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::assets::Change;
+use super::assets::{AssetState, Change};
 use super::claims::{
     ATTEMPT, COMPLETE, Claim, DELETING, FORMER, Former, HOLDER, Holder, INGESTING, LEASE_UNTIL, STATE,
 };
@@ -54,7 +54,15 @@ impl Deletion {
     }
 }
 
-const REPORT_HASH: &str = "report_hash";
+/// A scan that was taken back, as far as it must be known to remove it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Reopened {
+    report_hash: ReportHash,
+    /// What it was a scan of.
+    #[serde(flatten)]
+    artifact: Artifact,
+}
+
 const FINDINGS: &str = "findings";
 const BUCKET: &str = "bucket";
 
@@ -95,7 +103,8 @@ impl Store {
         let put = Put::builder().table_name(&self.table).set_item(Some(left));
         own.push(TransactWriteItem::builder().put(put.build().map_err(|e| refused(e.into()))?).build());
         let asset = deletion.asset();
-        let removed = self.change_asset(OPERATION, &asset, own, None, |state| state.removing(scan.scan_id)).await?;
+        let want = |state: &AssetState| state.removing(scan.scan_id, true);
+        let removed = self.change_asset(OPERATION, &asset, own, None, want).await?;
         Ok(matches!(removed, Change::Written(_)).then_some(deletion))
     }
 
@@ -232,12 +241,14 @@ impl Store {
         advanced.map(drop).or_else(|error| condition_failed(OPERATION, error).map(drop))
     }
 
-    /// Whether a scan was taken back and is being ingested anew.
+    /// The asset of a scan that was taken back and is being ingested anew; none of any other scan.
     ///
     /// # Errors
-    /// [`Error::Unavailable`], [`Error::Refused`].
-    pub async fn is_reopened(&self, scan: ScanId) -> Result<bool, Error> {
-        Ok(self.get("GetItem(reopened)", &Key::Reopened(scan), true).await?.is_some())
+    /// [`Error::Unavailable`], [`Error::Refused`], [`Error::Corrupt`].
+    pub async fn reopened(&self, scan: ScanId) -> Result<Option<Asset>, Error> {
+        let got = self.get("GetItem(reopened)", &Key::Reopened(scan), true).await?;
+        let reopened = got.map(typed::<Reopened>).transpose()?;
+        Ok(reopened.map(|reopened| Asset::of(scan, &reopened.artifact)))
     }
 
     /// Ends a deletion: from here on the report may be ingested again. To do it again is success.
@@ -314,13 +325,15 @@ impl Store {
             .expression_attribute_values(":one", AttributeValue::N("1".to_owned()));
         let mut own = vec![TransactWriteItem::builder().update(claim.build().map_err(|e| refused(e.into()))?).build()];
         own.extend(self.unpublish(scan).map_err(refused)?);
-        let mut reopened = Key::Reopened(scan.scan_id).attributes();
-        reopened.insert(REPORT_HASH.to_owned(), AttributeValue::S(scan.report_hash.to_string()));
+        let kept = Reopened { report_hash: scan.report_hash, artifact: scan.artifact.clone() };
+        let mut reopened: Item = serde_dynamo::to_item(&kept).map_err(|error| refused(error.into()))?;
+        reopened.extend(Key::Reopened(scan.scan_id).attributes());
         let put = Put::builder().table_name(&self.table).set_item(Some(reopened));
         own.push(TransactWriteItem::builder().put(put.build().map_err(|e| refused(e.into()))?).build());
         let asset = Asset::of(scan.scan_id, &scan.artifact);
         // Refused, it may still have been written: by the SDK's first try, whose answer was lost.
-        self.change_asset(OPERATION, &asset, own, None, |state| state.removing(scan.scan_id)).await?;
+        let want = |state: &AssetState| state.removing(scan.scan_id, false);
+        self.change_asset(OPERATION, &asset, own, None, want).await?;
         self.claim_of(scan.report_hash, holder).await
     }
 

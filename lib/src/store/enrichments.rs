@@ -18,7 +18,7 @@ use super::error::condition_failed;
 use super::item::{Item, key_of};
 use super::keys::{CVES_LIST, Key, LISTING, LISTING_INDEX, PK, RANK};
 use super::{Error, Store, millis};
-use crate::domain::enrichment::Dossier;
+use crate::domain::enrichment::{Dossier, Source};
 use crate::domain::signals::Signals;
 use crate::domain::vulnerability_id::VulnerabilityId;
 
@@ -30,6 +30,8 @@ const LEVEL: i32 = 3;
 
 const BLOB: &str = "z";
 const SIGNALS: &str = "signals";
+/// Of signals: no source was asked yet.
+const NEW: &str = "is_new";
 
 /// The right to write a dossier until the lease is over.
 #[derive(Debug, Clone, PartialEq)]
@@ -40,6 +42,15 @@ pub struct Lease {
     pub attempt: u64,
     /// What is known so far; none if nothing.
     pub dossier: Option<Dossier>,
+}
+
+/// A vulnerability of which a source is to be asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Due {
+    /// Which.
+    pub id: VulnerabilityId,
+    /// No source was asked about it yet.
+    pub is_new: bool,
 }
 
 /// A place in the list of known vulnerabilities.
@@ -105,7 +116,9 @@ impl Store {
             .update_item()
             .table_name(&self.table)
             .set_key(Some(Key::Dossier(id.clone()).attributes()))
-            .update_expression("SET #until = :until, #holder = :holder ADD #attempt :one")
+            .update_expression(
+                "SET #until = :until, #holder = :holder, #attempt = if_not_exists(#attempt, :seed) + :one",
+            )
             // Also ours: if the answer to our own write was lost, the SDK tries a second time.
             .condition_expression("attribute_not_exists(#until) OR #until < :now OR #holder = :holder")
             .expression_attribute_names("#until", LEASE_UNTIL)
@@ -115,6 +128,8 @@ impl Store {
             .expression_attribute_values(":now", AttributeValue::N(millis(now)))
             .expression_attribute_values(":holder", AttributeValue::S(holder.as_str().to_owned()))
             .expression_attribute_values(":one", AttributeValue::N("1".to_owned()))
+            // A record that was dropped and comes again must not count from 1 again.
+            .expression_attribute_values(":seed", AttributeValue::N(millis(now)))
             .return_values(ReturnValue::AllNew)
             .send()
             .await;
@@ -159,12 +174,12 @@ impl Store {
         }
         // Second: cut off here, the old signals are still due, and whoever takes the lease then finds
         // the answers in the dossier and writes the signals without asking a source.
-        self.put_signals(lease, signals).await?;
+        self.put_signals(lease, dossier, signals).await?;
         self.put_new_aliases(lease.dossier.as_ref(), dossier).await?;
         Ok(true)
     }
 
-    async fn put_signals(&self, lease: &Lease, signals: &Signals) -> Result<(), Error> {
+    async fn put_signals(&self, lease: &Lease, dossier: &Dossier, signals: &Signals) -> Result<(), Error> {
         const OPERATION: &str = "PutItem(signals)";
         let json = serde_json::to_string(signals)
             .map_err(|source| Error::Refused { operation: OPERATION, source: source.into() })?;
@@ -175,6 +190,9 @@ impl Store {
             (LISTING.to_owned(), AttributeValue::S(CVES_LIST.to_owned())),
             (RANK.to_owned(), AttributeValue::N(millis(signals.next_fetch))),
         ]));
+        if !was_asked(dossier) {
+            item.insert(NEW.to_owned(), AttributeValue::Bool(true));
+        }
         let put = self
             .client
             .put_item()
@@ -212,7 +230,12 @@ impl Store {
             .send()
             .await
             .map_err(|error| Error::sdk("Query(known CVEs)", error))?;
-        let signals = page.items.unwrap_or_default().iter().map(read_signals).collect::<Result<_, _>>()?;
+        // One that cannot be read must not keep the others from what is new.
+        let read = |item: &Item| {
+            let unreadable = |error: &Error| tracing::error!(%error, "signals are not readable");
+            read_signals(item).inspect_err(unreadable).ok()
+        };
+        let signals = page.items.unwrap_or_default().iter().filter_map(read).collect();
         Ok((signals, page.last_evaluated_key.map(Place)))
     }
 
@@ -220,14 +243,19 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::Unavailable`], [`Error::Refused`].
-    pub async fn due_cves(&self, now: Timestamp, limit: usize) -> Result<Vec<VulnerabilityId>, Error> {
+    pub async fn due_cves(&self, now: Timestamp, limit: usize) -> Result<Vec<Due>, Error> {
         let items = self.due(CVES_LIST, now, limit).await?;
-        let id = |(_, item): &(Timestamp, Item)| match key_of(item) {
-            Some(Key::Signals(id)) => Some(id),
+        let due = |(_, item): &(Timestamp, Item)| match key_of(item) {
+            Some(Key::Signals(id)) => Some(Due { id, is_new: item.contains_key(NEW) }),
             _ => None,
         };
-        Ok(items.iter().filter_map(id).collect())
+        Ok(items.iter().filter_map(due).collect())
     }
+}
+
+/// Whether any source was asked that is asked vulnerability by vulnerability.
+fn was_asked(dossier: &Dossier) -> bool {
+    [Source::Nvd, Source::Osv, Source::CveServices].iter().any(|source| dossier.sources.contains_key(source))
 }
 
 pub(super) fn read_signals(item: &Item) -> Result<Signals, Error> {

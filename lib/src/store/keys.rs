@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use aws_sdk_dynamodb::types::AttributeValue;
+use jiff::civil::Date;
 
 use super::walks::Walk;
 use crate::domain::asset::{Asset, AssetKey, LineageKey};
@@ -41,6 +42,8 @@ pub(super) const INGESTING_LIST: &str = "INGESTING";
 pub(super) const DELETING_LIST: &str = "DELETING";
 /// The list of vulnerabilities, by the time at which a source is to be asked again.
 pub(super) const CVES_LIST: &str = "CVES";
+/// The list of vulnerabilities that no image has any more, by the time at which their records are dropped.
+pub(super) const UNSEEN_LIST: &str = "UNSEEN";
 /// The list of assets whose current scan has moved and whose occurrences are yet to follow, by the time at which
 /// recovery looks after them.
 pub(super) const MOVED_LIST: &str = "MOVED";
@@ -117,6 +120,8 @@ pub(super) enum Key {
     Feed(FeedName),
     /// How far a walk has come.
     Walk(Walk),
+    /// How many vulnerabilities sources were to be asked about on a day.
+    Orders(Date),
     /// The latest answer on a subject.
     LatestAnswer(Subject),
 }
@@ -137,6 +142,7 @@ impl Key {
             Self::Source(name) => format!("SOURCE#{name}"),
             Self::Feed(name) => format!("FEED#{name}"),
             Self::Walk(walk) => format!("WALK#{}", walk.as_str()),
+            Self::Orders(day) => format!("ORDERS#{day}"),
             Self::LatestAnswer(subject) => format!("SUBJECT#{subject}"),
             Self::Analysis(hash) | Self::Question(hash) => format!("PROMPT#{hash}"),
             Self::ImageScan(image, _) => image_pk(image),
@@ -160,7 +166,7 @@ impl Key {
             Self::Asset(asset) => asset_sk(asset),
             Self::Occurrences(_, asset) => asset.to_string(),
             Self::FirstSeen(_, lineage) => lineage.to_string(),
-            Self::Source(_) | Self::Feed(_) | Self::Walk(_) => "STATE".to_owned(),
+            Self::Source(_) | Self::Feed(_) | Self::Walk(_) | Self::Orders(_) => "STATE".to_owned(),
             Self::LatestAnswer(_) => "ANSWER".to_owned(),
             Self::Analysis(_) => "ANALYSIS".to_owned(),
             Self::Question(_) => "QUESTION".to_owned(),
@@ -185,6 +191,8 @@ impl Key {
             }
         } else if let Some(name) = pk.strip_prefix("WALK#") {
             Self::Walk(Walk::ALL.into_iter().find(|walk| walk.as_str() == name)?)
+        } else if let Some(day) = pk.strip_prefix("ORDERS#") {
+            Self::Orders(day.parse().ok()?)
         } else if let Some(subject) = pk.strip_prefix("SUBJECT#") {
             Self::LatestAnswer(subject.parse().ok()?)
         } else if let Some(hash) = pk.strip_prefix("REPORT#") {
@@ -323,6 +331,8 @@ mod tests {
             (name, scan_id()).prop_map(|(image, scan)| Key::ImageScan(image, scan)),
             (scan_id(), 0u32..1_000_000).prop_map(|(scan, n)| Key::Finding(scan, Ordinal::new(n).unwrap())),
             Just(Key::Counter),
+            (0i16..=9999, 1i8..=12, 1i8..=28)
+                .prop_map(|(year, month, day)| Key::Orders(Date::constant(year, month, day))),
             scan_id().prop_map(Key::Outbox),
             scan_id().prop_map(Key::Deletion),
             scan_id().prop_map(Key::Reopened),

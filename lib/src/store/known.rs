@@ -19,7 +19,7 @@ use crate::domain::vulnerability_id::VulnerabilityId;
 /// Names of one vulnerability that are written down: most have one or two.
 const MAX_ALIASES: usize = 8;
 /// Names the id that an alias stands for.
-const STANDS_FOR: &str = "stands_for";
+pub(super) const STANDS_FOR: &str = "stands_for";
 
 impl Store {
     /// What is known of vulnerabilities, which are distinct: one round trip for 98 of them. Ids that are not
@@ -107,7 +107,7 @@ impl Store {
 }
 
 /// All names that sources have for a vulnerability.
-fn names(dossier: &Dossier) -> BTreeSet<VulnerabilityId> {
+pub(super) fn names(dossier: &Dossier) -> BTreeSet<VulnerabilityId> {
     let facts = dossier.sources.values().filter_map(|state| state.facts.as_ref());
     facts.flat_map(|facts| facts.aliases.iter().cloned()).collect()
 }

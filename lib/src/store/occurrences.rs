@@ -395,7 +395,7 @@ fn read(item: &Item) -> Result<(AssetKey, Versioned), Error> {
     Ok((key, Versioned { asset, version }))
 }
 
-fn unpack<T: DeserializeOwned>(item: &Item) -> Result<T, Error> {
+pub(super) fn unpack<T: DeserializeOwned>(item: &Item) -> Result<T, Error> {
     let corrupt = |reason: String| Error::corrupt(format!("{:?}", item.get(PK)), reason);
     let blob = item.get(BLOB).and_then(|blob| blob.as_b().ok()).ok_or_else(|| corrupt("no blob".to_owned()))?;
     let json = unzip(blob.as_ref(), MAX_JSON).map_err(|error| corrupt(error.to_string()))?;

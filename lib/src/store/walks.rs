@@ -14,15 +14,18 @@ pub enum Walk {
     Retention,
     /// Looks for analyses whose prompts have changed.
     Analyses,
+    /// Looks for vulnerabilities that no image has: along the buckets of occurrences instead.
+    Unseen,
 }
 
 impl Walk {
-    pub(super) const ALL: [Self; 2] = [Self::Retention, Self::Analyses];
+    pub(super) const ALL: [Self; 3] = [Self::Retention, Self::Analyses, Self::Unseen];
 
     pub(super) const fn as_str(self) -> &'static str {
         match self {
             Self::Retention => "RETENTION",
             Self::Analyses => "ANALYSES",
+            Self::Unseen => "UNSEEN",
         }
     }
 }
