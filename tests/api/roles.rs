@@ -87,6 +87,7 @@ const ROLES: &[(&str, &[Grant])] = &[
     ("ListFindings", &[READ]),
     ("GetCve", &[READ, QUERY_REPOSITORY]),
     ("ListPriorities", &[READ, QUERY_FLEET]),
+    ("NoRoute", &[]),
     ("GetFinding", &[("table/Table", &["dynamodb:BatchGetItem", "dynamodb:GetItem"])]),
     (
         "AnalyzeFinding",

@@ -13,7 +13,7 @@ use sirius::enrichment::freshness::Lifetimes;
 use sirius::events::{enrich_cves, run_analysis};
 use sirius::http::{
     self, analyze_finding, analyze_scan, confirm_scan, create_upload, delete_scan, get_cve, get_finding, get_report,
-    get_scan, get_upload, ingest_scan, list_findings, list_priorities, list_scans, retire_image,
+    get_scan, get_upload, ingest_scan, list_findings, list_priorities, list_scans, no_route, retire_image,
 };
 use sirius::llm::{Ollama, OllamaConfig, Options, Questions};
 use sirius::objects::Objects;
@@ -329,6 +329,7 @@ impl App {
                 let deps = analyze_finding::Deps { store, queue: self.queue().await, judge, questions };
                 http::serve(request, async |request| analyze_scan::handle(&deps, request).await).await
             }
+            "no-route" => http::serve(request, async |request| no_route::handle(request)).await,
             other => panic!("no HTTP handler for {other}"),
         })
     }

@@ -15,6 +15,7 @@ use super::error::Code;
 use super::query::Query;
 use super::{ApiError, reply};
 use crate::domain::image_name::ImageName;
+use crate::domain::instant;
 use crate::domain::report_hash::sha256;
 use crate::domain::upload::{State, Upload, UploadId};
 use crate::objects::{Bounds, Objects};
@@ -92,6 +93,7 @@ struct Answer {
     method: &'static str,
     url: String,
     headers: serde_json::Map<String, serde_json::Value>,
+    #[serde(serialize_with = "instant::serialize")]
     expires_at: Timestamp,
     status_url: String,
 }
@@ -161,7 +163,6 @@ pub async fn handle(deps: &Deps, request: &Request) -> Result<Response<Body>, Ap
     };
     let mut response = reply::json(request, StatusCode::CREATED, &answer)?;
     response.headers_mut().insert(header::LOCATION, location);
-    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     Ok(response)
 }
 

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::error::Error as StdError;
 
 use jiff::Timestamp;
-use lambda_http::http::{HeaderValue, StatusCode, header};
+use lambda_http::http::{HeaderValue, Method, StatusCode, header};
 use lambda_http::{Body, Response};
 use problem_details::ProblemDetails;
 use serde::Serialize;
@@ -27,6 +27,8 @@ pub enum Code {
     Refused(Kind),
     /// No such scan or finding.
     NotFound,
+    /// The path is there, and does not have this method.
+    MethodNotAllowed,
     /// The same report is being ingested right now.
     IngestionInProgress,
     /// The content type is not one of those that are taken.
@@ -50,6 +52,7 @@ impl Code {
             Self::InvalidCursor => "invalid_cursor",
             Self::Refused(kind) => kind.name(),
             Self::NotFound => "not_found",
+            Self::MethodNotAllowed => "method_not_allowed",
             Self::IngestionInProgress => "ingestion_in_progress",
             Self::UnsupportedMediaType => "unsupported_media_type",
             Self::PromptTooLong => "prompt_too_long",
@@ -67,6 +70,7 @@ impl Code {
                 StatusCode::UNPROCESSABLE_ENTITY
             }
             Self::NotFound => StatusCode::NOT_FOUND,
+            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::IngestionInProgress => StatusCode::CONFLICT,
             Self::Refused(Kind::TooLarge) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -84,6 +88,8 @@ pub struct ApiError {
     detail: Cow<'static, str>,
     /// Seconds after which trying again makes sense.
     retry_after: Option<i64>,
+    /// The methods that the path has, where another was asked for.
+    allow: Option<HeaderValue>,
     /// For the log only.
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
@@ -105,13 +111,21 @@ impl ApiError {
             Cow::Owned(detail) => shortened(detail, MAX_DETAIL).into(),
             constant => constant,
         };
-        Self { code, detail, retry_after: None, source: None }
+        Self { code, detail, retry_after: None, allow: None, source: None }
     }
 
     /// A parameter that is wrong: `limit: is not …`.
     #[must_use]
     pub fn parameter(name: &str, reason: impl std::fmt::Display) -> Self {
         Self::new(Code::InvalidParameter, format!("{name}: {reason}"))
+    }
+
+    /// A method that the path does not have; `allowed` are those that it has.
+    #[must_use]
+    pub fn method_not_allowed(method: &Method, allowed: &[&str]) -> Self {
+        let allowed = allowed.join(", ");
+        let detail = format!("{method} is not a method of this path, which has: {allowed}");
+        Self { allow: HeaderValue::try_from(allowed).ok(), ..Self::new(Code::MethodNotAllowed, detail) }
     }
 
     /// A scan that is invisible for the moment, since its report is being ingested anew.
@@ -128,7 +142,7 @@ impl ApiError {
         } else {
             (Code::Internal, "Sirius failed; the request id leads to the cause in its log.", None)
         };
-        Self { code, detail: detail.into(), retry_after, source: Some(source.into()) }
+        Self { code, detail: detail.into(), retry_after, allow: None, source: Some(source.into()) }
     }
 
     /// What kind of problem it is.
@@ -167,6 +181,9 @@ impl ApiError {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if let Some(seconds) = self.retry_after {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if let Some(methods) = self.allow {
+            headers.insert(header::ALLOW, methods);
         }
         response
     }

@@ -9,6 +9,7 @@ use super::error::Code;
 use super::path::{self, Identifier, Wanted};
 use super::query::Query;
 use super::{ApiError, get_scan, reply};
+use crate::domain::scan::ScanId;
 use crate::objects::Objects;
 use crate::report::body::{self, Compression};
 use crate::store::Store;
@@ -55,6 +56,9 @@ pub(super) async fn of(
     let mut headers = HeaderMap::new();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
+    let disposition =
+        format!("attachment; filename=\"{}\"", file_name(scan.scan_id, scan.artifact.image_name.as_str()));
+    headers.insert(header::CONTENT_DISPOSITION, HeaderValue::try_from(&disposition).map_err(std::io::Error::other)?);
     let body = match archived {
         Some(archived) if reply::accepts_gzip(request) => {
             headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
@@ -71,9 +75,9 @@ pub(super) async fn of(
         Some(body) => *response.body_mut() = body,
         None => {
             // Its address is a credential, and so stays out of the log.
-            let url = objects.presign_archived(scan.report_hash, OPEN).await?;
+            let url = objects.presign_archived(scan.report_hash, &disposition, OPEN).await?;
             headers.remove(header::CONTENT_ENCODING);
-            headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+            headers.remove(header::CONTENT_DISPOSITION);
             headers.insert(header::LOCATION, HeaderValue::try_from(&url).map_err(std::io::Error::other)?);
             *response.status_mut() = StatusCode::TEMPORARY_REDIRECT;
             *response.body_mut() = Body::Text(serde_json::json!({ "location": url }).to_string());
@@ -81,4 +85,31 @@ pub(super) async fn of(
     }
     *response.headers_mut() = headers;
     Ok(response)
+}
+
+/// What a client calls the file: the number of the scan, and as much of the image's name as every file system takes.
+fn file_name(scan: ScanId, image: &str) -> String {
+    /// Of the image's name.
+    const MOST: usize = 100;
+    let name = image.chars().take(MOST);
+    let safe = name.map(|c| if c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_') { c } else { '_' });
+    format!("scan-{scan}-{}.json", safe.collect::<String>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_is_a_file_with_a_safe_name_whatever_the_image_is_called() {
+        let scan = ScanId::new(7).unwrap();
+        for (image, expected) in [
+            ("ghcr.io/org/app:1.0", "scan-7-ghcr.io_org_app_1.0.json"),
+            ("../../x\"; filename=evil.html", "scan-7-.._.._x___filename_evil.html.json"),
+            ("\u{fc}\u{202e}", "scan-7-__.json"),
+        ] {
+            assert_eq!(file_name(scan, image), expected);
+        }
+        assert_eq!(file_name(scan, &"x".repeat(1000)).len(), "scan-7-.json".len() + 100);
+    }
 }
