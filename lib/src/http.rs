@@ -18,6 +18,7 @@ pub mod delete_scan;
 pub mod error;
 pub mod get_cve;
 pub mod get_finding;
+pub mod get_health;
 pub mod get_report;
 pub mod get_scan;
 pub mod get_upload;

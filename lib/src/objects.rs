@@ -362,6 +362,16 @@ impl Objects {
         Ok(presigned.map_err(|error| Error::sdk(OPERATION, error))?.uri().to_owned())
     }
 
+    /// Tells whether the bucket is there and may be used.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`], [`Error::Refused`].
+    pub async fn check(&self) -> Result<(), Error> {
+        let asked = self.client.head_bucket().bucket(&self.bucket).set_expected_bucket_owner(self.owner.clone());
+        let there = asked.send().await;
+        there.map(drop).map_err(|error| Error::sdk("HeadBucket", error))
+    }
+
     /// Removes a report from the archive. To do it again is success.
     ///
     /// # Errors

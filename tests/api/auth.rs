@@ -32,7 +32,7 @@ fn scopes() -> BTreeMap<String, &'static str> {
 
 /// What docs/API.md gives a caller who shall have one scope: what follows the API's id and stage.
 const POLICIES: &[(&str, &[&str])] = &[
-    ("Read", &["GET/api/container/*"]),
+    ("Read", &["GET/api/container/*", "GET/api/health"]),
     ("Write", &["POST/api/container/*"]),
     ("Delete", &["DELETE/api/container/scans/*"]),
     ("Analyze", &["*/api/llm/analyze/*"]),

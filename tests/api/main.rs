@@ -5,6 +5,7 @@ mod archive;
 mod auth;
 mod bounds;
 mod bucket_owner;
+mod configured;
 mod corpus;
 mod crash;
 mod deletion;

@@ -80,7 +80,7 @@ const ROLES: &[(&str, &[Grant])] = &[
         "RetireImage",
         &[("table/Table", &["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query", "dynamodb:UpdateItem"])],
     ),
-    ("DeleteScan", &[WORK, ("Bucket/reports/*", &["s3:DeleteObject"])]),
+    ("DeleteScan", &[WORK, BUCKET, ("Bucket/reports/*", &["s3:DeleteObject"])]),
     ("Reingest", &[WORK, QUERY_INDEX, SEND, ENRICH, BUCKET, READ_ARCHIVE]),
     ("ListScans", &[READ, QUERY_INDEX, QUERY_FLEET]),
     ("GetScan", &[READ, BUCKET, READ_ARCHIVE]),
@@ -88,6 +88,16 @@ const ROLES: &[(&str, &[Grant])] = &[
     ("GetCve", &[READ, QUERY_REPOSITORY]),
     ("ListPriorities", &[READ, QUERY_FLEET]),
     ("NoRoute", &[]),
+    (
+        "GetHealth",
+        &[
+            ("table/Table", &["dynamodb:GetItem"]),
+            BUCKET,
+            ("AnalysisQueue", &["sqs:GetQueueAttributes"]),
+            ("EnrichmentQueue", &["sqs:GetQueueAttributes"]),
+            ("UploadQueue", &["sqs:GetQueueAttributes"]),
+        ],
+    ),
     ("GetFinding", &[("table/Table", &["dynamodb:BatchGetItem", "dynamodb:GetItem"])]),
     (
         "AnalyzeFinding",

@@ -27,8 +27,8 @@ use crate::store::Store;
 pub struct Deps {
     /// The table.
     pub store: Store,
-    /// The bucket.
-    pub objects: Objects,
+    /// The bucket; none if nothing can be uploaded.
+    pub objects: Option<Objects>,
     /// Bytes that an upload may have.
     pub max_bytes: usize,
 }
@@ -128,12 +128,13 @@ pub async fn handle(deps: &Deps, request: &Request) -> Result<Response<Body>, Ap
         let most = format!("size: an upload may have {} bytes at most", deps.max_bytes);
         return Err(ApiError::new(Code::Refused(Kind::TooLarge), most));
     }
+    let objects = deps.objects.as_ref().ok_or_else(ApiError::bucket_not_configured)?;
     let now = Timestamp::now();
     let id = UploadId::random()?;
     let Digest(digest) = order.sha256;
     let bounds =
         Bounds { size: order.size, content_type: order.content_type.as_str(), sha256: STANDARD.encode(digest) };
-    let presigned = deps.objects.presign_upload(&id, &bounds, OPEN).await?;
+    let presigned = objects.presign_upload(&id, &bounds, OPEN).await?;
     let upload = Upload {
         upload_id: id.clone(),
         state: State::AwaitingUpload,

@@ -31,12 +31,18 @@ pub enum Code {
     MethodNotAllowed,
     /// The same report is being ingested right now.
     IngestionInProgress,
+    /// The scan that the same report became is being deleted.
+    DeletionInProgress,
     /// The content type is not one of those that are taken.
     UnsupportedMediaType,
     /// The finding has more text than the model's context has room for.
     PromptTooLong,
     /// This deployment has no model to ask.
     AnalysisNotConfigured,
+    /// This deployment looks no vulnerabilities up.
+    EnrichmentNotConfigured,
+    /// This deployment has no bucket.
+    BucketNotConfigured,
     /// Our fault.
     Internal,
     /// Our fault, and passing.
@@ -54,9 +60,12 @@ impl Code {
             Self::NotFound => "not_found",
             Self::MethodNotAllowed => "method_not_allowed",
             Self::IngestionInProgress => "ingestion_in_progress",
+            Self::DeletionInProgress => "deletion_in_progress",
             Self::UnsupportedMediaType => "unsupported_media_type",
             Self::PromptTooLong => "prompt_too_long",
             Self::AnalysisNotConfigured => "analysis_not_configured",
+            Self::EnrichmentNotConfigured => "enrichment_not_configured",
+            Self::BucketNotConfigured => "bucket_not_configured",
             Self::Internal => "internal",
             Self::Unavailable => "unavailable",
         }
@@ -71,10 +80,12 @@ impl Code {
             }
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
-            Self::IngestionInProgress => StatusCode::CONFLICT,
+            Self::IngestionInProgress | Self::DeletionInProgress => StatusCode::CONFLICT,
             Self::Refused(Kind::TooLarge) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::AnalysisNotConfigured => StatusCode::NOT_IMPLEMENTED,
+            Self::AnalysisNotConfigured | Self::EnrichmentNotConfigured | Self::BucketNotConfigured => {
+                StatusCode::NOT_IMPLEMENTED
+            }
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
         }
@@ -133,6 +144,20 @@ impl ApiError {
     pub fn reingesting() -> Self {
         let detail = "the report of this scan is being ingested anew; try again once that is done";
         Self { retry_after: Some(60), ..Self::new(Code::IngestionInProgress, detail) }
+    }
+
+    /// What follows from looking vulnerabilities up, where nobody does: to answer would be to say that there is none.
+    #[must_use]
+    pub fn enrichment_not_configured() -> Self {
+        let detail = "this deployment does not look vulnerabilities up, so it does not know which images have them: set \
+                      ENRICHMENT_QUEUE_URL, and run enrich-cves on that queue";
+        Self::new(Code::EnrichmentNotConfigured, detail)
+    }
+
+    /// What lies in a bucket, where there is none.
+    #[must_use]
+    pub fn bucket_not_configured() -> Self {
+        Self::new(Code::BucketNotConfigured, "this deployment has no bucket to upload to: set BUCKET_NAME")
     }
 
     /// Our fault: the client reads a constant, the log has the cause.
@@ -262,19 +287,29 @@ impl ApiError {
             ingest::Error::Store(error) => error.into(),
             ingest::Error::Archive(error) => error.into(),
             ingest::Error::Random(error) => error.into(),
-            ingest::Error::Busy { until } => {
-                let millis = until.duration_since(now).as_millis().max(0);
-                let seconds = i64::try_from(millis / 1000).unwrap_or(i64::MAX).saturating_add(1);
-                Self {
-                    retry_after: Some(seconds),
-                    ..Self::new(
-                        Code::IngestionInProgress,
-                        "the same report is being ingested by another request; sending it again later tells how that went",
-                    )
-                }
-            }
+            ingest::Error::Busy { until } => Self {
+                retry_after: Some(seconds_until(until, now)),
+                ..Self::new(
+                    Code::IngestionInProgress,
+                    "the same report is being ingested by another request; sending it again later tells how that went",
+                )
+            },
+            ingest::Error::Deleting { until } => Self {
+                retry_after: Some(seconds_until(until, now)),
+                ..Self::new(
+                    Code::DeletionInProgress,
+                    "the scan that this report became is being deleted; once nothing is left of it, the report is taken as a \
+                     new one: send it again later",
+                )
+            },
         }
     }
+}
+
+/// The whole seconds after which a time is over.
+fn seconds_until(until: Timestamp, now: Timestamp) -> i64 {
+    let millis = until.duration_since(now).as_millis().max(0);
+    i64::try_from(millis / 1000).unwrap_or(i64::MAX).saturating_add(1)
 }
 
 #[cfg(test)]
@@ -330,5 +365,16 @@ mod tests {
             (response.status(), &response.headers()[header::RETRY_AFTER]),
             (StatusCode::CONFLICT, &HeaderValue::from(31))
         );
+    }
+
+    #[test]
+    fn a_report_whose_scan_is_being_deleted_is_told_so() {
+        let now = Timestamp::from_second(100).unwrap();
+        let until = Timestamp::from_second(200).unwrap();
+        let error = ApiError::from_ingest(ingest::Error::Deleting { until }, now);
+        assert_eq!(error.code().name(), "deletion_in_progress");
+        assert!(error.detail().contains("deleted") && !error.detail().contains("ingested by another"));
+        let response = error.into_response("");
+        assert_eq!((response.status(), &response.headers()[header::RETRY_AFTER]), (StatusCode::CONFLICT, &HeaderValue::from(101)));
     }
 }

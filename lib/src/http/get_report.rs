@@ -19,8 +19,8 @@ use crate::store::Store;
 pub struct Deps {
     /// The table.
     pub store: Store,
-    /// The bucket of the archive.
-    pub objects: Objects,
+    /// The bucket of the archive; none if no report is kept.
+    pub objects: Option<Objects>,
 }
 
 /// How long the address of a large report holds.
@@ -32,7 +32,7 @@ const OPEN: Duration = Duration::from_secs(5 * 60);
 /// 400 for a wrong name, 404 if there is no such scan, or its report is not kept.
 pub async fn handle(deps: &Deps, request: &Request) -> Result<Response<Body>, ApiError> {
     match path::scans(request.raw_http_path())? {
-        Wanted::Report(identifier) => of(&deps.store, &deps.objects, request, identifier).await,
+        Wanted::Report(identifier) => of(&deps.store, deps.objects.as_ref(), request, identifier).await,
         Wanted::Scan(_) | Wanted::Findings(_) => Err(ApiError::new(Code::NotFound, "there is no such resource")),
     }
 }
@@ -40,13 +40,14 @@ pub async fn handle(deps: &Deps, request: &Request) -> Result<Response<Body>, Ap
 /// The report of a scan that is already named.
 pub(super) async fn of(
     store: &Store,
-    objects: &Objects,
+    objects: Option<&Objects>,
     request: &Request,
     identifier: Identifier,
 ) -> Result<Response<Body>, ApiError> {
     let query = Query::read(request, &["platform"])?;
     let scan = get_scan::find(store, identifier, &query).await?;
     let not_kept = || ApiError::new(Code::NotFound, "the report of this scan is not kept (any more)");
+    let objects = objects.ok_or_else(not_kept)?;
     // More than an answer may have is not even fetched.
     let (archived, is_larger) = objects.archived_within(scan.report_hash, reply::BUDGET).await?;
     if archived.is_none() && !is_larger {

@@ -33,7 +33,7 @@ const fn route(method: &'static str, path: &'static str, function: &'static str,
 }
 
 /// Every route but the one of `no-route`, which takes what none of these does.
-pub const ROUTES: [Route; 16] = [
+pub const ROUTES: [Route; 17] = [
     route("DELETE", "/api/container/scans/{scan_id}", "delete-scan", Delete),
     route("GET", "/api/container/cves/{cve_id}", "get-cve", Read),
     route("GET", "/api/container/findings/{finding_id}", "get-finding", Read),
@@ -43,6 +43,7 @@ pub const ROUTES: [Route; 16] = [
     route("GET", "/api/container/scans/{identifier}/findings", "list-findings", Read),
     route("GET", "/api/container/scans/{identifier}/report", "get-report", Read),
     route("GET", "/api/container/uploads/{upload_id+}", "get-upload", Read),
+    route("GET", "/api/health", "get-health", Read),
     route("GET", "/api/llm/analyze/container/{finding_id}", "analyze-finding", Analyze),
     route("POST", "/api/container/images/retire", "retire-image", Write),
     route("POST", "/api/container/images/unretire", "retire-image", Write),
@@ -105,6 +106,7 @@ mod tests {
             ("/api/container/images/retire", &["POST"]),
             ("/api/container/uploads", &["POST"]),
             ("/api/container/uploads/a/b", &["GET"]),
+            ("/api/health", &["GET"]),
             ("/api/llm/analyze/container/7", &["GET"]),
             ("/api/llm/analyze/container/scans/7", &["POST"]),
         ] {
