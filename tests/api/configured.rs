@@ -100,7 +100,11 @@ fn state<'a>(health: &'a Answer, part: &str) -> &'a Value {
 async fn health_names_the_part_that_is_missing() {
     let app = App { queue_url: queue::fresh().await, ..App::with_enrichment().await };
     let well = app.get("/api/health").await;
-    assert_eq!((well.status, &well.json["status"], &well.json["degraded"]), (200, &json!("ok"), &json!([])), "{well:?}");
+    assert_eq!(
+        (well.status, &well.json["status"], &well.json["degraded"]),
+        (200, &json!("ok"), &json!([])),
+        "{well:?}"
+    );
     for part in ["table", "bucket", "analysis_queue", "enrichment_queue"] {
         assert_eq!(state(&well, part), "ok", "{part}");
     }

@@ -9,10 +9,9 @@ use sirius::domain::occurrence::Span;
 use sirius::domain::scan::ScanId;
 use sirius::pipeline::delete_scan::{self, Deleted, Reason};
 use sirius::pipeline::recover::Recovered;
-use sirius::store::occurrences::Added;
 use sirius::store::{self, Selection};
 use support::app::{App, at};
-use support::known::occurrence;
+use support::known::{follow, occurrence};
 use support::proxy::Fault;
 use support::report::with_findings;
 use support::world::World;
@@ -109,12 +108,7 @@ async fn what_a_worker_wrote_of_a_scan_after_its_deletion_does_not_keep_its_firs
     let asset = Asset::of(scan.scan_id, &scan.artifact);
     let found = [occurrence("CVE-2026-10000", "lib0", "1.0-2", Some("1.1-3"))];
     let span = Span { from: scan.scan_timestamp, to: scan.last_seen_at };
-    let known = store.known_occurrences(&asset).await.unwrap();
-    let current = store.current(&asset).await.unwrap();
-    let added = [Added { scan_id: scan.scan_id, span, found: &found }];
-    store.add_occurrences(&asset, known, current, &added, &[(scan.scan_id, span)].into()).await.unwrap();
-    let times = found.iter().map(|details| (details.problem.clone(), span.from)).collect();
-    store.add_first_seen(asset.key().lineage(), times).await.unwrap();
+    follow(&store, &asset, scan.scan_id, span, &found).await;
 
     app.post(&report("sha256:b", "2026-11-25T10:00:00Z")).await;
     app.enrich(&enrichment).await;

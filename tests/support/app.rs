@@ -12,8 +12,8 @@ use sirius::domain::severity::Severity;
 use sirius::enrichment::freshness::Lifetimes;
 use sirius::events::{enrich_cves, run_analysis};
 use sirius::http::{
-    self, analyze_finding, analyze_scan, confirm_scan, create_upload, delete_scan, get_cve, get_finding, get_health, get_report,
-    get_scan, get_upload, ingest_scan, list_findings, list_priorities, list_scans, no_route, retire_image,
+    self, analyze_finding, analyze_scan, confirm_scan, create_upload, delete_scan, get_cve, get_finding, get_health,
+    get_report, get_scan, get_upload, ingest_scan, list_findings, list_priorities, list_scans, no_route, retire_image,
 };
 use sirius::llm::{Ollama, OllamaConfig, Options, Questions};
 use sirius::objects::Objects;
@@ -281,7 +281,11 @@ impl App {
             }
             "create-upload" => {
                 let objects = self.signing_objects().await;
-                let deps = create_upload::Deps { store, objects: self.has_bucket().then_some(objects), max_bytes: self.limits.max_bytes };
+                let deps = create_upload::Deps {
+                    store,
+                    objects: self.has_bucket().then_some(objects),
+                    max_bytes: self.limits.max_bytes,
+                };
                 http::serve(request, async |request| create_upload::handle(&deps, request).await).await
             }
             "get-upload" => {
@@ -289,7 +293,8 @@ impl App {
                 http::serve(request, async |request| get_upload::handle(&deps, request).await).await
             }
             "get-report" => {
-                let deps = get_report::Deps { store, objects: self.has_bucket().then_some(self.signing_objects().await) };
+                let deps =
+                    get_report::Deps { store, objects: self.has_bucket().then_some(self.signing_objects().await) };
                 http::serve(request, async |request| get_report::handle(&deps, request).await).await
             }
             "delete-scan" => {

@@ -375,6 +375,9 @@ mod tests {
         assert_eq!(error.code().name(), "deletion_in_progress");
         assert!(error.detail().contains("deleted") && !error.detail().contains("ingested by another"));
         let response = error.into_response("");
-        assert_eq!((response.status(), &response.headers()[header::RETRY_AFTER]), (StatusCode::CONFLICT, &HeaderValue::from(101)));
+        assert_eq!(
+            (response.status(), &response.headers()[header::RETRY_AFTER]),
+            (StatusCode::CONFLICT, &HeaderValue::from(101))
+        );
     }
 }

@@ -119,9 +119,8 @@ async fn read_findings(store: &Store, scan: &Scan) -> Result<Read, store::Error>
     let mut nameless = 0_usize;
     let mut kept = (total <= KEPT).then(Vec::new);
     let wanted = Selection::default();
-    let mut read = stream::iter(runs(0..total))
-        .map(|run| store.findings(scan.scan_id, run, &wanted))
-        .buffered(READ_AHEAD);
+    let mut read =
+        stream::iter(runs(0..total)).map(|run| store.findings(scan.scan_id, run, &wanted)).buffered(READ_AHEAD);
     while let Some(findings) = read.try_next().await? {
         for finding in &findings {
             match details(finding) {
