@@ -118,11 +118,11 @@ impl Clients {
     /// If a variable is missing or wrong.
     pub async fn ingestion(&self, lookup: Lookup<'_>) -> Result<Ingestion, config::Error> {
         let config::Ingestion { limits, lease, archive, require_image_name } = config::Ingestion::read(lookup)?;
-        let bucket = config::bucket(lookup)?;
+        let bucket = if archive { Some(config::bucket(lookup)?) } else { None };
         let auto = config::auto_analyze(lookup)?.map(|(auto, url)| (auto, self.queue(url)));
         let enrichment = config::enrichment_queue_url(lookup).map(|url| self.queue(url));
         let store = self.store(config::table_name(lookup)?).await;
-        let archive = archive.then(|| self.objects(bucket));
+        let archive = bucket.map(|bucket| self.objects(bucket));
         Ok(Ingestion { store, archive, auto, enrichment, limits, require_image_name, lease })
     }
 

@@ -105,14 +105,22 @@ pub struct Bucket {
 /// # Errors
 /// If there is no name, or the owner is no id of an account: 12 digits.
 pub fn bucket(lookup: Lookup<'_>) -> Result<Bucket, Error> {
+    bucket_if_any(lookup)?.ok_or(Error::Missing { name: "BUCKET_NAME" })
+}
+
+/// The same where there may be none: without a name, or with the word `none`, which is nothing to ask AWS for.
+///
+/// # Errors
+/// If the owner is no id of an account: 12 digits.
+pub fn bucket_if_any(lookup: Lookup<'_>) -> Result<Option<Bucket>, Error> {
     const OWNER: &str = "BUCKET_OWNER";
-    let name = required(lookup, "BUCKET_NAME")?;
+    let name = lookup("BUCKET_NAME").filter(|name| !name.is_empty() && name != "none");
     let owner = lookup(OWNER).filter(|owner| !owner.is_empty());
     let is_account = |owner: &String| owner.len() == 12 && owner.bytes().all(|byte| byte.is_ascii_digit());
     if owner.as_ref().is_some_and(|owner| !is_account(owner)) {
         return Err(Error::Invalid { name: OWNER, reason: "not the id of an account: 12 digits".to_owned() });
     }
-    Ok(Bucket { name, owner })
+    Ok(name.map(|name| Bucket { name, owner }))
 }
 
 /// `RETENTION_DAYS`: how old a scan may get before it is deleted; 0 (the default) for as old as it likes.
@@ -291,6 +299,29 @@ pub fn token_secret(lookup: Lookup<'_>) -> Option<String> {
 #[must_use]
 pub fn enrichment_queue_url(lookup: Lookup<'_>) -> Option<String> {
     lookup("ENRICHMENT_QUEUE_URL").filter(|url| !url.is_empty())
+}
+
+/// The queues by what they are of, where they are configured: `UPLOAD_QUEUE_URL`, `ANALYSIS_QUEUE_URL`,
+/// `ENRICHMENT_QUEUE_URL`.
+#[must_use]
+pub fn queues(lookup: Lookup<'_>) -> [(&'static str, Option<String>); 3] {
+    [
+        ("upload_queue", "UPLOAD_QUEUE_URL"),
+        ("analysis_queue", "ANALYSIS_QUEUE_URL"),
+        ("enrichment_queue", "ENRICHMENT_QUEUE_URL"),
+    ]
+    .map(|(name, variable)| (name, lookup(variable).filter(|url| !url.is_empty())))
+}
+
+/// The kind of `ENRICHMENT_SOURCES`, for those who do not ask them: `live`, `mirror`, `dir`, or `unknown`.
+#[must_use]
+pub fn sources_mode(lookup: Lookup<'_>) -> &'static str {
+    match lookup("ENRICHMENT_SOURCES").as_deref() {
+        None | Some("" | "live") => "live",
+        Some("mirror") => "mirror",
+        Some(mode) if mode.starts_with("dir:") => "dir",
+        Some(_) => "unknown",
+    }
 }
 
 /// Whom to ask about vulnerabilities: `ENRICHMENT_SOURCES`.

@@ -8,6 +8,7 @@ pub mod feed;
 pub mod finding;
 pub mod fleet;
 pub mod image_name;
+pub mod instant;
 pub mod known;
 pub mod occurrence;
 pub mod pace;

@@ -18,6 +18,7 @@ pub mod delete_scan;
 pub mod error;
 pub mod get_cve;
 pub mod get_finding;
+pub mod get_health;
 pub mod get_report;
 pub mod get_scan;
 pub mod get_upload;
@@ -25,9 +26,12 @@ pub mod ingest_scan;
 pub mod list_findings;
 pub mod list_priorities;
 pub mod list_scans;
+pub mod no_route;
 pub mod retire_image;
+pub mod routes;
 
 mod dto;
+mod etag;
 mod path;
 mod principal;
 mod query;
@@ -79,7 +83,8 @@ fn tame(mut event: LambdaEvent<LambdaRequest>) -> LambdaEvent<LambdaRequest> {
     event
 }
 
-/// Runs a handler: its error becomes the answer, and is logged once. Never fails, since an error
+/// Runs a handler: its error becomes the answer, and is logged once. Every answer leaves through here, and gets the
+/// headers that all have ([`reply::finished`]). Never fails, since an error
 /// given to the Lambda runtime would become API Gateway's own opaque 500.
 ///
 /// # Errors
@@ -99,7 +104,7 @@ pub async fn serve(
             }
         }
     };
-    Ok(answering.instrument(span).await)
+    Ok(reply::finished(&request, answering.instrument(span).await))
 }
 
 /// The id under which the log and a problem document have this request; empty outside Lambda.
@@ -134,6 +139,45 @@ mod tests {
         let query = request.query_string_parameters();
         let all: Vec<_> = ["a", "c", "e", "f"].into_iter().map(|name| query.first(name).unwrap()).collect();
         assert_eq!(all, ["<b>", "<d>", "%", "\"g\""]);
+    }
+
+    /// What a handler answers, once it is through [`serve`].
+    async fn served(
+        if_none_match: Option<&str>,
+        handle: impl AsyncFnOnce(&Request) -> Result<Response<Body>, ApiError>,
+    ) -> Response<Body> {
+        let mut request = converted("/api/container/scans", "", "h", "https");
+        if let Some(tag) = if_none_match {
+            request.headers_mut().insert(header::IF_NONE_MATCH, tag.parse().unwrap());
+        }
+        serve(request, handle).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn every_answer_says_what_it_is_and_that_nobody_shall_keep_it() {
+        let ok = async |_: &Request| Ok(Response::new(Body::Text("[]".to_owned())));
+        let stored = async |_: &Request| {
+            let mut response = Response::new(Body::Empty);
+            response.headers_mut().insert(header::CACHE_CONTROL, "public, max-age=60".parse().unwrap());
+            Ok(response)
+        };
+        let answers = [
+            (200, served(None, ok).await),
+            (304, served(Some("*"), ok).await),
+            (200, served(None, stored).await),
+            (404, served(None, async |_: &Request| Err(ApiError::new(error::Code::NotFound, "no"))).await),
+            (
+                405,
+                served(None, async |_: &Request| Err(ApiError::method_not_allowed(&"PUT".parse().unwrap(), &["GET"])))
+                    .await,
+            ),
+            (500, served(None, async |_: &Request| Err(ApiError::from(std::io::Error::other("x")))).await),
+        ];
+        for (status, answer) in answers {
+            assert_eq!(answer.status(), status);
+            assert_eq!(answer.headers()["x-content-type-options"], "nosniff", "{status}");
+            assert_eq!(answer.headers()[header::CACHE_CONTROL], "private, no-store", "{status}");
+        }
     }
 
     proptest! {

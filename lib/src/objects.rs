@@ -353,12 +353,23 @@ impl Objects {
     ///
     /// # Errors
     /// [`Error::Refused`], [`Error::Unavailable`] for want of credentials.
-    pub async fn presign_archived(&self, hash: ReportHash, time: Duration) -> Result<String, Error> {
+    pub async fn presign_archived(&self, hash: ReportHash, disposition: &str, time: Duration) -> Result<String, Error> {
         const OPERATION: &str = "GetObject(presigned)";
         // Without the owner, which is a header: whoever follows a redirect sends none.
         let request = self.client.get_object().bucket(&self.bucket).key(report_key(hash));
+        let request = request.response_content_disposition(disposition);
         let presigned = request.presigned(presigning(OPERATION, time)?).await;
         Ok(presigned.map_err(|error| Error::sdk(OPERATION, error))?.uri().to_owned())
+    }
+
+    /// Tells whether the bucket is there and may be used.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`], [`Error::Refused`].
+    pub async fn check(&self) -> Result<(), Error> {
+        let asked = self.client.head_bucket().bucket(&self.bucket).set_expected_bucket_owner(self.owner.clone());
+        let there = asked.send().await;
+        there.map(drop).map_err(|error| Error::sdk("HeadBucket", error))
     }
 
     /// Removes a report from the archive. To do it again is success.

@@ -6,7 +6,7 @@ use std::error::Error as StdError;
 
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::error::BuildError;
-use aws_sdk_sqs::types::{MessageAttributeValue, SendMessageBatchRequestEntry};
+use aws_sdk_sqs::types::{MessageAttributeValue, QueueAttributeName, SendMessageBatchRequestEntry};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde::{Deserialize, Serialize};
 
@@ -119,6 +119,16 @@ impl Queue {
     pub fn on_behalf_of(&self, request_id: &str) -> Self {
         let request_id = Some(request_id.to_owned()).filter(|id| !id.is_empty());
         Self { client: self.client.clone(), url: self.url.clone(), request_id }
+    }
+
+    /// Tells whether the queue is there and may be asked.
+    ///
+    /// # Errors
+    /// [`Error::Aws`].
+    pub async fn check(&self) -> Result<(), Error> {
+        let asked = self.client.get_queue_attributes().queue_url(&self.url);
+        let there = asked.attribute_names(QueueAttributeName::QueueArn).send().await;
+        there.map(drop).map_err(|error| Error::Aws { operation: "GetQueueAttributes", source: Box::new(error) })
     }
 
     fn attributes(&self) -> Result<Option<HashMap<String, MessageAttributeValue>>, BuildError> {

@@ -52,6 +52,16 @@ impl Store {
         Self { client, table: table.into(), codec: blob::Codec::default(), cursor_key: OnceCell::new() }
     }
 
+    /// Tells whether the table is there and can be read.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`], [`Error::Refused`].
+    pub async fn check(&self) -> Result<(), Error> {
+        // What no report has is looked for: half a read unit.
+        let nothing = keys::Key::Claim([0; 32].into());
+        self.get("GetItem(check)", &nothing, false).await.map(drop)
+    }
+
     /// Opens the connection with one cheap read, so that the first request does not pay for it.
     ///
     /// A failure does not matter here: the request itself will meet it again, and answer for it.

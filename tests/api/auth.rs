@@ -4,35 +4,35 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use reqwest::Method;
 use serde_json::{Value, json};
+use sirius::http::routes::{ROUTES, Scope};
 use support::deployed::Deployed;
 use support::identity::Identity;
 use support::report::with_findings;
 use support::stack::{Route, Stack};
 use support::{app, unique};
 
-/// Who may call what: a new route belongs here, into template.yaml and into docs/API.md.
-const SCOPES: &[(&str, &str)] = &[
-    ("DELETE /api/container/scans/{scan_id}", "Delete"),
-    ("GET /api/container/cves/{cve_id}", "Read"),
-    ("GET /api/container/findings/{finding_id}", "Read"),
-    ("GET /api/container/priorities", "Read"),
-    ("GET /api/container/scans", "Read"),
-    ("GET /api/container/scans/{artifactname+}", "Read"),
-    ("GET /api/container/scans/{identifier}/findings", "Read"),
-    ("GET /api/container/scans/{identifier}/report", "Read"),
-    ("GET /api/container/uploads/{upload_id+}", "Read"),
-    ("GET /api/llm/analyze/container/{finding_id}", "Analyze"),
-    ("POST /api/container/images/retire", "Write"),
-    ("POST /api/container/images/unretire", "Write"),
-    ("POST /api/container/scans", "Write"),
-    ("POST /api/container/scans/{scan_id}/confirm", "Write"),
-    ("POST /api/container/uploads", "Write"),
-    ("POST /api/llm/analyze/container/scans/{scan_id}", "Analyze"),
-];
+/// The route of the function that takes what no other does, and the methods it takes.
+const NO_ROUTE: &str = "/{proxy+}";
+const NO_ROUTE_METHODS: [&str; 6] = ["DELETE", "GET", "HEAD", "PATCH", "POST", "PUT"];
+
+/// The scope that the parameters of template.yaml name.
+const fn parameter(scope: Scope) -> &'static str {
+    match scope {
+        Scope::Read => "Read",
+        Scope::Write => "Write",
+        Scope::Delete => "Delete",
+        Scope::Analyze => "Analyze",
+    }
+}
+
+/// Who may call what, by the keys of the routes.
+fn scopes() -> BTreeMap<String, &'static str> {
+    ROUTES.iter().map(|route| (format!("{} {}", route.method, route.path), parameter(route.scope))).collect()
+}
 
 /// What docs/API.md gives a caller who shall have one scope: what follows the API's id and stage.
 const POLICIES: &[(&str, &[&str])] = &[
-    ("Read", &["GET/api/container/*"]),
+    ("Read", &["GET/api/container/*", "GET/api/health"]),
     ("Write", &["POST/api/container/*"]),
     ("Delete", &["DELETE/api/container/scans/*"]),
     ("Analyze", &["*/api/llm/analyze/*"]),
@@ -71,26 +71,30 @@ async fn every_route_refuses_whoever_has_not_signed() {
         assert!(is_refused(strange.status), "{route:?}: {strange:?}");
         let answer = call(&entitled, &route, &[]).await;
         // 501: this stack may have no model.
-        assert!([200, 202, 400, 404, 422, 501].contains(&answer.status), "{answer:?}");
+        assert!([200, 202, 400, 404, 405, 422, 501].contains(&answer.status), "{answer:?}");
     }
 }
 
 #[tokio::test]
-async fn what_is_no_route_answers_nobody() {
+async fn what_is_no_route_is_404_or_405_to_who_may_call_and_refused_to_all_others() {
     let (entitled, nobody) = (Deployed::new(), Deployed::unsigned());
-    for (method, path) in [
-        (Method::GET, "/"),
-        (Method::GET, "/api"),
-        (Method::PUT, "/api/container/scans"),
-        (Method::PATCH, "/api/container/scans/1"),
-        (Method::POST, "/api/llm/analyze/container/1"),
-        (Method::GET, "/api/container/findings/1/x"),
+    for (method, path, status, allow) in [
+        (Method::GET, "/api", 404, None),
+        (Method::GET, "/api/container/findings/1/x", 404, None),
+        (Method::GET, "/api/container/scans/", 404, None),
+        (Method::PUT, "/api/container/scans", 405, Some("GET, POST")),
+        (Method::PATCH, "/api/container/scans/1", 405, Some("DELETE, GET")),
+        (Method::POST, "/api/llm/analyze/container/1", 405, Some("GET")),
+        (Method::DELETE, "/api/container/scans/reg.io/org/app", 405, Some("GET")),
     ] {
-        for api in [&entitled, &nobody] {
-            let answer = api.send(method.clone(), path, &[], None).await;
-            assert!([403, 404].contains(&answer.status), "{method} {path}: {answer:?}");
-        }
+        let answer = entitled.send(method.clone(), path, &[], None).await;
+        assert_eq!((answer.status, answer.header("allow")), (status, allow), "{method} {path}: {answer:?}");
+        assert_eq!(answer.header("content-type"), Some("application/problem+json"), "{method} {path}");
+        let answer = nobody.send(method.clone(), path, &[], None).await;
+        assert!(is_refused(answer.status), "{method} {path}: {answer:?}");
     }
+    let root = entitled.get("/").await;
+    assert_eq!((root.status, &root.json["message"]), (404, &json!("Not Found")), "a greedy route wants a segment");
 }
 
 #[tokio::test]
@@ -119,7 +123,7 @@ async fn a_signature_is_good_for_the_request_that_was_signed_only() {
 async fn a_caller_with_one_scope_has_the_routes_of_that_scope_only() {
     let url = Deployed::new().url;
     let api = url.split('/').rev().nth(1).unwrap();
-    let scopes: BTreeMap<_, _> = SCOPES.iter().copied().collect();
+    let scopes = scopes();
     for (scope, resources) in POLICIES {
         let arn = |resource: &&str| format!("arn:aws:execute-api:*:*:{api}/$default/{resource}");
         let arns: Vec<String> = resources.iter().map(arn).collect();
@@ -127,7 +131,7 @@ async fn a_caller_with_one_scope_has_the_routes_of_that_scope_only() {
         let caller = Deployed::signed_by(Identity::with_policy("execute-api:Invoke", &arns).await);
         for route in Route::all().await {
             let answer = call(&caller, &route, &[]).await;
-            let is_his = scopes.get(route.key().as_str()) == Some(scope);
+            let is_his = scopes.get(&route.key()) == Some(scope);
             assert_eq!(is_refused(answer.status), !is_his, "{scope} {route:?}: {answer:?}");
         }
     }
@@ -136,21 +140,26 @@ async fn a_caller_with_one_scope_has_the_routes_of_that_scope_only() {
 #[tokio::test]
 async fn with_jwt_every_route_wants_the_scope_of_its_kind() {
     let stack = Stack::get().await;
-    let mut found = BTreeMap::new();
+    let (scopes, mut found) = (scopes(), BTreeSet::new());
     for (path, operations) in stack.document()["paths"].as_object().unwrap() {
         for (method, operation) in operations.as_object().unwrap() {
             let key = format!("{} {path}", method.to_uppercase());
-            let scope = SCOPES.iter().find(|(route, _)| *route == key);
-            let (_, scope) = scope.unwrap_or_else(|| panic!("{key} has no scope here"));
-            let jwt = json!([{"jwt": [{"Ref": format!("{scope}Scope")}]}]);
+            // Who calls what is no route needs a valid token, of whatever scope.
+            let needed = match scopes.get(&key) {
+                Some(scope) => json!([{"Ref": format!("{scope}Scope")}]),
+                None if path == NO_ROUTE => json!([]),
+                None => panic!("{key} is not in http/routes.rs"),
+            };
+            let jwt = json!([{"jwt": needed}]);
             let security = json!({"Fn::If": ["UsesJwt", jwt, [{"AWS_IAM": []}]]});
             assert_eq!(operation["security"], security, "{key}");
-            found.insert(key, *scope);
+            found.insert(key);
         }
     }
-    assert_eq!(found, SCOPES.iter().map(|(key, scope)| ((*key).to_owned(), *scope)).collect());
+    let others = NO_ROUTE_METHODS.map(|method| format!("{method} {NO_ROUTE}"));
+    assert_eq!(found, scopes.into_keys().chain(others).collect());
     let deployed: BTreeSet<String> = Route::all().await.iter().map(Route::key).collect();
-    assert_eq!(deployed, found.into_keys().collect());
+    assert_eq!(deployed, found);
 
     let schemes = &stack.document()["components"]["securitySchemes"];
     assert_eq!(schemes["AWS_IAM"]["x-amazon-apigateway-authtype"], "awsSigv4");
@@ -170,8 +179,10 @@ async fn browsers_of_other_origins_are_let_in_by_parameter_only() {
     assert_eq!((&cors[0], &cors[2]), (&json!("HasCors"), &json!({"Ref": "AWS::NoValue"})));
     assert_eq!(cors[1]["allowOrigins"], json!({"Ref": "CorsAllowedOrigins"}));
     assert_eq!(cors[1]["allowCredentials"], Value::Null, "a cookie must not be worth anything");
-    let methods: BTreeSet<String> = Route::all().await.into_iter().map(|route| route.method).collect();
+    let methods: BTreeSet<&str> = ROUTES.iter().map(|route| route.method).collect();
     assert_eq!(cors[1]["allowMethods"], json!(methods), "the methods that the routes have");
+    let exposed = json!(["allow", "content-disposition", "etag", "link", "location", "retry-after", "x-total-count"]);
+    assert_eq!(cors[1]["exposeHeaders"], exposed, "what answers have beside their bodies");
     assert_eq!(stack.template["Parameters"]["CorsAllowedOrigins"]["Default"], "");
 
     let headers = [("origin", "https://evil.example"), ("access-control-request-method", "GET")];

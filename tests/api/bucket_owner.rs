@@ -48,12 +48,13 @@ async fn every_call_of_s3_names_the_account_that_the_bucket_must_belong_to() {
         let _ = objects.archive(hash, b"", &Declared::default()).await;
         let _ = objects.archived(hash).await;
         let _ = objects.remove_archived(hash).await;
+        let _ = objects.check().await;
         let _ = objects.mirrored("nvd/x", 1).await;
         let _ = objects.feed("kev-1", 1).await;
         let _ = objects.put_feed("kev-1", Vec::new()).await;
     };
-    let both = async { tokio::join!(heads(listener, 9), calls) };
-    let (heads, ()) = tokio::time::timeout(Duration::from_secs(60), both).await.expect("nine requests");
+    let both = async { tokio::join!(heads(listener, 10), calls) };
+    let (heads, ()) = tokio::time::timeout(Duration::from_secs(60), both).await.expect("ten requests");
     for head in heads {
         assert!(head.contains(&format!("x-amz-expected-bucket-owner: {OWNER}")), "{head}");
     }
@@ -62,6 +63,6 @@ async fn every_call_of_s3_names_the_account_that_the_bucket_must_belong_to() {
     let upload = objects.presign_upload(&id, &bounds, Duration::from_secs(60)).await.unwrap();
     assert!(upload.headers.contains(&("x-amz-expected-bucket-owner".to_owned(), OWNER.to_owned())), "{upload:?}");
     // Whoever follows a redirect sends no header of ours.
-    let download = objects.presign_archived(hash, Duration::from_secs(60)).await.unwrap();
+    let download = objects.presign_archived(hash, "attachment", Duration::from_secs(60)).await.unwrap();
     assert!(download.contains("X-Amz-SignedHeaders=host&"), "{download}");
 }

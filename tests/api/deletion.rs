@@ -4,20 +4,24 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::json;
+use sirius::domain::asset::Asset;
+use sirius::domain::occurrence::Span;
 use sirius::domain::scan::ScanId;
 use sirius::pipeline::delete_scan::{self, Deleted, Reason};
 use sirius::pipeline::recover::Recovered;
 use sirius::store::{self, Selection};
 use support::app::{App, at};
+use support::known::{follow, occurrence};
 use support::proxy::Fault;
 use support::report::with_findings;
+use support::world::World;
 use support::{bucket, table};
 
 async fn delete(app: &App, second: i64) -> Result<Deleted, delete_scan::Error> {
     let id = ScanId::new(1).unwrap();
     delete_scan::run(
         &app.store().await,
-        &app.objects().await,
+        Some(&app.objects().await),
         id,
         Reason::Requested,
         at(second),
@@ -83,6 +87,33 @@ async fn who_reads_a_scan_while_it_is_deleted_learns_that_it_is_gone() {
         assert!(matches!(read, Err(store::Error::Vanished { scan_id }) if scan_id == scan.scan_id), "{read:?}");
         assert!(read.unwrap_err().is_transient());
     }
+}
+
+#[tokio::test]
+async fn what_a_worker_wrote_of_a_scan_after_its_deletion_does_not_keep_its_first_times() {
+    let app = App::with_enrichment().await;
+    let enrichment = app.enrichment(World::start().await.mode()).await;
+    let report = |image_id: &str, at: &str| {
+        let mut report = with_findings("r.example/shop:1", 1);
+        report["CreatedAt"] = at.into();
+        report["Metadata"]["ImageID"] = image_id.into();
+        report
+    };
+    app.post(&report("sha256:a", "2026-11-01T10:00:00Z")).await;
+    app.enrich(&enrichment).await;
+    let store = app.store().await;
+    let scan = store.scan(ScanId::new(1).unwrap()).await.unwrap().unwrap();
+    assert_eq!(app.delete(1).await.status, 204);
+    // Cut off before it looks whether the scan is still there.
+    let asset = Asset::of(scan.scan_id, &scan.artifact);
+    let found = [occurrence("CVE-2026-10000", "lib0", "1.0-2", Some("1.1-3"))];
+    let span = Span { from: scan.scan_timestamp, to: scan.last_seen_at };
+    follow(&store, &asset, scan.scan_id, span, &found).await;
+
+    app.post(&report("sha256:b", "2026-11-25T10:00:00Z")).await;
+    app.enrich(&enrichment).await;
+    let cve = app.get("/api/container/cves/CVE-2026-10000").await.json;
+    assert_eq!(cve["images"][0]["first_seen"], "2026-11-25T10:00:00Z", "{cve}");
 }
 
 #[tokio::test]

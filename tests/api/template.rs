@@ -1,7 +1,9 @@
 //! template.yaml, functions/ and the router of `cargo lambda watch` tell the same story.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+
+use sirius::http::routes::ROUTES;
 
 fn read(name: &str) -> String {
     std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(name)).unwrap()
@@ -39,6 +41,47 @@ fn the_watch_router_has_each_route_of_the_template() {
             .map_or_else(|| path.to_owned(), |(before, name)| format!("{before}{{*{name}}}"));
         assert!(manifest.contains(&format!("\"{spelled}\"")), "no route {spelled} in Cargo.toml");
     }
+}
+
+/// What template.yaml says of routes: method, path, function and, of the `security` of its OpenAPI document, the scope.
+fn routes(template: &str) -> BTreeSet<(String, String, String, String)> {
+    let (mut scopes, mut path, mut method) = (BTreeMap::new(), "", "");
+    for line in template.lines() {
+        if let Some(found) = line.strip_prefix("          /") {
+            path = found.trim_end_matches(':');
+        } else if let Some(found) = line.strip_prefix("            ").filter(|text| !text.starts_with([' ', '-', '#']))
+        {
+            method = found.trim_end_matches(':');
+        } else if let Some(security) = line.trim().strip_prefix("security: !If [UsesJwt, [jwt: [") {
+            let scope = security.split(']').next().unwrap().trim_start_matches("!Ref ").trim_end_matches("Scope");
+            scopes.insert((method.to_uppercase(), format!("/{path}")), scope.to_owned());
+        }
+    }
+    let (mut found, mut function, mut method) = (BTreeSet::new(), "", "");
+    for line in template.lines().map(str::trim) {
+        if let Some(binary) = line.strip_prefix("Binary: ") {
+            function = binary;
+        } else if let Some(verb) = line.strip_prefix("Method: ") {
+            method = verb;
+        } else if let Some(path) = line.strip_prefix("Path: /") {
+            let (method, path) = (method.to_owned(), format!("/{path}"));
+            let scope = scopes.remove(&(method.clone(), path.clone())).unwrap_or_else(|| panic!("{method} {path}"));
+            found.insert((method, path, function.to_owned(), scope));
+        }
+    }
+    assert!(scopes.is_empty(), "without a function: {scopes:?}");
+    found
+}
+
+#[test]
+fn the_template_has_the_routes_of_the_table_and_beside_them_those_of_no_route() {
+    let table = ROUTES.iter().map(|route| {
+        let scope = format!("{:?}", route.scope);
+        (route.method.to_owned(), route.path.to_owned(), route.function.to_owned(), scope)
+    });
+    let no_route = ["DELETE", "GET", "HEAD", "PATCH", "POST", "PUT"]
+        .map(|method| (method.to_owned(), "/{proxy+}".to_owned(), "no-route".to_owned(), String::new()));
+    assert_eq!(routes(&read("template.yaml")), table.chain(no_route).collect());
 }
 
 /// The text of a resource, and the number that follows a key in it.

@@ -12,8 +12,8 @@ use sirius::domain::severity::Severity;
 use sirius::enrichment::freshness::Lifetimes;
 use sirius::events::{enrich_cves, run_analysis};
 use sirius::http::{
-    self, analyze_finding, analyze_scan, confirm_scan, create_upload, delete_scan, get_cve, get_finding, get_report,
-    get_scan, get_upload, ingest_scan, list_findings, list_priorities, list_scans, retire_image,
+    self, analyze_finding, analyze_scan, confirm_scan, create_upload, delete_scan, get_cve, get_finding, get_health,
+    get_report, get_scan, get_upload, ingest_scan, list_findings, list_priorities, list_scans, no_route, retire_image,
 };
 use sirius::llm::{Ollama, OllamaConfig, Options, Questions};
 use sirius::objects::Objects;
@@ -63,6 +63,8 @@ pub struct App {
     pub archive: bool,
     /// How old scans may get.
     pub retention: Option<Duration>,
+    /// Whether answers may rely on vulnerabilities being looked up. Tests write down themselves what that would find.
+    pub enriched: bool,
     /// Where it is queued that vulnerabilities be looked up; empty if they are not.
     pub enrichment_queue_url: String,
 }
@@ -111,6 +113,7 @@ impl App {
             bucket: "none".to_owned(),
             archive: false,
             retention: None,
+            enriched: true,
             enrichment_queue_url: String::new(),
         }
     }
@@ -161,6 +164,15 @@ impl App {
     /// The bucket, through the proxy.
     pub async fn objects(&self) -> Objects {
         Objects::new(bucket::client(&self.proxy.url).await, self.bucket.clone())
+    }
+
+    fn has_bucket(&self) -> bool {
+        self.bucket != "none"
+    }
+
+    /// The bucket, if there is one.
+    async fn bucket(&self) -> Option<Objects> {
+        if self.has_bucket() { Some(self.objects().await) } else { None }
     }
 
     /// The bucket, as those who sign addresses in it need it: under the address that will be called.
@@ -269,19 +281,24 @@ impl App {
             }
             "create-upload" => {
                 let objects = self.signing_objects().await;
-                let deps = create_upload::Deps { store, objects, max_bytes: self.limits.max_bytes };
+                let deps = create_upload::Deps {
+                    store,
+                    objects: self.has_bucket().then_some(objects),
+                    max_bytes: self.limits.max_bytes,
+                };
                 http::serve(request, async |request| create_upload::handle(&deps, request).await).await
             }
             "get-upload" => {
-                let deps = get_upload::Deps { store, objects: self.objects().await };
+                let deps = get_upload::Deps { store, objects: self.bucket().await };
                 http::serve(request, async |request| get_upload::handle(&deps, request).await).await
             }
             "get-report" => {
-                let deps = get_report::Deps { store, objects: self.signing_objects().await };
+                let deps =
+                    get_report::Deps { store, objects: self.has_bucket().then_some(self.signing_objects().await) };
                 http::serve(request, async |request| get_report::handle(&deps, request).await).await
             }
             "delete-scan" => {
-                let deps = delete_scan::Deps { store, objects: self.objects().await };
+                let deps = delete_scan::Deps { store, objects: self.bucket().await };
                 http::serve(request, async |request| delete_scan::handle(&deps, request).await).await
             }
             "confirm-scan" => {
@@ -302,7 +319,7 @@ impl App {
             }
             "get-scan" => {
                 let findings = list_findings::Deps { store, judge, questions };
-                let deps = get_scan::Deps { findings, objects: self.objects().await };
+                let deps = get_scan::Deps { findings, objects: self.bucket().await };
                 http::serve(request, async |request| get_scan::handle(&deps, request).await).await
             }
             "list-findings" => {
@@ -314,11 +331,17 @@ impl App {
                 http::serve(request, async |request| get_finding::handle(&deps, request).await).await
             }
             "get-cve" => {
-                let deps = get_cve::Deps { store, judge, fleet: self.fleet };
+                let deps = get_cve::Deps { store, judge, fleet: self.fleet, enriched: self.enriched };
                 http::serve(request, async |request| get_cve::handle(&deps, request).await).await
             }
             "list-priorities" => {
-                let deps = list_priorities::Deps { store, judge, fleet: self.fleet, time: self.fleet_time };
+                let deps = list_priorities::Deps {
+                    store,
+                    judge,
+                    fleet: self.fleet,
+                    time: self.fleet_time,
+                    enriched: self.enriched,
+                };
                 http::serve(request, async |request| list_priorities::handle(&deps, request).await).await
             }
             "analyze-finding" => {
@@ -329,6 +352,21 @@ impl App {
                 let deps = analyze_finding::Deps { store, queue: self.queue().await, judge, questions };
                 http::serve(request, async |request| analyze_scan::handle(&deps, request).await).await
             }
+            "get-health" => {
+                let queue = async |url: &str| match url {
+                    "" => None,
+                    url => Some(Queue::new(queue::client(&self.proxy.url).await, url)),
+                };
+                let queues = [
+                    ("upload_queue", None),
+                    ("analysis_queue", queue(&self.queue_url).await),
+                    ("enrichment_queue", queue(&self.enrichment_queue_url).await),
+                ];
+                let model = questions.map(|questions| questions.model);
+                let deps = get_health::Deps { store, objects: self.bucket().await, queues, model, sources: "live" };
+                http::serve(request, async |request| get_health::handle(&deps, request).await).await
+            }
+            "no-route" => http::serve(request, async |request| no_route::handle(request)).await,
             other => panic!("no HTTP handler for {other}"),
         })
     }
@@ -351,6 +389,7 @@ impl App {
         let function = match path {
             "/api/container/scans" => "list-scans",
             "/api/container/priorities" => "list-priorities",
+            "/api/health" => "get-health",
             _ if path.starts_with("/api/container/cves/") => "get-cve",
             _ if path.starts_with("/api/llm/") => "analyze-finding",
             _ if path.starts_with("/api/container/uploads/") => "get-upload",

@@ -14,7 +14,7 @@ use sirius::domain::feed::{Feed, FeedName};
 use sirius::domain::finding::{Ordinal, Rating};
 use sirius::domain::occurrence::{Bucket, Details, Problem, Span};
 use sirius::domain::report_hash::ReportHash;
-use sirius::domain::scan::Scan;
+use sirius::domain::scan::{Scan, ScanId};
 use sirius::domain::severity::{Severity, SeverityCounts};
 use sirius::domain::signals::Signals;
 use sirius::domain::vulnerability_id::VulnerabilityId;
@@ -172,11 +172,14 @@ pub async fn occur(store: &Store, image: &str, hour: u64, found: &[Details]) {
     }))
     .unwrap();
     store.publish(&claim, &scan, None).await.unwrap();
-    let asset = Asset::of(scan_id, &scan.artifact);
-    let span = Span { from: at, to: at };
+    follow(store, &Asset::of(scan_id, &scan.artifact), scan_id, Span { from: at, to: at }, found).await;
+}
+
+/// Writes a scan's occurrences and first times down, without a look whether it is there.
+pub async fn follow(store: &Store, asset: &Asset, scan_id: ScanId, span: Span, found: &[Details]) {
     let buckets: Vec<Bucket> = Bucket::all().collect();
-    let mut known = store.known_occurrences(&asset, Bucket::all()).await.unwrap();
-    let current = store.current(&asset).await.unwrap();
+    let mut known = store.known_occurrences(asset, Bucket::all()).await.unwrap();
+    let current = store.current(asset).await.unwrap();
     let mut by_bucket: BTreeMap<Bucket, Vec<(Details, Ordinal)>> = BTreeMap::new();
     for (ordinal, details) in (0..).filter_map(Ordinal::new).zip(found) {
         by_bucket.entry(Bucket::of(&details.problem.vulnerability_id)).or_default().push((details.clone(), ordinal));
@@ -184,7 +187,7 @@ pub async fn occur(store: &Store, image: &str, hour: u64, found: &[Details]) {
     let added = [Added { scan_id, span, found: &by_bucket }];
     let (gone, spans) = (BTreeSet::new(), [(scan_id, span)].into());
     let following = Following { current, added: &added, gone: &gone, spans: &spans };
-    store.follow(&asset, &mut known, &buckets, following).await.unwrap();
-    let times = found.iter().map(|details| (details.problem.clone(), at)).collect();
+    store.follow(asset, &mut known, &buckets, following).await.unwrap();
+    let times = found.iter().map(|details| (details.problem.clone(), span.from)).collect();
     store.add_first_seen(asset.key().lineage(), times).await.unwrap();
 }

@@ -11,7 +11,7 @@ async fn main() -> Result<(), Error> {
     telemetry::init();
     let clients = Clients::load()?;
     let store = clients.store(config::table_name(&environment)?).await;
-    let objects = clients.objects(config::bucket(&environment)?);
+    let objects = config::bucket_if_any(&environment)?.map(|bucket| clients.objects(bucket));
     let max_bytes = config::max_report_bytes(&environment)?;
     let deps = &create_upload::Deps { store, objects, max_bytes };
     http::run(async |request| http::serve(request, async |request| create_upload::handle(deps, request).await).await)

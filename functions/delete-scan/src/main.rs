@@ -11,7 +11,7 @@ async fn main() -> Result<(), Error> {
     telemetry::init();
     let clients = Clients::load()?;
     let store = clients.store(config::table_name(&environment)?).await;
-    let objects = clients.objects(config::bucket(&environment)?);
+    let objects = config::bucket_if_any(&environment)?.map(|bucket| clients.objects(bucket));
     let deps = &delete_scan::Deps { store, objects };
     http::run(async |request| http::serve(request, async |request| delete_scan::handle(deps, request).await).await)
         .await

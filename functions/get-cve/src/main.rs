@@ -11,7 +11,9 @@ async fn main() -> Result<(), Error> {
     telemetry::init();
     let clients = Clients::load()?;
     let store = clients.store(config::table_name(&environment)?).await;
-    let deps = get_cve::Deps { store, judge: config::judge(&environment)?, fleet: config::fleet(&environment)? };
+    let (judge, fleet) = (config::judge(&environment)?, config::fleet(&environment)?);
+    let enriched = config::enrichment_queue_url(&environment).is_some();
+    let deps = get_cve::Deps { store, judge, fleet, enriched };
     let deps = &deps;
     http::run(async |request| http::serve(request, async |request| get_cve::handle(deps, request).await).await).await
 }

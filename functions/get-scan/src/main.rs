@@ -13,7 +13,7 @@ async fn main() -> Result<(), Error> {
     let store = clients.store(config::table_name(&environment)?).await;
     let findings =
         list_findings::Deps { store, judge: config::judge(&environment)?, questions: config::questions(&environment)? };
-    let objects = clients.objects(config::bucket(&environment)?);
+    let objects = config::bucket_if_any(&environment)?.map(|bucket| clients.objects(bucket));
     let deps = &get_scan::Deps { findings, objects };
     http::run(async |request| http::serve(request, async |request| get_scan::handle(deps, request).await).await).await
 }

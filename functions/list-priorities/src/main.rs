@@ -12,7 +12,8 @@ async fn main() -> Result<(), Error> {
     let clients = Clients::load()?;
     let store = clients.store(config::table_name(&environment)?).await;
     let (judge, fleet) = (config::judge(&environment)?, config::fleet(&environment)?);
-    let deps = list_priorities::Deps { store, judge, fleet, time: list_priorities::TIME };
+    let enriched = config::enrichment_queue_url(&environment).is_some();
+    let deps = list_priorities::Deps { store, judge, fleet, time: list_priorities::TIME, enriched };
     let deps = &deps;
     http::run(async |request| http::serve(request, async |request| list_priorities::handle(deps, request).await).await)
         .await

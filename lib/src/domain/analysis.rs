@@ -3,6 +3,8 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::instant;
+
 /// Where an analysis stands.
 ///
 /// ```text
@@ -55,6 +57,7 @@ pub struct Answered {
     /// The model that answered.
     pub model: String,
     /// When.
+    #[serde(serialize_with = "instant::serialize")]
     pub timestamp: Timestamp,
     /// Tokens of the prompt, if the host counted them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -87,5 +90,6 @@ pub struct Failure {
     /// The same in words, without anything of the model's text.
     pub detail: String,
     /// From when on asking again makes sense.
+    #[serde(serialize_with = "instant::serialize")]
     pub retry_at: Timestamp,
 }

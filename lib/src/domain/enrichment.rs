@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
+use super::instant;
 use super::vulnerability_id::VulnerabilityId;
 
 /// Whom a fact comes from. The order is that of precedence: where one value is wanted and several
@@ -68,6 +69,7 @@ pub struct Sourced<T> {
     pub source: Source,
     /// The day and time up to which it holds: when the source last changed its record, or, of a source
     /// that does not say, when it was fetched.
+    #[serde(serialize_with = "instant::serialize")]
     pub as_of: Timestamp,
 }
 
@@ -237,6 +239,7 @@ pub struct Ssvc {
     /// Who assessed it: `CISA-ADP`.
     pub assigner: String,
     /// When.
+    #[serde(default, serialize_with = "instant::option::serialize")]
     pub assessed_at: Option<Timestamp>,
 }
 
@@ -365,10 +368,13 @@ pub enum Outcome {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Freshness {
     /// The newest attempt.
+    #[serde(serialize_with = "instant::serialize")]
     pub attempted_at: Timestamp,
     /// The newest attempt that got an answer, be it "absent".
+    #[serde(default, serialize_with = "instant::option::serialize")]
     pub fetched_at: Option<Timestamp>,
     /// From when on to ask again.
+    #[serde(serialize_with = "instant::serialize")]
     pub expires_at: Timestamp,
     /// How the newest attempt ended.
     pub outcome: Outcome,

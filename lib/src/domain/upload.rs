@@ -7,9 +7,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::image_name::ImageName;
-use super::random;
 use super::scan::ScanId;
 use super::warning::Warning;
+use super::{instant, random};
 
 /// Names an upload: the key of its object in the bucket, without the prefix [`UploadId::PREFIX`].
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -164,6 +164,7 @@ pub struct Upload {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sequencer: Option<Sequencer>,
     /// When the state was written.
+    #[serde(serialize_with = "instant::serialize")]
     pub updated_at: Timestamp,
 }
 

@@ -4,17 +4,19 @@ use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 
+use crate::domain::instant::in_millis;
+
 /// Reads `2026-06-17T04:12:05.460` (UTC, as NVD and older CVE records mean it), or the same with `Z` or
-/// an offset, `+0000` too; none for anything else.
+/// an offset, `+0000` too; none for anything else. What is finer than a millisecond is left out.
 pub(super) fn instant(text: &str) -> Option<Timestamp> {
     if text.len() > 40 {
         return None;
     }
     if let Ok(timestamp) = text.parse::<Timestamp>() {
-        return Some(timestamp);
+        return Some(in_millis(timestamp));
     }
     let naive = text.parse::<DateTime>().ok()?;
-    naive.to_zoned(TimeZone::UTC).ok().map(|zoned| zoned.timestamp())
+    naive.to_zoned(TimeZone::UTC).ok().map(|zoned| in_millis(zoned.timestamp()))
 }
 
 #[cfg(test)]
@@ -28,6 +30,11 @@ mod tests {
             assert_eq!(instant(text), Some(expected), "{text}");
         }
         assert_eq!(instant("2022-02-04T00:00:00+0000"), Some("2022-02-04T00:00:00Z".parse().unwrap()));
+    }
+
+    #[test]
+    fn what_is_finer_than_a_millisecond_is_left_out() {
+        assert_eq!(instant("2024-09-11T06:12:52.123456Z"), instant("2024-09-11T06:12:52.123Z"));
     }
 
     #[test]

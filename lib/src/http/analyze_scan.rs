@@ -39,10 +39,7 @@ pub async fn handle(deps: &Deps, request: &Request) -> Result<Response<Body>, Ap
     let id: ScanId = path::analyzed_scan_id(request.raw_http_path())?
         .parse()
         .map_err(|error| ApiError::parameter("scan_id", error))?;
-    let severities = query
-        .all("severity")
-        .map(|text| text.parse().map_err(|error| ApiError::parameter("severity", error)))
-        .collect::<Result<Vec<Severity>, _>>()?;
+    let severities: Vec<Severity> = query.list("severity")?;
     let limit = query.limit()?.unwrap_or(DEFAULT_LIMIT);
 
     let questions = deps.questions()?;

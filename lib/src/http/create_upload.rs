@@ -15,6 +15,7 @@ use super::error::Code;
 use super::query::Query;
 use super::{ApiError, reply};
 use crate::domain::image_name::ImageName;
+use crate::domain::instant;
 use crate::domain::report_hash::sha256;
 use crate::domain::upload::{State, Upload, UploadId};
 use crate::objects::{Bounds, Objects};
@@ -26,8 +27,8 @@ use crate::store::Store;
 pub struct Deps {
     /// The table.
     pub store: Store,
-    /// The bucket.
-    pub objects: Objects,
+    /// The bucket; none if nothing can be uploaded.
+    pub objects: Option<Objects>,
     /// Bytes that an upload may have.
     pub max_bytes: usize,
 }
@@ -92,6 +93,7 @@ struct Answer {
     method: &'static str,
     url: String,
     headers: serde_json::Map<String, serde_json::Value>,
+    #[serde(serialize_with = "instant::serialize")]
     expires_at: Timestamp,
     status_url: String,
 }
@@ -126,12 +128,13 @@ pub async fn handle(deps: &Deps, request: &Request) -> Result<Response<Body>, Ap
         let most = format!("size: an upload may have {} bytes at most", deps.max_bytes);
         return Err(ApiError::new(Code::Refused(Kind::TooLarge), most));
     }
+    let objects = deps.objects.as_ref().ok_or_else(ApiError::bucket_not_configured)?;
     let now = Timestamp::now();
     let id = UploadId::random()?;
     let Digest(digest) = order.sha256;
     let bounds =
         Bounds { size: order.size, content_type: order.content_type.as_str(), sha256: STANDARD.encode(digest) };
-    let presigned = deps.objects.presign_upload(&id, &bounds, OPEN).await?;
+    let presigned = objects.presign_upload(&id, &bounds, OPEN).await?;
     let upload = Upload {
         upload_id: id.clone(),
         state: State::AwaitingUpload,
@@ -161,7 +164,6 @@ pub async fn handle(deps: &Deps, request: &Request) -> Result<Response<Body>, Ap
     };
     let mut response = reply::json(request, StatusCode::CREATED, &answer)?;
     response.headers_mut().insert(header::LOCATION, location);
-    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     Ok(response)
 }
 

@@ -20,8 +20,8 @@ use crate::store::Store;
 pub struct Deps {
     /// The table.
     pub store: Store,
-    /// The bucket of the archive.
-    pub objects: Objects,
+    /// The bucket of the archive; none if no report is kept.
+    pub objects: Option<Objects>,
 }
 
 /// How long a request deletes before it leaves the rest to the schedule, well before its function's
@@ -39,9 +39,14 @@ pub async fn handle(deps: &Deps, request: &Request) -> Result<Response<Body>, Ap
     let Wanted::Scan(Identifier::Scan(id)) = path::scans(request.raw_http_path())? else {
         return Err(ApiError::parameter("scan_id", ParseScanIdError));
     };
+    let archive = deps.objects.as_ref();
+    // Before the scan is gone from every answer: a bucket that cannot be reached would leave its report for good.
+    if let Some(archive) = archive {
+        archive.check().await?;
+    }
     // Before the first write: whatever becomes of it, it is known who wanted it.
     tracing::info!(scan_id = id.get(), principal = principal::of(request), "a scan is being deleted");
-    let deleted = delete_scan::run(&deps.store, &deps.objects, id, Reason::Requested, Timestamp::now(), TIME).await?;
+    let deleted = delete_scan::run(&deps.store, archive, id, Reason::Requested, Timestamp::now(), TIME).await?;
     tracing::info!(scan_id = id.get(), outcome = ?deleted, "a scan was deleted");
     match deleted {
         Deleted::Gone => {

@@ -11,6 +11,7 @@ use crate::domain::analysis::{self, Analysis, Answered, Failure, Removed};
 use crate::domain::enrichment::{CveRichment, Epss, Source, Sourced, Ssvc, Status, Value};
 use crate::domain::finding::{FindingId, Members, Suppression};
 use crate::domain::image_name::ImageName;
+use crate::domain::instant;
 use crate::domain::occurrence::Details;
 use crate::domain::platform::Platform;
 use crate::domain::priority::Priority;
@@ -39,13 +40,17 @@ pub(super) struct ContainerScan<'a> {
     image_id: Option<&'a str>,
     artifact_id: Option<&'a str>,
     artifact_type: Option<&'a str>,
+    #[serde(serialize_with = "instant::option::serialize")]
     image_created_at: Option<Timestamp>,
     os_family: Option<&'a str>,
     os_name: Option<&'a str>,
     os_end_of_life: bool,
     report_hash: String,
+    #[serde(serialize_with = "instant::serialize")]
     scan_timestamp: Timestamp,
+    #[serde(serialize_with = "instant::serialize")]
     last_seen_at: Timestamp,
+    #[serde(serialize_with = "instant::serialize")]
     ingested_at: Timestamp,
     trivy_version: Option<&'a str>,
     current: bool,
@@ -248,7 +253,9 @@ struct ImageWithCve<'a> {
     retired: bool,
     packages: Vec<PackageWithCve<'a>>,
     total_packages: usize,
+    #[serde(serialize_with = "instant::serialize")]
     first_seen: Timestamp,
+    #[serde(serialize_with = "instant::serialize")]
     last_seen: Timestamp,
     /// Of the most urgent package, as the priority is.
     finding_id: FindingId,
@@ -287,7 +294,9 @@ struct PackageWithCve<'a> {
     findings: u32,
     finding_id: FindingId,
     present: bool,
+    #[serde(serialize_with = "instant::serialize")]
     first_seen: Timestamp,
+    #[serde(serialize_with = "instant::serialize")]
     last_seen: Timestamp,
 }
 
@@ -434,6 +443,7 @@ pub(super) struct LlmAnalysis {
     llm_analysis_summary: Option<String>,
     llm_analysis_recommendations: Option<String>,
     llm_analysis_risk_score: Option<f64>,
+    #[serde(serialize_with = "instant::option::serialize")]
     llm_analysis_timestamp: Option<Timestamp>,
     llm_analysis_prompt_hash: Option<String>,
     /// A person should look at it before anyone acts on it.

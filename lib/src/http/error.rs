@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::error::Error as StdError;
 
 use jiff::Timestamp;
-use lambda_http::http::{HeaderValue, StatusCode, header};
+use lambda_http::http::{HeaderValue, Method, StatusCode, header};
 use lambda_http::{Body, Response};
 use problem_details::ProblemDetails;
 use serde::Serialize;
@@ -27,14 +27,22 @@ pub enum Code {
     Refused(Kind),
     /// No such scan or finding.
     NotFound,
+    /// The path is there, and does not have this method.
+    MethodNotAllowed,
     /// The same report is being ingested right now.
     IngestionInProgress,
+    /// The scan that the same report became is being deleted.
+    DeletionInProgress,
     /// The content type is not one of those that are taken.
     UnsupportedMediaType,
     /// The finding has more text than the model's context has room for.
     PromptTooLong,
     /// This deployment has no model to ask.
     AnalysisNotConfigured,
+    /// This deployment looks no vulnerabilities up.
+    EnrichmentNotConfigured,
+    /// This deployment has no bucket.
+    BucketNotConfigured,
     /// Our fault.
     Internal,
     /// Our fault, and passing.
@@ -50,10 +58,14 @@ impl Code {
             Self::InvalidCursor => "invalid_cursor",
             Self::Refused(kind) => kind.name(),
             Self::NotFound => "not_found",
+            Self::MethodNotAllowed => "method_not_allowed",
             Self::IngestionInProgress => "ingestion_in_progress",
+            Self::DeletionInProgress => "deletion_in_progress",
             Self::UnsupportedMediaType => "unsupported_media_type",
             Self::PromptTooLong => "prompt_too_long",
             Self::AnalysisNotConfigured => "analysis_not_configured",
+            Self::EnrichmentNotConfigured => "enrichment_not_configured",
+            Self::BucketNotConfigured => "bucket_not_configured",
             Self::Internal => "internal",
             Self::Unavailable => "unavailable",
         }
@@ -67,10 +79,13 @@ impl Code {
                 StatusCode::UNPROCESSABLE_ENTITY
             }
             Self::NotFound => StatusCode::NOT_FOUND,
-            Self::IngestionInProgress => StatusCode::CONFLICT,
+            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::IngestionInProgress | Self::DeletionInProgress => StatusCode::CONFLICT,
             Self::Refused(Kind::TooLarge) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::AnalysisNotConfigured => StatusCode::NOT_IMPLEMENTED,
+            Self::AnalysisNotConfigured | Self::EnrichmentNotConfigured | Self::BucketNotConfigured => {
+                StatusCode::NOT_IMPLEMENTED
+            }
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
         }
@@ -84,6 +99,8 @@ pub struct ApiError {
     detail: Cow<'static, str>,
     /// Seconds after which trying again makes sense.
     retry_after: Option<i64>,
+    /// The methods that the path has, where another was asked for.
+    allow: Option<HeaderValue>,
     /// For the log only.
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
@@ -105,13 +122,21 @@ impl ApiError {
             Cow::Owned(detail) => shortened(detail, MAX_DETAIL).into(),
             constant => constant,
         };
-        Self { code, detail, retry_after: None, source: None }
+        Self { code, detail, retry_after: None, allow: None, source: None }
     }
 
     /// A parameter that is wrong: `limit: is not …`.
     #[must_use]
     pub fn parameter(name: &str, reason: impl std::fmt::Display) -> Self {
         Self::new(Code::InvalidParameter, format!("{name}: {reason}"))
+    }
+
+    /// A method that the path does not have; `allowed` are those that it has.
+    #[must_use]
+    pub fn method_not_allowed(method: &Method, allowed: &[&str]) -> Self {
+        let allowed = allowed.join(", ");
+        let detail = format!("{method} is not a method of this path, which has: {allowed}");
+        Self { allow: HeaderValue::try_from(allowed).ok(), ..Self::new(Code::MethodNotAllowed, detail) }
     }
 
     /// A scan that is invisible for the moment, since its report is being ingested anew.
@@ -121,6 +146,20 @@ impl ApiError {
         Self { retry_after: Some(60), ..Self::new(Code::IngestionInProgress, detail) }
     }
 
+    /// What follows from looking vulnerabilities up, where nobody does: to answer would be to say that there is none.
+    #[must_use]
+    pub fn enrichment_not_configured() -> Self {
+        let detail = "this deployment does not look vulnerabilities up, so it does not know which images have them: set \
+                      ENRICHMENT_QUEUE_URL, and run enrich-cves on that queue";
+        Self::new(Code::EnrichmentNotConfigured, detail)
+    }
+
+    /// What lies in a bucket, where there is none.
+    #[must_use]
+    pub fn bucket_not_configured() -> Self {
+        Self::new(Code::BucketNotConfigured, "this deployment has no bucket to upload to: set BUCKET_NAME")
+    }
+
     /// Our fault: the client reads a constant, the log has the cause.
     fn ours(transient: bool, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         let (code, detail, retry_after) = if transient {
@@ -128,7 +167,7 @@ impl ApiError {
         } else {
             (Code::Internal, "Sirius failed; the request id leads to the cause in its log.", None)
         };
-        Self { code, detail: detail.into(), retry_after, source: Some(source.into()) }
+        Self { code, detail: detail.into(), retry_after, allow: None, source: Some(source.into()) }
     }
 
     /// What kind of problem it is.
@@ -167,6 +206,9 @@ impl ApiError {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if let Some(seconds) = self.retry_after {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if let Some(methods) = self.allow {
+            headers.insert(header::ALLOW, methods);
         }
         response
     }
@@ -245,19 +287,29 @@ impl ApiError {
             ingest::Error::Store(error) => error.into(),
             ingest::Error::Archive(error) => error.into(),
             ingest::Error::Random(error) => error.into(),
-            ingest::Error::Busy { until } => {
-                let millis = until.duration_since(now).as_millis().max(0);
-                let seconds = i64::try_from(millis / 1000).unwrap_or(i64::MAX).saturating_add(1);
-                Self {
-                    retry_after: Some(seconds),
-                    ..Self::new(
-                        Code::IngestionInProgress,
-                        "the same report is being ingested by another request; sending it again later tells how that went",
-                    )
-                }
-            }
+            ingest::Error::Busy { until } => Self {
+                retry_after: Some(seconds_until(until, now)),
+                ..Self::new(
+                    Code::IngestionInProgress,
+                    "the same report is being ingested by another request; sending it again later tells how that went",
+                )
+            },
+            ingest::Error::Deleting { until } => Self {
+                retry_after: Some(seconds_until(until, now)),
+                ..Self::new(
+                    Code::DeletionInProgress,
+                    "the scan that this report became is being deleted; once nothing is left of it, the report is taken as a \
+                     new one: send it again later",
+                )
+            },
         }
     }
+}
+
+/// The whole seconds after which a time is over.
+fn seconds_until(until: Timestamp, now: Timestamp) -> i64 {
+    let millis = until.duration_since(now).as_millis().max(0);
+    i64::try_from(millis / 1000).unwrap_or(i64::MAX).saturating_add(1)
 }
 
 #[cfg(test)]
@@ -312,6 +364,20 @@ mod tests {
         assert_eq!(
             (response.status(), &response.headers()[header::RETRY_AFTER]),
             (StatusCode::CONFLICT, &HeaderValue::from(31))
+        );
+    }
+
+    #[test]
+    fn a_report_whose_scan_is_being_deleted_is_told_so() {
+        let now = Timestamp::from_second(100).unwrap();
+        let until = Timestamp::from_second(200).unwrap();
+        let error = ApiError::from_ingest(ingest::Error::Deleting { until }, now);
+        assert_eq!(error.code().name(), "deletion_in_progress");
+        assert!(error.detail().contains("deleted") && !error.detail().contains("ingested by another"));
+        let response = error.into_response("");
+        assert_eq!(
+            (response.status(), &response.headers()[header::RETRY_AFTER]),
+            (StatusCode::CONFLICT, &HeaderValue::from(101))
         );
     }
 }

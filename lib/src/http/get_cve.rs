@@ -24,6 +24,8 @@ pub struct Deps {
     pub judge: Judge,
     /// Which images count.
     pub fleet: Fleet,
+    /// Whether vulnerabilities are looked up here: without, nobody knows which images have them.
+    pub enriched: bool,
 }
 
 /// Images of a page if it is not said how many.
@@ -35,7 +37,8 @@ const MAX_LIMIT: usize = 300;
 /// that have had it, too.
 ///
 /// # Errors
-/// 400 for what is not a vulnerability's id or for a wrong parameter, 404 if no stored scan has it.
+/// 400 for what is not a vulnerability's id or for a wrong parameter, 404 if no stored scan has it, 501 if none are looked
+/// up.
 pub async fn handle(deps: &Deps, request: &Request) -> Result<Response<Body>, ApiError> {
     let query = Query::read(request, &["all", "limit", "cursor"])?;
     let id: VulnerabilityId =
@@ -47,6 +50,9 @@ pub async fn handle(deps: &Deps, request: &Request) -> Result<Response<Body>, Ap
         }
         limit => limit.unwrap_or(DEFAULT_LIMIT),
     };
+    if !deps.enriched {
+        return Err(ApiError::enrichment_not_configured());
+    }
     let scope = Scope::new(&["images with", id.as_str(), &all.to_string()]);
     let start = match query.cursor()? {
         Some(cursor) => {

@@ -9,6 +9,7 @@ use super::error::Code;
 use super::path::{self, Identifier, Wanted};
 use super::query::Query;
 use super::{ApiError, get_scan, reply};
+use crate::domain::scan::ScanId;
 use crate::objects::Objects;
 use crate::report::body::{self, Compression};
 use crate::store::Store;
@@ -18,8 +19,8 @@ use crate::store::Store;
 pub struct Deps {
     /// The table.
     pub store: Store,
-    /// The bucket of the archive.
-    pub objects: Objects,
+    /// The bucket of the archive; none if no report is kept.
+    pub objects: Option<Objects>,
 }
 
 /// How long the address of a large report holds.
@@ -31,7 +32,7 @@ const OPEN: Duration = Duration::from_secs(5 * 60);
 /// 400 for a wrong name, 404 if there is no such scan, or its report is not kept.
 pub async fn handle(deps: &Deps, request: &Request) -> Result<Response<Body>, ApiError> {
     match path::scans(request.raw_http_path())? {
-        Wanted::Report(identifier) => of(&deps.store, &deps.objects, request, identifier).await,
+        Wanted::Report(identifier) => of(&deps.store, deps.objects.as_ref(), request, identifier).await,
         Wanted::Scan(_) | Wanted::Findings(_) => Err(ApiError::new(Code::NotFound, "there is no such resource")),
     }
 }
@@ -39,13 +40,14 @@ pub async fn handle(deps: &Deps, request: &Request) -> Result<Response<Body>, Ap
 /// The report of a scan that is already named.
 pub(super) async fn of(
     store: &Store,
-    objects: &Objects,
+    objects: Option<&Objects>,
     request: &Request,
     identifier: Identifier,
 ) -> Result<Response<Body>, ApiError> {
     let query = Query::read(request, &["platform"])?;
     let scan = get_scan::find(store, identifier, &query).await?;
     let not_kept = || ApiError::new(Code::NotFound, "the report of this scan is not kept (any more)");
+    let objects = objects.ok_or_else(not_kept)?;
     // More than an answer may have is not even fetched.
     let (archived, is_larger) = objects.archived_within(scan.report_hash, reply::BUDGET).await?;
     if archived.is_none() && !is_larger {
@@ -55,6 +57,9 @@ pub(super) async fn of(
     let mut headers = HeaderMap::new();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
+    let disposition =
+        format!("attachment; filename=\"{}\"", file_name(scan.scan_id, scan.artifact.image_name.as_str()));
+    headers.insert(header::CONTENT_DISPOSITION, HeaderValue::try_from(&disposition).map_err(std::io::Error::other)?);
     let body = match archived {
         Some(archived) if reply::accepts_gzip(request) => {
             headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
@@ -71,9 +76,9 @@ pub(super) async fn of(
         Some(body) => *response.body_mut() = body,
         None => {
             // Its address is a credential, and so stays out of the log.
-            let url = objects.presign_archived(scan.report_hash, OPEN).await?;
+            let url = objects.presign_archived(scan.report_hash, &disposition, OPEN).await?;
             headers.remove(header::CONTENT_ENCODING);
-            headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+            headers.remove(header::CONTENT_DISPOSITION);
             headers.insert(header::LOCATION, HeaderValue::try_from(&url).map_err(std::io::Error::other)?);
             *response.status_mut() = StatusCode::TEMPORARY_REDIRECT;
             *response.body_mut() = Body::Text(serde_json::json!({ "location": url }).to_string());
@@ -81,4 +86,31 @@ pub(super) async fn of(
     }
     *response.headers_mut() = headers;
     Ok(response)
+}
+
+/// What a client calls the file: the number of the scan, and as much of the image's name as every file system takes.
+fn file_name(scan: ScanId, image: &str) -> String {
+    /// Of the image's name.
+    const MOST: usize = 100;
+    let name = image.chars().take(MOST);
+    let safe = name.map(|c| if c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_') { c } else { '_' });
+    format!("scan-{scan}-{}.json", safe.collect::<String>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_is_a_file_with_a_safe_name_whatever_the_image_is_called() {
+        let scan = ScanId::new(7).unwrap();
+        for (image, expected) in [
+            ("ghcr.io/org/app:1.0", "scan-7-ghcr.io_org_app_1.0.json"),
+            ("../../x\"; filename=evil.html", "scan-7-.._.._x___filename_evil.html.json"),
+            ("\u{fc}\u{202e}", "scan-7-__.json"),
+        ] {
+            assert_eq!(file_name(scan, image), expected);
+        }
+        assert_eq!(file_name(scan, &"x".repeat(1000)).len(), "scan-7-.json".len() + 100);
+    }
 }

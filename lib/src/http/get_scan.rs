@@ -23,8 +23,8 @@ use crate::store::Store;
 pub struct Deps {
     /// What scans and their findings are answered with.
     pub findings: list_findings::Deps,
-    /// The bucket of the archive.
-    pub objects: Objects,
+    /// The bucket of the archive; none if no report is kept.
+    pub objects: Option<Objects>,
 }
 
 /// Answers 200 with a scan; with `?history=true` with an array of all scans of the image.
@@ -34,7 +34,7 @@ pub struct Deps {
 pub async fn handle(deps: &Deps, request: &Request) -> Result<Response<Body>, ApiError> {
     let Deps { findings: deps, objects } = deps;
     let identifier = match path::scans(request.raw_http_path())? {
-        Wanted::Report(identifier) => return get_report::of(&deps.store, objects, request, identifier).await,
+        Wanted::Report(identifier) => return get_report::of(&deps.store, objects.as_ref(), request, identifier).await,
         Wanted::Findings(identifier) => return list_findings::of(deps, request, identifier).await,
         Wanted::Scan(identifier) => identifier,
     };

@@ -16,8 +16,8 @@ use crate::store::Store;
 pub struct Deps {
     /// The table.
     pub store: Store,
-    /// The bucket.
-    pub objects: Objects,
+    /// The bucket; none if nothing can be uploaded.
+    pub objects: Option<Objects>,
 }
 
 /// Answers 200 with the state of an upload: one that was asked for, or any object that was put
@@ -28,18 +28,20 @@ pub struct Deps {
 pub async fn handle(deps: &Deps, request: &Request) -> Result<Response<Body>, ApiError> {
     Query::read(request, &[])?;
     let now = Timestamp::now();
-    for id in path::upload_ids(request.raw_http_path())? {
-        if let Some(upload) = find(deps, id, now).await? {
+    let ids = path::upload_ids(request.raw_http_path())?;
+    let objects = deps.objects.as_ref().ok_or_else(ApiError::bucket_not_configured)?;
+    for id in ids {
+        if let Some(upload) = find(&deps.store, objects, id, now).await? {
             return reply::json(request, StatusCode::OK, &upload);
         }
     }
     Err(ApiError::new(Code::NotFound, "there is no upload of that name"))
 }
 
-async fn find(deps: &Deps, id: UploadId, now: Timestamp) -> Result<Option<Upload>, ApiError> {
-    let known = deps.store.upload(&id, now).await?;
+async fn find(store: &Store, objects: &Objects, id: UploadId, now: Timestamp) -> Result<Option<Upload>, ApiError> {
+    let known = store.upload(&id, now).await?;
     // Nothing is written down between an object's arrival and its ingestion: the bucket knows.
-    let Some(etag) = deps.objects.upload_etag(&id).await? else { return Ok(known) };
+    let Some(etag) = objects.upload_etag(&id).await? else { return Ok(known) };
     Ok(Some(match known {
         // Of another object, which this one has replaced.
         Some(known) if known.etag.as_deref() != Some(&etag) => {

@@ -54,10 +54,7 @@ pub(super) async fn of(deps: &Deps, request: &Request, identifier: Identifier) -
         request,
         &["severity", "package", "vulnerability_id", "fixable", "suppressed", "sort", "platform", "limit", "cursor"],
     )?;
-    let severities = query
-        .all("severity")
-        .map(|text| text.parse().map_err(|error| ApiError::parameter("severity", error)))
-        .collect::<Result<Vec<Severity>, _>>()?;
+    let severities: Vec<Severity> = query.list("severity")?;
     let wanted = Selection {
         package: query.parsed("package")?,
         vulnerability_id: query.parsed("vulnerability_id")?,

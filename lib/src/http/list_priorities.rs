@@ -24,6 +24,8 @@ pub struct Deps {
     pub judge: Judge,
     /// Which images count.
     pub fleet: Fleet,
+    /// Whether vulnerabilities are looked up here: without, nobody knows which images have them.
+    pub enriched: bool,
     /// How long the fleet is read at most; [`TIME`] outside tests.
     pub time: Duration,
 }
@@ -38,7 +40,7 @@ const MAX_LIMIT: usize = 200;
 /// Answers 200 with the most urgent upgrades; with `?fixable=false` with the most urgent packages without one.
 ///
 /// # Errors
-/// 400 for a wrong parameter.
+/// 400 for a wrong parameter, 501 if no vulnerabilities are looked up.
 pub async fn handle(deps: &Deps, request: &Request) -> Result<Response<Body>, ApiError> {
     let deadline = Instant::now() + deps.time;
     let query = Query::read(request, &["limit", "fixable", "image_prefix"])?;
@@ -49,6 +51,9 @@ pub async fn handle(deps: &Deps, request: &Request) -> Result<Response<Body>, Ap
         }
         limit => limit.unwrap_or(DEFAULT_LIMIT),
     };
+    if !deps.enriched {
+        return Err(ApiError::enrichment_not_configured());
+    }
     let image_prefix = query.one("image_prefix")?.unwrap_or_default();
     let order = Order { image_prefix, fixable, limit, deadline };
     let top = priorities::top(&deps.store, &deps.judge, &deps.fleet, order, Timestamp::now()).await?;

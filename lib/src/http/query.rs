@@ -3,9 +3,13 @@
 use std::str::FromStr;
 
 use lambda_http::{Request, RequestExt as _};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::ApiError;
 use crate::store::cursor::Unverified;
+
+/// All but RFC 3986's unreserved characters: <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html>.
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// The most items that one page can be asked to have.
 const MAX_LIMIT: usize = 10_000;
@@ -23,7 +27,10 @@ impl Query {
         let pairs: Vec<(String, String)> =
             parameters.into_iter().flat_map(|map| map.iter()).map(|(k, v)| (k.to_owned(), v.to_owned())).collect();
         match pairs.iter().find(|(name, _)| !known.contains(&name.as_str())) {
-            None => Ok(Self { pairs }),
+            None => match pairs.iter().find(|(_, value)| value.trim().is_empty()) {
+                Some((name, _)) => Err(ApiError::parameter(name, "is empty; leave it out for no choice")),
+                None => Ok(Self { pairs }),
+            },
             Some((name, _)) if known.is_empty() => Err(ApiError::parameter(name, "this endpoint has no parameters")),
             Some((name, _)) => {
                 Err(ApiError::parameter(name, format!("is not a parameter here; these are: {}", known.join(", "))))
@@ -51,6 +58,12 @@ impl Query {
         value.map_err(|error| ApiError::parameter(name, error))
     }
 
+    /// The values of a parameter that may be repeated, or have several with commas between them.
+    pub(super) fn list<T: FromStr<Err: std::fmt::Display>>(&self, name: &str) -> Result<Vec<T>, ApiError> {
+        let values = self.all(name).flat_map(|value| value.split(','));
+        values.map(|value| value.trim().parse().map_err(|error| ApiError::parameter(name, error))).collect()
+    }
+
     /// A parameter that is `true` or `false`.
     pub(super) fn flag(&self, name: &str) -> Result<Option<bool>, ApiError> {
         match self.one(name)? {
@@ -76,13 +89,16 @@ impl Query {
     }
 
     /// A reference to the same list from another cursor on, relative so that it holds behind any
-    /// base path.
+    /// base path. It is spelled as Signature Version 4 spells it, sorted and with all but unreserved characters
+    /// escaped, since some clients sign what they are given as it is.
     pub(super) fn next_page(&self, cursor: &str) -> String {
-        let mut query = form_urlencoded::Serializer::for_suffix("?".to_owned(), 1);
-        for (name, value) in self.pairs.iter().filter(|(name, _)| name != "cursor") {
-            query.append_pair(name, value);
-        }
-        query.append_pair("cursor", cursor).finish()
+        let kept = self.pairs.iter().filter(|(name, _)| name != "cursor");
+        let kept = kept.map(|(name, value)| (name.as_str(), value.as_str()));
+        let escaped = |text| utf8_percent_encode(text, RESERVED).to_string();
+        let mut pairs: Vec<_> = kept.chain([("cursor", cursor)]).map(|(n, v)| (escaped(n), escaped(v))).collect();
+        pairs.sort_unstable();
+        let pairs: Vec<String> = pairs.into_iter().map(|(name, value)| format!("{name}={value}")).collect();
+        format!("?{}", pairs.join("&"))
     }
 }
 
@@ -91,6 +107,7 @@ mod tests {
     use lambda_http::RequestExt as _;
 
     use super::*;
+    use crate::domain::severity::Severity;
 
     fn query(text: &str) -> Result<Query, ApiError> {
         let map = text.parse::<aws_lambda_events::query_map::QueryMap>().unwrap();
@@ -102,8 +119,32 @@ mod tests {
     fn a_limit_is_a_plain_number_in_range() {
         assert_eq!(query("limit=1").unwrap().limit().unwrap(), Some(1));
         assert_eq!(query("").unwrap().limit().unwrap(), None);
-        for text in ["limit=0", "limit=10001", "limit=-1", "limit=%2B5", "limit=", "limit=1e3", "limit=1&limit=2"] {
+        for text in ["limit=0", "limit=10001", "limit=-1", "limit=%2B5", "limit=1e3", "limit=1&limit=2"] {
             assert!(query(text).unwrap().limit().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_list_is_repeated_or_joined_by_commas() {
+        for text in ["severity=CRITICAL&severity=high", "severity=critical,HIGH", "severity=CRITICAL%2C%20HIGH"] {
+            assert_eq!(
+                query(text).unwrap().list::<Severity>("severity").unwrap(),
+                [Severity::Critical, Severity::High],
+                "{text}"
+            );
+        }
+        assert_eq!(query("").unwrap().list::<Severity>("severity").unwrap(), []);
+        for text in ["severity=HIGH,", "severity=,", "severity=HIGH,,LOW", "severity=HIGH;LOW"] {
+            let error = query(text).unwrap().list::<Severity>("severity").unwrap_err();
+            assert!(error.detail().starts_with("severity: "), "{text}: {}", error.detail());
+        }
+    }
+
+    #[test]
+    fn an_empty_value_is_refused_by_the_name_of_its_parameter() {
+        for (text, name) in [("severity=", "severity"), ("limit=1&fixable=%20", "fixable"), ("cursor", "cursor")] {
+            let error = query(text).unwrap_err();
+            assert_eq!(error.detail(), format!("{name}: is empty; leave it out for no choice"));
         }
     }
 
@@ -115,8 +156,14 @@ mod tests {
 
     #[test]
     fn the_next_page_keeps_the_filters_and_replaces_the_cursor() {
-        let query = query("severity=HIGH&severity=LOW&cursor=old").unwrap();
+        let query = query("severity=LOW&severity=HIGH&cursor=old").unwrap();
         let next = query.next_page("new");
-        assert_eq!(next, "?severity=HIGH&severity=LOW&cursor=new");
+        assert_eq!(next, "?cursor=new&severity=HIGH&severity=LOW");
+    }
+
+    #[test]
+    fn the_next_page_is_spelled_as_it_is_signed() {
+        let query = query("severity=a%20b*~%2F&limit=1&fixable=%C3%BC%2B").unwrap();
+        assert_eq!(query.next_page("A-_"), "?cursor=A-_&fixable=%C3%BC%2B&limit=1&severity=a%20b%2A~%2F");
     }
 }

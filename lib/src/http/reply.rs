@@ -8,7 +8,7 @@ use lambda_http::http::{HeaderMap, HeaderValue, StatusCode, header};
 use lambda_http::{Body, Request, Response};
 use serde::Serialize;
 
-use super::ApiError;
+use super::{ApiError, etag};
 
 /// What a body may weigh inside the function's answer. Lambda takes 6,291,556 bytes
 /// (<https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>); the rest is left
@@ -45,6 +45,17 @@ pub(super) fn fits(body: &Body) -> bool {
         _ => 0,
     };
     weight <= BUDGET
+}
+
+/// An answer as it leaves: with its entity tag, and with what every one of them says, errors too. A browser shall not
+/// guess that hostile text out of a report is a page, and what is in an account stays in no shared cache, nor in one
+/// that outlives the client.
+pub(super) fn finished(request: &Request, response: Response<Body>) -> Response<Body> {
+    let mut response = etag::conditional(request, response);
+    let headers = response.headers_mut();
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
+    response
 }
 
 /// A JSON document.

@@ -203,6 +203,12 @@ async fn occur(
     let spans: BTreeMap<ScanId, Span> = scans.iter().map(|(id, scan)| (*id, span(scan))).collect();
     // Deleted in between, they would stay for ever where they were not any more.
     let gone: BTreeSet<ScanId> = known.into_iter().filter(|known| !scans.contains_key(known)).collect();
+    // Where one of them only got too old, the clocks go on. What a worker wrote of a scan after its deletion had ended,
+    // before it was cut off, is to be as if it had never been.
+    let mut is_undone = false;
+    for gone in &gone {
+        is_undone |= !store.deletion(*gone).await?.is_some_and(|deletion| deletion.expired);
+    }
     let mut added = vec![added(scan, read)];
     added.extend(newest.as_ref().map(|(newest, read)| self::added(newest, read)));
     let mut is_everywhere = true;
@@ -215,6 +221,9 @@ async fn occur(
             earlier(&mut first, found.map(|(details, _)| (details.problem.clone(), span.from)));
         }
         store.add_first_seen(asset.key().lineage(), first).await?;
+        if is_undone {
+            store.remake_first_seen(asset.key().lineage(), &step).await?;
+        }
         rest.bucket = next;
         if next < Bucket::COUNT && budget.is_over() {
             is_everywhere = false;

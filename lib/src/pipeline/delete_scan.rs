@@ -71,13 +71,13 @@ pub enum Reason {
     Expired,
 }
 
-/// Deletes a scan, for no longer than `time`.
+/// Deletes a scan, for no longer than `time`. Without an `archive` it has no report to remove.
 ///
 /// # Errors
 /// Those of the table and the archive; then recovery goes on.
 pub async fn run(
     store: &Store,
-    archive: &Objects,
+    archive: Option<&Objects>,
     id: ScanId,
     reason: Reason,
     now: Timestamp,
@@ -108,7 +108,7 @@ pub async fn run(
     }
 }
 
-async fn remove(store: &Store, archive: &Objects, deletion: &Deletion) -> Result<(), Error> {
+async fn remove(store: &Store, archive: Option<&Objects>, deletion: &Deletion) -> Result<(), Error> {
     // From the top down, and written down now and then: who goes on need not begin anew.
     let mut end = deletion.findings;
     while end > 0 {
@@ -125,6 +125,8 @@ async fn remove(store: &Store, archive: &Objects, deletion: &Deletion) -> Result
             store.advance_deletion(deletion.scan_id, next).await?;
         }
     }
-    archive.remove_archived(deletion.report_hash).await?;
+    if let Some(archive) = archive {
+        archive.remove_archived(deletion.report_hash).await?;
+    }
     Ok(store.finish_deletion(deletion).await?)
 }

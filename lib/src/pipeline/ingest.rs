@@ -58,6 +58,12 @@ pub enum Error {
         /// When that attempt's lease is over at the latest.
         until: Timestamp,
     },
+    /// The scan that the report was before is being deleted.
+    #[error("the scan of the same report is being deleted, until {until} at the latest by whoever is at it")]
+    Deleting {
+        /// When that one's lease is over.
+        until: Timestamp,
+    },
     /// The table.
     #[error(transparent)]
     Store(#[from] store::Error),
@@ -74,7 +80,7 @@ impl Error {
     #[must_use]
     pub const fn is_transient(&self) -> bool {
         match self {
-            Self::Busy { .. } | Self::Random(_) => true,
+            Self::Busy { .. } | Self::Deleting { .. } | Self::Random(_) => true,
             Self::Store(error) => error.is_transient(),
             Self::Archive(error) => error.is_transient(),
         }
@@ -194,7 +200,7 @@ fn warnings(report: &Report<'_>, scan: &Scan, current: Option<&Scan>, now: Times
 /// which leases are judged.
 ///
 /// # Errors
-/// [`Error::Busy`] while another attempt has the report, and those of the table and the archive.
+/// [`Error::Busy`] while another attempt has the report, [`Error::Deleting`] while its scan is being deleted, and those of the table and the archive.
 pub async fn run(
     deps: &Ingestion,
     submission: &Submission,
@@ -206,6 +212,7 @@ pub async fn run(
         Claimed::Ours(claim) => finish(deps, submission, report, &claim, holder, now).await,
         Claimed::Complete(scan_id) => see_again(deps, report, scan_id, holder, now).await,
         Claimed::Busy { until } => Err(Error::Busy { until }),
+        Claimed::Deleting { until } => Err(Error::Deleting { until }),
     }
 }
 

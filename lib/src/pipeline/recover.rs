@@ -162,7 +162,7 @@ pub async fn run(deps: &Recovery, request_id: &str, now: Timestamp, deadline: In
         if left.is_zero() {
             return Ok(recovered);
         }
-        match delete_scan::run(store, objects, scan_id, reason, now, left).await {
+        match delete_scan::run(store, Some(objects), scan_id, reason, now, left).await {
             Ok(Deleted::Gone) => recovered.deleted += 1,
             Ok(Deleted::Underway | Deleted::Busy | Deleted::Unknown) => {}
             Err(error) => {

@@ -217,7 +217,7 @@ async fn ingest(
         tick.tick().await;
         let waited = started.elapsed();
         match ingest::run(deps, &submission, &report, holder, after(now, waited)).await {
-            Err(ingest::Error::Busy { .. }) if waited < PATIENCE => {}
+            Err(ingest::Error::Busy { .. } | ingest::Error::Deleting { .. }) if waited < PATIENCE => {}
             outcome => return Ok(Ok((outcome?, report.findings.len()))),
         }
     }

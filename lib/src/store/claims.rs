@@ -117,6 +117,11 @@ pub enum Claimed {
         /// When its lease is over.
         until: Timestamp,
     },
+    /// The scan that the report became is being deleted.
+    Deleting {
+        /// When whoever is at that is at it no more.
+        until: Timestamp,
+    },
 }
 
 /// The claim as it is stored.
@@ -229,7 +234,8 @@ impl Store {
         }
         match (stored.state.as_str(), stored.scan_id) {
             (COMPLETE, Some(scan_id)) => Ok(Some(Claimed::Complete(scan_id))),
-            (INGESTING | DELETING, _) => match Timestamp::from_millisecond(stored.lease_until) {
+            (state @ (INGESTING | DELETING), _) => match Timestamp::from_millisecond(stored.lease_until) {
+                Ok(until) if state == DELETING => Ok(Some(Claimed::Deleting { until })),
                 Ok(until) => Ok(Some(Claimed::Busy { until })),
                 Err(error) => Err(Error::corrupt(Key::Claim(hash).pk(), error)),
             },

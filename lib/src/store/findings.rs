@@ -13,6 +13,7 @@ use super::keys::{self, FINDINGS_PER_BLOCK, Key, PK, SK};
 use super::{Error, Store, backoff};
 use crate::domain::finding::{Finding, FindingId, Ordinal, Suppression};
 use crate::domain::scan::{Scan, ScanId};
+use crate::domain::vulnerability_id::Spellings;
 use crate::report::{self, Report};
 
 /// `BatchWriteItem` takes no more:
@@ -36,8 +37,8 @@ const BLOB: &str = "z";
 pub struct Selection {
     /// Of this package only.
     pub package: Option<String>,
-    /// Of this vulnerability only.
-    pub vulnerability_id: Option<String>,
+    /// Of this vulnerability only, in whichever of these spellings.
+    pub vulnerability_id: Option<Spellings>,
     /// Only with, or only without, a fixed version.
     pub fixable: Option<bool>,
 }
@@ -179,17 +180,22 @@ impl Store {
             .expression_attribute_values(":last", AttributeValue::S(block.last.clone()));
         let mut conditions = Vec::new();
         let text = |text: &String| AttributeValue::S(text.clone());
-        let conditions_on = [
-            (PACKAGE, wanted.package.as_ref().map(text)),
-            (VULNERABILITY_ID, wanted.vulnerability_id.as_ref().map(text)),
-            (FIXABLE, wanted.fixable.map(AttributeValue::Bool)),
-        ];
+        let conditions_on =
+            [(PACKAGE, wanted.package.as_ref().map(text)), (FIXABLE, wanted.fixable.map(AttributeValue::Bool))];
         for (name, value) in conditions_on {
             if let Some(value) = value {
                 conditions.push(format!("#{name} = :{name}"));
                 query = query
                     .expression_attribute_names(format!("#{name}"), name)
                     .expression_attribute_values(format!(":{name}"), value);
+            }
+        }
+        if let Some(spellings) = &wanted.vulnerability_id {
+            let names: Vec<String> = (0..).zip(spellings.iter()).map(|(at, _): (u8, _)| format!(":id{at}")).collect();
+            conditions.push(format!("#{VULNERABILITY_ID} IN ({})", names.join(", ")));
+            query = query.expression_attribute_names(format!("#{VULNERABILITY_ID}"), VULNERABILITY_ID);
+            for (name, spelled) in names.into_iter().zip(spellings.iter()) {
+                query = query.expression_attribute_values(name, AttributeValue::S(spelled.to_owned()));
             }
         }
         if !conditions.is_empty() {

@@ -1,0 +1,60 @@
+//! Times as answers have them: RFC 3339 in UTC, no finer than a millisecond, which is what most clients can read.
+
+use jiff::Timestamp;
+use serde::Serializer;
+
+/// The same time without what is finer than a millisecond.
+#[must_use]
+pub fn in_millis(at: Timestamp) -> Timestamp {
+    Timestamp::from_millisecond(at.as_millisecond()).unwrap_or(at)
+}
+
+/// For serde's `serialize_with`.
+///
+/// # Errors
+/// Those of the serializer.
+pub fn serialize<S: Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&in_millis(*at))
+}
+
+/// The same for a time that may be missing.
+pub mod option {
+    use jiff::Timestamp;
+    use serde::{Serialize as _, Serializer};
+
+    use super::in_millis;
+
+    /// For serde's `serialize_with`.
+    ///
+    /// # Errors
+    /// Those of the serializer.
+    pub fn serialize<S: Serializer>(at: &Option<Timestamp>, serializer: S) -> Result<S::Ok, S::Error> {
+        // The format's own way to write an option, and jiff's to write a time.
+        at.map(in_millis).serialize(serializer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Serialize;
+
+    use super::*;
+
+    #[derive(Serialize)]
+    struct Times {
+        #[serde(serialize_with = "serialize")]
+        at: Timestamp,
+        #[serde(serialize_with = "option::serialize")]
+        perhaps: Option<Timestamp>,
+        #[serde(serialize_with = "option::serialize")]
+        never: Option<Timestamp>,
+    }
+
+    #[test]
+    fn what_is_finer_than_a_millisecond_is_left_out() {
+        let at: Timestamp = "2026-11-20T09:14:03.518999611Z".parse().unwrap();
+        let json = serde_json::to_string(&Times { at, perhaps: Some(at), never: None }).unwrap();
+        let time = "2026-11-20T09:14:03.518Z";
+        assert_eq!(json, format!(r#"{{"at":"{time}","perhaps":"{time}","never":null}}"#));
+    }
+}

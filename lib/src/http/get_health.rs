@@ -1,0 +1,165 @@
+//! `GET /api/health`: whether what Sirius stands on can be reached, and what is deployed.
+
+use std::time::Duration;
+
+use futures_util::future::{join_all, join3};
+use lambda_http::http::StatusCode;
+use lambda_http::{Body, Request, Response};
+use serde::Serialize;
+
+use super::query::Query;
+use super::{ApiError, reply};
+use crate::domain::enrichment::CveRichment;
+use crate::llm::prompt::TEMPLATE_VERSION;
+use crate::objects::Objects;
+use crate::queue::Queue;
+use crate::report;
+use crate::store::Store;
+use crate::telemetry::chain;
+
+/// What the handler works with.
+#[derive(Debug)]
+pub struct Deps {
+    /// The table.
+    pub store: Store,
+    /// The bucket; none if there is none.
+    pub objects: Option<Objects>,
+    /// The queues by what they are of; none where there is none.
+    pub queues: [(&'static str, Option<Queue>); 3],
+    /// The model that is asked; none if nothing is analysed here.
+    pub model: Option<String>,
+    /// Whom `enrich-cves` asks: `live`, `mirror` or `dir`.
+    pub sources: &'static str,
+}
+
+/// How long each part has to answer. They are asked at the same time.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// How a part is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum State {
+    /// It answers.
+    Ok,
+    /// It refuses, or cannot be reached; the log has the cause.
+    Failing,
+    /// It does not answer in time.
+    Timeout,
+    /// There is none.
+    NotConfigured,
+}
+
+#[derive(Serialize)]
+struct Part {
+    name: &'static str,
+    state: State,
+}
+
+#[derive(Serialize)]
+struct Answer<'a> {
+    /// `ok`, or `degraded` if a part is not what it should be.
+    status: &'static str,
+    /// The names of those parts.
+    degraded: Vec<&'static str>,
+    parts: Vec<Part>,
+    model: Model<'a>,
+    sources: &'static str,
+    versions: Versions,
+}
+
+#[derive(Serialize)]
+struct Model<'a> {
+    configured: bool,
+    name: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct Versions {
+    /// Of this program.
+    sirius: &'static str,
+    /// Of the canonical form whose hash says which reports are the same.
+    report_form: u32,
+    /// Of what is stored of a vulnerability.
+    cve_schema: u32,
+    /// Of the words of the prompt.
+    prompt: &'static str,
+}
+
+/// Answers 200 if each part that is configured answers; 503 with the same document if one does not. The model's host
+/// and the sources are not asked: none of them is needed to answer requests.
+///
+/// # Errors
+/// 400 for a parameter: there are none.
+pub async fn handle(deps: &Deps, request: &Request) -> Result<Response<Body>, ApiError> {
+    Query::read(request, &[])?;
+    let table = probe("table", PATIENCE, deps.store.check());
+    let bucket = async {
+        match &deps.objects {
+            Some(objects) => probe("bucket", PATIENCE, objects.check()).await,
+            None => Part { name: "bucket", state: State::NotConfigured },
+        }
+    };
+    let queues = deps.queues.iter().map(|(name, queue)| async move {
+        match queue {
+            Some(queue) => probe(name, PATIENCE, queue.check()).await,
+            None => Part { name, state: State::NotConfigured },
+        }
+    });
+    // The calls' futures are large.
+    let (table, bucket, queues) = Box::pin(join3(table, bucket, join_all(queues))).await;
+    let parts: Vec<Part> = [table, bucket].into_iter().chain(queues).collect();
+    let is_bad = |part: &&Part| matches!(part.state, State::Failing | State::Timeout);
+    let degraded: Vec<&str> = parts.iter().filter(is_bad).map(|part| part.name).collect();
+    let (status, code) = match degraded.as_slice() {
+        [] => ("ok", StatusCode::OK),
+        _ => ("degraded", StatusCode::SERVICE_UNAVAILABLE),
+    };
+    let answer = Answer {
+        status,
+        degraded,
+        parts,
+        model: Model { configured: deps.model.is_some(), name: deps.model.as_deref() },
+        sources: deps.sources,
+        versions: Versions {
+            sirius: env!("CARGO_PKG_VERSION"),
+            report_form: report::FORM,
+            cve_schema: CveRichment::SCHEMA_VERSION,
+            prompt: TEMPLATE_VERSION,
+        },
+    };
+    reply::json(request, code, &answer)
+}
+
+/// Asks one part, for no longer than `patience`.
+async fn probe<E>(name: &'static str, patience: Duration, check: impl Future<Output = Result<(), E>>) -> Part
+where
+    E: std::error::Error + 'static,
+{
+    let state = match tokio::time::timeout(patience, check).await {
+        Ok(Ok(())) => State::Ok,
+        Ok(Err(error)) => {
+            tracing::warn!(part = name, cause = chain(&error), "a part is failing");
+            State::Failing
+        }
+        Err(_) => {
+            tracing::warn!(part = name, "a part does not answer in time");
+            State::Timeout
+        }
+    };
+    Part { name, state }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_part_that_hangs_is_given_up_and_one_that_fails_is_told() {
+        let hangs = probe::<std::io::Error>("table", Duration::ZERO, std::future::pending()).await;
+        assert_eq!((hangs.name, hangs.state), ("table", State::Timeout));
+        let fails = probe("bucket", PATIENCE, async { Err(std::io::Error::other("no")) }).await;
+        assert_eq!(fails.state, State::Failing);
+        let works = probe::<std::io::Error>("bucket", PATIENCE, async { Ok(()) }).await;
+        assert_eq!(works.state, State::Ok);
+    }
+}

@@ -1,0 +1,53 @@
+//! What no other route takes: 405 for a method that a path does not have, 404 for a path that is none.
+
+use lambda_http::{Body, Request, RequestExt as _, Response};
+
+use super::error::Code;
+use super::{ApiError, routes};
+
+/// Never answers with success.
+///
+/// # Errors
+/// 405 with the methods that the path has, 404 for any other path.
+pub fn handle(request: &Request) -> Result<Response<Body>, ApiError> {
+    let path = request.raw_http_path();
+    let allowed = routes::methods(path);
+    if !allowed.is_empty() {
+        return Err(ApiError::method_not_allowed(request.method(), &allowed));
+    }
+    let shorter = path.trim_end_matches('/');
+    let detail = if shorter != path && !routes::methods(shorter).is_empty() {
+        "there is no such path; there is one without the slash at its end"
+    } else {
+        "there is no such path"
+    };
+    Err(ApiError::new(Code::NotFound, detail))
+}
+
+#[cfg(test)]
+mod tests {
+    use lambda_http::http::{Method, StatusCode, header};
+
+    use super::*;
+
+    fn refusal(method: Method, path: &str) -> Response<Body> {
+        let mut request = Request::default().with_raw_http_path(path);
+        *request.method_mut() = method;
+        handle(&request).unwrap_err().into_response("r")
+    }
+
+    #[test]
+    fn a_wrong_method_is_told_the_right_ones() {
+        let response = refusal(Method::PUT, "/api/container/scans");
+        assert_eq!(response.status(), StatusCode::METHOD_NOT_ALLOWED);
+        assert_eq!(response.headers()[header::ALLOW], "GET, POST");
+    }
+
+    #[test]
+    fn a_path_that_is_none_is_not_found_whatever_the_method() {
+        for method in [Method::GET, Method::PATCH] {
+            let response = refusal(method, "/api/container/nothing");
+            assert_eq!((response.status(), response.headers().get(header::ALLOW)), (StatusCode::NOT_FOUND, None));
+        }
+    }
+}
