@@ -6,6 +6,7 @@ use std::time::Duration;
 use cpu_time::ThreadTime;
 use jiff::Timestamp;
 use serde_json::{Value, json};
+use sirius::domain::finding::Ordinal;
 use sirius::domain::occurrence::{AssetOccurrences, Details, Problem, Span};
 use sirius::domain::scan::ScanId;
 use sirius::domain::severity::Severity;
@@ -63,9 +64,10 @@ fn details(number: usize) -> Details {
 fn of_sorted(found: &[Details]) -> f64 {
     let span = Span { from: Timestamp::UNIX_EPOCH, to: Timestamp::UNIX_EPOCH };
     let (first, second) = (ScanId::new(1).unwrap(), ScanId::new(2).unwrap());
+    let numbered: Vec<_> = (0..).filter_map(Ordinal::new).zip(found).map(|(at, found)| (found.clone(), at)).collect();
     let start = ThreadTime::now();
     let asset = AssetOccurrences::none("app".parse().unwrap(), None);
-    let asset = asset.with(first, span, found).with(second, span, found).at(Some(second), 2);
+    let asset = asset.with(first, span, &numbered).with(second, span, &numbered).at(Some(second), 2);
     let seconds = start.elapsed().as_secs_f64();
     assert_eq!(asset.seen_all().len(), found.len());
     seconds
@@ -92,7 +94,8 @@ async fn of_report() -> (f64, f64) {
     let start = ThreadTime::now();
     let time = Duration::from_secs(120);
     let now = Timestamp::now();
-    let deleted = delete_scan::run(&deps.store, &deps.objects, scan_id, Reason::Requested, now, time).await.unwrap();
+    let deleted =
+        delete_scan::run(&deps.store, Some(&deps.objects), scan_id, Reason::Requested, now, time).await.unwrap();
     assert_eq!(deleted, Deleted::Gone);
     let left = deps.store.occurrences_of(&ID.parse::<VulnerabilityId>().unwrap()).await.unwrap();
     assert!(left.is_empty());

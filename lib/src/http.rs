@@ -32,6 +32,7 @@ pub mod routes;
 
 mod dto;
 mod etag;
+mod order;
 mod path;
 mod principal;
 mod query;

@@ -56,7 +56,9 @@ async fn step(deps: &Enrichment, body: &str) -> Catalogued {
 
 async fn delete(app: &App, scan: u64, second: i64, time: Duration) -> Deleted {
     let id = ScanId::new(scan).unwrap();
-    delete_scan::run(&app.store().await, &app.objects().await, id, Reason::Requested, at(second), time).await.unwrap()
+    delete_scan::run(&app.store().await, Some(&app.objects().await), id, Reason::Requested, at(second), time)
+        .await
+        .unwrap()
 }
 
 /// The occurrences of all buckets, by vulnerability.

@@ -16,6 +16,7 @@ mod events;
 mod faults;
 mod headers;
 mod histories;
+mod hostile;
 mod ingestion;
 mod layering;
 mod llm_injection;

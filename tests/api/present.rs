@@ -1,6 +1,6 @@
 //! What an image has now: which scan is current, whatever the order in which reports arrive, are repeated or deleted.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -13,7 +13,7 @@ use sirius::pipeline::judge::Judge;
 use support::app::App;
 use support::report::{of, vulnerability};
 use support::world::World;
-use support::{corpus, table, unique};
+use support::{corpus, table};
 
 /// A report of an image with these vulnerabilities, made at a time.
 pub(super) fn report(image: &str, image_id: &str, at: &str, numbers: &[usize]) -> Value {

@@ -146,6 +146,7 @@ pub struct Occurrence {
 
 impl Occurrence {
     /// The scans that have it, in the order of their numbers.
+    #[must_use]
     pub fn scans(&self) -> impl DoubleEndedIterator<Item = ScanId> {
         self.findings.iter().filter_map(|finding| Some(finding.split()?.0))
     }

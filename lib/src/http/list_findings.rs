@@ -280,6 +280,7 @@ fn scope(scan: &Scan, severities: &[Severity], wanted: &Selection, sort: Sort, s
     let severities: Vec<&str> = severities.into_iter().map(Severity::as_str).collect();
     // An absent filter is told from every text, since no text has an equals sign before it.
     let text = |filter: &Option<String>| filter.as_ref().map(|text| format!("={text}")).unwrap_or_default();
+    let id = wanted.vulnerability_id.as_ref().map(|ids| format!("={}", ids.iter().collect::<Vec<_>>().join(",")));
     let fixable = match wanted.fixable {
         None => "",
         Some(true) => "=true",
@@ -290,7 +291,7 @@ fn scope(scan: &Scan, severities: &[Severity], wanted: &Selection, sort: Sort, s
         &scan.scan_id.to_string(),
         &severities.join(","),
         &text(&wanted.package),
-        &text(&wanted.vulnerability_id),
+        &id.unwrap_or_default(),
         fixable,
         match sort {
             Sort::Severity => "severity",

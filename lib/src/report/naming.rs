@@ -5,8 +5,8 @@
 
 use std::borrow::Cow;
 
-use super::envelope::Envelope;
-use super::findings::Collector;
+use super::envelope::{Envelope, Texts};
+use super::findings::{Collector, Text};
 use crate::domain::image_name::{is_archive, is_path, repository};
 
 /// A report's own name for its artifact.
@@ -21,13 +21,14 @@ pub(super) struct OwnName {
 /// operating system is `name (family version)`.
 pub(super) fn own_name(envelope: &Envelope<'_>, collector: &Collector<'_>) -> Option<OwnName> {
     let metadata = envelope.metadata.as_ref();
-    let typed = named(envelope.artifact_name.as_deref());
-    let tag = named(metadata.and_then(|metadata| metadata.repo_tags.as_ref()?.first()).map(String::as_str));
-    let reference = named(metadata.and_then(|metadata| metadata.reference.as_deref())).filter(|text| !is_archive(text));
-    let url = named(metadata.and_then(|metadata| metadata.repo_url.as_deref()));
+    let typed = named(text(envelope.artifact_name.as_ref()));
+    let tag = named(metadata.and_then(|metadata| metadata.repo_tags.as_ref()?.0.first()).map(AsRef::as_ref));
+    let reference = named(metadata.and_then(|metadata| text(metadata.reference.as_ref())));
+    let reference = reference.filter(|text| !is_archive(text));
+    let url = named(metadata.and_then(|metadata| text(metadata.repo_url.as_ref())));
     let os = named(collector.os_target.as_ref().and_then(|target| Some(target.rsplit_once(" (")?.0)));
     let any = typed.or(tag).or(os).or(collector.first_target.as_deref());
-    let (text, nameless) = match (envelope.artifact_type.as_deref(), typed) {
+    let (text, nameless) = match (text(envelope.artifact_type.as_ref()), typed) {
         (Some("container_image"), Some(typed)) => {
             let is_said_better =
                 is_archive(typed) || reference.is_some_and(|said| repository(said) != repository(typed));
@@ -53,12 +54,13 @@ pub(super) fn own_name(envelope: &Envelope<'_>, collector: &Collector<'_>) -> Op
 /// gives it the id of its configuration as `ArtifactID`, and has nothing else to call it.
 fn is_unpacked(envelope: &Envelope<'_>, typed: &str) -> bool {
     let Some(metadata) = &envelope.metadata else { return false };
-    let id = metadata.image_id.as_deref().filter(|id| !id.is_empty());
+    let is_empty = |texts: Option<&Texts<'_>>| texts.is_none_or(|texts| texts.0.is_empty());
+    let id = text(metadata.image_id.as_ref()).filter(|id| !id.is_empty());
     let is_id = |id: &str| id == typed || id.strip_prefix("sha256:").is_some_and(|hex| hex.starts_with(typed));
-    let is_unnamed = named(metadata.reference.as_deref()).is_none()
-        && metadata.repo_tags.as_deref().unwrap_or_default().is_empty()
-        && metadata.repo_digests.as_deref().unwrap_or_default().is_empty();
-    is_unnamed && id.is_some() && id == envelope.artifact_id.as_deref() && !id.is_some_and(is_id)
+    let is_unnamed = named(text(metadata.reference.as_ref())).is_none()
+        && is_empty(metadata.repo_tags.as_ref())
+        && is_empty(metadata.repo_digests.as_ref());
+    is_unnamed && id.is_some() && id == text(envelope.artifact_id.as_ref()) && !id.is_some_and(is_id)
 }
 
 /// Removes user and password from an address: names are shown to all who may read.
@@ -72,6 +74,10 @@ fn without_password(text: &str) -> Cow<'_, str> {
         }
         _ => text.into(),
     }
+}
+
+fn text<'t>(text: Option<&'t Text<'_>>) -> Option<&'t str> {
+    text.map(|Text(text)| &**text)
 }
 
 fn named(text: Option<&str>) -> Option<&str> {
@@ -92,8 +98,8 @@ fn is_remote(text: &str) -> bool {
 
 /// Finds the digest of the repository that was scanned among `RepoDigests`: that of the first of `names` that any of
 /// them is of, else the one that all have.
-pub(super) fn digest<'d>(repo_digests: &'d [String], names: &[&str]) -> Option<&'d str> {
-    let digests = || repo_digests.iter().filter_map(|entry| entry.rsplit_once('@'));
+pub(super) fn digest<'d>(repo_digests: &'d [impl AsRef<str>], names: &[&str]) -> Option<&'d str> {
+    let digests = || repo_digests.iter().filter_map(|entry| entry.as_ref().rsplit_once('@'));
     let of = |name: &&str| digests().find(|(of, _)| repository(of) == repository(name));
     let only = || digests().next().filter(|(_, first)| digests().all(|(_, digest)| digest == *first));
     names.iter().find_map(of).or_else(only).map(|(_, digest)| digest)
