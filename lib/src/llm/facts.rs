@@ -11,6 +11,7 @@ use crate::domain::finding::Finding;
 use crate::domain::priority;
 use crate::domain::priority::brief::{Brief, brief};
 use crate::domain::priority::{Kev, Thresholds};
+use crate::domain::remediation::fixes;
 use crate::domain::subject::Subject;
 
 /// The facts of one finding, as the report gives them. Every text is untrusted.
@@ -157,18 +158,9 @@ impl EnrichmentFacts {
 
 impl Facts {
     /// The fixed versions, each exactly as the report spells it; empty = no fix.
-    ///
-    /// Splits at commas, blanks, `||` and comparison signs, so that `~> 5.2.4, >= 6.0.3` gives
-    /// `5.2.4` and `6.0.3`.
     #[must_use]
     pub fn fixed_versions(&self) -> Vec<&str> {
-        self.fixed_version
-            .as_deref()
-            .unwrap_or_default()
-            .split(|c: char| c.is_whitespace() || matches!(c, ',' | ';' | '|' | '<' | '>' | '='))
-            .map(|part| part.trim_matches(['~', '^', '(', ')', '[', ']']))
-            .filter(|part| part.chars().any(|c| c.is_ascii_digit()))
-            .collect()
+        fixes(self.fixed_version.as_deref().unwrap_or_default()).into_iter().map(|fix| fix.version).collect()
     }
 }
 
@@ -263,6 +255,7 @@ mod tests {
     fn a_list_of_fixed_versions_is_split_and_spelled_as_given() {
         assert_eq!(fixed("2.15.0, 2.3.1"), ["2.15.0", "2.3.1"]);
         assert_eq!(fixed("~> 5.2.4.3, >= 6.0.3.1"), ["5.2.4.3", "6.0.3.1"]);
+        assert_eq!(fixed(">=1.2.3 <2.0.0 || 3.0.0"), ["1.2.3", "3.0.0"]);
         assert_eq!(fixed("7.88.1-10+deb12u4"), ["7.88.1-10+deb12u4"]);
         assert_eq!(fixed("1:2.3~rc1-4"), ["1:2.3~rc1-4"]);
     }
