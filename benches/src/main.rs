@@ -17,6 +17,7 @@ mod cold_start;
 mod cpu;
 mod figure;
 mod floor;
+mod hostile;
 mod input;
 mod memory;
 mod merge;
@@ -30,7 +31,7 @@ use std::process::ExitCode;
 use input::Input;
 
 /// Of these `model` takes minutes, and is measured only when it is named.
-const GROUPS: [&str; 7] = ["cold-start", "cpu", "memory", "merge", "model", "round-trips", "write-units"];
+const GROUPS: [&str; 8] = ["cold-start", "cpu", "hostile", "memory", "merge", "model", "round-trips", "write-units"];
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
@@ -38,6 +39,10 @@ async fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
     if let Some((memory::CHILD, rest)) = arguments.split_first().map(|(first, rest)| (first.as_str(), rest)) {
         memory::child(rest).await;
+        return ExitCode::SUCCESS;
+    }
+    if arguments.first().is_some_and(|first| first == hostile::CHILD) {
+        support::hostile::tell_peak();
         return ExitCode::SUCCESS;
     }
     if let Some(unknown) = arguments.iter().find(|argument| !GROUPS.contains(&argument.as_str())) {
@@ -63,6 +68,9 @@ async fn main() -> ExitCode {
     }
     if wanted("merge") {
         figures.extend(merge::figures().await);
+    }
+    if wanted("hostile") {
+        figures.extend(hostile::figures());
     }
     if wanted("round-trips") {
         figures.extend(round_trips::figures().await);

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use sirius::aws::Clients;
+use sirius::config::Bucket;
 use sirius::domain::upload::UploadId;
 use sirius::http::{self, ingest_scan};
 use sirius::pipeline::ingest::Ingestion;
@@ -81,7 +82,7 @@ pub(crate) async fn child(arguments: &[String]) {
     let clients = Clients::load().unwrap();
     let ingestion = Ingestion {
         store: clients.store(table.clone()).await,
-        archive: Some(clients.objects(bucket.clone())),
+        archive: Some(clients.objects(Bucket { name: bucket.clone(), owner: None })),
         auto: None,
         enrichment: None,
         limits: Limits::default(),

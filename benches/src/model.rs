@@ -89,7 +89,7 @@ fn spread(questions: &Questions) -> Vec<Question> {
         for finding in &report.findings {
             let place = &report.scanned[finding.scanned];
             let mut rest = Vec::new();
-            finding.write_rest(&mut rest).unwrap();
+            finding.write_rest(&mut rest);
             let finding = Finding {
                 scan_id: ScanId::new(1).unwrap(),
                 ordinal: Ordinal::new(0).unwrap(),

@@ -28,6 +28,7 @@ pub mod list_scans;
 pub mod retire_image;
 
 mod dto;
+mod order;
 mod path;
 mod principal;
 mod query;

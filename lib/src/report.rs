@@ -1,8 +1,8 @@
 //! From the bytes of a Trivy report to findings: pure, and ready for hostile input.
 //!
 //! ```text
-//! body bytes ── body::inflate ──▶ JSON ── Canonical::read ──▶ canonical text + hash
-//!                                            └── Report::read ──▶ scan facts + ordered findings
+//! body ── body::unpack ──▶ bytes ── encoding::Text ──▶ JSON ── Canonical::read ──▶ canonical text + hash
+//!                                                                     └── Report::read ──▶ scan facts + ordered findings
 //! ```
 //!
 //! A report is read twice. [`Canonical`] walks the JSON once and writes it down again with sorted
@@ -12,11 +12,13 @@
 
 pub mod body;
 mod canonical;
+mod encoding;
 mod envelope;
 mod error;
 mod findings;
 mod lookalike;
 mod naming;
+pub(crate) mod reason;
 mod submission;
 mod suppressed;
 mod trivy;

@@ -35,6 +35,30 @@ async fn a_report_comes_back_as_it_was_sent() {
 }
 
 #[tokio::test]
+async fn whatever_a_report_was_packed_in_any_reader_of_gzip_reads_the_archive() {
+    let report = with_findings("app", 3).to_string().into_bytes();
+    let wide: Vec<u8> =
+        format!("\u{FEFF}{}", str::from_utf8(&report).unwrap()).encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let frame = zstd::encode_all(report.as_slice(), 3).unwrap();
+    for (body, content_type) in [
+        ([gzip(b""), gzip(&report)].concat(), "application/gzip"),
+        ([gzip(&report[..50]), gzip(&report[50..]), vec![0; 100]].concat(), "application/gzip"),
+        ([&b"\x5A\x2A\x4D\x18\0\0\0\0"[..], &frame].concat(), "application/zstd"),
+        (gzip(&wide), "application/gzip"),
+        (wide, "application/json"),
+    ] {
+        let app = App::with_archive().await;
+        assert_eq!(app.post_as(&body, "", &[("content-type", content_type)]).await.status, 201);
+        let keys = bucket::keys(&app.bucket).await;
+        assert_eq!(gunzip(&bucket::get(&app.bucket, &keys[0]).await), report, "{content_type}");
+        for accept in ["gzip", "identity"] {
+            let answer = app.get_as("/api/container/scans/1/report", &[("accept-encoding", accept)]).await;
+            assert_eq!(answer.json, serde_json::from_slice::<Value>(&report).unwrap(), "{accept}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_report_that_is_too_large_for_an_answer_is_fetched_from_the_bucket() {
     let app = App::with_archive().await;
     let mut report = with_findings("app", 1);

@@ -147,7 +147,8 @@ async fn compressed_reports_are_taken_under_their_own_types() {
 #[tokio::test]
 async fn what_is_not_a_report_is_refused_with_what_it_is_and_what_to_send() {
     let app = App::new().await;
-    let utf16: Vec<u8> = "\u{FEFF}{}".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let wide: Vec<u8> = "\u{FEFF}[\"é\"]".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let mangled = String::from_utf8_lossy(&wide).into_owned().into_bytes();
     let cases: Vec<(Vec<u8>, u16, &str, &str)> = vec![
         (br#"{"bomFormat":"CycloneDX","components":[]}"#.to_vec(), 422, "not_a_trivy_report", "a CycloneDX SBOM; scan it with `trivy sbom"),
         (br#"{"spdxVersion":"SPDX-2.3"}"#.to_vec(), 422, "not_a_trivy_report", "an SPDX SBOM"),
@@ -164,18 +165,23 @@ async fn what_is_not_a_report_is_refused_with_what_it_is_and_what_to_send() {
         (br#"[{"check_name":"x"}]"#.to_vec(), 422, "not_a_trivy_report", "a GitLab code quality report"),
         (br#"[1]"#.to_vec(), 422, "not_a_trivy_report", "an array of other values"),
         (br#"{"SchemaVersion":3,"ArtifactName":"x","ArtifactType":"container_image"}"#.to_vec(), 422, "invalid_report", "SchemaVersion 3 is not known"),
-        (br#"{"SchemaVersion":2,"ArtifactName":7}"#.to_vec(), 422, "invalid_report", "ArtifactName: invalid type: integer `7`, expected a string"),
+        (br#"{"SchemaVersion":2,"ArtifactName":7}"#.to_vec(), 422, "invalid_report", "ArtifactName: expected a string, found the number 7"),
         (br#"{"SchemaVersion":2,"ArtifactType":"vm"}"#.to_vec(), 422, "invalid_report", "image_name"),
         (br#"{"SchemaVersion":2,"ArtifactName":"a\nb"}"#.to_vec(), 422, "invalid_report", "ArtifactName has a control character"),
         (br#"{"SchemaVersion":2,"ArtifactName":"a","CreatedAt":"soon"}"#.to_vec(), 422, "invalid_report", "CreatedAt: expected an RFC 3339 time"),
-        (br#"{"SchemaVersion":2,"ArtifactName":"a","Results":{}}"#.to_vec(), 422, "invalid_report", "Results: invalid type: map, expected an array of results"),
-        (br#"{"SchemaVersion":2,"ArtifactName":"a","Results":[{"Class":"os-pkgs"}]}"#.to_vec(), 422, "invalid_report", "Results[0]: missing field `Target`"),
-        (br#"{"SchemaVersion":2,"ArtifactName":"a","Results":[{"Target":"t","Vulnerabilities":[{},{"PkgName":{}}]}]}"#.to_vec(), 422, "invalid_report", "Results[0].Vulnerabilities[1].PkgName: invalid type: map, expected a string"),
+        (br#"{"SchemaVersion":2,"ArtifactName":"a","Results":{}}"#.to_vec(), 422, "invalid_report", "Results: expected an array of results, found an object"),
+        (br#"{"SchemaVersion":2,"ArtifactName":"a","Results":[{"Class":"os-pkgs"}]}"#.to_vec(), 422, "invalid_report", "Results[0]: Target is missing"),
+        (br#"{"SchemaVersion":2,"ArtifactName":"a","Results":[{"Target":"t","Vulnerabilities":[{},{"PkgName":{}}]}]}"#.to_vec(), 422, "invalid_report", "Results[0].Vulnerabilities[1].PkgName: expected a string, found an object"),
         (b"{\n  \"SchemaVersion\": 2,\n  oops\n}".to_vec(), 400, "invalid_json", "line 3, column 3"),
         (b"{\n  \"SchemaVersion\": 2".to_vec(), 400, "invalid_json", "ends too early, at line 2"),
         ("[".repeat(5000).into_bytes(), 400, "invalid_json", "nested too deep"),
         (b"2026-01-01T00:00:00Z\tINFO\tNeed to update DB\n{\"SchemaVersion\":2}".to_vec(), 400, "invalid_json", "lines before the JSON"),
-        (utf16, 400, "invalid_json", "UTF-16"),
+        (mangled, 400, "invalid_json", "UTF-16 text of which API Gateway has replaced bytes"),
+        (b"{\"SchemaVersion\":2,\"ArtifactName\":\"a\"}\n{}".to_vec(), 400, "invalid_json", "a second JSON value begins at line 2, column 1"),
+        (b"{\"SchemaVersion\":2,\"ArtifactName\":\"a\"}\nINFO done".to_vec(), 400, "invalid_json", "other text begins at line 2, column 1"),
+        (b"PK\x03\x04report.json".to_vec(), 400, "invalid_json", "a ZIP archive"),
+        (br#"{"SchemaVersion":2,"Results":[]}"#.to_vec(), 422, "invalid_report", "neither ArtifactName nor ArtifactType"),
+        (br#"[{"SchemaVersion":2,"ArtifactName":"a"},{"SchemaVersion":2,"ArtifactName":"b"}]"#.to_vec(), 422, "not_a_trivy_report", "send each by itself"),
         (b"".to_vec(), 400, "invalid_json", "empty"),
         (b"alpine:3.10 (alpine 3.10.2)\n====\nTotal: 3".to_vec(), 400, "invalid_json", "other text"),
     ];
@@ -188,6 +194,78 @@ async fn what_is_not_a_report_is_refused_with_what_it_is_and_what_to_send() {
         assert_eq!(answer.header("content-type"), Some("application/problem+json"));
     }
     assert_eq!(app.get("/api/container/scans").await.json, json!([]));
+}
+
+#[tokio::test]
+async fn what_is_not_utf8_is_refused_alike_however_it_comes() {
+    let app = App::new().await;
+    let json = br#"{"SchemaVersion":2,"ArtifactName":"a"#;
+    let json = [&json[..], b"\xE9\"}"].concat();
+    // What API Gateway makes of a JSON body, with the length that the client gave.
+    let text = String::from_utf8_lossy(&json).into_owned().into_bytes();
+    let length = json.len().to_string();
+    for (body, headers) in [
+        (json.clone(), &[("content-type", "application/json")][..]),
+        (text.clone(), &[("content-type", "application/json"), ("content-length", &length)]),
+        (gzip(&json), &[("content-type", "application/gzip")]),
+        (zstd::encode_all(&json[..], 3).unwrap(), &[("content-type", "application/zstd")]),
+    ] {
+        let answer = app.post_as(&body, "", headers).await;
+        assert_eq!((answer.status, &answer.json["code"]), (400, &json!("invalid_json")), "{answer:?}");
+        assert!(answer.json["detail"].as_str().unwrap().contains("not UTF-8 at byte 36"), "{answer:?}");
+    }
+    let length = text.len().to_string();
+    let sent_so = app.post_as(&text, "", &[("content-type", "application/json"), ("content-length", &length)]).await;
+    assert_eq!(sent_so.status, 201, "a report may have the character itself");
+}
+
+#[tokio::test]
+async fn utf16_is_read_as_the_report_that_it_is() {
+    let app = App::new().await;
+    let json = with_findings("wide:1", 2).to_string();
+    let wide: Vec<u8> = format!("\u{FEFF}{json}").encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let behind_a_gateway = String::from_utf8_lossy(&wide).into_owned().into_bytes();
+    for (at, (body, content_type)) in
+        [(wide.clone(), "application/json"), (behind_a_gateway, "application/json"), (gzip(&wide), "application/gzip")]
+            .into_iter()
+            .enumerate()
+    {
+        let answer = app.post_as(&body, "", &[("content-type", content_type)]).await;
+        assert_eq!(answer.status, if at == 0 { 201 } else { 200 }, "{answer:?}");
+    }
+    assert_eq!(app.post_as(json.as_bytes(), "", &[("content-type", "application/json")]).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_report_without_an_artifact_is_taken_under_the_name_that_is_given() {
+    let app = App::new().await;
+    let report = json!({"SchemaVersion": 2, "Results": [{"Target": "t", "Vulnerabilities": [vulnerability(1)]}]});
+    let body = report.to_string().into_bytes();
+    let json = [("content-type", "application/json")];
+    assert_eq!(app.post_as(&body, "", &json).await.status, 422);
+    assert_eq!(app.post_as(&body, "image_name=mine%3A1", &json).await.status, 201);
+    assert_eq!(app.get("/api/container/scans/mine:1").await.json["image_name"], "mine:1");
+}
+
+#[tokio::test]
+async fn the_cases_of_unclear_refusals_are_answered_as_they_should_be() {
+    let app = App::new().await;
+    for (name, query, status, text) in [
+        ("f10-utf16-by-post", "", 201, "1 finding"),
+        ("f11-schemaversion-2-is-not-known-only-2", "", 422, "ArtifactName"),
+        ("f11-schemaversion-2-is-not-known-only-2", "image_name=x", 201, "1 finding"),
+        ("f15-two-reports-in-one-body", "", 400, "second JSON value begins at line 2"),
+        ("f09-no-findings-although-there-are", "", 201, "1 misconfiguration and 1 secret"),
+        ("lookalike-compliance_all", "", 422, "compliance"),
+        ("lookalike-cosign-vuln", "", 422, "cosign"),
+    ] {
+        let Some(body) = support::corpus::case(name) else { return };
+        // As API Gateway hands it over.
+        let text_body = String::from_utf8_lossy(&body).into_owned().into_bytes();
+        let answer = app.post_as(&text_body, query, &[("content-type", "application/json")]).await;
+        assert_eq!(answer.status, status, "{name}: {answer:?}");
+        assert!(answer.json.to_string().contains(text), "{name}: {answer:?}");
+    }
 }
 
 #[tokio::test]

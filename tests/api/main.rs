@@ -13,6 +13,7 @@ mod deployed;
 mod enrichment;
 mod events;
 mod faults;
+mod hostile;
 mod ingestion;
 mod layering;
 mod llm_injection;

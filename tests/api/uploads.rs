@@ -48,6 +48,13 @@ async fn plain_gzip_and_zstd_objects_are_ingested_whatever_their_names() {
         ("b.json.gz", gzip(&report), true),
         ("c.zst", zstd::encode_all(report.as_slice(), 3).unwrap(), true),
         ("misnamed.gz", report.clone(), true),
+        ("two members, the first empty", [gzip(b""), gzip(&report)].concat(), true),
+        ("padded", [gzip(&report), vec![0; 512]].concat(), true),
+        (
+            "pzstd",
+            [&b"\x50\x2A\x4D\x18\x04\0\0\0\0\0\0\0"[..], &zstd::encode_all(report.as_slice(), 3).unwrap()].concat(),
+            true,
+        ),
     ] {
         let record = put(&app, name, object).await;
         assert_eq!(notify(&app, &[vec![record]]).await, 0, "{name}");
@@ -70,6 +77,8 @@ async fn an_object_that_is_no_report_is_settled_with_the_reason() {
         ("broken.json", b"{\"SchemaVersion\": 2,".to_vec(), "invalid_json"),
         ("sbom.json", br#"{"bomFormat":"CycloneDX","specVersion":"1.5"}"#.to_vec(), "not_a_trivy_report"),
         ("empty", Vec::new(), "invalid_json"),
+        ("latin1.json", b"[\"\xE9\"]".to_vec(), "invalid_json"),
+        ("followed.gz", [gzip(b"{}"), b"more".to_vec()].concat(), "invalid_json"),
         ("bomb.gz", gzip(&vec![b' '; 1 << 20]), "too_large"),
         ("large.json", vec![b' '; 3000], "too_large"),
         ("nameless.json", br#"{"SchemaVersion":2,"ArtifactType":"vm"}"#.to_vec(), "invalid_report"),
@@ -233,6 +242,25 @@ async fn an_upload_is_opened_bound_followed_and_ingested() {
     let done = app.get(&status).await;
     assert_eq!((&done.json["status"], &done.json["scan_id"]), (&json!("done"), &json!(1)), "{done:?}");
     assert_eq!(app.get("/api/container/scans/1").await.json["image_name"], "ghcr.io/org/named:1");
+}
+
+#[tokio::test]
+async fn an_order_of_an_upload_is_read_strictly() {
+    let app = App::new().await;
+    let digest = "0a".repeat(32);
+    for (order, why) in [
+        (format!(r#"{{"size": 7, "sha256": "{digest}", "size": 7}}"#), "size is there twice"),
+        (format!(r#"{{"size": 7, "sha256": "{digest}", "\u0073ize": 8}}"#), "size is there twice"),
+        (format!(r#"[7, "{digest}"]"#), "it is not a JSON object"),
+        (format!(r#"{{"size": "7", "sha256": "{digest}"}}"#), "size: expected a whole number, found the text \"7\""),
+        (r#"{"size": 7}"#.to_owned(), "sha256 is missing"),
+        (format!(r#"{{"size": 7, "sha256": "{digest}", "key": 1}}"#), "key is not known here"),
+        (String::new(), "it is empty"),
+    ] {
+        let answer = app.open_upload_with(order.as_bytes()).await;
+        assert_eq!((answer.status, &answer.json["code"]), (400, &json!("invalid_json")), "{order}: {answer:?}");
+        assert!(answer.json["detail"].as_str().unwrap().contains(why), "{order}: {answer:?}");
+    }
 }
 
 #[tokio::test]

@@ -364,9 +364,13 @@ impl App {
 
     /// Opens an upload.
     pub async fn open_upload(&self, order: &Value) -> Answer {
+        self.open_upload_with(order.to_string().as_bytes()).await
+    }
+
+    /// Sends an order of an upload as it is.
+    pub async fn open_upload_with(&self, body: &[u8]) -> Answer {
         let headers = [("content-type", "application/json")];
-        let body = order.to_string().into_bytes();
-        self.invoke("create-upload", event("POST", "/api/container/uploads", "", &headers, Some(&body))).await
+        self.invoke("create-upload", event("POST", "/api/container/uploads", "", &headers, Some(body))).await
     }
 
     pub async fn delete(&self, scan: impl std::fmt::Display) -> Answer {

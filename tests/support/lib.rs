@@ -4,6 +4,7 @@ pub mod app;
 pub mod bucket;
 pub mod corpus;
 pub mod deployed;
+pub mod hostile;
 pub mod identity;
 pub mod known;
 pub mod proxy;

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::Code;
 use super::query::Query;
-use super::{ApiError, reply};
+use super::{ApiError, order, reply};
 use crate::domain::image_name::ImageName;
 use crate::domain::report_hash::sha256;
 use crate::domain::upload::{State, Upload, UploadId};
@@ -37,9 +37,6 @@ const OPEN: Duration = Duration::from_secs(10 * 60);
 /// How long an upload that was opened is remembered: longer than its event may take, by way of the
 /// queue and the dead letters.
 const KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
-/// The body names a few short things.
-const MAX_BODY: usize = 8 << 10;
-
 /// What the client says of the object that it will upload.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -109,16 +106,7 @@ impl fmt::Debug for Answer {
 /// 400 for a body that is not such an order, 413 if the object would be too large.
 pub async fn handle(deps: &Deps, request: &Request) -> Result<Response<Body>, ApiError> {
     Query::read(request, &[])?;
-    let body = request.body().as_ref();
-    if body.len() > MAX_BODY {
-        let longer =
-            format!("the body is longer than {MAX_BODY} bytes: the report itself is sent to the address in the answer");
-        return Err(ApiError::new(Code::Refused(Kind::TooLarge), longer));
-    }
-    // An object: serde would take an array for one as well.
-    let order: Order = serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(body)
-        .and_then(|members| serde_json::from_value(members.into()))
-        .map_err(|error| ApiError::new(Code::Refused(Kind::InvalidJson), format!("the body: {error}")))?;
+    let order: Order = order::read(request, ": the report itself is sent to the address in the answer")?;
     if order.size == 0 {
         return Err(ApiError::parameter("size", "is 0"));
     }

@@ -61,8 +61,8 @@ pub(super) async fn of(
             Some(Body::Binary(archived.packed))
         }
         Some(archived) => {
-            let json = body::inflate(archived.packed, Compression::Gzip, reply::BUDGET).ok();
-            json.and_then(|json| String::from_utf8(json).ok()).map(Body::Text)
+            let json = body::unpack(archived.packed, Compression::Gzip, reply::BUDGET).ok();
+            json.and_then(|json| String::from_utf8(json.bytes.into_owned()).ok()).map(Body::Text)
         }
         None => None,
     };

@@ -63,7 +63,14 @@ async fn take_in(deps: &Ingestion, request: &Request, started: Instant) -> Resul
         );
         return Err(ApiError::new(Code::Refused(Kind::TooLarge), advice));
     }
-    let body = request.body().to_vec();
+    let body = request.body().as_ref();
+    if let Some(offset) = ruined(request) {
+        let ruined = format!(
+            "the body is not UTF-8 at byte {offset}: it came as {} bytes of which some are no characters; send it as UTF-8",
+            body.len()
+        );
+        return Err(ApiError::new(Code::Refused(Kind::InvalidJson), ruined));
+    }
     let submission = Submission::read(body, compression, declared, deps.limits, deps.archive.is_some())?;
     let report = deps.report(&submission)?;
 
@@ -123,6 +130,16 @@ fn fits_in_an_event(body: &Body) -> bool {
         Body::Binary(bytes) => bytes.len().div_ceil(3) * 4 <= MOST,
         _ => true,
     }
+}
+
+/// Where API Gateway has put U+FFFD in the place of a byte that is not UTF-8, as it does in JSON bodies: then the body
+/// has another length than the client said. Nothing else tells such a character from one that was sent.
+fn ruined(request: &Request) -> Option<usize> {
+    let Body::Text(text) = request.body() else { return None };
+    let sent: usize = request.headers().get(header::CONTENT_LENGTH)?.to_str().ok()?.trim().parse().ok()?;
+    // UTF-16 is read, or named, by itself.
+    let is_wide = text.bytes().take(16).any(|byte| byte == 0);
+    if sent == text.len() || is_wide { None } else { text.find(char::REPLACEMENT_CHARACTER) }
 }
 
 fn message(ingested: &Ingested, stored: usize, reported: u32) -> String {
@@ -245,6 +262,22 @@ mod tests {
         ] {
             assert_eq!(of(content_type, encoding), Err(Code::UnsupportedMediaType), "{content_type:?} {encoding:?}");
         }
+    }
+
+    #[test]
+    fn a_body_in_which_a_gateway_has_replaced_bytes_is_known_by_its_length() {
+        let of = |text: &str, length: Option<usize>| {
+            let mut request = Request::new(Body::Text(text.to_owned()));
+            if let Some(length) = length {
+                request.headers_mut().insert(header::CONTENT_LENGTH, length.into());
+            }
+            ruined(&request)
+        };
+        assert_eq!(of("[\"\u{FFFD}\"]", Some(5)), Some(2));
+        assert_eq!(of("[\"\u{FFFD}\"]", Some(7)), None, "it was sent so");
+        assert_eq!(of("[\"\u{FFFD}\"]", None), None);
+        assert_eq!(of("[\"é\"]", Some(5)), None);
+        assert_eq!(of("\u{FFFD}\u{FFFD}[\0]\0", Some(6)), None, "UTF-16");
     }
 
     #[test]

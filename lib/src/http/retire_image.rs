@@ -8,10 +8,9 @@ use serde::{Deserialize, Serialize};
 use super::error::Code;
 use super::path::Identifier;
 use super::query::Query;
-use super::{ApiError, principal, reply};
+use super::{ApiError, order, principal, reply};
 use crate::domain::image_name::ImageName;
 use crate::domain::platform::Platform;
-use crate::report::Kind;
 use crate::store::Store;
 
 /// What the handler works with.
@@ -20,9 +19,6 @@ pub struct Deps {
     /// The table.
     pub store: Store,
 }
-
-/// The body names an image and a platform.
-const MAX_BODY: usize = 8 << 10;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -46,14 +42,7 @@ struct Answer<'a> {
 pub async fn handle(deps: &Deps, request: &Request) -> Result<Response<Body>, ApiError> {
     Query::read(request, &[])?;
     let retired = !request.raw_http_path().trim_end_matches('/').ends_with("/unretire");
-    let body = request.body().as_ref();
-    if body.len() > MAX_BODY {
-        return Err(ApiError::new(Code::Refused(Kind::TooLarge), format!("the body is longer than {MAX_BODY} bytes")));
-    }
-    // An object: serde would take an array for one as well.
-    let order: Order = serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(body)
-        .and_then(|members| serde_json::from_value(members.into()))
-        .map_err(|error| ApiError::new(Code::Refused(Kind::InvalidJson), format!("the body: {error}")))?;
+    let order: Order = order::read(request, "")?;
     if let Identifier::Image(names) = Identifier::named(&order.image_name) {
         for name in names {
             let platforms = deps.store.retire(&name, order.platform.as_ref(), retired).await?;

@@ -1,8 +1,17 @@
-//! Bytes as they arrive: decompressed under a cap, without a byte order mark.
+//! The framing of a body: gzip and zstd in every form that their formats allow, unpacked under a cap.
+//!
+//! | | read as one |
+//! |---|---|
+//! | gzip, RFC 1952 | any number of members, empty ones too; zero bytes after the last, as tapes and `dd` leave them |
+//! | zstd, RFC 8878 | any number of frames, empty ones too, and skippable frames anywhere, as `pzstd` writes them |
+//!
+//! Anything else after the end is refused with where it begins.
 
-use std::io::Read;
+use std::borrow::Cow;
+use std::io::{self, Read};
 
-use flate2::read::MultiGzDecoder;
+use flate2::bufread::GzDecoder;
+use zstd::zstd_safe::DCtx;
 
 use super::Error;
 
@@ -11,7 +20,7 @@ use super::Error;
 pub enum Compression {
     /// Not at all.
     None,
-    /// RFC 1952, one or more members.
+    /// RFC 1952.
     Gzip,
     /// RFC 8878.
     Zstd,
@@ -23,99 +32,152 @@ impl Compression {
     pub const fn of(bytes: &[u8]) -> Self {
         match bytes {
             [0x1F, 0x8B, ..] => Self::Gzip,
-            [0x28, 0xB5, 0x2F, 0xFD, ..] => Self::Zstd,
+            // The second is a skippable frame's.
+            [0x28, 0xB5, 0x2F, 0xFD, ..] | [0x50..=0x5F, 0x2A, 0x4D, 0x18, ..] => Self::Zstd,
             _ => Self::None,
         }
     }
 }
 
-/// The largest zstd window that is opened, as a power of two: 16 MiB. Every level that `zstd`
-/// reaches without `--ultra` or `--long` fits in 8 MiB.
-const ZSTD_WINDOW_LOG_MAX: u32 = 24;
+/// The largest zstd window that is opened, as a power of two: 128 MiB, what the `zstd` command opens without being
+/// told to open more. Only as much of it takes memory as the frame has content.
+const ZSTD_WINDOW_LOG_MAX: u32 = 27;
+
+/// The most members or frames of one body. Blocked gzip (`bgzip`) has one for each 64 KiB.
+const MAX_PARTS: usize = 65_536;
+
+/// What a body has in it.
+#[derive(Debug)]
+pub struct Unpacked<'b> {
+    /// The content.
+    pub bytes: Cow<'b, [u8]>,
+    /// The body was one gzip member and nothing else, and thus is what any reader of gzip takes.
+    pub is_one_member: bool,
+}
 
 /// Unpacks `body`, without ever holding more than `limit` bytes of output.
 ///
 /// # Errors
-/// [`Error::TooLarge`] past the limit, [`Error::Compression`] if the stream is not whole.
-pub fn inflate(body: Vec<u8>, compression: Compression, limit: usize) -> Result<Vec<u8>, Error> {
+/// [`Error::TooLarge`] past the limit, [`Error::Compression`] if the stream is not whole, [`Error::Trailing`] if
+/// something follows it, [`Error::TooManyParts`].
+pub fn unpack<'b>(
+    body: impl Into<Cow<'b, [u8]>>,
+    compression: Compression,
+    limit: usize,
+) -> Result<Unpacked<'b>, Error> {
+    let body = body.into();
     match compression {
         Compression::None if body.len() > limit => Err(Error::TooLarge { limit }),
-        Compression::None => Ok(body),
-        Compression::Gzip => read_capped(MultiGzDecoder::new(body.as_slice()), "gzip", limit),
-        Compression::Zstd => {
-            let broken = |source| Error::Compression { format: "zstd", source };
-            let mut decoder = zstd::Decoder::with_buffer(body.as_slice()).map_err(broken)?;
-            decoder.window_log_max(ZSTD_WINDOW_LOG_MAX).map_err(broken)?;
-            read_capped(decoder, "zstd", limit)
+        Compression::None => Ok(Unpacked { bytes: body, is_one_member: false }),
+        Compression::Gzip => gunzip(&body, limit),
+        Compression::Zstd => unzstd(&body, limit),
+    }
+}
+
+fn gunzip<'b>(body: &[u8], limit: usize) -> Result<Unpacked<'b>, Error> {
+    const FORMAT: &str = "gzip";
+    let (mut content, mut rest, mut parts) = (Content::new(FORMAT, limit), body, 0);
+    // The length of the last member, as it says itself (RFC 1952 §2.3.1): most bodies have but one.
+    if let Some(length) = body.last_chunk().map(|tail| u32::from_le_bytes(*tail)) {
+        content.expect(usize::try_from(length).unwrap_or_default(), body.len());
+    }
+    loop {
+        let mut member = GzDecoder::new(rest);
+        content.append(&mut member)?;
+        rest = member.into_inner();
+        parts += 1;
+        if !rest.starts_with(&[0x1F, 0x8B]) {
+            break;
+        }
+        if parts == MAX_PARTS {
+            return Err(Error::TooManyParts { format: FORMAT, limit: MAX_PARTS });
         }
     }
-}
-
-fn read_capped(decoder: impl Read, format: &'static str, limit: usize) -> Result<Vec<u8>, Error> {
-    let mut json = Vec::new();
-    let one_more = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
-    decoder.take(one_more).read_to_end(&mut json).map_err(|source| Error::Compression { format, source })?;
-    if json.len() > limit {
-        return Err(Error::TooLarge { limit });
+    if let Some(at) = rest.iter().position(|&byte| byte != 0) {
+        let offset = body.len() - rest.len() + at;
+        return Err(Error::Trailing { format: FORMAT, offset });
     }
-    Ok(json)
+    Ok(Unpacked { bytes: content.bytes.into(), is_one_member: parts == 1 && rest.is_empty() })
 }
 
-/// The JSON inside `bytes`: without a UTF-8 byte order mark, and not something else altogether.
-///
-/// # Errors
-/// [`Error::NotJson`], with what it looks like.
-pub(super) fn json(bytes: &[u8]) -> Result<&[u8], Error> {
-    let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
-    let not_json = |found, advice| Err(Error::NotJson { found, advice });
-    const REPORT: &str = "send the file that `trivy image --format json --output report.json …` writes";
-    match bytes {
-        [0xFF, 0xFE, ..] | [0xFE, 0xFF, ..] | [0, _, ..] | [_, 0, ..] => not_json(
-            "UTF-16 (or UTF-32) text, as PowerShell's `>` writes it",
-            "send UTF-8: let Trivy write the file itself with --output",
-        ),
-        [0x1F, 0x8B, ..] => not_json("gzip", "send it with Content-Type: application/gzip"),
-        [0x28, 0xB5, 0x2F, 0xFD, ..] => not_json("zstd", "send it with Content-Type: application/zstd"),
-        _ => match bytes.iter().find(|b| !b.is_ascii_whitespace()) {
-            None => not_json("empty", REPORT),
-            Some(b'<') if bytes.trim_ascii_start().starts_with(b"<<<<<<<") => {
-                not_json("text with merge conflict markers", "resolve the conflict, or scan again")
+fn unzstd<'b>(body: &[u8], limit: usize) -> Result<Unpacked<'b>, Error> {
+    const FORMAT: &str = "zstd";
+    let broken = |source| Error::Compression { format: FORMAT, source };
+    let (mut content, mut rest, mut parts) = (Content::new(FORMAT, limit), body, 0);
+    let mut context = DCtx::try_create().ok_or_else(|| broken(io::ErrorKind::OutOfMemory.into()))?;
+    loop {
+        match rest {
+            [0x50..=0x5F, 0x2A, 0x4D, 0x18, a, b, c, d, frame @ ..] => {
+                let length = usize::try_from(u32::from_le_bytes([*a, *b, *c, *d])).unwrap_or(usize::MAX);
+                rest = frame.get(length..).ok_or_else(|| broken(io::ErrorKind::UnexpectedEof.into()))?;
             }
-            Some(b'<') => not_json("XML or HTML", REPORT),
-            Some(b'{' | b'[') if looks_like_a_log_line(bytes) => not_json(
-                "text with log lines before the JSON",
-                "keep them apart: use --output, or --quiet and standard output only",
-            ),
-            Some(b'{' | b'[') => Ok(bytes),
-            Some(b'"' | b'0'..=b'9' | b'-' | b't' | b'f' | b'n') if is_scalar(bytes) => {
-                not_json("a bare JSON value", REPORT)
+            [0x28, 0xB5, 0x2F, 0xFD, ..] => {
+                let mut frame = zstd::Decoder::with_context(rest, &mut context).single_frame();
+                frame.window_log_max(ZSTD_WINDOW_LOG_MAX).map_err(broken)?;
+                content.append(&mut frame)?;
+                rest = frame.finish();
             }
-            Some(_) if json_follows(bytes) => not_json(
-                "text with other lines before the JSON",
-                "keep log lines apart: use --output, or --quiet and standard output only",
-            ),
-            Some(_) => not_json("other text", REPORT),
-        },
+            [] if parts > 0 => break,
+            [] => return Err(broken(io::ErrorKind::UnexpectedEof.into())),
+            _ if parts > 0 => return Err(Error::Trailing { format: FORMAT, offset: body.len() - rest.len() }),
+            _ => return Err(broken(io::Error::new(io::ErrorKind::InvalidData, "it does not begin with a frame"))),
+        }
+        parts += 1;
+        if parts > MAX_PARTS {
+            return Err(Error::TooManyParts { format: FORMAT, limit: MAX_PARTS });
+        }
     }
+    Ok(Unpacked { bytes: content.bytes.into(), is_one_member: false })
 }
 
-/// `[INFO] …` or `[2026-…`: an opening bracket that begins a line of log, not an array.
-fn looks_like_a_log_line(bytes: &[u8]) -> bool {
-    let text = bytes.trim_ascii_start();
-    text.strip_prefix(b"[").is_some_and(|rest| rest.first().is_some_and(u8::is_ascii_uppercase))
+/// What has been unpacked so far.
+struct Content {
+    bytes: Vec<u8>,
+    format: &'static str,
+    limit: usize,
 }
 
-fn is_scalar(bytes: &[u8]) -> bool {
-    serde_json::from_slice::<serde::de::IgnoredAny>(bytes).is_ok()
-}
+impl Content {
+    /// Room is made in steps of a quarter of what there is: doubling would end at twice the content.
+    const FIRST_STEP: usize = 64 << 10;
 
-fn json_follows(bytes: &[u8]) -> bool {
-    bytes.split(|&b| b == b'\n').skip(1).any(|line| matches!(line.trim_ascii_start(), [b'{' | b'[', ..]))
+    const fn new(format: &'static str, limit: usize) -> Self {
+        Self { bytes: Vec::new(), format, limit }
+    }
+
+    /// Makes room for content of a length that the `packed` bytes claim, as far as it can be believed.
+    fn expect(&mut self, length: usize, packed: usize) {
+        const USUAL: usize = 16;
+        self.bytes.reserve_exact(length.min(packed.saturating_mul(USUAL)).min(self.limit).saturating_add(1));
+    }
+
+    fn append(&mut self, part: &mut impl Read) -> Result<(), Error> {
+        loop {
+            let free = self.bytes.capacity() - self.bytes.len();
+            let step = if free > 0 { free } else { (self.bytes.len() / 4).max(Self::FIRST_STEP) };
+            let step = step.min(self.limit.saturating_add(1).saturating_sub(self.bytes.len()));
+            self.bytes.reserve_exact(step);
+            let most = u64::try_from(step).unwrap_or(u64::MAX);
+            let read = part
+                .take(most)
+                .read_to_end(&mut self.bytes)
+                .map_err(|source| Error::Compression { format: self.format, source })?;
+            if self.bytes.len() > self.limit {
+                return Err(Error::TooLarge { limit: self.limit });
+            }
+            if read < step {
+                return Ok(());
+            }
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use std::io::Write;
+
+    use flate2::GzBuilder;
+    use proptest::prelude::*;
 
     use super::*;
 
@@ -125,68 +187,190 @@ mod tests {
         encoder.finish().unwrap()
     }
 
+    fn zstd(bytes: &[u8]) -> Vec<u8> {
+        zstd::encode_all(bytes, 3).unwrap()
+    }
+
+    fn skippable(kind: u8, content: &[u8]) -> Vec<u8> {
+        let length = u32::try_from(content.len()).unwrap().to_le_bytes();
+        [&[0x50 + kind, 0x2A, 0x4D, 0x18][..], &length, content].concat()
+    }
+
+    fn unpacked(body: Vec<u8>, compression: Compression, limit: usize) -> Result<Vec<u8>, Error> {
+        assert_eq!(Compression::of(&body), compression);
+        unpack(body, compression, limit).map(|unpacked| unpacked.bytes.into_owned())
+    }
+
     #[test]
-    fn gzip_of_several_members_and_zstd_are_unpacked() {
-        let members = [gzip(b"{\"a\":"), gzip(b"1}")].concat();
-        assert_eq!(inflate(members, Compression::Gzip, 7).unwrap(), b"{\"a\":1}");
-        let packed = zstd::encode_all(&b"{}"[..], 3).unwrap();
-        assert_eq!(inflate(packed, Compression::Zstd, 2).unwrap(), b"{}");
+    fn gzip_of_any_members_is_read_as_one_and_only_one_member_is_kept_as_it_is() {
+        for (parts, is_one) in [
+            (vec![gzip(b"{\"a\":1}")], true),
+            (vec![gzip(b"{\"a\":"), gzip(b"1}")], false),
+            (vec![gzip(b""), gzip(b"{\"a\":1}")], false),
+            (vec![gzip(b"{\"a\":1}"), gzip(b"")], false),
+            (vec![gzip(b""), gzip(b"{\"a\""), gzip(b""), gzip(b":1}"), gzip(b""), vec![0; 512]], false),
+            (vec![gzip(b"{\"a\":1}"), vec![0]], false),
+        ] {
+            let body = parts.concat();
+            let content = unpack(&body, Compression::Gzip, 7).unwrap();
+            assert_eq!((&*content.bytes, content.is_one_member), (&b"{\"a\":1}"[..], is_one));
+        }
+    }
+
+    #[test]
+    fn every_member_of_a_gzip_header_is_skipped() {
+        let mut encoder = GzBuilder::new()
+            .extra(vec![7; 300])
+            .filename("report.json")
+            .comment("made by a test")
+            .mtime(1)
+            .operating_system(3)
+            .write(Vec::new(), flate2::Compression::best());
+        encoder.write_all(b"{}").unwrap();
+        assert_eq!(unpacked(encoder.finish().unwrap(), Compression::Gzip, 2).unwrap(), b"{}");
+        // A stored block, FTEXT and the header's own checksum.
+        let header = [0x1F, 0x8B, 8, 0b11, 0, 0, 0, 0, 0, 255];
+        let mut crc = flate2::Crc::new();
+        crc.update(&header);
+        let header_crc = u16::try_from(crc.sum() & 0xFFFF).unwrap().to_le_bytes();
+        let mut content = flate2::Crc::new();
+        content.update(b"{}");
+        let (sum, length) = (content.sum().to_le_bytes(), 2u32.to_le_bytes());
+        let body = [&header[..], &header_crc, &[1, 2, 0, 0xFD, 0xFF], b"{}", &sum, &length].concat();
+        assert_eq!(unpacked(body, Compression::Gzip, 2).unwrap(), b"{}");
+    }
+
+    #[test]
+    fn zstd_of_any_frames_is_read_as_one() {
+        let (a, b, empty) = (zstd(b"{\"a\":"), zstd(b"1}"), zstd(b""));
+        for parts in [
+            vec![zstd(b"{\"a\":1}")],
+            vec![a.clone(), b.clone()],
+            vec![skippable(0, &[0; 4]), a.clone(), skippable(0, &[0; 4]), b.clone()],
+            vec![
+                skippable(15, &[]),
+                skippable(7, &[1; 70_000]),
+                a.clone(),
+                empty.clone(),
+                b.clone(),
+                skippable(3, b"x"),
+            ],
+            vec![empty, a, b],
+        ] {
+            assert_eq!(unpacked(parts.concat(), Compression::Zstd, 7).unwrap(), b"{\"a\":1}");
+        }
+    }
+
+    #[test]
+    fn zstd_frames_of_every_kind_are_read() {
+        let content = b"{\"a\":[1,2,3]}".repeat(5000);
+        for (checksum, size, window) in [(true, true, 10), (false, true, 20), (true, false, 27), (false, false, 17)] {
+            let mut encoder = zstd::Encoder::new(Vec::new(), 19).unwrap();
+            encoder.include_checksum(checksum).unwrap();
+            encoder.include_contentsize(size).unwrap();
+            encoder.window_log(window).unwrap();
+            if size {
+                encoder.set_pledged_src_size(Some(content.len() as u64)).unwrap();
+            }
+            encoder.write_all(&content).unwrap();
+            assert_eq!(unpacked(encoder.finish().unwrap(), Compression::Zstd, 1 << 20).unwrap(), content, "{window}");
+        }
     }
 
     #[test]
     fn a_bomb_stops_at_the_limit() {
         let zeros = vec![b' '; 8 << 20];
-        for (bomb, compression) in
-            [(gzip(&zeros), Compression::Gzip), (zstd::encode_all(&zeros[..], 3).unwrap(), Compression::Zstd)]
-        {
-            assert!(matches!(inflate(bomb, compression, 1 << 20), Err(Error::TooLarge { limit }) if limit == 1 << 20));
+        for (bomb, compression) in [
+            (gzip(&zeros), Compression::Gzip),
+            (gzip(&zeros[..4096]).repeat(1000), Compression::Gzip),
+            (zstd(&zeros), Compression::Zstd),
+            (zstd(&zeros[..4096]).repeat(1000), Compression::Zstd),
+        ] {
+            let error = unpacked(bomb, compression, 1 << 20);
+            assert!(matches!(error, Err(Error::TooLarge { limit }) if limit == 1 << 20));
         }
-        assert!(matches!(inflate(zeros, Compression::None, 1 << 20), Err(Error::TooLarge { .. })));
+        assert!(matches!(unpack(zeros, Compression::None, 1 << 20), Err(Error::TooLarge { .. })));
+    }
+
+    #[test]
+    fn endless_parts_without_content_are_refused() {
+        for (part, compression) in
+            [(gzip(b""), Compression::Gzip), (zstd(b""), Compression::Zstd), (skippable(0, &[]), Compression::Zstd)]
+        {
+            assert!(unpacked(part.repeat(MAX_PARTS), compression, 9).is_ok());
+            let error = unpacked(part.repeat(MAX_PARTS + 1), compression, 9).unwrap_err();
+            assert!(matches!(error, Error::TooManyParts { .. }), "{error}");
+        }
     }
 
     #[test]
     fn a_zstd_frame_that_asks_for_a_huge_window_is_refused() {
         let mut encoder = zstd::Encoder::new(Vec::new(), 1).unwrap();
-        encoder.window_log(27).unwrap();
+        encoder.window_log(28).unwrap();
         encoder.write_all(&vec![b' '; 1 << 20]).unwrap();
         let packed = encoder.finish().unwrap();
-        assert!(matches!(inflate(packed, Compression::Zstd, 2 << 20), Err(Error::Compression { .. })));
+        assert!(matches!(unpacked(packed, Compression::Zstd, 2 << 20), Err(Error::Compression { .. })));
+    }
+
+    #[test]
+    fn what_follows_the_end_is_refused_with_where_it_begins() {
+        let (gz, zst) = (gzip(b"{}"), zstd(b"{}"));
+        for (body, compression, offset) in [
+            ([&gz[..], b"more"].concat(), Compression::Gzip, gz.len()),
+            ([&gz[..], &[0, 0], b"{}"].concat(), Compression::Gzip, gz.len() + 2),
+            ([&gz[..], &[0; 9], &gz].concat(), Compression::Gzip, gz.len() + 9),
+            ([&zst[..], &[0; 9]].concat(), Compression::Zstd, zst.len()),
+            ([&zst[..], &gz].concat(), Compression::Zstd, zst.len()),
+        ] {
+            let error = unpacked(body, compression, 99).unwrap_err();
+            assert!(matches!(error, Error::Trailing { offset: found, .. } if found == offset), "{error}");
+        }
     }
 
     #[test]
     fn a_cut_or_foreign_stream_is_refused() {
         let whole = gzip(&[b'x'; 1000]);
-        let cut = whole[..whole.len() - 4].to_vec();
-        assert!(matches!(inflate(cut, Compression::Gzip, 9999), Err(Error::Compression { format: "gzip", .. })));
-        let plain = b"{}".to_vec();
-        assert!(matches!(inflate(plain, Compression::Zstd, 9999), Err(Error::Compression { format: "zstd", .. })));
-    }
-
-    #[test]
-    fn a_byte_order_mark_is_dropped() {
-        assert_eq!(json(b"\xEF\xBB\xBF {}").unwrap(), b" {}");
-    }
-
-    #[test]
-    fn what_is_not_json_is_named() {
-        for (bytes, name) in [
-            (&b"\xFF\xFE{\0}\0"[..], "UTF-16"),
-            (b"{\0\"\0", "UTF-16"),
-            (b"\0{\0\"", "UTF-16"),
-            (b"\x1F\x8B\x08", "gzip"),
-            (b"\x28\xB5\x2F\xFD\x00", "zstd"),
-            (b" \n", "empty"),
-            (b"", "empty"),
-            (b"<!doctype html>", "XML"),
-            (b"2026-01-01T00:00:00Z INFO Vulnerability scanning\n{\"SchemaVersion\":2}", "other lines before"),
-            (b"[INFO] scanning\n{\"SchemaVersion\":2}", "log lines before"),
-            (b"<<<<<<< HEAD\n{", "merge conflict"),
-            (b"Total: 3 (HIGH: 3)", "other text"),
-            (b"\"report\"", "a bare JSON value"),
-            (b"null", "a bare JSON value"),
+        for length in 2..whole.len() {
+            let cut = unpacked(whole[..length].to_vec(), Compression::Gzip, 9999);
+            assert!(matches!(cut, Err(Error::Compression { format: "gzip", .. })), "{length}");
+        }
+        let whole = [zstd(&[b'x'; 1000]), skippable(0, b"abcd")].concat();
+        let frame = whole.len() - 12;
+        for length in (4..frame).chain(frame + 4..whole.len()) {
+            let cut = unpacked(whole[..length].to_vec(), Compression::Zstd, 9999);
+            assert!(cut.is_err(), "{length}");
+        }
+        for (body, compression, format) in [
+            (&b"{}"[..], Compression::Zstd, "zstd"),
+            (b"", Compression::Zstd, "zstd"),
+            (b"{}", Compression::Gzip, "gzip"),
+            (b"", Compression::Gzip, "gzip"),
         ] {
-            let message = json(bytes).unwrap_err().to_string();
-            assert!(message.contains(name), "{message}");
+            let error = unpack(body, compression, 9999).unwrap_err();
+            assert!(matches!(error, Error::Compression { format: found, .. } if found == format), "{error}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn however_content_is_cut_into_parts_it_is_the_same(content in prop::collection::vec(any::<u8>(), 0..400), cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..6)) {
+            let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut.index(content.len() + 1)).collect();
+            cuts.extend([0, content.len()]);
+            cuts.sort_unstable();
+            let parts: Vec<&[u8]> = cuts.windows(2).map(|pair| &content[pair[0]..pair[1]]).collect();
+            let gz: Vec<u8> = parts.iter().flat_map(|part| gzip(part)).collect();
+            prop_assert_eq!(unpacked(gz, Compression::Gzip, 400).unwrap(), &*content);
+            let zst: Vec<u8> = parts.iter().flat_map(|part| [skippable(1, part), zstd(part)].concat()).collect();
+            prop_assert_eq!(unpacked(zst, Compression::Zstd, 400).unwrap(), &*content);
+        }
+
+        #[test]
+        fn damaged_streams_never_panic(content in prop::collection::vec(any::<u8>(), 0..100), at in any::<prop::sample::Index>(), byte: u8) {
+            for (mut body, compression) in [(gzip(&content), Compression::Gzip), ([skippable(0, b"x"), zstd(&content)].concat(), Compression::Zstd)] {
+                let at = at.index(body.len());
+                body[at] = byte;
+                let _ = unpack(body, compression, 1 << 20);
+            }
         }
     }
 }

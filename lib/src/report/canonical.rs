@@ -11,6 +11,8 @@
 //! report has them: while the text is written, such a member stands between two marks, over which hash and order
 //! skip.
 
+mod arrange;
+
 use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::fmt;
@@ -20,7 +22,9 @@ use jiff::Timestamp;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use sha2::{Digest, Sha256};
 
-use super::{Error, Limits, body};
+use self::arrange::{Piece, arrange};
+use super::encoding::Text;
+use super::{Error, Limits, reason};
 use crate::domain::declared::Declared;
 use crate::domain::report_hash::ReportHash;
 
@@ -34,7 +38,20 @@ use crate::domain::report_hash::ReportHash;
 pub const FORM: u32 = 3;
 
 /// The most elements of an array that is sorted. The largest known has 2,658.
-const MAX_SORTED: usize = 1_000_000;
+const MAX_SORTED: usize = 200_000;
+
+/// The most members of objects that are open at one time. The largest known object has a few hundred.
+const MAX_MEMBERS: usize = 50_000;
+
+/// The longest name of a member, in bytes as it is written.
+const MAX_NAME: usize = 16 << 10;
+
+/// The longest `CreatedAt` that may be a time, in bytes of JSON.
+const MAX_CREATED_AT: usize = 200;
+
+/// What the canonical text may have beyond one and a half times the JSON: only numbers with an exponent get longer,
+/// and Trivy writes none.
+const MAX_GROWTH: usize = 64 << 10;
 
 /// Stand around what is in the text but not in the hash: JSON has them only as escapes.
 const SKIP_FROM: u8 = 1;
@@ -56,19 +73,19 @@ impl Canonical {
     /// Reads any JSON value and writes it down in its canonical form.
     ///
     /// # Errors
-    /// [`Error::TooLarge`], [`Error::NotJson`], [`Error::Syntax`], [`Error::Truncated`],
-    /// [`Error::TooDeep`].
+    /// [`Error::TooLarge`], [`Error::NotJson`], [`Error::NotUtf8`], [`Error::NotUtf16`], [`Error::Syntax`],
+    /// [`Error::SecondValue`], [`Error::TextAfter`], [`Error::Truncated`], [`Error::TooDeep`].
     pub fn read(bytes: &[u8], limits: &Limits) -> Result<Self, Error> {
-        if bytes.len() > limits.max_bytes {
-            return Err(Error::TooLarge { limit: limits.max_bytes });
-        }
-        let json = body::json(bytes)?;
-        let mut writer = Writer::with_capacity(json.len());
-        match std::str::from_utf8(json) {
-            Ok(json) => write(&mut writer, serde_json::Deserializer::from_str(json))?,
-            // Broken somewhere: this reader checks each string by itself, and so can tell where.
-            Err(_) => write(&mut writer, serde_json::Deserializer::from_slice(json))?,
-        }
+        Self::of(&mut Text::read(bytes, limits.max_bytes)?)
+    }
+
+    /// Does the same with what is known to be text. Half a surrogate pair in it becomes U+FFFD.
+    pub(super) fn of(json: &mut Text<'_>) -> Result<Self, Error> {
+        let writer = match write(json.json()) {
+            // Hardly ever, so only what cannot be read without it pays for it.
+            Err(Error::Syntax { .. }) if json.mend_surrogates() => write(json.json())?,
+            written => written?,
+        };
         let mut text = writer.text;
         let mut sha = Sha256::new();
         pieces(&text).for_each(|piece| sha.update(piece));
@@ -129,31 +146,39 @@ impl Canonical {
 
 /// A time without the digits below the nanosecond, if it has any.
 fn to_the_nanosecond(text: &str) -> Option<String> {
-    let (seconds, fraction) = text.split_once('.')?;
+    let (seconds, fraction) = text.split_once(['.', ','])?;
     let digits = fraction.bytes().take_while(u8::is_ascii_digit).count();
     let (nanoseconds, offset) = (fraction.get(..9)?, fraction.get(digits..)?);
     (digits > 9).then(|| format!("{seconds}.{nanoseconds}{offset}"))
 }
 
-fn write<'de, R: serde_json::de::Read<'de>>(
-    writer: &mut Writer,
-    mut deserializer: serde_json::Deserializer<R>,
-) -> Result<(), Error> {
-    Next(writer, Place::Report).deserialize(&mut deserializer).map_err(broken)?;
-    deserializer.end().map_err(broken)
+fn write(json: &str) -> Result<Writer, Error> {
+    let mut writer = Writer::of(json);
+    let mut deserializer = serde_json::Deserializer::from_str(json);
+    Next(&mut writer, Place::Report).deserialize(&mut deserializer).map_err(|error| broken(&error))?;
+    deserializer.end().map_err(|error| {
+        let (line, column) = (error.line(), error.column());
+        match byte_at(json, line, column) {
+            Some(b'{' | b'[') => Error::SecondValue { line, column },
+            _ => Error::TextAfter { line, column },
+        }
+    })?;
+    Ok(writer)
 }
 
-fn broken(error: serde_json::Error) -> Error {
+fn byte_at(json: &str, line: usize, column: usize) -> Option<u8> {
+    let line = json.as_bytes().split(|&byte| byte == b'\n').nth(line.checked_sub(1)?)?;
+    line.get(column.checked_sub(1)?).copied()
+}
+
+fn broken(error: &serde_json::Error) -> Error {
     let (line, column) = (error.line(), error.column());
     if error.is_eof() {
         return Error::Truncated { line, column };
     }
-    let text = error.to_string();
-    let reason = text.rsplit_once(" at line ").map_or(text.as_str(), |(reason, _)| reason);
-    if reason == "recursion limit exceeded" {
-        Error::TooDeep { line, column }
-    } else {
-        Error::Syntax { line, column, reason: reason.to_owned() }
+    match reason::plain(error) {
+        reason if reason == "recursion limit exceeded" => Error::TooDeep { line, column },
+        reason => Error::Syntax { line, column, reason },
     }
 }
 
@@ -170,11 +195,19 @@ struct Writer {
     /// Holds members or elements while they are put in order.
     scratch: Vec<u8>,
     created_at: Option<String>,
+    /// The bytes that the text may have.
+    most: usize,
 }
 
 impl Writer {
-    fn with_capacity(bytes: usize) -> Self {
-        Self { text: Vec::with_capacity(bytes), members: Vec::new(), scratch: Vec::new(), created_at: None }
+    fn of(json: &str) -> Self {
+        Self {
+            text: Vec::with_capacity(json.len()),
+            members: Vec::new(),
+            scratch: Vec::new(),
+            created_at: None,
+            most: json.len().saturating_add(json.len() / 2).saturating_add(MAX_GROWTH),
+        }
     }
 
     fn json<T: serde::Serialize>(&mut self, value: &T) -> Result<(), serde_json::Error> {
@@ -187,22 +220,15 @@ impl Writer {
     fn sort(&mut self, first: usize) -> Result<(), String> {
         let Self { text, members, scratch, .. } = self;
         let open = members.get(first..).unwrap_or_default();
-        let Some(start) = open.first().map(|member| member.start) else { return Ok(()) };
         let key = |member: &Member| name(text.get(member.key.clone()).unwrap_or_default());
         if !open.is_sorted_by(|a, b| key(a) < key(b)) {
-            let ends = open.iter().skip(1).map(|next| next.start).chain([text.len()]);
-            let mut order: Vec<(Cow<'_, [u8]>, Range<usize>)> =
-                open.iter().zip(ends).map(|(member, end)| (key(member), member.start..end)).collect();
+            let mut order: Vec<(Cow<'_, [u8]>, usize)> = open.iter().map(key).zip(0..).collect();
             order.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
             if let Some(((twice, _), _)) = order.iter().zip(order.iter().skip(1)).find(|(a, b)| a.0 == b.0) {
-                return Err(format!("duplicate key {:?}", String::from_utf8_lossy(twice)));
+                return Err(format!("duplicate key {:?}", shortened(&String::from_utf8_lossy(twice))));
             }
-            scratch.clear();
-            for (_, range) in order {
-                scratch.extend_from_slice(text.get(range).unwrap_or_default());
-            }
-            text.truncate(start);
-            text.extend_from_slice(scratch);
+            let order: Vec<usize> = order.into_iter().map(|(_, at)| at).collect();
+            rearrange(text, open.iter().map(|member| member.start), &order, scratch);
         }
         members.truncate(first);
         Ok(())
@@ -213,26 +239,22 @@ impl Writer {
     /// Each of them is `element,`, the last one too.
     fn sort_elements(&mut self, starts: &[usize]) {
         let Self { text, scratch, .. } = self;
-        let Some(&start) = starts.first() else { return };
-        let element = |range: &Range<usize>| text.get(range.start..range.end.saturating_sub(1)).unwrap_or_default();
-        let by_what_is_hashed = |a: &Range<usize>, b: &Range<usize>| {
-            let (a, b) = (element(a), element(b));
+        let element = |at: usize| {
+            let end = starts.get(at + 1).copied().unwrap_or(text.len());
+            text.get(starts.get(at).copied().unwrap_or(end)..end.saturating_sub(1)).unwrap_or_default()
+        };
+        let by_what_is_hashed = |&a: &usize, &b: &usize| {
+            let (one, other) = (element(a), element(b));
             let hashed = |text| pieces(text).flatten();
             // What is skipped only settles which of two that are one to the hash comes first.
-            hashed(a).cmp(hashed(b)).then_with(|| a.cmp(b))
+            hashed(one).cmp(hashed(other)).then_with(|| one.cmp(other)).then(a.cmp(&b))
         };
-        let ends = starts.iter().skip(1).copied().chain([text.len()]);
-        let mut order: Vec<Range<usize>> = starts.iter().zip(ends).map(|(&start, end)| start..end).collect();
+        let mut order: Vec<usize> = (0..starts.len()).collect();
         if order.is_sorted_by(|a, b| by_what_is_hashed(a, b) != Ordering::Greater) {
             return;
         }
         order.sort_unstable_by(by_what_is_hashed);
-        scratch.clear();
-        for range in order {
-            scratch.extend_from_slice(text.get(range).unwrap_or_default());
-        }
-        text.truncate(start);
-        text.extend_from_slice(scratch);
+        rearrange(text, starts.iter().copied(), &order, scratch);
     }
 
     /// Ends the members of an object of which one may be skipped: what is left without it has its commas right.
@@ -258,6 +280,27 @@ impl Writer {
             _ => self.text.push(bracket),
         }
     }
+}
+
+/// Brings the parts of a text that begin at `starts`, up to its end, into an order of their indices.
+fn rearrange(text: &mut [u8], starts: impl Iterator<Item = usize> + Clone, order: &[usize], scratch: &mut Vec<u8>) {
+    let Some(first) = starts.clone().next() else { return };
+    let ends = starts.clone().skip(1).chain([text.len()]);
+    let mut pieces: Vec<Piece> = starts.zip(ends).map(|(start, end)| Piece { rank: 0, len: end - start }).collect();
+    for (rank, &at) in order.iter().enumerate() {
+        if let Some(piece) = pieces.get_mut(at) {
+            piece.rank = rank;
+        }
+    }
+    if let Some(text) = text.get_mut(first..) {
+        arrange(text, &mut pieces, scratch);
+    }
+}
+
+/// The beginning of a name that a message quotes.
+fn shortened(name: &str) -> &str {
+    const MOST: usize = 100;
+    crate::domain::text::cut(name, MOST)
 }
 
 /// The name that a key, written with its quotes, stands for: jq sorts by it too.
@@ -383,6 +426,9 @@ impl<'de> Visitor<'de> for Next<'_> {
     fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<(), E> {
         /// Up to here every whole number is exact as a float.
         const EXACT: f64 = 9_007_199_254_740_992.0;
+        if self.0.text.len() > self.0.most {
+            return Err(E::custom("more numbers with an exponent than any report has"));
+        }
         if value.fract() == 0.0 && value.abs() <= EXACT {
             // `-0.0` becomes 0 as well.
             #[expect(clippy::cast_possible_truncation, reason = "whole and within 2^53")]
@@ -439,6 +485,14 @@ impl<'de> Visitor<'de> for Next<'_> {
                 break;
             }
             let mut key = start..writer.text.len();
+            if key.len() > MAX_NAME {
+                return Err(A::Error::custom(format_args!("a name of more than {MAX_NAME} bytes")));
+            }
+            if writer.members.len() == MAX_MEMBERS {
+                return Err(A::Error::custom(format_args!(
+                    "more than {MAX_MEMBERS} members in one object, or in it and those around it"
+                )));
+            }
             writer.text.push(b':');
             let value = writer.text.len();
             let fate = {
@@ -466,6 +520,8 @@ impl<'de> Visitor<'de> for Next<'_> {
                     members.next_value_seed(Next(writer, Place::Skipped))?;
                     if name == "CreatedAt" {
                         let json = writer.text.get(value..).unwrap_or_default();
+                        // What is longer is no time, and its beginning is none either.
+                        let json = json.get(..MAX_CREATED_AT).unwrap_or(json);
                         writer.created_at = Some(String::from_utf8_lossy(json).into_owned());
                     }
                     left_out.push(name);

@@ -1,63 +1,114 @@
 //! The members of a report's top level that Sirius uses. Every one of them is optional in Trivy's structs:
 //! <https://github.com/aquasecurity/trivy/blob/main/pkg/types/report.go>.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
 
 use jiff::Timestamp;
 use serde::de::value::MapAccessDeserializer;
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
-use serde_json::Value;
+use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
+use super::findings::Text;
 use crate::domain::platform::Platform;
 
 #[derive(Debug, Default, serde::Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub(super) struct Envelope<'c> {
-    pub(super) schema_version: Option<Value>,
-    pub(super) artifact_name: Option<String>,
-    #[serde(rename = "ArtifactID")]
-    pub(super) artifact_id: Option<String>,
-    pub(super) artifact_type: Option<String>,
+    #[serde(borrow)]
+    pub(super) schema_version: Option<&'c RawValue>,
+    #[serde(borrow)]
+    pub(super) artifact_name: Option<Text<'c>>,
+    #[serde(borrow, rename = "ArtifactID")]
+    pub(super) artifact_id: Option<Text<'c>>,
+    #[serde(borrow)]
+    pub(super) artifact_type: Option<Text<'c>>,
     #[serde(borrow, deserialize_with = "object")]
     pub(super) metadata: Option<Metadata<'c>>,
-    #[serde(deserialize_with = "object")]
-    pub(super) trivy: Option<Trivy>,
+    #[serde(borrow, deserialize_with = "object")]
+    pub(super) trivy: Option<Trivy<'c>>,
     /// Kept as text until it is known that the document is Trivy's.
     #[serde(borrow)]
     pub(super) results: Option<&'c RawValue>,
 }
 
+impl Envelope<'_> {
+    /// Whether `SchemaVersion` is 2. In canonical text 2.0 is 2 as well.
+    pub(super) fn is_version_2(&self) -> bool {
+        self.schema_version.is_some_and(|version| version.get() == "2")
+    }
+}
+
 #[derive(Debug, Default, serde::Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub(super) struct Metadata<'c> {
-    #[serde(rename = "OS", deserialize_with = "object")]
-    pub(super) os: Option<Os>,
-    #[serde(rename = "ImageID")]
-    pub(super) image_id: Option<String>,
-    pub(super) reference: Option<String>,
-    #[serde(rename = "RepoURL")]
-    pub(super) repo_url: Option<String>,
-    pub(super) repo_tags: Option<Vec<String>>,
-    pub(super) repo_digests: Option<Vec<String>>,
+    #[serde(borrow, rename = "OS", deserialize_with = "object")]
+    pub(super) os: Option<Os<'c>>,
+    #[serde(borrow, rename = "ImageID")]
+    pub(super) image_id: Option<Text<'c>>,
+    #[serde(borrow)]
+    pub(super) reference: Option<Text<'c>>,
+    #[serde(borrow, rename = "RepoURL")]
+    pub(super) repo_url: Option<Text<'c>>,
+    #[serde(borrow)]
+    pub(super) repo_tags: Option<Texts<'c>>,
+    #[serde(borrow)]
+    pub(super) repo_digests: Option<Texts<'c>>,
     #[serde(borrow, deserialize_with = "object")]
     pub(super) image_config: Option<ImageConfig<'c>>,
 }
 
 #[derive(Debug, Default, serde::Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
-pub(super) struct Os {
-    pub(super) family: Option<String>,
-    pub(super) name: Option<String>,
+pub(super) struct Os<'c> {
+    #[serde(borrow)]
+    pub(super) family: Option<Text<'c>>,
+    #[serde(borrow)]
+    pub(super) name: Option<Text<'c>>,
     #[serde(rename = "EOSL")]
     pub(super) eosl: Option<bool>,
 }
 
 #[derive(Debug, Default, serde::Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
-pub(super) struct Trivy {
-    pub(super) version: Option<String>,
+pub(super) struct Trivy<'c> {
+    #[serde(borrow)]
+    pub(super) version: Option<Text<'c>>,
+}
+
+/// The first texts of an array, of which the rest is not looked at.
+#[derive(Debug, Default)]
+pub(super) struct Texts<'c>(pub(super) Vec<Cow<'c, str>>);
+
+/// The most texts of one array. An image has a digest in each repository, and its tags.
+const MAX_TEXTS: usize = 1000;
+
+impl<'de: 'c, 'c> Deserialize<'de> for Texts<'c> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct TextsVisitor;
+
+        impl<'c> Visitor<'c> for TextsVisitor {
+            type Value = Texts<'c>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an array of strings")
+            }
+
+            fn visit_seq<A: SeqAccess<'c>>(self, mut items: A) -> Result<Texts<'c>, A::Error> {
+                let mut texts = Vec::new();
+                while texts.len() < MAX_TEXTS
+                    && let Some(Text(text)) = items.next_element()?
+                {
+                    texts.push(text);
+                }
+                while items.next_element::<IgnoredAny>()?.is_some() {}
+                Ok(Texts(texts))
+            }
+        }
+
+        deserializer.deserialize_seq(TextsVisitor)
+    }
 }
 
 /// The image's own words, which are not Trivy's: what cannot be read of them is not there.
@@ -96,7 +147,8 @@ impl ImageConfig<'_> {
 }
 
 fn text(raw: Option<&RawValue>) -> Option<String> {
-    serde_json::from_str(raw?.get()).ok()
+    const MAX_BYTES: usize = 1024;
+    serde_json::from_str(raw.map(RawValue::get).filter(|json| json.len() <= MAX_BYTES)?).ok()
 }
 
 /// Reads an object or `null`. What serde derives would take an array as well, as the values of the fields in turn.

@@ -19,6 +19,38 @@ pub enum Error {
         /// What the decompressor says.
         source: std::io::Error,
     },
+    /// Something follows the compressed stream.
+    #[error("the {format} stream ends, and other bytes follow it from byte {offset} on: send the stream only")]
+    Trailing {
+        /// `gzip` or `zstd`.
+        format: &'static str,
+        /// Where they begin, counted from 0.
+        offset: usize,
+    },
+    /// The compressed stream is cut into far too many pieces.
+    #[error("the {format} stream has more than {limit} members or frames: pack the report as one")]
+    TooManyParts {
+        /// `gzip` or `zstd`.
+        format: &'static str,
+        /// The limit.
+        limit: usize,
+    },
+    /// Text that is not UTF-8.
+    #[error("the JSON is not UTF-8 at byte {offset} (line {line}, column {column}): send it as UTF-8")]
+    NotUtf8 {
+        /// The first byte that is not, counted from 0.
+        offset: usize,
+        /// Counted from 1.
+        line: usize,
+        /// Counted from 1, in bytes.
+        column: usize,
+    },
+    /// UTF-16 that is broken.
+    #[error("the UTF-16 text is broken or cut off at byte {offset}: send it as UTF-8")]
+    NotUtf16 {
+        /// Where, counted from 0.
+        offset: usize,
+    },
     /// Not JSON at all, recognised by its first bytes.
     #[error("the body is not JSON but {found}; {advice}")]
     NotJson {
@@ -48,6 +80,25 @@ pub enum Error {
         /// Counted from 1, in bytes.
         column: usize,
     },
+    /// Another JSON value after the first: JSON lines, or files that were put together.
+    #[error("a second JSON value begins at line {line}, column {column}: send each report by itself")]
+    SecondValue {
+        /// Counted from 1.
+        line: usize,
+        /// Counted from 1, in bytes.
+        column: usize,
+    },
+    /// Text after the JSON.
+    #[error(
+        "the JSON is whole, and other text begins at line {line}, column {column}: keep log lines apart, with --output, \
+         or with --quiet and standard output only"
+    )]
+    TextAfter {
+        /// Counted from 1.
+        line: usize,
+        /// Counted from 1, in bytes.
+        column: usize,
+    },
     /// Nested deeper than any report.
     #[error("the JSON is nested too deep at line {line}, column {column}: at most 127 levels are read")]
     TooDeep {
@@ -69,6 +120,14 @@ pub enum Error {
     SchemaVersion {
         /// The version in the report.
         found: String,
+    },
+    /// A document of `SchemaVersion` 2 that does not say what was scanned.
+    #[error("SchemaVersion is 2, but {missing}: {advice}")]
+    NoArtifact {
+        /// Which members there are not.
+        missing: &'static str,
+        /// What to do.
+        advice: &'static str,
     },
     /// A field that is not of its type, or missing.
     #[error("{path}: {reason}")]
@@ -128,14 +187,22 @@ impl Error {
         match self {
             Self::TooLarge { .. } | Self::TooManyFindings { .. } => Kind::TooLarge,
             Self::Compression { .. }
+            | Self::Trailing { .. }
+            | Self::TooManyParts { .. }
+            | Self::NotUtf8 { .. }
+            | Self::NotUtf16 { .. }
             | Self::NotJson { .. }
             | Self::Syntax { .. }
+            | Self::SecondValue { .. }
+            | Self::TextAfter { .. }
             | Self::Truncated { .. }
             | Self::TooDeep { .. } => Kind::InvalidJson,
             Self::NotTrivy { .. } => Kind::NotATrivyReport,
-            Self::SchemaVersion { .. } | Self::Field { .. } | Self::NoImageName | Self::ImageName { .. } => {
-                Kind::InvalidReport
-            }
+            Self::SchemaVersion { .. }
+            | Self::NoArtifact { .. }
+            | Self::Field { .. }
+            | Self::NoImageName
+            | Self::ImageName { .. } => Kind::InvalidReport,
         }
     }
 

@@ -7,6 +7,7 @@ use std::fmt;
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
+use super::reason;
 use super::suppressed::{ModifiedEntry, Suppressed};
 use crate::domain::scan::OtherFindings;
 use crate::domain::severity::Severity;
@@ -39,27 +40,36 @@ pub struct Finding<'c> {
     pub pkg_path: Option<Cow<'c, str>>,
     /// The report names a version in which it is fixed.
     pub fixable: bool,
-    /// Every other member of the object in the order of their names, as canonical JSON.
-    members: Vec<(Cow<'c, str>, &'c RawValue)>,
+    /// Every other member of the object, as canonical JSON: those before, between and after `PkgName` and
+    /// `VulnerabilityID`, in the order of their names, without the commas between the three.
+    rest: [&'c str; 3],
 }
 
 impl Finding<'_> {
-    /// The object's members but for `VulnerabilityID` and `PkgName`, as a canonical JSON object.
-    ///
-    /// # Errors
-    /// None in practice: writing to memory does not fail.
-    pub fn write_rest(&self, out: &mut Vec<u8>) -> serde_json::Result<()> {
+    /// Writes the object's members but for `VulnerabilityID` and `PkgName`, as a canonical JSON object.
+    pub fn write_rest(&self, out: &mut Vec<u8>) {
         out.push(b'{');
-        for (at, (name, value)) in self.members.iter().enumerate() {
+        for (at, members) in self.rest().enumerate() {
             if at > 0 {
                 out.push(b',');
             }
-            serde_json::to_writer(&mut *out, name)?;
-            out.push(b':');
-            out.extend_from_slice(value.get().as_bytes());
+            out.extend_from_slice(members.as_bytes());
         }
         out.push(b'}');
-        Ok(())
+    }
+
+    fn rest(&self) -> impl Iterator<Item = &str> {
+        self.rest.into_iter().filter(|members| !members.is_empty())
+    }
+
+    fn rest_in_order(&self, other: &Finding<'_>) -> Ordering {
+        if self.rest == other.rest {
+            return Ordering::Equal;
+        }
+        fn bytes<'f>(finding: &'f Finding<'_>) -> impl Iterator<Item = u8> + use<'f> {
+            finding.rest().flat_map(|members| members.bytes().chain([b',']))
+        }
+        bytes(self).cmp(bytes(other))
     }
 
     /// Two findings of one scan with equal content are one finding.
@@ -67,7 +77,7 @@ impl Finding<'_> {
         self.vulnerability_id == other.vulnerability_id
             && self.pkg_name == other.pkg_name
             && self.scanned == other.scanned
-            && self.members.iter().map(content).eq(other.members.iter().map(content))
+            && self.rest_in_order(other) == Ordering::Equal
     }
 
     /// The order is that of the ordinals (severity, vulnerability id, package), then that of the
@@ -80,12 +90,8 @@ impl Finding<'_> {
             .then_with(|| self.scanned.cmp(&other.scanned))
             .then_with(|| self.installed_version.cmp(&other.installed_version))
             .then_with(|| self.pkg_path.cmp(&other.pkg_path))
-            .then_with(|| self.members.iter().map(content).cmp(other.members.iter().map(content)))
+            .then_with(|| self.rest_in_order(other))
     }
-}
-
-fn content<'m>((name, value): &'m (Cow<'_, str>, &RawValue)) -> (&'m str, &'m str) {
-    (name, value.get())
 }
 
 /// The largest vulnerability object that is taken, in bytes of canonical JSON. The largest known has
@@ -101,6 +107,8 @@ const MAX_PLACE_BYTES: usize = 8 << 10;
 /// What the findings of a report are gathered in while it is read.
 #[derive(Debug, Default)]
 pub(super) struct Collector<'c> {
+    /// The canonical text that is read.
+    pub(super) text: &'c str,
     pub(super) scanned: Vec<Scanned<'c>>,
     pub(super) findings: Vec<Finding<'c>>,
     pub(super) suppressed: Vec<Suppressed<'c>>,
@@ -110,11 +118,17 @@ pub(super) struct Collector<'c> {
     /// The first target, and the first that is `name (os version)`: what may name an old report.
     pub(super) first_target: Option<Cow<'c, str>>,
     pub(super) os_target: Option<Cow<'c, str>>,
+    /// Two operating systems, which no image has.
+    pub(super) has_several_systems: bool,
     pub(super) over_limit: bool,
     pub(super) limit: usize,
 }
 
-impl Collector<'_> {
+impl<'c> Collector<'c> {
+    pub(super) fn new(text: &'c str, limit: usize) -> Self {
+        Self { text, limit, ..Self::default() }
+    }
+
     /// Fails if there is no room for one more finding.
     fn make_room<E: serde::de::Error>(&mut self) -> Result<(), E> {
         if self.findings.len() + self.suppressed.len() == self.limit {
@@ -222,7 +236,7 @@ impl<'c> Visitor<'c> for ResultEntry<'_, 'c> {
                 ),
                 "Misconfigurations" => {
                     let checks = members.next_value::<Option<Vec<Check>>>()?.unwrap_or_default();
-                    add(&mut collector.other.misconfigurations, checks.iter().filter(|check| check.failed));
+                    add(&mut collector.other.misconfigurations, checks.into_iter().filter(|check| check.failed));
                 }
                 _ => drop(members.next_value::<IgnoredAny>()?),
             }
@@ -238,8 +252,12 @@ impl<'c> Visitor<'c> for ResultEntry<'_, 'c> {
         if collector.first_target.is_none() && !target.trim().is_empty() {
             collector.first_target = Some(target.clone());
         }
-        if collector.os_target.is_none() && is_os_target(class.as_ref(), &target) {
-            collector.os_target = Some(target.clone());
+        if is_os_target(class.as_ref(), &target) {
+            match &collector.os_target {
+                None => collector.os_target = Some(target.clone()),
+                Some(first) if *first == target => {}
+                Some(first) => collector.has_several_systems |= names_a_system(first) && names_a_system(&target),
+            }
         }
         let has_findings = collector.findings.len() > before.0;
         // Results of Trivy before v0.20 have no class; they are of vulnerabilities.
@@ -258,6 +276,31 @@ impl<'c> Visitor<'c> for ResultEntry<'_, 'c> {
 /// `alpine:3.10 (alpine 3.10.2)`, of class `os-pkgs` where there are classes.
 fn is_os_target(class: Option<&Text<'_>>, target: &str) -> bool {
     class.is_none_or(|class| class.0 == "os-pkgs") && target.ends_with(')') && target.contains(" (")
+}
+
+/// Whether what stands in the bracket is a Linux distribution with its version.
+fn names_a_system(target: &str) -> bool {
+    const FAMILIES: [&str; 16] = [
+        "alpine",
+        "debian",
+        "ubuntu",
+        "redhat",
+        "centos",
+        "rocky",
+        "alma",
+        "fedora",
+        "amazon",
+        "oracle",
+        "photon",
+        "opensuse",
+        "suse",
+        "cbl-mariner",
+        "wolfi",
+        "chainguard",
+    ];
+    let system = target.rsplit_once(" (").map_or("", |(_, system)| system.trim_end_matches(')'));
+    let family = system.split_once(' ').map_or(system, |(family, _)| family);
+    FAMILIES.iter().any(|known| family == *known || known.starts_with("opensuse") && family.starts_with("opensuse."))
 }
 
 struct Vulnerabilities<'a, 'c>(&'a mut Collector<'c>);
@@ -284,7 +327,7 @@ impl<'c> Visitor<'c> for Vulnerabilities<'_, 'c> {
     fn visit_seq<A: SeqAccess<'c>>(self, mut items: A) -> Result<(), A::Error> {
         let Self(collector) = self;
         let scanned = collector.scanned.len();
-        while let Some(mut finding) = items.next_element::<Finding<'c>>()? {
+        while let Some(mut finding) = items.next_element_seed(FindingIn(collector.text))? {
             collector.make_room()?;
             finding.scanned = scanned;
             collector.findings.push(finding);
@@ -363,15 +406,18 @@ impl<'c> Deserialize<'c> for Check {
     }
 }
 
-impl<'c> Deserialize<'c> for Finding<'c> {
-    fn deserialize<D: Deserializer<'c>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(FindingVisitor)
+/// Reads a vulnerability that lies in this canonical text.
+pub(super) struct FindingIn<'c>(pub(super) &'c str);
+
+impl<'c> DeserializeSeed<'c> for FindingIn<'c> {
+    type Value = Finding<'c>;
+
+    fn deserialize<D: Deserializer<'c>>(self, deserializer: D) -> Result<Finding<'c>, D::Error> {
+        deserializer.deserialize_map(self)
     }
 }
 
-struct FindingVisitor;
-
-impl<'c> Visitor<'c> for FindingVisitor {
+impl<'c> Visitor<'c> for FindingIn<'c> {
     type Value = Finding<'c>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -379,6 +425,7 @@ impl<'c> Visitor<'c> for FindingVisitor {
     }
 
     fn visit_map<A: MapAccess<'c>>(self, mut members: A) -> Result<Finding<'c>, A::Error> {
+        let Self(text) = self;
         let mut finding = Finding {
             scanned: 0,
             severity: Severity::Unknown,
@@ -387,34 +434,48 @@ impl<'c> Visitor<'c> for FindingVisitor {
             installed_version: None,
             pkg_path: None,
             fixable: false,
-            members: Vec::with_capacity(20),
+            rest: [""; 3],
         };
+        // Members lie one after the other, with a comma between them.
+        let (mut run, mut start) = (0, None);
         while let Some(Text(name)) = members.next_key()? {
+            let RawText { raw, text: value } = match &*name {
+                "VulnerabilityID" | "PkgName" | "InstalledVersion" | "PkgPath" | "Severity" | "FixedVersion" => {
+                    members.next_value::<RawText<'c>>()?
+                }
+                _ => RawText { raw: members.next_value()?, text: None },
+            };
+            let place = raw.get().as_ptr().addr().saturating_sub(text.as_ptr().addr());
+            let end = place + raw.get().len();
+            let from = match start {
+                Some(from) => from,
+                None => place.saturating_sub(written_len(&name) + 1),
+            };
+            // The member after a run that has ended begins a new one.
+            let mut is_in_a_run = true;
             match &*name {
-                "VulnerabilityID" => finding.vulnerability_id = members.next_value::<Option<Text<'c>>>()?.map(|t| t.0),
-                "PkgName" => finding.pkg_name = members.next_value::<Option<Text<'c>>>()?.map(|t| t.0),
-                "InstalledVersion" | "PkgPath" | "Severity" | "FixedVersion" => {
-                    let (raw, text) = members.next_value::<RawText<'c>>()?.0;
-                    match &*name {
-                        "InstalledVersion" => finding.installed_version = text,
-                        "PkgPath" => finding.pkg_path = text,
-                        "Severity" => {
-                            finding.severity = text.and_then(|t| t.parse().ok()).unwrap_or(Severity::Unknown);
-                        }
-                        // `N/A`, `none` and `-` are no versions.
-                        _ => finding.fixable = text.is_some_and(|t| t.bytes().any(|byte| byte.is_ascii_digit())),
-                    }
-                    finding.members.push((name, raw));
+                "VulnerabilityID" => (finding.vulnerability_id, is_in_a_run) = (value, false),
+                "PkgName" => (finding.pkg_name, is_in_a_run) = (value, false),
+                "InstalledVersion" => finding.installed_version = value,
+                "PkgPath" => finding.pkg_path = value,
+                "Severity" => finding.severity = value.and_then(|t| t.parse().ok()).unwrap_or(Severity::Unknown),
+                // `N/A`, `none` and `-` are no versions.
+                "FixedVersion" => finding.fixable = value.is_some_and(|t| t.bytes().any(|byte| byte.is_ascii_digit())),
+                _ => {}
+            }
+            if is_in_a_run {
+                if let Some(members) = finding.rest.get_mut(run) {
+                    *members = text.get(from..end).unwrap_or_default();
                 }
-                _ => {
-                    let value = members.next_value::<&'c RawValue>()?;
-                    finding.members.push((name, value));
-                }
+                start = Some(from);
+            } else {
+                // What stands before it is whole.
+                run += usize::from(start.is_some());
+                start = None;
             }
         }
         let named = [&finding.vulnerability_id, &finding.pkg_name].into_iter().flatten().map(|text| text.len());
-        let bytes =
-            finding.members.iter().map(|(name, value)| name.len() + value.get().len()).chain(named).sum::<usize>();
+        let bytes = finding.rest.iter().map(|members| members.len()).chain(named).sum::<usize>();
         if [&finding.vulnerability_id, &finding.pkg_name].into_iter().flatten().any(|name| name.len() > MAX_NAME_BYTES)
         {
             return Err(A::Error::custom(format_args!(
@@ -426,17 +487,23 @@ impl<'c> Visitor<'c> for FindingVisitor {
                 "a vulnerability of {bytes} bytes; at most {MAX_FINDING_BYTES} are taken"
             )));
         }
-        finding.members.shrink_to_fit();
         Ok(finding)
     }
 }
 
+/// The bytes of a text as canonical JSON.
+fn written_len(text: &str) -> usize {
+    let has_escapes = text.bytes().any(|byte| byte < b' ' || byte == b'"' || byte == b'\\');
+    let escaped = || serde_json::to_vec(text).map_or(0, |json| json.len());
+    if has_escapes { escaped() } else { text.len() + 2 }
+}
+
 /// Text that is borrowed where it has no escapes. (`Option<Cow<str>>` never borrows.)
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Text<'c>(pub(super) Cow<'c, str>);
 
-impl<'c> Deserialize<'c> for Text<'c> {
-    fn deserialize<D: Deserializer<'c>>(deserializer: D) -> Result<Self, D::Error> {
+impl<'de: 'c, 'c> Deserialize<'de> for Text<'c> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct TextVisitor;
 
         impl<'c> Visitor<'c> for TextVisitor {
@@ -460,14 +527,17 @@ impl<'c> Deserialize<'c> for Text<'c> {
 }
 
 /// A string or `null`, both as it is written and as it reads.
-struct RawText<'c>((&'c RawValue, Option<Cow<'c, str>>));
+struct RawText<'c> {
+    raw: &'c RawValue,
+    text: Option<Cow<'c, str>>,
+}
 
 impl<'c> Deserialize<'c> for RawText<'c> {
     fn deserialize<D: Deserializer<'c>>(deserializer: D) -> Result<Self, D::Error> {
         let raw = <&'c RawValue>::deserialize(deserializer)?;
         match serde_json::from_str::<Option<Text<'c>>>(raw.get()) {
-            Ok(text) => Ok(Self((raw, text.map(|t| t.0)))),
-            Err(_) => Err(D::Error::custom("expected a string")),
+            Ok(text) => Ok(Self { raw, text: text.map(|t| t.0) }),
+            Err(error) => Err(D::Error::custom(reason::plain(&error))),
         }
     }
 }

@@ -4,7 +4,7 @@
 //! for many things. Newer reports say elsewhere what it was.
 
 use super::envelope::Envelope;
-use super::findings::Collector;
+use super::findings::{Collector, Text};
 use crate::domain::image_name::{is_archive, is_path, repository};
 
 /// A report's own name for its artifact.
@@ -19,13 +19,14 @@ pub(super) struct OwnName {
 /// operating system is `name (family version)`.
 pub(super) fn own_name(envelope: &Envelope<'_>, collector: &Collector<'_>) -> Option<OwnName> {
     let metadata = envelope.metadata.as_ref();
-    let typed = named(envelope.artifact_name.as_deref());
-    let tag = named(metadata.and_then(|metadata| metadata.repo_tags.as_ref()?.first()).map(String::as_str));
-    let reference = named(metadata.and_then(|metadata| metadata.reference.as_deref())).filter(|text| !is_archive(text));
-    let url = named(metadata.and_then(|metadata| metadata.repo_url.as_deref()));
+    let typed = named(text(envelope.artifact_name.as_ref()));
+    let tag = named(metadata.and_then(|metadata| metadata.repo_tags.as_ref()?.0.first()).map(AsRef::as_ref));
+    let reference = named(metadata.and_then(|metadata| text(metadata.reference.as_ref())));
+    let reference = reference.filter(|text| !is_archive(text));
+    let url = named(metadata.and_then(|metadata| text(metadata.repo_url.as_ref())));
     let os = named(collector.os_target.as_ref().and_then(|target| Some(target.rsplit_once(" (")?.0)));
     let any = typed.or(tag).or(os).or(collector.first_target.as_deref());
-    let (text, nameless) = match (envelope.artifact_type.as_deref(), typed) {
+    let (text, nameless) = match (text(envelope.artifact_type.as_ref()), typed) {
         (Some("container_image"), Some(typed)) => {
             let is_said_better =
                 is_archive(typed) || reference.is_some_and(|said| repository(said) != repository(typed));
@@ -42,6 +43,10 @@ pub(super) fn own_name(envelope: &Envelope<'_>, collector: &Collector<'_>) -> Op
         _ => (any?, is_path(any?)),
     };
     Some(OwnName { text: text.to_owned(), nameless })
+}
+
+fn text<'t>(text: Option<&'t Text<'_>>) -> Option<&'t str> {
+    text.map(|Text(text)| &**text)
 }
 
 fn named(text: Option<&str>) -> Option<&str> {
@@ -62,8 +67,8 @@ fn is_remote(text: &str) -> bool {
 
 /// Finds the digest of the repository that was scanned among `RepoDigests`: that of the first of `names` that any of
 /// them is of, else the one that all have.
-pub(super) fn digest<'d>(repo_digests: &'d [String], names: &[&str]) -> Option<&'d str> {
-    let digests = || repo_digests.iter().filter_map(|entry| entry.rsplit_once('@'));
+pub(super) fn digest<'d>(repo_digests: &'d [impl AsRef<str>], names: &[&str]) -> Option<&'d str> {
+    let digests = || repo_digests.iter().filter_map(|entry| entry.as_ref().rsplit_once('@'));
     let of = |name: &&str| digests().find(|(of, _)| repository(of) == repository(name));
     let only = || digests().next().filter(|(_, first)| digests().all(|(_, digest)| digest == *first));
     names.iter().find_map(of).or_else(only).map(|(_, digest)| digest)

@@ -1,10 +1,12 @@
 //! A report as it was sent: unpacked, and packed again for the archive.
 
+use std::borrow::Cow;
 use std::io::Write as _;
 
 use flate2::write::GzEncoder;
 
-use super::body::{self, Compression};
+use super::body::{self, Compression, Unpacked};
+use super::encoding::Text;
 use super::{Canonical, Error, Limits, Report};
 use crate::domain::declared::Declared;
 
@@ -22,27 +24,35 @@ pub struct Submission {
 }
 
 impl Submission {
-    /// Unpacks a body and reads its JSON. With `keep`, what was sent is packed for the archive:
-    /// before the canonical text is made, so that the report is never in memory three times.
+    /// Unpacks a body and reads its JSON. With `keep`, the JSON is packed for the archive, as UTF-8 whatever it was
+    /// sent in; gzip is kept as it came, if any reader of gzip takes it.
     ///
     /// # Errors
-    /// [`Error::TooLarge`], [`Error::Compression`], and those of broken JSON.
-    pub fn read(
-        body: Vec<u8>,
+    /// [`Error::TooLarge`], those of [`body::unpack`], and those of broken JSON.
+    pub fn read<'b>(
+        body: impl Into<Cow<'b, [u8]>>,
         compression: Compression,
         declared: Declared,
         limits: Limits,
         keep: bool,
     ) -> Result<Self, Error> {
-        // Gzip is kept as it came, if it is one whole: readers of the archive get it as it is.
-        let sent = if keep && compression == Compression::Gzip { body.clone() } else { Vec::new() };
-        let json = body::inflate(body, compression, limits.max_bytes)?;
-        let packed = match keep {
-            true if !sent.is_empty() && is_one_member(&sent, &json) => sent,
-            true => pack(&json)?,
-            false => Vec::new(),
+        let body = body.into();
+        let (sent, bytes) = match compression {
+            Compression::None => (None, body::unpack(body, compression, limits.max_bytes)?.bytes),
+            Compression::Gzip | Compression::Zstd => {
+                let Unpacked { bytes, is_one_member } = body::unpack(&*body, compression, limits.max_bytes)?;
+                let bytes = Cow::Owned(bytes.into_owned());
+                (Some(body).filter(|_| keep && is_one_member), bytes)
+            }
         };
-        let canonical = Canonical::read(&json, &limits)?;
+        let mut json = Text::read(bytes, limits.max_bytes)?;
+        // The last thing that needs the JSON is the packing, since while it is read there is more in memory.
+        let canonical = Canonical::of(&mut json)?;
+        let packed = match sent {
+            _ if !keep => Vec::new(),
+            Some(gzip) if json.is_as_sent && gzip.len() <= json.bytes().len() + MAX_OVERHEAD => gzip.into_owned(),
+            _ => pack(json.bytes())?,
+        };
         Ok(Self { canonical, declared, limits, packed })
     }
 
@@ -73,12 +83,8 @@ impl Submission {
     }
 }
 
-/// Whether gzip that unpacks to `json` does so from one member, with no padding: its last four bytes
-/// then tell the length of all (RFC 1952 §2.3.1), and it is no larger than what is in it.
-fn is_one_member(gzip: &[u8], json: &[u8]) -> bool {
-    let length = gzip.last_chunk().map(|tail| u32::from_le_bytes(*tail));
-    length.is_some() && length == u32::try_from(json.len()).ok() && gzip.len() <= json.len() + 64
-}
+/// Bytes that gzip may have more than what is in it, to be kept as it is: its header can hold anything.
+const MAX_OVERHEAD: usize = 64;
 
 fn pack(json: &[u8]) -> Result<Vec<u8>, Error> {
     let mut encoder = GzEncoder::new(Vec::new(), LEVEL);
@@ -93,7 +99,9 @@ mod tests {
     const REPORT: &[u8] = br#"{"SchemaVersion": 2, "ArtifactName": "app", "Results": []}"#;
 
     fn unpacked(submission: &Submission) -> Vec<u8> {
-        body::inflate(submission.packed().to_vec(), Compression::Gzip, 1 << 20).unwrap()
+        let unpacked = body::unpack(submission.packed(), Compression::Gzip, 1 << 20).unwrap();
+        assert!(unpacked.is_one_member, "what any reader of gzip takes");
+        unpacked.bytes.into_owned()
     }
 
     #[test]
@@ -113,12 +121,35 @@ mod tests {
     #[test]
     fn gzip_in_pieces_or_padded_is_packed_anew() {
         let (a, b) = REPORT.split_at(20);
-        let pieces = [pack(a).unwrap(), pack(b).unwrap()].concat();
-        let padded = [pack(REPORT).unwrap(), pack(b"").unwrap().repeat(50)].concat();
-        for sent in [pieces, padded] {
+        let (whole, empty) = (pack(REPORT).unwrap(), pack(b"").unwrap());
+        let mut stuffed = flate2::GzBuilder::new().extra(vec![1; 5000]).write(Vec::new(), LEVEL);
+        stuffed.write_all(REPORT).unwrap();
+        for sent in [
+            [pack(a).unwrap(), pack(b).unwrap()].concat(),
+            [whole.clone(), empty.repeat(50)].concat(),
+            [empty, whole.clone()].concat(),
+            [whole.clone(), vec![0; 512]].concat(),
+            stuffed.finish().unwrap(),
+        ] {
             let submission =
                 Submission::read(sent, Compression::Gzip, Declared::default(), Limits::default(), true).unwrap();
-            assert_eq!(submission.packed(), pack(REPORT).unwrap());
+            assert_eq!(submission.packed(), whole);
+        }
+    }
+
+    #[test]
+    fn the_archive_has_utf8_whatever_was_sent() {
+        let text = std::str::from_utf8(REPORT).unwrap();
+        let wide: Vec<u8> = format!("\u{FEFF}{text}").encode_utf16().flat_map(u16::to_le_bytes).collect();
+        let odd = REPORT.strip_suffix(b"}").unwrap();
+        let (odd, mended) = ([odd, br#","x":"\ud800"}"#].concat(), [odd, br#","x":"\ufffd"}"#].concat());
+        for (sent, expected) in [(&wide, REPORT), (&odd, &mended)] {
+            for (sent, compression) in [(sent.clone(), Compression::None), (pack(sent).unwrap(), Compression::Gzip)] {
+                let submission =
+                    Submission::read(sent, compression, Declared::default(), Limits::default(), true).unwrap();
+                assert_eq!(unpacked(&submission), expected);
+                assert_eq!(submission.report().unwrap().artifact.image_name.as_str(), "app");
+            }
         }
     }
 

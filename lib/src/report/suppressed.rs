@@ -3,10 +3,11 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
+use serde::de::{Deserialize, DeserializeSeed as _, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::findings::{Finding, Text};
+use super::findings::{Finding, FindingIn, Text};
+use super::reason;
 use crate::domain::text;
 
 /// A vulnerability that Trivy has found and then left out: an ignore file, a policy or a VEX document says so.
@@ -66,10 +67,9 @@ impl<'c> Visitor<'c> for ModifiedEntryVisitor {
             return Ok(ModifiedEntry(None));
         }
         let Some(finding) = finding else { return Err(A::Error::missing_field("Finding")) };
-        let finding = serde_json::from_str::<Finding<'c>>(finding.get()).map_err(|error| {
-            let error = error.to_string();
-            A::Error::custom(error.rsplit_once(" at line ").map_or(error.as_str(), |(reason, _)| reason))
-        })?;
+        let finding = FindingIn(finding.get())
+            .deserialize(&mut serde_json::Deserializer::from_str(finding.get()))
+            .map_err(|error| A::Error::custom(reason::plain(&error)))?;
         let [status, source, statement] = [status, source, statement].map(|text| shortened(text?.0));
         Ok(ModifiedEntry(Some(Suppressed { finding, status, source, statement })))
     }

@@ -3,13 +3,12 @@
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde::de::DeserializeSeed;
-use serde_json::Value;
 
-use super::envelope::{self, Envelope};
-use super::findings::{Collector, Finding, Results, Scanned};
+use super::envelope::Envelope;
+use super::findings::{Collector, Finding, Results, Scanned, Text};
 use super::naming::{self, OwnName};
 use super::suppressed::Suppressed;
-use super::{Canonical, Error, Limits, lookalike, warnings};
+use super::{Canonical, Error, Limits, lookalike, reason, warnings};
 use crate::domain::declared::{Declared, Scanners};
 use crate::domain::image_name::ImageName;
 use crate::domain::report_hash::ReportHash;
@@ -60,12 +59,12 @@ impl<'c> Report<'c> {
     pub fn read(canonical: &'c Canonical, declared: &Declared, limits: &Limits) -> Result<Self, Error> {
         let stated_time = canonical.created_at()?;
         let text = canonical.text();
-        let mut collector = Collector { limit: limits.max_findings, ..Collector::default() };
+        let mut collector = Collector::new(text, limits.max_findings);
         let envelope = if text.starts_with('[') {
             read_array(text, &mut collector)?;
             Envelope::default()
         } else {
-            read_object(text, &mut collector)?
+            read_object(text, declared, &mut collector)?
         };
         let own_name = naming::own_name(&envelope, &collector);
         let hash = canonical.hash(&beyond_the_report(declared, own_name.as_ref()));
@@ -135,35 +134,53 @@ fn beyond_the_report(declared: &Declared, own_name: Option<&OwnName>) -> Declare
     declared
 }
 
-/// Whether an object is a report: its version and the name or type of its artifact say so, and
-/// nothing looser would tell it from other tools' files, which have `Results` as well.
-fn is_report(envelope: &Envelope<'_>) -> bool {
-    envelope.schema_version == Some(Value::from(2))
-        && (envelope.artifact_type.is_some() || envelope.artifact_name.is_some())
-}
-
-fn read_object<'c>(text: &'c str, collector: &mut Collector<'c>) -> Result<Envelope<'c>, Error> {
-    let envelope: Envelope<'c> = match serde_json::from_str(text) {
-        Ok(envelope) if is_report(&envelope) => envelope,
-        Ok(_) => return Err(lookalike::of_object(text)),
-        Err(_) => return Err(misread(text)),
-    };
+fn read_object<'c>(text: &'c str, declared: &Declared, collector: &mut Collector<'c>) -> Result<Envelope<'c>, Error> {
+    let envelope: Envelope<'c> = serde_json::from_str(text).map_err(|_| misread(text))?;
+    is_report(&envelope, declared, text)?;
     if let Some(results) = envelope.results {
         read_results(results.get(), "Results", collector)?;
     }
     Ok(envelope)
 }
 
+/// Whether an object is a report: its version and the name or type of its artifact say so, and nothing looser would
+/// tell it from other tools' files, which have `Results` as well. Programs that build reports leave the artifact out;
+/// of those the sender has to say what was scanned.
+fn is_report(envelope: &Envelope<'_>, declared: &Declared, text: &str) -> Result<(), Error> {
+    if !envelope.is_version_2() {
+        return Err(lookalike::of_object(text));
+    }
+    if envelope.artifact_type.is_some() || envelope.artifact_name.is_some() {
+        return Ok(());
+    }
+    if let Some(another) = lookalike::known(text) {
+        return Err(another);
+    }
+    let no_artifact = |missing, advice| Err(Error::NoArtifact { missing, advice });
+    match (envelope.results.is_some() || envelope.metadata.is_some(), &declared.image_name) {
+        (true, Some(_)) => Ok(()),
+        (true, None) => no_artifact(
+            "neither ArtifactName nor ArtifactType says what was scanned",
+            "send it with an image_name, or as Trivy has written it",
+        ),
+        (false, _) => no_artifact(
+            "ArtifactName, ArtifactType, Metadata and Results are all missing",
+            "send it as Trivy has written it",
+        ),
+    }
+}
+
 /// Why the top level of an object could not be read: it may not be a report in the first place.
 fn misread(text: &str) -> Error {
     #[derive(Default, Deserialize)]
     #[serde(rename_all = "PascalCase", default)]
-    struct Version {
-        schema_version: Option<Value>,
+    struct Version<'c> {
+        #[serde(borrow)]
+        schema_version: Option<&'c serde_json::value::RawValue>,
     }
 
-    let is_version_2 = serde_json::from_str::<Version>(text).is_ok_and(|v| v.schema_version == Some(Value::from(2)));
-    if !is_version_2 {
+    let version = serde_json::from_str::<Version<'_>>(text).unwrap_or_default().schema_version;
+    if version.is_none_or(|version| version.get() != "2") {
         return lookalike::of_object(text);
     }
     let deserializer = &mut serde_json::Deserializer::from_str(text);
@@ -174,22 +191,14 @@ fn misread(text: &str) -> Error {
 }
 
 fn read_array<'c>(text: &'c str, collector: &mut Collector<'c>) -> Result<(), Error> {
-    #[derive(Deserialize)]
-    #[serde(rename_all = "PascalCase")]
-    struct Targeted {
-        #[expect(dead_code, reason = "only its presence matters")]
-        target: serde::de::IgnoredAny,
-    }
-
-    #[derive(Deserialize)]
-    struct Result(#[serde(deserialize_with = "envelope::object")] Option<Targeted>);
-
-    let is_old_report = serde_json::from_str::<Vec<Result>>(text)
-        .is_ok_and(|results| !results.is_empty() && results.iter().all(|Result(targeted)| targeted.is_some()));
-    if !is_old_report {
+    if !lookalike::is_old_report(text) {
         return Err(lookalike::of_array(text));
     }
-    read_results(text, "", collector)
+    read_results(text, "", collector)?;
+    if collector.has_several_systems {
+        return Err(lookalike::several_reports());
+    }
+    Ok(())
 }
 
 fn read_results<'c>(text: &'c str, path: &str, collector: &mut Collector<'c>) -> Result<(), Error> {
@@ -201,11 +210,11 @@ fn read_results<'c>(text: &'c str, path: &str, collector: &mut Collector<'c>) ->
         return Err(Error::TooManyFindings { limit: collector.limit });
     }
     // Only a report that is refused pays for knowing where; what was read of it is not needed.
-    *collector = Collector { limit: collector.limit, ..Collector::default() };
+    *collector = Collector::new(collector.text, collector.limit);
     let mut deserializer = serde_json::Deserializer::from_str(text);
     let mut track = serde_path_to_error::Track::new();
     let traced = serde_path_to_error::Deserializer::new(&mut deserializer, &mut track);
-    let mut discarded = Collector { limit: collector.limit, ..Collector::default() };
+    let mut discarded = Collector::new(collector.text, collector.limit);
     match Results(&mut discarded).deserialize(traced) {
         Ok(()) => Ok(()),
         Err(error) => Err(field(&serde_path_to_error::Error::new(track.path(), error), path)),
@@ -213,15 +222,13 @@ fn read_results<'c>(text: &'c str, path: &str, collector: &mut Collector<'c>) ->
 }
 
 fn field(error: &serde_path_to_error::Error<serde_json::Error>, inside: &str) -> Error {
-    let text = error.inner().to_string();
-    let reason = text.rsplit_once(" at line ").map_or(text.as_str(), |(reason, _)| reason);
     let path = error.path().to_string();
     Error::Field {
         path: match path.as_str() {
             "." => inside.to_owned(),
             path => format!("{inside}{path}"),
         },
-        reason: reason.to_owned(),
+        reason: reason::plain(error.inner()),
     }
 }
 
@@ -238,12 +245,13 @@ fn artifact(
     let os = metadata.os.unwrap_or_default();
     let image_config = metadata.image_config.unwrap_or_default();
     let names = match &metadata.reference {
-        Some(reference) => vec![reference.as_str()],
+        Some(Text(reference)) => vec![&**reference],
         None => own_name.map(|own| own.text.as_str()).into_iter().chain([image_name.as_str()]).collect(),
     };
-    let digest = naming::digest(metadata.repo_digests.as_deref().unwrap_or_default(), &names).map(str::to_owned);
-    let tags = metadata.repo_tags.unwrap_or_default().into_iter().take(MAX_TAGS).enumerate();
-    let tags = tags.map(|(at, tag)| short(Some(tag), &format!("Metadata.RepoTags[{at}]")));
+    let repo_digests = metadata.repo_digests.unwrap_or_default().0;
+    let digest = naming::digest(&repo_digests, &names).map(|digest| Text(digest.into()));
+    let tags = metadata.repo_tags.unwrap_or_default().0.into_iter().take(MAX_TAGS).enumerate();
+    let tags = tags.map(|(at, tag)| short(Some(Text(tag)), &format!("Metadata.RepoTags[{at}]")));
     Ok(Artifact {
         nameless,
         platform: image_config.platform(),
@@ -264,13 +272,13 @@ fn artifact(
 }
 
 /// A text that is there, and short enough for an item that is copied into an index and a transaction.
-fn short(text: Option<String>, path: &str) -> Result<Option<String>, Error> {
+fn short(text: Option<Text<'_>>, path: &str) -> Result<Option<String>, Error> {
     const MAX_BYTES: usize = 512;
     match text {
-        Some(text) if text.len() > MAX_BYTES => {
+        Some(Text(text)) if text.len() > MAX_BYTES => {
             Err(Error::Field { path: path.to_owned(), reason: format!("is longer than {MAX_BYTES} bytes") })
         }
-        text => Ok(text.filter(|text| !text.is_empty())),
+        text => Ok(text.map(|Text(text)| text.into_owned()).filter(|text| !text.is_empty())),
     }
 }
 

@@ -110,7 +110,7 @@ impl Packer<'_> {
         // The object goes on where `Place` closed it.
         json.pop();
         json.extend_from_slice(b",\"Vulnerability\":");
-        finding.write_rest(json)?;
+        finding.write_rest(json);
         json.push(b'}');
         // Into a buffer that stays: the most that a frame may take is several times what it does take.
         frame.clear();

@@ -1,0 +1,150 @@
+//! Pieces of a text, brought into another order where they stand.
+
+/// A piece of a text.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Piece {
+    /// Which place it has in the order that is wanted, counted from 0.
+    pub(super) rank: usize,
+    /// Its bytes.
+    pub(super) len: usize,
+}
+
+/// What is copied aside at most, if the text is small; of a large one it is an eighth.
+const MIN_ASIDE: usize = 1 << 20;
+
+/// Brings `text`, which is made of `pieces` one after the other, into their order, in time that grows with its bytes
+/// and the square of the logarithm of how often the part that may be copied aside fits into it.
+pub(super) fn arrange(text: &mut [u8], pieces: &mut [Piece], aside: &mut Vec<u8>) {
+    let mut lens = vec![0; pieces.len()];
+    for piece in pieces.iter() {
+        if let Some(len) = lens.get_mut(piece.rank) {
+            *len = piece.len;
+        }
+    }
+    let bound = (text.len() / 8).max(MIN_ASIDE);
+    Arranger { lens: &lens, bound, aside }.arrange(text, pieces, 0);
+}
+
+struct Arranger<'a> {
+    /// Of each rank.
+    lens: &'a [usize],
+    bound: usize,
+    aside: &'a mut Vec<u8>,
+}
+
+impl Arranger<'_> {
+    /// Arranges pieces that have the ranks from `first` on.
+    fn arrange(&mut self, text: &mut [u8], pieces: &mut [Piece], first: usize) {
+        if pieces.len() < 2 || pieces.is_sorted_by_key(|piece| piece.rank) {
+            return;
+        }
+        if text.len() <= self.bound {
+            return self.through_aside(text, pieces, |piece| piece.rank);
+        }
+        let lens = self.lens.get(first..first + pieces.len()).unwrap_or_default();
+        let middle = first + halfway(lens.iter().copied(), text.len(), pieces.len());
+        let (count, bytes) = self.partition(text, pieces, middle);
+        let ((low, high), (low_pieces, high_pieces)) = (text.split_at_mut(bytes), pieces.split_at_mut(count));
+        self.arrange(low, low_pieces, first);
+        self.arrange(high, high_pieces, middle);
+    }
+
+    /// Sorts pieces by a key, those of one key in the order that they have.
+    fn through_aside(&mut self, text: &mut [u8], pieces: &mut [Piece], key: impl Fn(&Piece) -> usize) {
+        self.aside.clear();
+        self.aside.reserve_exact(text.len());
+        self.aside.extend_from_slice(text);
+        let mut at = 0;
+        let mut starts: Vec<(Piece, usize)> = Vec::with_capacity(pieces.len());
+        for &piece in pieces.iter() {
+            starts.push((piece, at));
+            at += piece.len;
+        }
+        starts.sort_by_key(|(piece, _)| key(piece));
+        let mut rest = text;
+        for (place, (piece, start)) in pieces.iter_mut().zip(starts) {
+            let (into, after) = rest.split_at_mut(piece.len.min(rest.len()));
+            if let Some(from) = self.aside.get(start..start + into.len()) {
+                into.copy_from_slice(from);
+            }
+            (*place, rest) = (piece, after);
+        }
+    }
+
+    /// Brings the pieces of ranks below `middle` to the front, in the order that they have. Answers how many they are,
+    /// and their bytes.
+    fn partition(&mut self, text: &mut [u8], pieces: &mut [Piece], middle: usize) -> (usize, usize) {
+        let (count, bytes) = (pieces.iter().filter(|piece| piece.rank < middle))
+            .fold((0, 0), |(count, bytes), piece| (count + 1, bytes + piece.len));
+        if pieces.is_sorted_by_key(|piece| piece.rank >= middle) {
+            return (count, bytes);
+        }
+        if text.len() <= self.bound {
+            self.through_aside(text, pieces, |piece| usize::from(piece.rank >= middle));
+            return (count, bytes);
+        }
+        let half = halfway(pieces.iter().map(|piece| piece.len), text.len(), pieces.len());
+        let half_bytes: usize = pieces.iter().take(half).map(|piece| piece.len).sum();
+        let ((left, right), (left_pieces, right_pieces)) = (text.split_at_mut(half_bytes), pieces.split_at_mut(half));
+        let (low_left, low_left_bytes) = self.partition(left, left_pieces, middle);
+        let (low_right, low_right_bytes) = self.partition(right, right_pieces, middle);
+        if let Some(between) = text.get_mut(low_left_bytes..half_bytes + low_right_bytes) {
+            between.rotate_left(half_bytes - low_left_bytes);
+        }
+        if let Some(between) = pieces.get_mut(low_left..half + low_right) {
+            between.rotate_left(half - low_left);
+        }
+        (count, bytes)
+    }
+}
+
+/// How many of the pieces, at least one and not all, make about half of the bytes.
+fn halfway(lens: impl Iterator<Item = usize>, bytes: usize, count: usize) -> usize {
+    let mut sum = 0;
+    let before = lens.take_while(|len| {
+        sum += len;
+        sum <= bytes / 2
+    });
+    before.count().clamp(1, count.saturating_sub(1).max(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn pieces_come_into_order(lens in prop::collection::vec(0usize..40, 1..60), seed in any::<u64>(), bound in 0usize..50) {
+            let count = lens.len();
+            let mut ranks: Vec<usize> = (0..count).collect();
+            let mut state = seed;
+            for at in (1..count).rev() {
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                ranks.swap(at, (state >> 33) as usize % (at + 1));
+            }
+            let piece = |at: usize| vec![u8::try_from(ranks[at]).unwrap(); lens[at]];
+            let mut text: Vec<u8> = (0..count).flat_map(piece).collect();
+            let mut pieces: Vec<Piece> = (0..count).map(|at| Piece { rank: ranks[at], len: lens[at] }).collect();
+            let mut expected = text.clone();
+            expected.sort_unstable();
+            let mut by_rank = vec![0; count];
+            pieces.iter().for_each(|piece| by_rank[piece.rank] = piece.len);
+            Arranger { lens: &by_rank, bound, aside: &mut Vec::new() }.arrange(&mut text, &mut pieces, 0);
+            prop_assert_eq!(text, expected);
+            prop_assert!(pieces.iter().enumerate().all(|(at, piece)| piece.rank == at));
+        }
+    }
+
+    #[test]
+    fn a_large_text_is_arranged_with_an_eighth_of_it_aside() {
+        let huge = 12 << 20;
+        let mut text = [vec![b'z'; huge], vec![b'a'; 100], vec![b'b'; 3 << 20]].concat();
+        let mut pieces = [Piece { rank: 2, len: huge }, Piece { rank: 0, len: 100 }, Piece { rank: 1, len: 3 << 20 }];
+        let mut aside = Vec::new();
+        arrange(&mut text, &mut pieces, &mut aside);
+        assert!(text.is_sorted());
+        assert!(aside.capacity() <= text.len() / 8, "{}", aside.capacity());
+    }
+}
