@@ -361,6 +361,10 @@ fn the_hash_of_a_real_report_is_what_jq_and_sha256sum_say() {
     for file in files.map(|entry| entry.unwrap()).filter(|file| file.metadata().unwrap().len() < MAX_BYTES) {
         let json = std::fs::read(file.path()).unwrap();
         let Ok(canonical) = Canonical::read(&json, &Limits::default()) else { continue };
+        // jq reads UTF-8 only.
+        if std::str::from_utf8(&json).is_err() {
+            continue;
+        }
         let Some(said) = jq(&json) else { return };
         let said = sha256(str::from_utf8(&said).unwrap());
         assert_eq!(canonical.hash(&Declared::default()), said, "{}", file.path().display());

@@ -100,7 +100,7 @@ fn a_finding_keeps_its_members_whatever_stands_around_its_names() {
             r#"{"A":1,"B":2,"Severity":"LOW","VulnerabilityID":"v","W":"é","X":""}"#,
             r#"{"A":1,"B":2,"Severity":"LOW","W":"é","X":""}"#,
         ),
-        (r#"{""":"q","":1,"PkgName":"p","a\b":2}"#, r#"{"":1,""":"q","a\b":2}"#),
+        (r#"{"\"":"q","\u0001":1,"PkgName":"p","a\\b":2}"#, r#"{"\u0001":1,"\"":"q","a\\b":2}"#),
     ] {
         for place in ["Vulnerabilities", "ExperimentalModifiedFindings"] {
             let entry = match place {
