@@ -80,10 +80,6 @@ fn text<'t>(text: Option<&'t Text<'_>>) -> Option<&'t str> {
     text.map(|Text(text)| &**text)
 }
 
-fn text<'t>(text: Option<&'t Text<'_>>) -> Option<&'t str> {
-    text.map(|Text(text)| &**text)
-}
-
 fn named(text: Option<&str>) -> Option<&str> {
     text.filter(|text| !text.trim().is_empty())
 }
