@@ -189,7 +189,7 @@ mod tests {
 
     use super::*;
 
-    const RELEASED: &str = "2026-09-25T18:58:16.5029Z";
+    const RELEASED: &str = "2026-09-25T18:58:16.502Z";
 
     fn catalogue(entries: &[String]) -> String {
         let (count, entries) = (entries.len(), entries.join(","));
@@ -215,7 +215,7 @@ mod tests {
     fn an_entry_is_read() {
         let catalogue = parse(catalogue(&[entry("CVE-2026-0001")]).as_bytes(), last_good(1)).unwrap();
         let facts = catalogue.facts(&"CVE-2026-0001".parse().unwrap()).unwrap();
-        assert_eq!(facts.as_of.to_string(), "2026-09-25T18:58:16.5029Z");
+        assert_eq!(facts.as_of.to_string(), "2026-09-25T18:58:16.502Z");
         assert_eq!(
             facts.kev.unwrap(),
             Kev {
