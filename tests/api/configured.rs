@@ -79,13 +79,15 @@ async fn what_is_no_utf8_in_a_path_and_odd_names_of_uploads_are_no_fault_of_ours
         "/api/container/scans/a\u{fffd}",
         "/api/container/uploads/%FF",
         "/api/container/uploads/\u{fffd}",
+        "/api/container/uploads//",
+        "/api/container/uploads/%2F",
         "/api/container/cves/%FF",
         "/api/container/findings/%FF",
     ] {
         let answer = app.get(path).await;
         assert_eq!((answer.status, &answer.json["code"]), (400, &json!("invalid_parameter")), "{path}: {answer:?}");
     }
-    for name in ["/", "%2F", "//", "a/", "a//b", "..", ".", "../reports/x", "%25"] {
+    for name in ["a/", "/a", "a//b", "..", ".", "../reports/x", "%25"] {
         let answer = app.get(&format!("/api/container/uploads/{name}")).await;
         assert_eq!((answer.status, &answer.json["code"]), (404, &json!("not_found")), "{name}: {answer:?}");
     }

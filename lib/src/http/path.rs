@@ -85,6 +85,10 @@ pub(super) fn upload_ids(raw_path: &str) -> Result<Vec<UploadId>, ApiError> {
     const NAME: &str = "upload_id";
     let raw = below(raw_path, UPLOADS);
     let decoded = decode(NAME, raw)?;
+    // Nobody uploads under such a name: it is what is left of a path without one.
+    if decoded.starts_with('/') && decoded.trim_matches('/').is_empty() {
+        return Err(ApiError::parameter(NAME, "is nothing but slashes"));
+    }
     let mut ids = vec![decoded.parse::<UploadId>().map_err(|error| ApiError::parameter(NAME, error))?];
     if decoded != raw {
         ids.extend(raw.parse::<UploadId>().ok());
@@ -175,7 +179,7 @@ mod tests {
         let ids = |path: &str| upload_ids(path).unwrap().iter().map(ToString::to_string).collect::<Vec<_>>();
         assert_eq!(ids("/prod/api/container/uploads/ci/7/a.json"), ["ci/7/a.json"]);
         assert_eq!(ids("/api/container/uploads/ci%2Fa%20b.json"), ["ci/a b.json", "ci%2Fa%20b.json"]);
-        for wrong in ["", "%00", "%FF", "\u{fffd}"] {
+        for wrong in ["", "%00", "%FF", "\u{fffd}", "/", "%2F", "%2F/"] {
             assert!(upload_ids(&format!("/api/container/uploads/{wrong}")).is_err(), "{wrong}");
         }
     }
