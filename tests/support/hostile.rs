@@ -159,8 +159,8 @@ pub fn kinds() -> Vec<Kind> {
         ("a long time", |n| {
             report(n, &format!("\"CreatedAt\":{}", text(n, "2026-11-20T10:00:00.", "0")), "}", |_| String::new())
         }),
-        ("one number", |n| format!("[{}]", "1".repeat(n)).into()),
-        ("one fraction", |n| format!("[0.{}]", "1".repeat(n)).into()),
+        ("one number", |n| format!("[{}]", "1".repeat(n - 2)).into()),
+        ("one fraction", |n| format!("[0.{}]", "1".repeat(n - 4)).into()),
         ("fractions", |n| filled(n, "[", "]", |_| "0.1234567890123456789".into())),
         ("exponents", |n| filled(n, "[", "]", |_| "1e15".into())),
         ("exponents in a report", |n| report(n, "\"x\":[", "]}", |_| "1e9".into())),

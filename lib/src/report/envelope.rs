@@ -10,7 +10,7 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::findings::Text;
+use super::findings::{Text, not_a_text};
 use crate::domain::platform::Platform;
 
 #[derive(Debug, Default, serde::Deserialize)]
@@ -66,7 +66,7 @@ pub(super) struct Os<'c> {
     pub(super) family: Option<Text<'c>>,
     #[serde(borrow)]
     pub(super) name: Option<Text<'c>>,
-    #[serde(rename = "EOSL")]
+    #[serde(rename = "EOSL", deserialize_with = "flag")]
     pub(super) eosl: Option<bool>,
 }
 
@@ -95,6 +95,10 @@ impl<'de: 'c, 'c> Deserialize<'de> for Texts<'c> {
                 f.write_str("an array of strings")
             }
 
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Texts<'c>, E> {
+                Err(not_a_text(text, &self))
+            }
+
             fn visit_seq<A: SeqAccess<'c>>(self, mut items: A) -> Result<Texts<'c>, A::Error> {
                 let mut texts = Vec::new();
                 while texts.len() < MAX_TEXTS
@@ -107,7 +111,7 @@ impl<'de: 'c, 'c> Deserialize<'de> for Texts<'c> {
             }
         }
 
-        deserializer.deserialize_seq(TextsVisitor)
+        deserializer.deserialize_any(TextsVisitor)
     }
 }
 
@@ -166,12 +170,43 @@ pub(super) fn object<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserialize
             Ok(None)
         }
 
+        fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Option<T>, E> {
+            Err(not_a_text(text, &self))
+        }
+
         fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<Option<T>, A::Error> {
             T::deserialize(MapAccessDeserializer::new(members)).map(Some)
         }
     }
 
     deserializer.deserialize_any(ObjectVisitor(PhantomData))
+}
+
+/// Reads true, false or `null`.
+fn flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<bool>, D::Error> {
+    struct FlagVisitor;
+
+    impl Visitor<'_> for FlagVisitor {
+        type Value = Option<bool>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("true or false")
+        }
+
+        fn visit_unit<E>(self) -> Result<Option<bool>, E> {
+            Ok(None)
+        }
+
+        fn visit_bool<E>(self, flag: bool) -> Result<Option<bool>, E> {
+            Ok(Some(flag))
+        }
+
+        fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Option<bool>, E> {
+            Err(not_a_text(text, &self))
+        }
+    }
+
+    deserializer.deserialize_any(FlagVisitor)
 }
 
 #[cfg(test)]

@@ -4,7 +4,10 @@ use std::borrow::Cow;
 use std::cmp::{Ordering, Reverse};
 use std::fmt;
 
-use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{
+    Deserialize, DeserializeSeed, Deserializer, Error as _, Expected, IgnoredAny, MapAccess, SeqAccess, Unexpected,
+    Visitor,
+};
 use serde_json::value::RawValue;
 
 use super::reason;
@@ -192,6 +195,10 @@ impl<'c> Visitor<'c> for Results<'_, 'c> {
         Ok(())
     }
 
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<(), E> {
+        Err(not_a_text(text, &self))
+    }
+
     fn visit_seq<A: SeqAccess<'c>>(self, mut items: A) -> Result<(), A::Error> {
         while items.next_element_seed(ResultEntry(self.0))?.is_some() {}
         Ok(())
@@ -204,7 +211,7 @@ impl<'c> DeserializeSeed<'c> for ResultEntry<'_, 'c> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'c>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_map(self)
+        deserializer.deserialize_any(self)
     }
 }
 
@@ -213,6 +220,10 @@ impl<'c> Visitor<'c> for ResultEntry<'_, 'c> {
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object with a Target")
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<(), E> {
+        Err(not_a_text(text, &self))
     }
 
     fn visit_map<A: MapAccess<'c>>(self, mut members: A) -> Result<(), A::Error> {
@@ -226,18 +237,10 @@ impl<'c> Visitor<'c> for ResultEntry<'_, 'c> {
                 "Type" => kind = members.next_value::<Option<Text<'c>>>()?,
                 "Vulnerabilities" => members.next_value_seed(Vulnerabilities(collector))?,
                 "ExperimentalModifiedFindings" => members.next_value_seed(Modified(collector))?,
-                "Secrets" => add(
-                    &mut collector.other.secrets,
-                    members.next_value::<Option<Vec<IgnoredAny>>>()?.unwrap_or_default(),
-                ),
-                "Licenses" => add(
-                    &mut collector.other.licenses,
-                    members.next_value::<Option<Vec<IgnoredAny>>>()?.unwrap_or_default(),
-                ),
-                "Misconfigurations" => {
-                    let checks = members.next_value::<Option<Vec<Check>>>()?.unwrap_or_default();
-                    add(&mut collector.other.misconfigurations, checks.into_iter().filter(|check| check.failed));
-                }
+                "Secrets" => members.next_value_seed(Count::<IgnoredAny>(&mut collector.other.secrets, |_| true))?,
+                "Licenses" => members.next_value_seed(Count::<IgnoredAny>(&mut collector.other.licenses, |_| true))?,
+                "Misconfigurations" => members
+                    .next_value_seed(Count::<Check>(&mut collector.other.misconfigurations, |check| check.failed))?,
                 _ => drop(members.next_value::<IgnoredAny>()?),
             }
         }
@@ -325,6 +328,10 @@ impl<'c> Visitor<'c> for Vulnerabilities<'_, 'c> {
         Ok(())
     }
 
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<(), E> {
+        Err(not_a_text(text, &self))
+    }
+
     fn visit_seq<A: SeqAccess<'c>>(self, mut items: A) -> Result<(), A::Error> {
         let Self(collector) = self;
         let scanned = collector.scanned.len();
@@ -358,6 +365,10 @@ impl<'c> Visitor<'c> for Modified<'_, 'c> {
         Ok(())
     }
 
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<(), E> {
+        Err(not_a_text(text, &self))
+    }
+
     fn visit_seq<A: SeqAccess<'c>>(self, mut items: A) -> Result<(), A::Error> {
         let Self(collector) = self;
         let scanned = collector.scanned.len();
@@ -371,8 +382,45 @@ impl<'c> Visitor<'c> for Modified<'_, 'c> {
     }
 }
 
-fn add(total: &mut u32, more: impl IntoIterator) {
-    *total = total.saturating_add(u32::try_from(more.into_iter().count()).unwrap_or(u32::MAX));
+/// Adds to a number how many elements an array has of a kind.
+struct Count<'a, T>(&'a mut u32, fn(&T) -> bool);
+
+impl<'c, T: Deserialize<'c>> DeserializeSeed<'c> for Count<'_, T> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'c>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'c, T: Deserialize<'c>> Visitor<'c> for Count<'_, T> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an array")
+    }
+
+    fn visit_unit<E>(self) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<(), E> {
+        Err(not_a_text(text, &self))
+    }
+
+    fn visit_seq<A: SeqAccess<'c>>(self, mut items: A) -> Result<(), A::Error> {
+        let Self(total, counts) = self;
+        while let Some(item) = items.next_element()? {
+            *total = total.saturating_add(u32::from(counts(&item)));
+        }
+        Ok(())
+    }
+}
+
+/// Refuses a text in the place of something else. Serde would quote all of it, in a message that takes as much memory.
+pub(super) fn not_a_text<E: serde::de::Error>(text: &str, expected: &dyn Expected) -> E {
+    const MAX_QUOTED: usize = 100;
+    E::invalid_type(Unexpected::Str(crate::domain::text::cut(text, MAX_QUOTED)), expected)
 }
 
 /// A misconfiguration that was looked for: failed, passed, or made an exception of.
@@ -391,6 +439,10 @@ impl<'c> Deserialize<'c> for Check {
                 f.write_str("a misconfiguration")
             }
 
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Check, E> {
+                Err(not_a_text(text, &self))
+            }
+
             fn visit_map<A: MapAccess<'c>>(self, mut members: A) -> Result<Check, A::Error> {
                 let mut status = None;
                 while let Some(Text(name)) = members.next_key()? {
@@ -403,7 +455,7 @@ impl<'c> Deserialize<'c> for Check {
             }
         }
 
-        deserializer.deserialize_map(CheckVisitor)
+        deserializer.deserialize_any(CheckVisitor)
     }
 }
 
@@ -414,7 +466,7 @@ impl<'c> DeserializeSeed<'c> for FindingIn<'c> {
     type Value = Finding<'c>;
 
     fn deserialize<D: Deserializer<'c>>(self, deserializer: D) -> Result<Finding<'c>, D::Error> {
-        deserializer.deserialize_map(self)
+        deserializer.deserialize_any(self)
     }
 }
 
@@ -423,6 +475,10 @@ impl<'c> Visitor<'c> for FindingIn<'c> {
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a vulnerability object")
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Finding<'c>, E> {
+        Err(not_a_text(text, &self))
     }
 
     fn visit_map<A: MapAccess<'c>>(self, mut members: A) -> Result<Finding<'c>, A::Error> {

@@ -13,7 +13,7 @@ use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visi
 use serde_json::value::RawValue;
 
 use super::Error;
-use super::findings::Text;
+use super::findings::{Text, not_a_text};
 
 const SEND_TRIVY: &str = "send the output of `trivy image --format json <image>`";
 const SCAN_SBOM: &str = "scan it with `trivy sbom --format json <file>` and send what that prints";
@@ -213,6 +213,10 @@ impl<'de> Deserialize<'de> for Targeted {
                 f.write_str("an object with a Target")
             }
 
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Targeted, E> {
+                Err(not_a_text(text, &self))
+            }
+
             fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Targeted, A::Error> {
                 let mut has_target = false;
                 while let Some((Text(name), IgnoredAny)) = members.next_entry::<Text<'de>, _>()? {
@@ -222,7 +226,7 @@ impl<'de> Deserialize<'de> for Targeted {
             }
         }
 
-        deserializer.deserialize_map(TargetedVisitor)
+        deserializer.deserialize_any(TargetedVisitor)
     }
 }
 

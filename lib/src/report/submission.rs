@@ -41,8 +41,10 @@ impl Submission {
             Compression::None => (None, body::unpack(body, compression, limits.max_bytes)?.bytes),
             Compression::Gzip | Compression::Zstd => {
                 let Unpacked { bytes, is_one_member } = body::unpack(&*body, compression, limits.max_bytes)?;
-                let bytes = Cow::Owned(bytes.into_owned());
-                (Some(body).filter(|_| keep && is_one_member), bytes)
+                let bytes: Cow<'_, [u8]> = Cow::Owned(bytes.into_owned());
+                // What hardly packs would be in memory beside everything else; it is packed again at the end.
+                let is_small = body.len() <= bytes.len() / 2 + MAX_OVERHEAD;
+                (Some(body).filter(|_| keep && is_one_member && is_small), bytes)
             }
         };
         let mut json = Text::read(bytes, limits.max_bytes)?;
@@ -50,7 +52,7 @@ impl Submission {
         let canonical = Canonical::of(&mut json)?;
         let packed = match sent {
             _ if !keep => Vec::new(),
-            Some(gzip) if json.is_as_sent && gzip.len() <= json.bytes().len() + MAX_OVERHEAD => gzip.into_owned(),
+            Some(gzip) if json.is_as_sent => gzip.into_owned(),
             _ => pack(json.bytes())?,
         };
         Ok(Self { canonical, declared, limits, packed })

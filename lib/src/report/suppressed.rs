@@ -6,7 +6,7 @@ use std::fmt;
 use serde::de::{Deserialize, DeserializeSeed as _, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::findings::{Finding, FindingIn, Text};
+use super::findings::{Finding, FindingIn, Text, not_a_text};
 use super::reason;
 use crate::domain::text;
 
@@ -37,7 +37,7 @@ pub(super) struct ModifiedEntry<'c>(pub(super) Option<Suppressed<'c>>);
 
 impl<'c> Deserialize<'c> for ModifiedEntry<'c> {
     fn deserialize<D: Deserializer<'c>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(ModifiedEntryVisitor)
+        deserializer.deserialize_any(ModifiedEntryVisitor)
     }
 }
 
@@ -48,6 +48,10 @@ impl<'c> Visitor<'c> for ModifiedEntryVisitor {
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a modified finding")
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<ModifiedEntry<'c>, E> {
+        Err(not_a_text(text, &self))
     }
 
     fn visit_map<A: MapAccess<'c>>(self, mut members: A) -> Result<ModifiedEntry<'c>, A::Error> {

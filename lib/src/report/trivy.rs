@@ -135,7 +135,9 @@ fn beyond_the_report(declared: &Declared, own_name: Option<&OwnName>) -> Declare
 }
 
 fn read_object<'c>(text: &'c str, declared: &Declared, collector: &mut Collector<'c>) -> Result<Envelope<'c>, Error> {
-    let envelope: Envelope<'c> = serde_json::from_str(text).map_err(|_| misread(text))?;
+    // What is wrong is found by reading again, without the first error in memory.
+    let read = serde_json::from_str::<Envelope<'c>>(text).ok();
+    let envelope = read.ok_or_else(|| misread(text))?;
     is_report(&envelope, declared, text)?;
     if let Some(results) = envelope.results {
         read_results(results.get(), "Results", collector)?;
