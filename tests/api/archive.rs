@@ -67,7 +67,7 @@ async fn a_report_that_is_too_large_for_an_answer_is_fetched_from_the_bucket() {
     let posted = app.post_as(&gzip(&sent), "", &[("content-type", "application/gzip")]).await;
     assert_eq!(posted.status, 201, "{posted:?}");
     let answer = app.get_as("/api/container/scans/1/report", &[("accept-encoding", "identity")]).await;
-    assert_eq!((answer.status, answer.header("cache-control")), (307, Some("no-store")));
+    assert_eq!((answer.status, answer.header("cache-control")), (307, Some("private, no-store")));
     let fetched = support::http_client().get(answer.header("location").unwrap()).send().await.unwrap();
     assert_eq!(fetched.status(), 200);
     assert_eq!(gunzip(&fetched.bytes().await.unwrap()), sent);
