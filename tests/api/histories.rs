@@ -34,8 +34,8 @@ const CONTENTS: [Content; 7] = [
     content("sha256:a", &[1, 2], &[]),
     content("sha256:a", &[1], &[]),
     content("sha256:a", &[], &[]),
-    content("sha256:a", &[], &[3]),
-    content("sha256:a", &[1], &[3]),
+    content("sha256:a", &[], &[4]),
+    content("sha256:a", &[1], &[4]),
     content("sha256:b", &[], &[]),
     content("sha256:b", &[3], &[]),
 ];
@@ -223,7 +223,7 @@ async fn occurrences_and_first_days_follow_from_the_scans_that_are_left_in_whate
             assert_eq!(app.delete(ids[key]).await.status, 204);
         }
         let end = expected(&deliveries, &deleted);
-        for number in 1..4usize {
+        for number in 1..5usize {
             let mut shown = BTreeSet::new();
             let answer = app.get(&format!("/api/container/cves/CVE-2026-{:05}?limit=300", 10_000 + number)).await.json;
             for image in answer["images"].as_array().cloned().unwrap_or_default() {

@@ -7,13 +7,17 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use sirius::domain::enrichment::{Exploitation, TechnicalImpact};
 use sirius::domain::feed::FeedName;
+use sirius::domain::instant::in_millis;
 use sirius::domain::priority::exposure::Exposures;
 use sirius::domain::prompt_hash::PromptHash;
 use sirius::llm::Question;
 use support::app::{Answer, App};
+use support::corpus;
 use support::known::{LOCAL, RCE, Told, load_feed, occur, occurrence};
 use support::report::{of, vulnerability, with_findings};
 use support::stand_in::{Reply, StandIn};
+
+use crate::present::deployment;
 
 const FINDING: &str = "/api/container/findings/1000000";
 const ANALYZE: &str = "/api/llm/analyze/container/1000000";
@@ -89,7 +93,7 @@ async fn a_catalogue_that_was_loaded_later_speaks_for_what_is_not_in_it() {
     app.post(&with_findings("app", 1)).await;
     let store = app.store().await;
     harmless(&cve(0)).store(&store).await;
-    let tomorrow = Timestamp::now() + jiff::SignedDuration::from_hours(24);
+    let tomorrow = in_millis(Timestamp::now() + jiff::SignedDuration::from_hours(24));
     load_feed(&store, FeedName::Kev, tomorrow, None).await;
     load_feed(&store, FeedName::Epss, tomorrow, Some(0.003)).await;
     let finding = app.get(FINDING).await.json;
@@ -325,6 +329,38 @@ async fn the_fleets_top_work_is_what_to_upgrade_where_and_what_that_clears() {
 }
 
 #[tokio::test]
+async fn words_in_the_place_of_a_version_are_no_fix_anywhere() {
+    let Some(report) = corpus::case("f16-fix-placeholders-count-as-fixes") else { return };
+    let (app, enrichment) = deployment().await;
+    let posted = app.post_as(&report, "", &[("content-type", "application/json")]).await;
+    assert_eq!(posted.status, 201, "{posted:?}");
+    app.enrich(&enrichment).await;
+    let scan = app.get("/api/container/scans/1").await.json;
+    assert_eq!((&scan["total_findings"], &scan["fixable_findings"]), (&json!(4), &json!(0)));
+    assert!(app.get("/api/container/scans/1/findings?fixable=true").await.list().is_empty());
+    assert_eq!(app.get(PRIORITIES).await.json["total"], 0);
+    for finding in app.get("/api/container/scans/1/findings").await.list() {
+        let remediation = finding["remediation"].as_str().unwrap();
+        assert!(remediation.starts_with("No fixed version of minimist"), "{remediation}");
+    }
+    let unfixed = app.get(&format!("{PRIORITIES}?fixable=false")).await.json;
+    assert_eq!(unfixed["priorities"][0]["fixed_versions"], json!([]));
+}
+
+#[tokio::test]
+async fn images_of_docker_hub_are_asked_for_by_any_spelling_of_their_prefix() {
+    let app = App::with_enrichment().await;
+    let store = app.store().await;
+    occur(&store, "docker.io/library/web:1", 1, &[occurrence("CVE-2026-0001", "zlib1g", "1", Some("2"))]).await;
+    for (prefix, found) in
+        [("web", 1), ("docker.io/library/", 1), ("library/web", 1), ("docker.io/web", 1), ("ghcr.io/", 0)]
+    {
+        let top = app.get(&format!("{PRIORITIES}?image_prefix={prefix}")).await.json;
+        assert_eq!(top["total"], found, "{prefix}");
+    }
+}
+
+#[tokio::test]
 async fn work_that_the_time_did_not_suffice_to_look_for_is_told() {
     let app = App { fleet_time: Duration::ZERO, ..fleet().await };
     let top = app.get(PRIORITIES).await;
@@ -396,8 +432,9 @@ async fn no_fact_of_any_answer_is_without_source_and_date() {
         }
     }
     assert_eq!(enriched, 2 * 4);
+    let found: Vec<_> = (0..4).map(|number| occurrence(&cve(number), "lib", "1", None)).collect();
+    occur(&store, "app:2", 9, &found).await;
     for number in 0..4 {
-        // No image has them by occurrences, but their dossiers are there.
         let record = app.get(&format!("/api/container/cves/{}", cve(number))).await.json;
         for (name, fact) in record.as_object().unwrap() {
             if !["id", "schema_version", "freshness", "images"].contains(&name.as_str()) {

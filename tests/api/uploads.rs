@@ -309,6 +309,6 @@ async fn the_metadata_of_an_object_says_what_the_parameters_of_a_post_say() {
     assert_eq!((&secrets["scanners"], &secrets["scanned_severities"]), (&json!("secret"), &json!("HIGH")));
     assert_eq!((&secrets["current"], &secrets["is_vulnerability_scan"]), (&json!(false), &json!(false)));
     let wrong = upload("wrong", &[("scanners", "everything")]).await;
-    assert_eq!(wrong["status"], "refused", "{wrong}");
+    assert_eq!((&wrong["status"], &wrong["code"]), (&json!("failed"), &json!("invalid_report")), "{wrong}");
     assert_eq!(app.get("/api/container/scans/team/shop:1").await.json["scan_id"], 2);
 }

@@ -166,9 +166,7 @@ impl Proxy {
         }
         let partition_keys = capacity.then(|| partition_keys(&body));
         let mut forwarded = client.request(parts.method, format!("{upstream}{}", parts.uri));
-        for (name, value) in
-            parts.headers.iter().filter(|(name, _)| !["host", "content-length"].contains(&name.as_str()))
-        {
+        for (name, value) in parts.headers.iter().filter(|(name, _)| *name != "content-length") {
             forwarded = forwarded.header(name, value);
         }
         let answer = forwarded.body(body).send().await.map_err(std::io::Error::other)?;

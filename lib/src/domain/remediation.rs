@@ -10,7 +10,7 @@ use super::versions::{Scheme, Version};
 mod fixes;
 mod upgrade;
 
-pub use fixes::{Fix, fixes};
+pub use fixes::{Fix, fixes, has_fix};
 pub use upgrade::{NoUpgrade, smallest_upgrade};
 
 /// What a report states about a vulnerable package.

@@ -15,6 +15,7 @@ use crate::domain::occurrence::Details;
 use crate::domain::priority::exposure::Exposure;
 use crate::domain::priority::ssvc::{Exploitation, Ssvc, TechnicalImpact, derive_ssvc};
 use crate::domain::priority::{Epss, Facts, FixStatus, Kev, Record, RecordStatus, VectorReading};
+use crate::domain::remediation::has_fix;
 use crate::domain::severity::Severity;
 use crate::domain::signals::Signals;
 
@@ -49,7 +50,7 @@ impl Reported {
         Self {
             severity: finding.severity(),
             status: FixStatus::from_trivy(&finding.text("Status").unwrap_or_default()),
-            fixed_version: finding.text("FixedVersion").is_some_and(|version| is_fix(&version)),
+            fixed_version: finding.text("FixedVersion").is_some_and(|version| has_fix(&version)),
             rating: finding.rating(),
             published: published.and_then(|text| upstream_time::instant(&text)).map(day),
             scanned_at,
@@ -63,18 +64,13 @@ impl Reported {
         Self {
             severity: details.severity,
             status: FixStatus::from_trivy(details.status.as_deref().unwrap_or_default()),
-            fixed_version: details.fixed_version.as_ref().is_some_and(|version| is_fix(version)),
+            fixed_version: details.fixed_version.as_ref().is_some_and(|version| has_fix(version)),
             rating: details.rating.clone(),
             published: None,
             scanned_at: last_seen,
             first_seen,
         }
     }
-}
-
-/// Whether a text names a version: wrappers write `N/A`, `none` or `-` where there is no fix.
-fn is_fix(version: &str) -> bool {
-    version.bytes().any(|byte| byte.is_ascii_digit())
 }
 
 /// What the rule looks at: the sources' words where there are any, else the report's.

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::collect::Collector;
-use super::lenient::null_is_default;
+use super::lenient::{Lenient, Object};
 use crate::domain::enrichment::{CvssKind, Facts};
 
 /// The bytes are not a vulnerability object of Trivy.
@@ -23,35 +23,32 @@ impl Error {
     }
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
 struct Vulnerability {
-    #[serde(default, deserialize_with = "null_is_default")]
-    title: String,
-    #[serde(default, deserialize_with = "null_is_default")]
-    description: String,
-    #[serde(rename = "VendorIDs", default, deserialize_with = "null_is_default")]
-    vendor_ids: Vec<String>,
-    #[serde(rename = "CweIDs", default, deserialize_with = "null_is_default")]
-    cwe_ids: Vec<String>,
-    #[serde(rename = "CVSS", default, deserialize_with = "null_is_default")]
-    cvss: BTreeMap<String, Vendor>,
-    #[serde(default, deserialize_with = "null_is_default")]
-    references: Vec<String>,
-    published_date: Option<String>,
-    last_modified_date: Option<String>,
+    title: Lenient<String>,
+    description: Lenient<String>,
+    #[serde(rename = "VendorIDs")]
+    vendor_ids: Lenient<Vec<Lenient<String>>>,
+    #[serde(rename = "CweIDs")]
+    cwe_ids: Lenient<Vec<Lenient<String>>>,
+    #[serde(rename = "CVSS")]
+    cvss: Lenient<BTreeMap<String, Object<Vendor>>>,
+    references: Lenient<Vec<Lenient<String>>>,
+    published_date: Lenient<String>,
+    last_modified_date: Lenient<String>,
 }
 
 /// A vendor's ratings: <https://github.com/aquasecurity/trivy-db/blob/main/pkg/types/types.go>, `CVSS`.
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
 struct Vendor {
-    v2_vector: Option<String>,
-    v3_vector: Option<String>,
-    v40_vector: Option<String>,
-    v2_score: Option<f64>,
-    v3_score: Option<f64>,
-    v40_score: Option<f64>,
+    v2_vector: Lenient<String>,
+    v3_vector: Lenient<String>,
+    v40_vector: Lenient<String>,
+    v2_score: Lenient<f64>,
+    v3_score: Lenient<f64>,
+    v40_score: Lenient<f64>,
 }
 
 /// Reads a vulnerability object of a report that was made at `reported_at`.
@@ -61,33 +58,39 @@ struct Vendor {
 pub fn parse(bytes: &[u8], reported_at: Timestamp) -> Result<Facts, Error> {
     let vulnerability: Vulnerability = serde_json::from_slice(bytes)?;
     let mut collector = Collector::new(reported_at);
-    let published = collector.instant("PublishedDate", vulnerability.published_date.as_deref());
-    let modified = collector.instant("LastModifiedDate", vulnerability.last_modified_date.as_deref());
+    let published = collector.instant("PublishedDate", vulnerability.published_date.0.as_deref());
+    let modified = collector.instant("LastModifiedDate", vulnerability.last_modified_date.0.as_deref());
     collector.facts().published = published;
     collector.facts().modified = modified;
-    collector.title(&vulnerability.title);
-    collector.description(&vulnerability.description);
+    collector.title(vulnerability.title.0.as_deref().unwrap_or_default());
+    collector.description(vulnerability.description.0.as_deref().unwrap_or_default());
     // A distribution's advisory in `VendorIDs` is about many CVEs, so it is no alias; GitHub's is.
-    collector.aliases(vulnerability.vendor_ids.iter().map(String::as_str).filter(|id| id.starts_with("GHSA-")));
-    for id in &vulnerability.cwe_ids {
+    let is_github = |id: &&str| id.get(..5).is_some_and(|begin| begin.eq_ignore_ascii_case("GHSA-"));
+    collector.aliases(texts(&vulnerability.vendor_ids).filter(is_github));
+    for id in texts(&vulnerability.cwe_ids) {
         collector.cwe(id, "trivy");
     }
-    for (name, vendor) in &vulnerability.cvss {
+    for (name, vendor) in vulnerability.cvss.0.iter().flatten() {
+        let Some(vendor) = &vendor.0 else { continue };
         for (vector, score) in [
-            (&vendor.v2_vector, vendor.v2_score),
-            (&vendor.v3_vector, vendor.v3_score),
-            (&vendor.v40_vector, vendor.v40_score),
+            (&vendor.v2_vector, &vendor.v2_score),
+            (&vendor.v3_vector, &vendor.v3_score),
+            (&vendor.v40_vector, &vendor.v40_score),
         ] {
-            if let Some(vector) = vector.as_deref().filter(|vector| !vector.is_empty()) {
+            if let Some(vector) = vector.0.as_deref().filter(|vector| !vector.is_empty()) {
                 // A report may say that NVD rated; NVD's own record is the proof.
-                collector.cvss(vector, score, CvssKind::Vendor, name);
+                collector.cvss(vector, score.0, CvssKind::Vendor, name);
             }
         }
     }
-    for url in &vulnerability.references {
+    for url in texts(&vulnerability.references) {
         collector.reference(url, []);
     }
     Ok(collector.finish())
+}
+
+fn texts(list: &Lenient<Vec<Lenient<String>>>) -> impl Iterator<Item = &str> {
+    list.0.iter().flatten().filter_map(|text| text.0.as_deref())
 }
 
 #[cfg(test)]
@@ -111,6 +114,22 @@ mod tests {
         let scores: Vec<_> = facts.cvss.iter().map(|c| (c.assigner.as_str(), c.score, c.stated_score)).collect();
         assert_eq!(scores, [("ghsa", 6.3, Some(6.0)), ("nvd", 5.3, None)]);
         assert_eq!((facts.references.len(), facts.cwes.len(), facts.notes.len()), (1, 1, 0));
+    }
+
+    #[test]
+    fn an_odd_member_costs_no_other_and_a_list_is_no_object() {
+        let vector = "CVSS:3.1/AV:N/AC:H/PR:N/UI:R/S:U/C:H/I:N/A:N";
+        let object = format!(
+            r#"{{"Title": 7, "Description": "Made up.", "References": {{}}, "CweIDs": ["CWE-20", 4],
+            "VendorIDs": ["ghsa-2222-3333-4444", null], "PublishedDate": [],
+            "CVSS": {{"nvd": ["", "{vector}", null, 9.8, null, null], "ghsa": {{"V3Vector": "{vector}", "V3Score": "x"}}}}}}"#
+        );
+        let facts = parse(object.as_bytes(), Timestamp::UNIX_EPOCH).unwrap();
+        assert_eq!((facts.title.as_deref(), facts.description.is_some(), facts.published), (None, true, None));
+        assert_eq!((facts.aliases.len(), facts.cwes.len(), facts.references.len()), (1, 1, 0));
+        let assigners: Vec<_> = facts.cvss.iter().map(|cvss| cvss.assigner.as_str()).collect();
+        assert_eq!(assigners, ["ghsa"]);
+        assert!(parse(br#"{"CVSS": []}"#, Timestamp::UNIX_EPOCH).unwrap().cvss.is_empty());
     }
 
     proptest! {

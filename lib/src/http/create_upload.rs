@@ -64,14 +64,21 @@ impl<'de> Deserialize<'de> for Digest {
 
 /// How the object is packed.
 #[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(try_from = "String")]
 enum ContentType {
     #[default]
-    #[serde(rename = "application/json")]
     Json,
-    #[serde(rename = "application/gzip")]
     Gzip,
-    #[serde(rename = "application/zstd")]
     Zstd,
+}
+
+impl TryFrom<String> for ContentType {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let known = [Self::Json, Self::Gzip, Self::Zstd].into_iter().find(|known| known.as_str() == text);
+        known.ok_or("is neither application/json nor application/gzip nor application/zstd")
+    }
 }
 
 impl ContentType {

@@ -28,7 +28,7 @@ pub struct Deps {
 /// timeout.
 const TIME: Duration = Duration::from_secs(20);
 
-/// Answers 204 once nothing is left, also if that was so before; 202 while the rest goes by and by.
+/// Answers 204 once nothing is left, also if that was so before; 202 while the rest follows step by step.
 ///
 /// # Errors
 /// 400 for what is not a scan id, 404 for a number that no scan ever had, 409 while its report is

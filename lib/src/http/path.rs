@@ -93,6 +93,8 @@ pub(super) fn upload_ids(raw_path: &str) -> Result<Vec<UploadId>, ApiError> {
     if decoded != raw {
         ids.extend(raw.parse::<UploadId>().ok());
     }
+    // Clients of S3 take these for steps along the path, and would ask for another object.
+    ids.retain(|id| !id.as_str().split('/').any(|segment| matches!(segment, "." | "..")));
     Ok(ids)
 }
 

@@ -26,8 +26,12 @@ pub(super) fn accepts_gzip(request: &Request) -> bool {
         for coding in item.split(',') {
             let mut parts = coding.split(';').map(str::trim);
             let name = parts.next().unwrap_or_default();
-            let refused = parts
-                .any(|weight| weight.strip_prefix("q=").and_then(|q| q.parse::<f32>().ok()).is_some_and(|q| q <= 0.0));
+            let refused = parts.any(|weight| {
+                weight
+                    .strip_prefix(['q', 'Q'])
+                    .and_then(|q| q.strip_prefix('=')?.parse::<f32>().ok())
+                    .is_some_and(|q| q <= 0.0)
+            });
             if name.eq_ignore_ascii_case("gzip") {
                 return !refused;
             }

@@ -174,7 +174,7 @@ impl Known {
 
     /// Brackets around a word of a template, unless the facts have them, and words that stand for text to come.
     fn has_placeholder(&self, lower: &str) -> bool {
-        const STANDINS: [&str; 10] = [
+        const STANDINS: [&str; 9] = [
             "x.y.z",
             "x.x.x",
             "lorem ipsum",
@@ -184,11 +184,13 @@ impl Known {
             "goes here",
             "insert here",
             "to be determined",
-            "fill in",
         ];
         let pairs = [('[', ']'), ('{', '}'), ('<', '>')];
         let bracketed = pairs.iter().any(|(open, close)| {
-            lower.match_indices(*open).any(|(at, _)| {
+            // After a name it is an index or a part of code.
+            let follows_name =
+                |at: usize| lower.get(..at).is_some_and(|before| before.ends_with(char::is_alphanumeric));
+            lower.match_indices(*open).filter(|(at, _)| !follows_name(*at)).any(|(at, _)| {
                 let inside = lower.get(at + 1..).and_then(|rest| rest.split_once(*close)).map(|(inside, _)| inside);
                 inside.is_some_and(|inside| {
                     let bare = inside.trim_matches(['{', '[', '<', ' ', '$', '%']);
@@ -216,10 +218,10 @@ impl Known {
         if words.len() >= FEWEST_WORDS && share(single, words.len()) > 0.5 {
             return true;
         }
-        if words.len() < FEWEST_WORDS {
-            return false;
-        }
         let known = words.iter().filter(|word| self.knows(word)).count();
+        if words.len() < FEWEST_WORDS {
+            return words.len() >= 3 && share(known, words.len()) < LEAST_KNOWN;
+        }
         let function = share(words.iter().filter(|word| words::is_function(word)).count(), words.len());
         share(known, words.len()) < LEAST_KNOWN || !(LEAST_FUNCTION_WORDS..=MOST_FUNCTION_WORDS).contains(&function)
     }

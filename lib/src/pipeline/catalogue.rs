@@ -154,12 +154,20 @@ fn details(finding: &Finding) -> Option<Details> {
         problem: Problem::of(finding)?,
         class: finding.class.clone().map(short),
         installed_version: text("InstalledVersion").unwrap_or_default(),
-        fixed_version: text("FixedVersion"),
+        fixed_version: finding.text("FixedVersion").filter(|text| !text.is_empty()).map(whole_versions),
         severity: finding.severity(),
         status: text("Status"),
         rating: finding.rating(),
         findings: 0,
     })
+}
+
+/// A list of versions that is not too long: without the ones that do not fit, and none cut in two.
+fn whole_versions(list: String) -> String {
+    match cut(&list, LONGEST) {
+        kept if kept.len() == list.len() => list,
+        kept => kept.rsplit_once(',').map_or(kept, |(whole, _)| whole).to_owned(),
+    }
 }
 
 /// How far the occurrences of an asset follow.

@@ -26,7 +26,7 @@ use crate::store::{self, Store};
 pub enum Deleted {
     /// Nothing is left of the scan.
     Gone,
-    /// Nobody sees it any more; the rest goes by and by.
+    /// It is invisible; the rest follows step by step.
     Underway,
     /// It is just being ingested anew: later.
     Busy,

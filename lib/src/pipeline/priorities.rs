@@ -11,6 +11,7 @@ use super::judge::Judge;
 use crate::domain::asset::{Asset, AssetKey, LineageKey};
 use crate::domain::finding::FindingId;
 use crate::domain::fleet::{Fleet, Scope, generation};
+use crate::domain::image_name::spellings;
 use crate::domain::occurrence::{AssetOccurrences, Bucket, Details};
 use crate::domain::platform::Platform;
 use crate::domain::priority::{Band, Priority};
@@ -116,7 +117,9 @@ async fn members(
         }
         scans.extend(newest.into_values().map(|(_, scan)| scan));
     }
-    let is_wanted = |scan: &Scan| scan.artifact.image_name.as_str().starts_with(prefix);
+    // Of an image of Docker Hub any spelling may be meant.
+    let is_named = |name: &str| prefix.is_empty() || spellings(name).iter().any(|name| name.starts_with(prefix));
+    let is_wanted = |scan: &Scan| is_named(scan.artifact.familiar_name().as_str());
     let counted = scans.into_iter().filter(is_wanted);
     Ok(counted.map(|scan| (Asset::of(scan.scan_id, &scan.artifact).key(), scan)).collect())
 }

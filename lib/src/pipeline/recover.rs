@@ -144,7 +144,7 @@ pub async fn run(deps: &Recovery, request_id: &str, now: Timestamp, deadline: In
     }
     let unfinished = store.due_deletions(now, UNFINISHED).await?;
     // Their notes know why they were begun.
-    let mut doomed: Vec<(ScanId, Reason)> = unfinished.into_iter().map(|scan| (scan, Reason::Requested)).collect();
+    let mut to_delete: Vec<(ScanId, Reason)> = unfinished.into_iter().map(|scan| (scan, Reason::Requested)).collect();
     let mut walk = None;
     if let Some(oldest) = retention.map(|age| before(now, age)) {
         let looked_at = store.oldest_scans(store.position(Walk::Retention).await?, AGED).await?;
@@ -153,11 +153,11 @@ pub async fn run(deps: &Recovery, request_id: &str, now: Timestamp, deadline: In
         for scan in looked_at.iter().filter(is_old) {
             // A suspect scan would become current by the mere passing of time.
             if !store.holds_suspects_back(scan).await? {
-                doomed.push((scan.scan_id, Reason::Expired));
+                to_delete.push((scan.scan_id, Reason::Expired));
             }
         }
     }
-    for (scan_id, reason) in doomed {
+    for (scan_id, reason) in to_delete {
         let left = deadline.saturating_duration_since(Instant::now()).min(ONE_DELETION);
         if left.is_zero() {
             return Ok(recovered);

@@ -12,6 +12,7 @@ use serde_json::value::RawValue;
 
 use super::reason;
 use super::suppressed::{ModifiedEntry, Suppressed};
+use crate::domain::remediation::has_fix;
 use crate::domain::scan::OtherFindings;
 use crate::domain::severity::Severity;
 
@@ -516,8 +517,7 @@ impl<'c> Visitor<'c> for FindingIn<'c> {
                 "InstalledVersion" => finding.installed_version = value,
                 "PkgPath" => finding.pkg_path = value,
                 "Severity" => finding.severity = value.and_then(|t| t.parse().ok()).unwrap_or(Severity::Unknown),
-                // `N/A`, `none` and `-` are no versions.
-                "FixedVersion" => finding.fixable = value.is_some_and(|t| t.bytes().any(|byte| byte.is_ascii_digit())),
+                "FixedVersion" => finding.fixable = value.is_some_and(|text| has_fix(&text)),
                 _ => {}
             }
             if is_in_a_run {

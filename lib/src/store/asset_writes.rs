@@ -106,9 +106,11 @@ impl Store {
         item.extend(current.map(|scan| (SCAN_ID.to_owned(), AttributeValue::N(scan.scan_id.to_string()))));
         let since = state.since(after).map(|since| (SINCE.to_owned(), AttributeValue::S(since.to_string())));
         item.extend(since);
+        // What is yet to follow does not cease to be by another change.
+        let moved = moved.map(millis).or_else(|| state.due.clone());
         if let Some(due) = moved {
             item.insert(LISTING.to_owned(), AttributeValue::S(MOVED_LIST.to_owned()));
-            item.insert(RANK.to_owned(), AttributeValue::N(millis(due)));
+            item.insert(RANK.to_owned(), AttributeValue::N(due));
         }
         let put = Put::builder()
             .table_name(&self.table)

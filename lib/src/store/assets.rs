@@ -54,6 +54,8 @@ pub(super) struct AssetState {
     pub(super) latest: i64,
     /// When any of its scans was first seen, as the pointer has it.
     since: Option<Timestamp>,
+    /// When its occurrences are yet to follow: the number by which it is listed.
+    pub(super) due: Option<String>,
     /// Its scans: all, or the current one.
     pub(super) scans: Vec<Scan>,
     pub(super) whole: bool,
@@ -543,6 +545,7 @@ fn read_pointer(pointer: Option<&Item>) -> AssetState {
         version: number(VERSION).unwrap_or_default(),
         retired: pointer.and_then(|item| item.get(RETIRED)?.as_bool().ok().copied()).unwrap_or_default(),
         current: number(SCAN_ID).and_then(ScanId::new),
+        due: pointer.filter(|item| item.contains_key(LISTING)).and_then(|item| item.get(RANK)?.as_n().ok().cloned()),
         since: pointer.and_then(|item| item.get(SINCE)?.as_s().ok()?.parse().ok()),
         latest: number(LATEST).and_then(|latest| i64::try_from(latest).ok()).unwrap_or_default(),
         scans: Vec::new(),

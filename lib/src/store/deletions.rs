@@ -216,7 +216,7 @@ impl Store {
             .expression_attribute_values(":findings", AttributeValue::N(findings.to_string()))
             .send()
             .await;
-        // A condition that does not hold is another one's better news.
+        // Where the condition does not hold, something newer has been written.
         lowered.map(drop).or_else(|error| condition_failed(OPERATION, error).map(drop))
     }
 

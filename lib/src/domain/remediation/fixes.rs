@@ -1,6 +1,7 @@
 //! `FixedVersion` of a report: one version, a list, or the ranges of an advisory.
 
 use super::shown;
+use crate::domain::vulnerability_id::VulnerabilityId;
 
 /// A version that has the fix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,7 +25,7 @@ const MOST: usize = 64;
 /// The fixed versions in the order of the list.
 ///
 /// Lists have commas, semicolons or `||`; ranges are as `~> 5.2.4, >= 6.0.3`, of which the lower bounds count.
-/// What has no digit (`N/A`, `none`, `-`) is no version.
+/// What has no digit (`N/A`, `none`, `-`), an address and the id of an advisory are no versions.
 #[must_use]
 pub fn fixes(list: &str) -> Vec<Fix<'_>> {
     const OPERATORS: [char; 6] = ['<', '>', '=', '~', '^', '!'];
@@ -43,7 +44,7 @@ pub fn fixes(list: &str) -> Vec<Fix<'_>> {
         }
         let operator = std::mem::take(&mut operator);
         let is_bound_above = operator.starts_with(['<', '!']);
-        let is_version = version.bytes().any(|byte| byte.is_ascii_digit());
+        let is_version = is_version(version);
         let fix = Fix { version, above: operator == ">" };
         if is_version && !is_bound_above && !fixes.contains(&fix) {
             fixes.push(fix);
@@ -53,4 +54,18 @@ pub fn fixes(list: &str) -> Vec<Fix<'_>> {
         }
     }
     fixes
+}
+
+/// Whether a report names a version with the fix.
+#[must_use]
+pub fn has_fix(list: &str) -> bool {
+    !fixes(list).is_empty()
+}
+
+/// Recognises what can be a version in any ecosystem.
+fn is_version(word: &str) -> bool {
+    let is_of_versions = |byte: u8| byte.is_ascii_alphanumeric() || b"._-+~:^".contains(&byte);
+    word.bytes().any(|byte| byte.is_ascii_digit())
+        && word.bytes().all(is_of_versions)
+        && word.parse::<VulnerabilityId>().is_err()
 }
