@@ -226,7 +226,7 @@ pub fn kinds() -> Vec<Kind> {
         ("a list of Kubernetes objects", |n| filled(n, "{\"items\":[", "]}", |_| r#"{"kind":""}"#.into())),
         ("another tool's matches", |n| filled(n, "{\"matches\":[", "]}", |_| "{}".into())),
         ("UTF-16", |n| {
-            let json = String::from_utf8(report(n / 2, "\"x\":[", "]}", |_| "\"\"".into())).unwrap();
+            let json = String::from_utf8(report(n / 2 - 1, "\"x\":[", "]}", |_| "\"\"".into())).unwrap();
             format!("\u{FEFF}{json}").encode_utf16().flat_map(u16::to_le_bytes).collect()
         }),
         ("something after the end", |n| [report(n - 2, "\"x\":[", "]}", |_| "0".into()), b"\n{".to_vec()].concat()),
