@@ -6,7 +6,7 @@ use support::hostile::{self, REACH};
 
 /// Large enough for what a program takes anyway not to count, and small enough for all kinds to be tried each time;
 /// `make bench` tries them at the largest size that is taken.
-const SIZE: usize = 8 << 20;
+const SIZE: usize = 16 << 20;
 
 #[test]
 fn no_document_takes_more_than_a_few_times_its_size() {
