@@ -121,10 +121,11 @@ class Commands(unittest.TestCase):
 
     def test_curl_shows_why_it_failed_and_fails(self) -> None:
         # A command: an option, a quoted or a plain address follows.
-        command = re.compile(r'(?<![A-Za-z-])curl (?=-[A-Za-z-]|"|http://|\$)(?!--fail-with-body -sS )')
+        command = re.compile(r'(?<![A-Za-z/-])curl (?=-[A-Za-z-]|"|http://|\$)(?!--fail-with-body -sS )')
         for name, text in documents().items():
             for number, line in enumerate(text.splitlines(), 1):
                 self.assertIsNone(command.search(line), f"{name}:{number}: curl without --fail-with-body -sS")
+                self.assertNotRegex(line, "--fail-with-body(?!.* curl ).*--fail-with-body", f"{name}:{number}: twice")
 
     def test_each_target_of_make_that_is_named_is_there(self) -> None:
         targets = set(re.findall(r"^([a-z-]+):", read("Makefile"), re.MULTILINE))
