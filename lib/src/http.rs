@@ -85,7 +85,7 @@ fn tame(mut event: LambdaEvent<LambdaRequest>) -> LambdaEvent<LambdaRequest> {
 }
 
 /// Runs a handler: its error becomes the answer, and is logged once. Every answer leaves through here, and gets the
-/// headers that all have ([`reply::finished`]). Never fails, since an error
+/// headers that all have (`reply::finished`). Never fails, since an error
 /// given to the Lambda runtime would become API Gateway's own opaque 500.
 ///
 /// # Errors

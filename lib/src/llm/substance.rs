@@ -2,7 +2,7 @@
 //!
 //! [`super::evidence`] takes out what the facts do not support; text can be free of that and still be worthless. No
 //! dictionary is needed: English prose is a third function words, and what else an explanation needs is in the facts
-//! or among the words of the trade ([`words`]).
+//! or among the words of the trade (`words`).
 
 use std::collections::{HashMap, HashSet};
 
