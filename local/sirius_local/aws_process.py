@@ -1,8 +1,9 @@
 """The process that plays AWS: ministack 1.5, with what it does otherwise than AWS put right.
 
-Run as a program of its own (see serve.py), not imported: aws_process.py ACCESS-KEY-ID-FILE ORIGINS-FILE.
+Run as a program of its own (see serve.py), not imported: aws_process.py ACCESS-KEY-ID-FILE SECRET-KEY-FILE ORIGINS-FILE.
 """
 
+import dataclasses
 import hmac
 import socketserver
 import sys
@@ -12,7 +13,7 @@ from urllib.parse import parse_qs
 
 from ministack import app
 from ministack.core import iam_actions, iam_evaluator, router
-from ministack.services import apigateway, sts
+from ministack.services import apigateway, s3, sts
 from ministack.services.cloudformation import changesets, engine, handlers, stacks
 
 # Python runs isolated, so that nothing of the directory reaches ministack; this one package has to.
@@ -24,6 +25,7 @@ _action_of_request = iam_actions.extract_iam_action
 _execute = apigateway.handle_execute
 _conditions_of = engine._evaluate_conditions
 _pin_request_origin = app.pin_request_origin
+_resolve_credential = s3.resolve_credential
 
 
 def authorized_action(service: str, *request: Any, **details: Any) -> str | None:
@@ -92,9 +94,9 @@ def pin_request_origin(source_ip: str, _: bool) -> None:
 
 
 if __name__ == "__main__":
-    access_key, origins = (Path(argument) for argument in sys.argv[1:])
+    access_key, secret_key, origins = (Path(argument) for argument in sys.argv[1:])
     del sys.argv[1:]  # ministack reads it too
-    secret = access_key.read_text().strip()
+    secret, root_secret = access_key.read_text().strip(), secret_key.read_text().strip()
 
     def is_root_access_key(access_key_id: str) -> bool:
         """Whether a key is the root's: that of this stack, where ministack takes `test` and every account's number.
@@ -103,6 +105,14 @@ if __name__ == "__main__":
         """
         return not access_key_id or hmac.compare_digest(access_key_id.encode(), secret.encode())
 
+    def resolve_credential(access_key_id: str, *place: Any, **token: Any) -> Any:
+        """The root's with the secret of this stack, which signed URLs are checked by; it is in no environment."""
+        credential = _resolve_credential(access_key_id, *place, **token)
+        if isinstance(credential, iam_evaluator.ResolvedCredential) and is_root_access_key(access_key_id):
+            return dataclasses.replace(credential, secret_access_key=root_secret)
+        return credential
+
+    s3.resolve_credential = resolve_credential
     iam_evaluator.is_root_access_key = is_root_access_key
     sts.is_root_access_key = is_root_access_key
     gate.guard_runtime_apis()

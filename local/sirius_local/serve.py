@@ -124,7 +124,7 @@ def _start_on(state: StateDirectory, port: int) -> Server | None:
     private.write(state.access_key, keys[0] + "\n")
     private.write(state.secret_key, keys[1] + "\n")
     # Isolated: nothing of the directory or of PYTHON* reaches it, and output is not held back.
-    command = [sys.executable, "-I", "-u", str(_PROGRAM), str(state.access_key), str(state.origins)]
+    command = [sys.executable, "-I", "-u", str(_PROGRAM), str(state.access_key), str(state.secret_key), str(state.origins)]
     process = traces.start(command, state.temporary, _server_environment(state, port), port=port)
     server = Server(process.pid, port, *keys)
     deadline = time.monotonic() + _START_SECONDS
