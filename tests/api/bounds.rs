@@ -389,7 +389,7 @@ async fn a_cve_that_an_advisory_is_about_stays_as_long_as_the_advisory() {
 }
 
 #[tokio::test]
-async fn nobody_is_asked_about_vulnerabilities_of_far_off_years() {
+async fn nobody_is_asked_about_vulnerabilities_of_future_years() {
     let (app, world) = (App::with_enrichment().await, World::start().await);
     let deps = app.enrichment(world.mode()).await;
     let of_year = |id: &str| {

@@ -25,11 +25,11 @@ pub fn first_source(dossier: &Dossier, now: Timestamp) -> Option<Source> {
     (is_due(dossier, source, now) && askable_from(&dossier.id) <= now).then_some(source)
 }
 
-/// From when on sources are asked about it: ids are reserved up to a year ahead, so there is nothing to be known of one
-/// of a later year.
+/// From when on sources are asked about it: not before its year begins, since there is nothing to be known of it until
+/// then.
 #[must_use]
 pub fn askable_from(id: &VulnerabilityId) -> Timestamp {
-    let year = id.year().and_then(|year| i16::try_from(year.saturating_sub(1)).ok());
+    let year = id.year().and_then(|year| i16::try_from(year).ok());
     let begins = year.and_then(|year| Date::new(year, 1, 1).ok()?.to_zoned(TimeZone::UTC).ok());
     begins.map_or(Timestamp::MIN, |begins| begins.timestamp())
 }
@@ -134,9 +134,9 @@ mod tests {
     }
 
     #[test]
-    fn nobody_is_asked_about_a_vulnerability_of_a_year_that_is_far_off() {
+    fn nobody_is_asked_about_a_vulnerability_of_a_future_year() {
         let now: Timestamp = "2026-11-28T00:00:00Z".parse().unwrap();
-        for (id, expected) in [("CVE-2027-0001", true), ("CVE-2028-0001", false), ("RUSTSEC-9999-0001", false)] {
+        for (id, expected) in [("CVE-2026-0001", true), ("CVE-2027-0001", false), ("RUSTSEC-9999-0001", false)] {
             let dossier = Dossier::new(id.parse().unwrap(), at(0));
             assert_eq!(
                 (first_source(&dossier, now).is_some(), next_fetch(&dossier) <= now),
