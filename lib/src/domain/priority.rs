@@ -362,11 +362,8 @@ fn due(facts: &Facts, case: &Case, band: Band, thresholds: &Thresholds, today: D
         Some((day, format!("due {day}: {days} days from {name} {start}")))
     };
     let Kev::Listed { date_added, .. } = facts.kev else { return from(band, seen, seen_name) };
-    let listed = if date_added > seen {
-        from(band, date_added.min(today), "KEV dateAdded")
-    } else {
-        from(band, seen, seen_name)
-    };
+    let added = date_added.min(today);
+    let listed = if added > seen { from(band, added, "KEV dateAdded") } else { from(band, seen, seen_name) };
     // Being added to KEV must not buy time that the finding no longer had.
     let before = decide(&Case { listing: Listing::Unknown, ..*case }, thresholds).band;
     let unlisted = from(before, seen, seen_name);

@@ -145,7 +145,7 @@ mod tests {
             );
         }
         let dossier = Dossier::new("CVE-2028-0001".parse().unwrap(), at(0));
-        assert_eq!(next_fetch(&dossier), "2027-01-01T00:00:00Z".parse().unwrap());
+        assert_eq!(next_fetch(&dossier), "2028-01-01T00:00:00Z".parse().unwrap());
     }
 
     fn cvss(version: CvssVersion, assigner: &str) -> Cvss {
