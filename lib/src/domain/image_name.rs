@@ -72,25 +72,25 @@ pub fn familiar(name: &str) -> &str {
         return name;
     }
     // `docker.io/ghcr.io/app` is no name of Docker Hub's, and without its host it would be another's.
-    let has_host = |path: &str| {
-        path.split_once('/').is_some_and(|(host, _)| host.contains(['.', ':', '@']) || host == "localhost")
-    };
     let is_whole = |rest: &&str| !rest.is_empty() && !rest.starts_with([':', '@']) && is_reference(rest);
     let hub = DOCKER_HUB.iter().find_map(|host| name.strip_prefix(host));
     let path = hub.filter(is_whole).filter(|path| !has_host(path)).unwrap_or(name);
     path.strip_prefix("library/").filter(is_whole).filter(|rest| !rest.contains('/')).unwrap_or(path)
 }
 
+/// Whether a name begins with a registry.
+fn has_host(path: &str) -> bool {
+    path.split_once('/').is_some_and(|(host, _)| host.contains(['.', ':', '@']) || host == "localhost")
+}
+
 /// Spells out the names of an image of Docker Hub, the shortest first; any other name is its only one.
 #[must_use]
 pub fn spellings(name: &str) -> Vec<String> {
     let familiar = familiar(name);
-    let host = familiar.split_once('/').map(|(host, _)| host);
-    let is_elsewhere = host.is_some_and(|host| host.contains(['.', ':', '@']) || host == "localhost");
-    if is_elsewhere || !is_reference(familiar) {
+    if has_host(familiar) || !is_reference(familiar) {
         return vec![familiar.to_owned()];
     }
-    let path = if host.is_some() { familiar.to_owned() } else { format!("library/{familiar}") };
+    let path = if familiar.contains('/') { familiar.to_owned() } else { format!("library/{familiar}") };
     let mut all = vec![familiar.to_owned(), path.clone(), format!("docker.io/{familiar}"), format!("docker.io/{path}")];
     all.dedup();
     all

@@ -401,12 +401,16 @@ impl<'a> Upgrade<'a> {
 }
 
 impl<'a> AffectedImage<'a> {
-    fn new(kind: Option<&'a str>, (name, platform): &'a (String, Option<Platform>), image: &'a InImage) -> Self {
+    fn new(
+        kind: Option<&'a str>,
+        (name, platform, scan_id): &'a (String, Option<Platform>, ScanId),
+        image: &'a InImage,
+    ) -> Self {
         let upgrades = image.fixes.iter().map(|(installed, fixes)| Upgrade::new(kind, installed, fixes));
         Self {
             image_name: name,
             platform: platform.as_ref().map(Platform::as_str),
-            scan_id: image.scan_id,
+            scan_id: *scan_id,
             finding_id: image.finding_id,
             upgrades: upgrades.take(MOST_VERSIONS).collect(),
             total_upgrades: image.fixes.len(),
@@ -416,7 +420,7 @@ impl<'a> AffectedImage<'a> {
 
 impl<'a> From<&'a Work> for WorkItem<'a> {
     fn from(work: &'a Work) -> Self {
-        let names: BTreeSet<&str> = work.images.keys().map(|(name, _)| name.as_str()).collect();
+        let names: BTreeSet<&str> = work.images.keys().map(|(name, ..)| name.as_str()).collect();
         let kind = work.kind.as_deref();
         let affected = work.images.iter().map(|(key, image)| AffectedImage::new(kind, key, image));
         Self {

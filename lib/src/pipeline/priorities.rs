@@ -64,8 +64,8 @@ pub struct Work {
     pub worst_id: VulnerabilityId,
     /// The vulnerabilities, and the most urgent priority of each: band, and score in ten-thousandths, negated.
     pub vulnerabilities: BTreeMap<VulnerabilityId, (Band, i64)>,
-    /// The images, by name and platform.
-    pub images: BTreeMap<(String, Option<Platform>), InImage>,
+    /// The images, by name, platform and current scan: of names that say nothing there are many.
+    pub images: BTreeMap<(String, Option<Platform>, ScanId), InImage>,
     /// How many findings the upgrade clears.
     pub findings_cleared: u64,
 }
@@ -73,8 +73,6 @@ pub struct Work {
 /// What is to be done in one image.
 #[derive(Debug)]
 pub struct InImage {
-    /// Its current scan.
-    pub scan_id: ScanId,
     /// The first finding of the most urgent one there.
     pub finding_id: FindingId,
     /// Of each version of the package that is there, the fixed versions of its findings, exactly as the report has them.
@@ -196,8 +194,8 @@ pub async fn top(
                 // Buckets come in any order.
                 let place: Place = (rank, priority.due, id.clone());
                 if let Some((scan_id, finding_id)) = asset.current.zip(finding) {
-                    let image = (asset.image.to_string(), asset.platform.clone());
-                    let found = InImage { scan_id, finding_id, fixes: BTreeMap::new(), place: place.clone() };
+                    let image = (asset.image.to_string(), asset.platform.clone(), scan_id);
+                    let found = InImage { finding_id, fixes: BTreeMap::new(), place: place.clone() };
                     let image = work.images.entry(image).or_insert(found);
                     if (&place, finding_id) < (&image.place, image.finding_id) {
                         (image.place, image.finding_id) = (place.clone(), finding_id);
