@@ -313,6 +313,16 @@ async fn scans_whose_name_says_nothing_do_not_hide_each_other() {
     app.enrich(&enrichment).await;
     assert_eq!((with_cve(&app, 1).await, with_cve(&app, 2).await), (vec![], vec![".".to_owned()]));
 
+    let mut other = project("2026-11-20T12:00:00Z", 2);
+    other["Results"][0]["Target"] = "other".into();
+    app.post(&other).await;
+    app.enrich(&enrichment).await;
+    let top = app.get("/api/container/priorities?limit=200").await.json;
+    let work = &top["priorities"][0];
+    let scans: Vec<_> = work["affected_images"].as_array().into_iter().flatten().map(|it| &it["scan_id"]).collect();
+    assert_eq!(work["total_images"], 2, "{top}");
+    assert_eq!(scans, [2, 3], "{top}");
+
     let strict = App { require_image_name: true, ..App::new().await };
     assert_eq!(strict.post(&project("2026-11-20T10:00:00Z", 1)).await.status, 422);
     let headers = [("content-type", "application/json")];
