@@ -1,5 +1,6 @@
 """Generates docs/PARAMETERS.md from template.yaml: parameters, environment variables and alarms."""
 
+import re
 from typing import Any
 
 from . import template
@@ -8,11 +9,13 @@ from .paths import ROOT
 from .template import Template
 
 DOCUMENT = ROOT / "docs" / "PARAMETERS.md"
+#: A longer description is cut to its first sentence; template.yaml has the rest.
+_LONGEST = 100
 
 _HEAD = """# Parameters, environment variables and alarms
 
 `make docs` generates this file from `template.yaml`; `make docs-check` compares the two. Do not edit it by hand.
-What to do about an alarm is in [OPERATIONS.md](OPERATIONS.md#alarms).
+Long descriptions are cut to their first sentence. What to do about an alarm: [OPERATIONS.md](OPERATIONS.md#alarms).
 """
 
 
@@ -56,8 +59,11 @@ def _allowed(parameter: dict[str, Any]) -> str:
 
 
 def _plain(text: str) -> str:
-    """Escapes what Markdown would read as markup."""
-    return text.strip().replace("*", "\\*").replace("|", "\\|")
+    """Cuts a description and escapes what Markdown would read as markup."""
+    text = text.strip()
+    if len(text) > _LONGEST:
+        text = re.split(r"(?<=[.]) ", text)[0]
+    return text.replace("*", "\\*").replace("|", "\\|")
 
 
 def _variables(source: Template) -> list[str]:
