@@ -44,8 +44,8 @@ def document(source: Template) -> str:
 def _parameters(source: Template) -> list[str]:
     rows = []
     for name, parameter in source["Parameters"].items():
-        default = f"`{parameter['Default']}`" if str(parameter["Default"]) else ""
-        rows.append(f"| `{name}` | {default} | {_allowed(parameter)} | {_plain(parameter['Description'])} |")
+        default = parameter["Default"]
+        rows.append(f"| `{name}` | {parameter['Default']} | {_allowed(parameter)} | {_plain(parameter['Description'])} |")
     return rows
 
 
@@ -53,8 +53,10 @@ def _allowed(parameter: dict[str, Any]) -> str:
     if "MinValue" in parameter:
         return f"{parameter['MinValue']} to {parameter['MaxValue']}" if "MaxValue" in parameter else f"≥ {parameter['MinValue']}"
     values = parameter.get("AllowedValues", [])
+    if len(values) > 2:
+        return f"some of {values[0]} to {values[-1]}"
     if values and values != ["true", "false"]:
-        return ", ".join(map(str, values))
+        return ", ".join(values)
     return f"≤ {parameter['MaxLength']} characters" if "MaxLength" in parameter else ""
 
 
@@ -74,7 +76,7 @@ def _variables(source: Template) -> list[str]:
     for function in functions:
         for name, value in _environment(function["Properties"]).items():
             used.setdefault((name, _value(value)), []).append(f"`{function['Metadata']['BuildProperties']['Binary']}`")
-    return [f"| `{name}` | {value} | {', '.join(by) if len(by) < 5 else f'{len(by)} of them'} |" for (name, value), by in used.items()]
+    return [f"| `{name}` | {value} | {', '.join(by) if len(by) < 4 else f'{len(by)} of {len(functions)}'} |" for (name, value), by in used.items()]
 
 
 def _environment(properties: dict[str, Any]) -> dict[str, Any]:
@@ -96,8 +98,8 @@ def _alarms(source: Template) -> list[str]:
             alarm = resource["Properties"]
             periods = alarm["EvaluationPeriods"]
             wanted = alarm.get("DatapointsToAlarm", periods)
-            metric = " ".join(filter(None, [f"`{alarm['MetricName']}`", *map(_dimension, alarm.get("Dimensions", []))]))
-            rows.append(f"| `{name}` | {metric} | {alarm['Threshold']} | {wanted} of {periods} × {alarm['Period'] // 60} min |")
+            metric = " ".join(filter(None, [alarm["MetricName"], *map(_dimension, alarm.get("Dimensions", []))]))
+            rows.append(f"| `{name}` | {metric} | {alarm['Threshold']} | {wanted}/{periods} × {alarm['Period'] // 60} min |")
     return rows
 
 
@@ -105,5 +107,5 @@ def _dimension(dimension: dict[str, Any]) -> str:
     value = dimension["Value"]
     if isinstance(value, dict):
         name = value.get("Ref") or value["Fn::GetAtt"][0]
-        return "" if name == "AWS::StackName" else f"of `{name}`"
+        return "" if name == "AWS::StackName" else f"of {name}"
     return f"({value})"
