@@ -76,7 +76,13 @@ def _variables(source: Template) -> list[str]:
     for function in functions:
         for name, value in _environment(function["Properties"]).items():
             used.setdefault((name, _value(value)), []).append(f"`{function['Metadata']['BuildProperties']['Binary']}`")
-    return [f"| `{name}` | {value} | {', '.join(by) if len(by) < 4 else f'{len(by)} of {len(functions)}'} |" for (name, value), by in used.items()]
+    same = [f"`{name}`" for name, value in used if value.strip("`").upper() == name.replace("_", "")]
+    rows = [
+        f"| `{name}` | {value} | {', '.join(by) if len(by) < 4 else f'{len(by)} of {len(functions)}'} |"
+        for (name, value), by in used.items()
+        if f"`{name}`" not in same
+    ]
+    return [*rows, f"\nThese hold the parameter of the same name: {', '.join(same)}."]
 
 
 def _environment(properties: dict[str, Any]) -> dict[str, Any]:
