@@ -98,20 +98,24 @@ def _value(value: Any) -> str:
 
 
 def _alarms(source: Template) -> list[str]:
-    rows = []
+    """Makes a row of all alarms that have the same condition on different things."""
+    rows: dict[tuple[str, int, str], list[tuple[str, str]]] = {}
     for name, resource in source["Resources"].items():
         if resource["Type"] == "AWS::CloudWatch::Alarm":
             alarm = resource["Properties"]
             periods = alarm["EvaluationPeriods"]
-            wanted = alarm.get("DatapointsToAlarm", periods)
-            metric = " ".join(filter(None, [alarm["MetricName"], *map(_dimension, alarm.get("Dimensions", []))]))
-            rows.append(f"| `{name}` | {metric} | {alarm['Threshold']} | {wanted}/{periods} × {alarm['Period'] // 60} min |")
-    return rows
+            when = f"{alarm.get('DatapointsToAlarm', periods)}/{periods} × {alarm['Period'] // 60} min"
+            of = " ".join(filter(None, map(_dimension, alarm.get("Dimensions", []))))
+            rows.setdefault((alarm["MetricName"], alarm["Threshold"], when), []).append((name, of))
+    return [
+        f"| {', '.join(f'`{name}`' for name, _ in alarms)} | {metric} of {', '.join(of or 'all functions' for _, of in alarms)} | {at} | {when} |"
+        for (metric, at, when), alarms in rows.items()
+    ]
 
 
 def _dimension(dimension: dict[str, Any]) -> str:
     value = dimension["Value"]
     if isinstance(value, dict):
         name = value.get("Ref") or value["Fn::GetAtt"][0]
-        return "" if name == "AWS::StackName" else f"of {name}"
+        return "" if name == "AWS::StackName" else name
     return f"({value})"
