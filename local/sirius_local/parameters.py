@@ -105,10 +105,10 @@ def _alarms(source: Template) -> list[str]:
             alarm = resource["Properties"]
             periods = alarm["EvaluationPeriods"]
             when = f"{alarm.get('DatapointsToAlarm', periods)}/{periods} × {alarm['Period'] // 60} min"
-            of = " ".join(filter(None, map(_dimension, alarm.get("Dimensions", []))))
+            of = "".join(map(_dimension, alarm.get("Dimensions", [])))
             rows.setdefault((alarm["MetricName"], alarm["Threshold"], when), []).append((name, of))
     return [
-        f"| {', '.join(f'`{name}`' for name, _ in alarms)} | {metric} of {', '.join(of or 'all functions' for _, of in alarms)} | {at} | {when} |"
+        f"| {', '.join(f'`{name}`' for name, _ in alarms)} | {metric}{alarms[0][1] if len(alarms) == 1 else ''} | {at} | {when} |"
         for (metric, at, when), alarms in rows.items()
     ]
 
@@ -117,5 +117,5 @@ def _dimension(dimension: dict[str, Any]) -> str:
     value = dimension["Value"]
     if isinstance(value, dict):
         name = value.get("Ref") or value["Fn::GetAtt"][0]
-        return "" if name == "AWS::StackName" else name
-    return f"({value})"
+        return "" if name == "AWS::StackName" else f" of {name}"
+    return f" ({value})"
