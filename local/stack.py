@@ -2,21 +2,21 @@
 """Runs Sirius on this machine: AWS's services by ministack, the functions as compiled binaries.
 
     up       start the stack, build and deploy template.yaml to it; safe to repeat
-    down     end what `up` started
-    run      a throw-away stack for one command: run -- cargo test
-    demo     up, then send a sample report through it and show what comes back
-    logs     what the functions have logged
-    reingest ingest all archived reports anew, under the numbers that their scans have
+    down     stop it
+    run      run one command with a stack of its own: run -- cargo test
+    demo     up, then send a sample report and show the answers
+    logs     show the logs of the functions
+    reingest ingest all archived reports again, under the numbers of their scans
     check-template  lint template.yaml, as written and as SAM translates it
     docs     write docs/PARAMETERS.md from template.yaml
     package  build the release packages for Lambda
     install  prepare one of the tool sets in local/requirements/, or llm: the bundled model
 
 Findings are analysed by the Ollama host of $OLLAMA_URL (and its model $OLLAMA_MODEL) if it answers, else
-by a very small model that comes with a bridge of ours.
+by a very small bundled model behind a bridge.
 """
 
-from __future__ import annotations  # a Python that is too old shall get as far as being told so
+from __future__ import annotations  # lets a Python that is too old reach the version check
 
 import argparse
 import os
@@ -73,7 +73,7 @@ def main() -> int:
         return 0
     if args.command == "down":
         return end()
-    # Everything else needs SAM's transform or boto3, which live in a venv of ours.
+    # Everything else needs SAM's transform or boto3, which live in the project's venv.
     install.continue_inside("stack")
     if args.command == "check-template":
         from sirius_local.check_template import check
@@ -99,7 +99,7 @@ def prepare(tools: str) -> int:
 
 
 def end() -> int:
-    """Ends what `up` has started."""
+    """Stops the local stack."""
     from sirius_local import lock
     from sirius_local.down import down
     from sirius_local.paths import DEVELOPER_STATE as state

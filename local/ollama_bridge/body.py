@@ -1,4 +1,4 @@
-"""Reading what a client sends: who may call, how much is read, what counts as JSON."""
+"""Reads requests: checks the caller, limits the size, parses JSON."""
 
 import json
 import math

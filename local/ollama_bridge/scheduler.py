@@ -1,4 +1,4 @@
-"""Who may use the model, and how long it stays loaded: one request at a time, a bounded queue."""
+"""Schedules the model: one request at a time, a bounded queue, and how long it stays loaded."""
 
 import threading
 import time

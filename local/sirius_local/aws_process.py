@@ -1,4 +1,4 @@
-"""The process that plays AWS: ministack 1.5, with what it does otherwise than AWS put right.
+"""The process that plays AWS: ministack 1.5, with its differences from AWS corrected.
 
 Run as a program of its own (see serve.py), not imported: aws_process.py ACCESS-KEY-ID-FILE SECRET-KEY-FILE ORIGINS-FILE.
 """
@@ -29,9 +29,9 @@ _resolve_credential = s3.resolve_credential
 
 
 def authorized_action(service: str, *request: Any, **details: Any) -> str | None:
-    """The IAM action that a request needs.
+    """Returns the IAM action that a request needs.
 
-    SQS has none for its batches: who may SendMessage may SendMessageBatch. ministack asks for the latter.
+    SQS has none for its batches: SendMessage allows SendMessageBatch. ministack asks for the latter.
     """
     action: str | None = _action_of_request(service, *request, **details)
     return action.removesuffix("Batch") if service == "sqs" and action else action
@@ -54,7 +54,7 @@ async def execute(
 
 
 def conditions(template: dict[str, Any], parameters: dict[str, Any]) -> dict[str, bool]:
-    """Which conditions of a template hold.
+    """Evaluates the conditions of a template.
 
     With Fn::Join a condition asks whether a list is empty. ministack does not know it there: no list is.
     """
@@ -85,7 +85,7 @@ def describe(scope: gate.Scope) -> gate.Request:
 
 
 def pin_request_origin(source_ip: str, _: bool) -> None:
-    """Where a request comes from, for the conditions of policies.
+    """Returns the origin of a request, for the conditions of policies.
 
     The SDKs speak TLS to AWS and plain HTTP to 127.0.0.1: without this, policies that refuse all but TLS
     (template.yaml) would refuse everything here.

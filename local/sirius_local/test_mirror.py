@@ -1,4 +1,4 @@
-"""What local/mirror believes of a source's answer."""
+"""Tests which answers of a source local/mirror accepts."""
 
 import json
 import unittest
