@@ -26,7 +26,7 @@ from sirius_local import console, install
 
 
 def arguments() -> argparse.ArgumentParser:
-    """The command line."""
+    """Returns the command line."""
     parser = argparse.ArgumentParser(
         prog="local/stack.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -133,7 +133,7 @@ def execute(args: argparse.Namespace) -> int:
 
 
 def parameters(assignments: list[str]) -> dict[str, str]:
-    """The --parameter options as a dictionary."""
+    """Returns the --parameter options as a dictionary."""
     pairs = [assignment.partition("=") for assignment in assignments]
     for name, equals, _ in pairs:
         if not (name and equals):

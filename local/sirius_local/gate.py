@@ -39,7 +39,7 @@ class Request:
     """Whether it is for a route of an API, whose authoriser decides."""
 
     def header(self, name: str) -> str | None:
-        """The first value of a header."""
+        """Returns the first value of a header."""
         return next((value for known, value in self.headers if known == name), None)
 
 

@@ -35,7 +35,7 @@ def choose(state: StateDirectory, wish: Wish, parameters: dict[str, str]) -> dic
 
 
 def _real(state: StateDirectory) -> dict[str, str]:
-    """The Ollama of the environment, if there is one and it answers."""
+    """Returns the Ollama of the environment, if there is one and it answers."""
     url = os.environ.get("OLLAMA_URL", "").strip().rstrip("/")
     # A shell that has sourced .local/env names the bundled bridge here.
     if not url or url == bridge.running(state):
@@ -52,7 +52,7 @@ def _real(state: StateDirectory) -> dict[str, str]:
 
 
 def _bundled(state: StateDirectory, wish: Wish) -> dict[str, str]:
-    """The bundled model, behind a bridge that is started unless it runs."""
+    """Returns the bundled model, behind a bridge that is started unless it runs."""
     url = bridge.running(state)
     try:
         url = url or bridge.start(state)

@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 
 
 def digest(binary: Path) -> str:
-    """The hash that names this version of the binary."""
+    """Returns the hash that names this version of the binary."""
     return hashlib.sha256(binary.read_bytes()).hexdigest()
 
 
@@ -25,7 +25,7 @@ def package(binary: Path) -> bytes:
 
 
 def _without_debug_information(binary: Path) -> bytes:
-    """Strips the binary to a fifth of its size: the server keeps every function in memory."""
+    """Strips debug information, four fifths of the binary: the server keeps every function in memory."""
     if shutil.which("strip") is None:
         return binary.read_bytes()
     with TemporaryDirectory() as directory:

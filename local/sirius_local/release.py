@@ -81,7 +81,7 @@ def _chosen(names: list[str]) -> list[Function]:
 
 
 def _functions() -> list[Function]:
-    """The packages in functions/, as cargo knows them. Those that answer API Gateway use lambda_http."""
+    """Returns the packages in functions/, as cargo knows them. Those that answer API Gateway use lambda_http."""
     build.require("cargo", "Rust is missing: https://rustup.rs installs it")
     command = ["cargo", "metadata", "--no-deps", "--format-version", "1"]
     metadata = json.loads(subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE).stdout)
@@ -105,12 +105,12 @@ def _own_architecture() -> str:
 
 
 def _plain(functions: list[Function]) -> dict[str, Path]:
-    """Built by cargo alone: the same code as from cargo-lambda, without its cross-compiler of 470 MB."""
+    """Builds with cargo alone: the same code as from cargo-lambda, without its cross-compiler of 470 MB."""
     return build.build([function.name for function in functions], "release")
 
 
 def _cross(functions: list[Function], architecture: str | None) -> dict[str, Path]:
-    """Built by cargo-lambda, which links against Lambda's glibc with zig."""
+    """Builds with cargo-lambda, which links against Lambda's glibc with zig."""
     architecture = architecture or _own_architecture()
     _require_target(TARGETS[architecture])
     home = install("lambda")
@@ -152,7 +152,7 @@ def _check_glibc(binary: Path) -> None:
 
 
 def _glibc_versions(listing: str) -> list[tuple[int, int]]:
-    """The versions of glibc that a binary cannot start without; a weak one may be missing."""
+    """Returns the versions of glibc that a binary cannot start without; a weak one may be missing."""
     found = re.findall(r"Name: GLIBC_(\d+)\.(\d+)\S*\s+Flags: (.*?)\s+Version:", listing)
     return [(int(major), int(minor)) for major, minor, flags in found if "WEAK" not in flags]
 

@@ -21,7 +21,7 @@ class Values:
 
     @staticmethod
     def of(template: dict[str, Any], given: dict[str, str]) -> "Values":
-        """The values of a template that is deployed with these parameters."""
+        """Returns the values of a template that is deployed with these parameters."""
         parameters: dict[str, str | list[str]] = {}
         for name, declared in template.get("Parameters", {}).items():
             text = given.get(name, str(declared.get("Default", "")))

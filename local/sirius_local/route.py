@@ -42,7 +42,7 @@ def connect(cloudformation: Any, gateway: Any, stack: str) -> str:
 
 
 def _import(gateway: Any, api_id: str, body: dict[str, Any], physical_ids: dict[str, str]) -> None:
-    """Reads an OpenAPI document as API Gateway does."""
+    """Imports an OpenAPI document as API Gateway does."""
     for route in gateway.get_routes(ApiId=api_id)["Items"]:
         gateway.delete_route(ApiId=api_id, RouteId=route["RouteId"])
     for integration in gateway.get_integrations(ApiId=api_id)["Items"]:
@@ -71,7 +71,7 @@ def _import(gateway: Any, api_id: str, body: dict[str, Any], physical_ids: dict[
 
 
 def declared(body: dict[str, Any]) -> list[Route]:
-    """The routes of SAM's OpenAPI document."""
+    """Returns the routes of SAM's OpenAPI document."""
     routes = []
     for path, methods in body["paths"].items():
         for method, operation in methods.items():

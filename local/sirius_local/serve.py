@@ -56,7 +56,7 @@ class Server:
         }
 
     def client(self, service: str, config: Any = None) -> Any:
-        """A boto3 client of a service, whatever the shell says."""
+        """Returns a boto3 client of a service, whatever the shell says."""
         import boto3  # here, for `down` runs without the venv
 
         return boto3.client(
@@ -79,7 +79,7 @@ def daemon(state: StateDirectory) -> Daemon:
 
 
 def running(state: StateDirectory) -> Server | None:
-    """The server of this state directory, if it is alive."""
+    """Returns the server of this state directory, if it is alive."""
     recorded = daemon(state).running()
     try:
         keys = (state.access_key.read_text().strip(), state.secret_key.read_text().strip())

@@ -27,7 +27,7 @@ class Stack:
     ollama_model: str
 
     def environment(self) -> dict[str, str]:
-        """The variables that a program needs to reach the stack."""
+        """Returns the variables that a program needs to reach the stack."""
         return {
             **self.server.environment(),
             "TABLE_NAME": self.deployment.table,
