@@ -10,7 +10,7 @@ from .template import Template
 
 DOCUMENT = ROOT / "docs" / "PARAMETERS.md"
 #: A longer description is cut to its first sentence; template.yaml has the rest.
-_LONGEST = 100
+_LONGEST = 80
 
 _HEAD = """# Parameters, environment variables and alarms
 
