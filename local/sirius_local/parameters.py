@@ -14,7 +14,7 @@ _LONGEST = 80
 
 _HEAD = """# Parameters, environment variables and alarms
 
-`make docs` generates this file from `template.yaml`; `make docs-check` compares the two. Do not edit it by hand.
+`make docs` generates this file from `template.yaml`; `make docs-check` compares them.
 Long descriptions are cut to their first sentence. What to do about an alarm: [OPERATIONS.md](OPERATIONS.md#alarms).
 """
 
