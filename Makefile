@@ -17,35 +17,34 @@ FLAGS ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help demo up down logs reingest test check check-code check-template check-local check-bridge \
-	check-deps check-advisories fmt lint bench \
-	bench-model watch invoke package validate-sam
+	check-deps check-advisories docs docs-check fmt lint bench bench-model watch invoke package validate-sam
 
 help:
-	@awk -F ':.*## ' '/^## / { printf "\n%s\n", substr($$0, 4) } /^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^## / { printf "\n%s\n", substr($$0, 4) } /^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 ## Try it
 
-demo: ## start the local stack, send a sample report through it, show its findings and one analysis
+demo: ## start the local stack, send it a sample report, show what to fix first and one analysis
 	@$(STACK) demo $(FLAGS)
 
-up: ## start the local stack or bring it up to date; its URL is in .local/api-url
+up: ## start the local stack, or update it; its URL is in .local/api-url
 	@$(STACK) up $(FLAGS)
 
-down: ## end what `make up` has started
+down: ## stop the local stack
 	@$(STACK) down
 
-logs: ## show what the functions of the local stack have logged
+logs: ## show the logs of the functions of the local stack
 	@$(STACK) logs
 
-reingest: ## ingest the archived reports of the local stack anew: after a change of the parser
+reingest: ## ingest the archived reports of the local stack again, after a change of the parser
 	@$(STACK) reingest
 
 ## Check it
 
-test: check-code check-template check-local check-bridge ## everything: lints, unit tests, integration tests on a stack of their own
+test: check-code check-template docs-check check-local check-bridge ## run all checks and tests, on a stack of their own
 	@$(STACK) run -- cargo test $(LOCAL) --workspace
 
-check: check-code check-template check-deps ## what should be green before a commit; starts no stack
+check: check-code check-template docs-check check-deps ## run what must pass before a commit; starts no stack
 	cargo test $(LOCAL) --package sirius
 
 check-code:
@@ -53,36 +52,43 @@ check-code:
 	cargo clippy $(LOCAL) --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc $(LOCAL) --workspace --no-deps --document-private-items
 
-check-template: ## lint template.yaml, as it is and as SAM translates it
+check-template: ## lint template.yaml, as written and as SAM translates it
 	@$(STACK) check-template
 
-check-local: ## the tests of the local stack (local/sirius_local)
+check-local: ## test the local stack (local/sirius_local)
 	@$(STACK) install stack
 	@$(STACK) install lint
 	cd local && ../.tools/stack-venv/bin/python -m unittest discover --start-directory sirius_local --top-level-directory .
 
-check-bridge: ## the tests of the model bridge (local/ollama_bridge), about a minute
+check-bridge: ## test the model bridge (local/ollama_bridge), about a minute
 	@$(STACK) install llm
 	cd local && ../.tools/llm-venv/bin/python -m unittest discover --start-directory ollama_bridge --top-level-directory .
 
-check-deps: .tools/bin/cargo-deny-$(CARGO_DENY_VERSION) ## licences, bans and sources of the dependencies
+docs: ## generate docs/PARAMETERS.md from template.yaml
+	@$(STACK) docs
+
+docs-check: ## check links, commands, numbers and generated parts of the documents
+	@$(STACK) install stack
+	cd local && ../.tools/stack-venv/bin/python -m unittest sirius_local.test_documents sirius_local.test_numbers
+
+check-deps: .tools/bin/cargo-deny-$(CARGO_DENY_VERSION) ## check licences, bans and sources of the dependencies
 	$< --all-features check --hide-inclusion-graph bans licenses sources
 
-# Outside `make test` and `make check`: the database is cloned from github.com/rustsec/advisory-db and changes every
-# day, so the answer is not the commit's. To be run by a schedule, each day.
-check-advisories: .tools/bin/cargo-deny-$(CARGO_DENY_VERSION) ## known vulnerabilities in the dependencies; needs github.com
+# Not part of `make test` and `make check`: the database (github.com/rustsec/advisory-db) changes every day, so the answer
+# does not belong to a commit. Run it on a schedule.
+check-advisories: .tools/bin/cargo-deny-$(CARGO_DENY_VERSION) ## check the dependencies for known vulnerabilities; needs github.com
 	$< --all-features check --hide-inclusion-graph advisories
 
-validate-sam: ## what check-template checks, by the SAM CLI itself (340 MB)
+validate-sam: ## lint template.yaml with the SAM CLI itself (340 MB)
 	@$(STACK) install sam
 	AWS_DEFAULT_REGION=us-east-1 SAM_CLI_TELEMETRY=0 .tools/sam-venv/bin/sam validate --lint --template template.yaml
 
 # The cold starts are those of the binaries that ship.
-bench: package ## the benchmarks, on a stack of their own; builds the release packages first, which takes long once
+bench: package ## run the benchmarks, on a stack of their own; builds the release packages first
 	cargo build --release --package hello-bare --package hello-world
 	@$(STACK) run --no-model -- cargo bench --package sirius-bench
 
-bench-model: ## how often the bundled model (or that of OLLAMA_URL) answers in a form that can be used; minutes
+bench-model: ## measure how often the model (bundled, or of OLLAMA_URL) answers in a usable form; minutes
 	@$(STACK) run -- cargo bench --package sirius-bench -- model
 
 ## Work on it
@@ -90,10 +96,10 @@ bench-model: ## how often the bundled model (or that of OLLAMA_URL) answers in a
 fmt: ## format the code
 	cargo fmt --all
 
-lint: check-template ## clippy and cfn-lint
+lint: check-template ## run clippy and cfn-lint
 	cargo clippy $(LOCAL) --workspace --all-targets -- -D warnings
 
-watch: up ## serve the functions on http://127.0.0.1:9000, rebuilt as you edit, on the local stack's table
+watch: up ## serve the functions on http://127.0.0.1:9000 and rebuild them as you edit
 	@$(STACK) install lambda
 	. .local/env && . .local/functions.env && $(CARGO_LAMBDA) watch --invoke-address 127.0.0.1 $(LOCAL)
 
@@ -103,10 +109,10 @@ invoke: ## send an event to `make watch`: make invoke F=get-scan CASE=newest-of-
 
 ## Ship it
 
-package: ## release zips for Lambda in target/package, and their sizes; for this machine's architecture, by cargo alone
+package: ## build release zips for Lambda into target/package and print their sizes; ARCH=arm64 cross-compiles
 	@$(STACK) package $(if $(ARCH),--architecture $(ARCH)) $(F)
 
-# cargo names no version in what it installs; the file's name here makes a new version a new target.
+# cargo names no version in what it installs; the version in the file's name makes it a new target.
 .tools/bin/cargo-deny-$(CARGO_DENY_VERSION):
 	cargo install --locked --root .tools --version $(CARGO_DENY_VERSION) cargo-deny
 	mv .tools/bin/cargo-deny $@

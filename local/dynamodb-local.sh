@@ -9,7 +9,7 @@ export AWS_REGION=us-east-1 AWS_DEFAULT_REGION=us-east-1
 export AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test
 unset AWS_SESSION_TOKEN AWS_PROFILE
 export TABLE_NAME=sirius BUCKET_NAME=none ARCHIVE_REPORTS=false
-# Of another deployment, they would make the functions promise what nobody does here.
+# Left over from another deployment, they would point to queues that no function reads here.
 unset ENRICHMENT_QUEUE_URL ANALYSIS_QUEUE_URL UPLOAD_QUEUE_URL OLLAMA_MODEL AUTO_ANALYZE
 
 aws dynamodb describe-table --table-name "$TABLE_NAME" > /dev/null 2>&1 ||

@@ -2,20 +2,21 @@
 """Runs Sirius on this machine: AWS's services by ministack, the functions as compiled binaries.
 
     up       start the stack, build and deploy template.yaml to it; safe to repeat
-    down     end what `up` started
-    run      a throw-away stack for one command: run -- cargo test
-    demo     up, then send a sample report through it and show what comes back
-    logs     what the functions have logged
-    reingest ingest all archived reports anew, under the numbers that their scans have
-    check-template  lint template.yaml, as it is and as SAM translates it
+    down     stop it
+    run      run one command with a stack of its own: run -- cargo test
+    demo     up, then send a sample report and show the answers
+    logs     show the logs of the functions
+    reingest ingest all archived reports again, under the numbers of their scans
+    check-template  lint template.yaml, as written and as SAM translates it
+    docs     write docs/PARAMETERS.md from template.yaml
     package  build the release packages for Lambda
     install  prepare one of the tool sets in local/requirements/, or llm: the bundled model
 
 Findings are analysed by the Ollama host of $OLLAMA_URL (and its model $OLLAMA_MODEL) if it answers, else
-by a very small model that comes with a bridge of ours.
+by a very small bundled model behind a bridge.
 """
 
-from __future__ import annotations  # a Python that is too old shall get as far as being told so
+from __future__ import annotations  # lets a Python that is too old reach the version check
 
 import argparse
 import os
@@ -25,7 +26,7 @@ from sirius_local import console, install
 
 
 def arguments() -> argparse.ArgumentParser:
-    """The command line."""
+    """Returns the command line."""
     parser = argparse.ArgumentParser(
         prog="local/stack.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -50,6 +51,7 @@ def arguments() -> argparse.ArgumentParser:
     commands.add_parser("logs").add_argument("--lines", type=int, default=100)
     commands.add_parser("reingest")
     commands.add_parser("check-template")
+    commands.add_parser("docs")
     package = commands.add_parser("package")
     package.add_argument("--architecture", choices=["x86-64", "arm64"], help="with cargo-lambda; default: this machine's")
     package.add_argument("functions", nargs="*", metavar="FUNCTION", help="default: all")
@@ -71,12 +73,17 @@ def main() -> int:
         return 0
     if args.command == "down":
         return end()
-    # Everything else needs SAM's transform or boto3, which live in a venv of ours.
+    # Everything else needs SAM's transform or boto3, which live in the project's venv.
     install.continue_inside("stack")
     if args.command == "check-template":
         from sirius_local.check_template import check
 
         return check()
+    if args.command == "docs":
+        from sirius_local.parameters import write
+
+        write()
+        return 0
     return execute(args)
 
 
@@ -92,7 +99,7 @@ def prepare(tools: str) -> int:
 
 
 def end() -> int:
-    """Ends what `up` has started."""
+    """Stops the local stack."""
     from sirius_local import lock
     from sirius_local.down import down
     from sirius_local.paths import DEVELOPER_STATE as state
@@ -126,7 +133,7 @@ def execute(args: argparse.Namespace) -> int:
 
 
 def parameters(assignments: list[str]) -> dict[str, str]:
-    """The --parameter options as a dictionary."""
+    """Returns the --parameter options as a dictionary."""
     pairs = [assignment.partition("=") for assignment in assignments]
     for name, equals, _ in pairs:
         if not (name and equals):

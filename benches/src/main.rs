@@ -1,4 +1,4 @@
-//! The figures that Sirius wants to reach (docs/ARCHITECTURE.md), measured in one run: `make bench`.
+//! The figures that Sirius wants to reach, measured in one run: `make bench`.
 //!
 //! Nothing here is compared with a number of another day or machine. CPU is told as the ratio of two
 //! things done in turns in this run, and everything else is counted: write units, calls, bytes. A

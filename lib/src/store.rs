@@ -1,4 +1,4 @@
-//! The table: one function per access pattern of docs/DATA.md, and nothing else knows DynamoDB.
+//! The table (docs/DATA.md): one function per access pattern; nothing else knows DynamoDB.
 
 use std::time::Duration;
 

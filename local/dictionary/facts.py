@@ -87,7 +87,7 @@ def read_corpus(corpus: Path) -> list[Finding]:
 # --- facts: constant text out of findings -------------------------------------------------
 
 def constants(match: re.Match[str] | None) -> Iterator[str | None]:
-    """The groups of a match, and None for each part between them; None alone if there is no match."""
+    """Returns the groups of a match, and None for each part between them; None alone if there is no match."""
     if match is None:
         yield None
         return
@@ -138,7 +138,7 @@ def json_constants(key: str, value: Any) -> Iterator[str | None]:
 
 
 def runs(content: dict[str, Any]) -> Iterator[Run]:
-    """Split at None; punctuation goes with the text after it."""
+    """Splits at None; punctuation goes with the text after it."""
     run: list[str] = []
     atom = ""
     for piece in [*json_constants("", content), None]:

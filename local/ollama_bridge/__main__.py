@@ -22,7 +22,7 @@ _SHUTDOWN_GRACE = 3.0  # seconds for running requests to send their last line
 
 
 def main() -> int:
-    """Serve until told to stop; the exit status is 0 then, 1 when serving cannot start."""
+    """Serves until told to stop; the exit status is 0 then, 1 when serving cannot start."""
     arguments = _parse_arguments()
     try:
         _require_llama()
@@ -83,7 +83,7 @@ def _model_path() -> Path:
 
 
 def _write_whole(path: Path, text: str) -> None:
-    """A reader sees the whole line or no file."""
+    """Writes the file so that a reader sees the whole line or no file."""
     partial = path.with_name(f"{path.name}.{os.getpid()}")
     partial.write_text(text, encoding="utf-8")
     partial.replace(path)

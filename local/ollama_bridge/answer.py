@@ -25,19 +25,19 @@ Shape = Callable[[str], dict[str, Any]]
 
 
 def chat_shape(content: str) -> dict[str, Any]:
-    """Where /api/chat puts the text."""
+    """Puts the text where /api/chat has it."""
     return {"message": {"role": "assistant", "content": content}}
 
 
 def generate_shape(content: str) -> dict[str, Any]:
-    """Where /api/generate puts the text."""
+    """Puts the text where /api/generate has it."""
     return {"response": content}
 
 
 def answers(
     request: Request, shape: Shape, model: Gguf, scheduler: Scheduler, gone: Callable[[], bool], deadline: float
 ) -> Events:
-    """The answer objects of one request, the last with `done: true`."""
+    """Returns the answer objects of one request, the last with `done: true`."""
     started = time.monotonic_ns()
     if request.is_empty() and request.explicit_keep_alive and request.keep_alive == 0:
         scheduler.unload()
@@ -70,7 +70,7 @@ def answers(
 
 
 def whole(parts: Iterator[dict[str, Any]], shape: Shape) -> dict[str, Any]:
-    """All answer objects as the one of `stream: false`."""
+    """Joins all answer objects into the one of `stream: false`."""
     texts, last = [], {}
     for last in parts:
         texts.append(last["message"]["content"] if "message" in last else last["response"])
@@ -78,7 +78,7 @@ def whole(parts: Iterator[dict[str, Any]], shape: Shape) -> dict[str, Any]:
 
 
 def rfc3339(ns: int) -> str:
-    """A UTC time with nanoseconds, as Go prints one."""
+    """Returns a UTC time with nanoseconds, as Go prints one."""
     seconds, fraction = divmod(ns, 10**9)
     return f"{datetime.fromtimestamp(seconds, timezone.utc):%Y-%m-%dT%H:%M:%S}.{fraction:09d}Z"
 
@@ -93,7 +93,7 @@ def _tokenize(runner: Runner, request: Request) -> list[int]:
 
 
 def _fit(tokens: list[int], request: Request, model: Gguf) -> list[int]:
-    """The prompt as it is, cut in the middle as Ollama cuts it, or refused."""
+    """Returns the prompt as it is, cut in the middle as Ollama cuts it, or refused."""
     num_ctx = request.launch.num_ctx
     if len(tokens) < num_ctx:
         return tokens
@@ -120,7 +120,7 @@ def _completion(request: Request, tokens: list[int]) -> dict[str, Any]:
 
 
 def _without_endless_repeats(events: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Ollama gives up on a model that says one thing a hundred times; so do we."""
+    """Stops a model that repeats a token a hundred times, as Ollama does."""
     last, repeats = "", 0
     for event in events:
         text = event.get("content", "").strip()

@@ -1,4 +1,4 @@
-"""Reading what a client sends: who may call, how much is read, what counts as JSON."""
+"""Reads requests: checks the caller, limits the size, parses JSON."""
 
 import json
 import math
@@ -15,7 +15,7 @@ _LOCAL = {"localhost", "127.0.0.1", "::1"}
 
 
 def client_may_call(headers: Message) -> bool:
-    """Refuse web pages: a foreign Origin, or a Host that DNS rebinding left behind."""
+    """Refuses web pages: a foreign Origin, or a Host that DNS rebinding left behind."""
     try:
         host = urlsplit("//" + headers.get("Host", "localhost")).hostname
         origin = headers.get("Origin")
@@ -25,7 +25,7 @@ def client_may_call(headers: Message) -> bool:
 
 
 def read_body(handler: BaseHTTPRequestHandler) -> bytes:
-    """The whole body, at most `MAX_BODY`."""
+    """Reads the whole body, at most `MAX_BODY`."""
     length = _content_length(handler)
     if length > MAX_BODY:
         discard_body(handler)
@@ -37,7 +37,7 @@ def read_body(handler: BaseHTTPRequestHandler) -> bytes:
 
 
 def discard_body(handler: BaseHTTPRequestHandler) -> None:
-    """Read a refused body, within limits: closing on unread bytes would reset our answer away."""
+    """Reads a refused body, within limits: closing on unread bytes would reset the connection before the answer."""
     handler.close_connection = True
     remaining = min(_content_length(handler), _MAX_DISCARDED)
     while remaining > 0 and (data := handler.rfile.read(min(remaining, 1 << 16))):
@@ -45,7 +45,7 @@ def discard_body(handler: BaseHTTPRequestHandler) -> None:
 
 
 def parse_json(body: bytes) -> dict[str, Any]:
-    """A JSON object. Its text is clean: no half surrogates, which UTF-8 could not carry on."""
+    """Parses a JSON object. Its text is clean: no half surrogates, which UTF-8 could not carry on."""
     if not body:
         raise ApiError(400, "missing request body")
     try:

@@ -26,12 +26,12 @@ class ChildLog:
         threading.Thread(target=self._follow, daemon=True).start()
 
     def forget_grammar_error(self) -> None:
-        """Called before a completion starts."""
+        """Notes that a completion starts."""
         with self._lock:
             self._grammar_error = None
 
     def grammar_error(self) -> str | None:
-        """What llama.cpp said of the running completion's schema, up to this moment."""
+        """Returns llama.cpp's words about the running completion's schema, up to this moment."""
         self._read_waiting()
         return self._grammar_error
 
@@ -42,7 +42,7 @@ class ChildLog:
                 selector.select()
 
     def _read_waiting(self) -> bool:
-        """Take what is there now; true at the end of the log."""
+        """Takes what is there now; true at the end of the log."""
         with self._lock:
             while not self._pipe.closed:
                 try:

@@ -17,4 +17,4 @@ class ApiError(Exception):
 
 
 class ClientGone(Exception):
-    """The client closed its connection: nobody is left to answer."""
+    """The client closed its connection."""

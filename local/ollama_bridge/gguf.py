@@ -36,7 +36,7 @@ class Gguf:
     adds_bos: bool
 
     def details(self) -> dict[str, Any]:
-        """The `details` object of Ollama's model lists."""
+        """Returns the `details` object of Ollama's model lists."""
         return {
             "parent_model": "",
             "format": "gguf",
@@ -48,7 +48,7 @@ class Gguf:
 
 
 def read_gguf(path: Path, expected_sha256: str | None = None) -> Gguf:
-    """Check the digest first, so that only a known file is parsed."""
+    """Checks the digest first, so that only a known file is parsed."""
     with path.open("rb") as file:
         digest = hashlib.sha256()
         while block := file.read(1 << 20):
@@ -77,7 +77,7 @@ def read_gguf(path: Path, expected_sha256: str | None = None) -> Gguf:
 
 
 def _read_header(file: BinaryIO) -> tuple[dict[str, Any], int]:
-    """The metadata, and the number of parameters summed over all tensors."""
+    """Returns the metadata, and the number of parameters summed over all tensors."""
     if file.read(4) != b"GGUF":
         raise GgufError("no GGUF magic")
     version, tensor_count, entry_count = _scalar(file, "I"), _scalar(file, "Q"), _scalar(file, "Q")
@@ -121,7 +121,7 @@ def _scalar(file: BinaryIO, code: str) -> Any:
 
 
 def _human(count: int) -> str:
-    """134515008 → `134.52M`, as Ollama prints parameter counts."""
+    """Formats a parameter count: 134515008 → `134.52M`, as Ollama prints parameter counts."""
     for unit, name in ((10**9, "B"), (10**6, "M"), (10**3, "K")):
         if count >= unit:
             return f"{count / unit:.2f}".rstrip("0").rstrip(".") + name

@@ -60,7 +60,7 @@ class BridgeProcess:
         self.address = str(urlsplit(self.port_file.read_text().strip()).netloc)
 
     def call(self, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None) -> Reply:
-        """One request on a connection of its own."""
+        """Sends one request on a connection of its own."""
         connection = self.connect()
         try:
             connection.request(method, path, body, headers or {})
@@ -70,16 +70,16 @@ class BridgeProcess:
             connection.close()
 
     def post(self, path: str, **fields: Any) -> Reply:
-        """POST a JSON object."""
+        """Posts a JSON object."""
         return self.call("POST", path, json.dumps(fields).encode())
 
     def chat(self, text: str = "Say hello.", **fields: Any) -> Reply:
-        """A short chat, unless `fields` say otherwise."""
+        """Returns a short chat, unless `fields` say otherwise."""
         return self.post("/api/chat", **chat_fields(text, **fields))
 
     @contextmanager
     def started_stream(self, **fields: Any) -> Iterator[http.client.HTTPResponse]:
-        """A chat of which the first line has arrived; left, it is disconnected."""
+        """Returns a chat of which the first line has arrived; left, it is disconnected."""
         connection = self.connect()
         fields = {"options": {"num_predict": 3000, "num_ctx": 8192}, "format": ENDLESS, **fields}
         connection.request("POST", "/api/chat", json.dumps(chat_fields("Count up from one.", **fields)))
@@ -92,20 +92,20 @@ class BridgeProcess:
             connection.close()
 
     def connect(self) -> http.client.HTTPConnection:
-        """A connection, not yet open."""
+        """Returns a connection, not yet open."""
         return http.client.HTTPConnection(self.address, timeout=PATIENCE)
 
     def loaded(self) -> list[dict[str, Any]]:
-        """The models of /api/ps."""
+        """Returns the models of /api/ps."""
         models: list[dict[str, Any]] = self.call("GET", "/api/ps").json["models"]
         return models
 
     def children(self) -> list[int]:
-        """The process ids of the bridge's llama.cpp children (Linux)."""
+        """Returns the process ids of the bridge's llama.cpp children (Linux)."""
         return [pid for pid in process_ids() if (status := status_of(pid)) and status[1] == str(self.process.pid)]
 
     def stop(self, number: int = signal.SIGTERM) -> int:
-        """End the bridge; its exit status."""
+        """Ends the bridge and returns its exit status."""
         if self.process.poll() is None:
             self.process.send_signal(number)
         status = self.process.wait(PATIENCE)
@@ -115,13 +115,13 @@ class BridgeProcess:
 
 
 def chat_fields(text: str, **fields: Any) -> dict[str, Any]:
-    """The body of a chat request, small and repeatable by default."""
+    """Returns the body of a chat request, small and repeatable by default."""
     defaults = {"model": MODEL, "messages": [{"role": "user", "content": text}], "options": {"num_predict": 8}}
     return {**defaults, **fields}
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
-    """Poll for what has no event to wait on: another process's state."""
+    """Polls for what has no event to wait on: another process's state."""
     limit = time.monotonic() + PATIENCE
     while not condition():
         if time.monotonic() > limit:
@@ -130,12 +130,12 @@ def wait_until(condition: Callable[[], bool]) -> None:
 
 
 def process_ids() -> list[int]:
-    """All processes (Linux)."""
+    """Lists all processes (Linux)."""
     return [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
 
 
 def status_of(pid: int) -> list[str]:
-    """State, parent and so on of a process, as in proc(5) from the third field; empty if it is gone."""
+    """Returns state, parent and so on of a process, as in proc(5) from the third field; empty if it is gone."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
@@ -143,11 +143,11 @@ def status_of(pid: int) -> list[str]:
 
 
 def running(pid: int) -> bool:
-    """Whether a process exists and is no zombie (Linux)."""
+    """Tells whether a process exists and is no zombie (Linux)."""
     status = status_of(pid)
     return bool(status) and status[0] != "Z"
 
 
 def kill(pid: int) -> None:
-    """What the kernel does when memory is short."""
+    """Kills a process as the kernel does when memory is short."""
     os.kill(pid, signal.SIGKILL)

@@ -17,7 +17,7 @@ STAMP = "installed.sha256"  # the file in the environment that says which requir
 
 
 def install(directory: Path) -> Path:
-    """Make or complete the environment; the path of its Python."""
+    """Makes or completes the environment and returns the path of its Python."""
     directory = directory.absolute()
     python = directory / "bin" / "python"
     stamp = directory / STAMP
@@ -40,7 +40,7 @@ def install(directory: Path) -> Path:
 
 
 def main() -> int:
-    """Command line: prints the path of the environment's Python."""
+    """Runs the command line: prints the path of the environment's Python."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--venv", type=Path, default=Path(".tools/llm-venv"), help="directory of the environment")
     arguments = parser.parse_args()

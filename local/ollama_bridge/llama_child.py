@@ -13,7 +13,7 @@ import sys
 
 
 def main() -> None:
-    """Load the model, report the address, wait for the parent."""
+    """Loads the model, report the address, wait for the parent."""
     config = json.loads(sys.stdin.buffer.readline())
     # llama.cpp may print on standard output, which is the report's channel.
     report = os.fdopen(os.dup(1), "w", encoding="utf-8")

@@ -17,7 +17,7 @@ _DEFAULTS = ("registry.ollama.ai/library/", "library/")
 
 
 def check_model_name(name: Any) -> str:
-    """The name as the client wrote it, if it means our model: 400 without one, 404 for another."""
+    """Returns the name as the client wrote it, if it means our model: 400 without one, 404 for another."""
     if name is None or name == "":
         raise ApiError(400, "model is required")
     if not isinstance(name, str):

@@ -42,12 +42,12 @@ class Request:
     explicit_keep_alive: bool
 
     def is_empty(self) -> bool:
-        """Nothing to answer: the client wants the model loaded or unloaded."""
+        """Tells whether the client only wants the model loaded or unloaded."""
         return not self.messages and not self.raw_prompt
 
 
 def parse_chat(body: dict[str, Any], model: str, max_ctx: int) -> Request:
-    """The body of POST /api/chat."""
+    """Parses the body of POST /api/chat."""
     messages = []
     for message in _typed(body, "messages", list, []):
         if not isinstance(message, dict):
@@ -58,7 +58,7 @@ def parse_chat(body: dict[str, Any], model: str, max_ctx: int) -> Request:
 
 
 def parse_generate(body: dict[str, Any], model: str, max_ctx: int) -> Request:
-    """The body of POST /api/generate."""
+    """Parses the body of POST /api/generate."""
     for field in ("images", "suffix", "template", "context"):
         _refuse(body, field, model)
     prompt, system = _typed(body, "prompt", str, ""), _typed(body, "system", str, "")
@@ -160,7 +160,7 @@ def _parse_go_duration(text: str) -> float:
 
 
 def _typed(body: dict[str, Any], field: str, kind: type, default: Any) -> Any:
-    """The field, or the default when it is absent or null (as Go's decoder)."""
+    """Returns the field, or the default when it is absent or null (as Go's decoder)."""
     value = body.get(field)
     if value is None:
         return default
@@ -176,6 +176,6 @@ def _wrong_type(value: Any, field: str, kind: str) -> ApiError:
 
 
 def _refuse(body: dict[str, Any], field: str, model: str) -> None:
-    """Say so where the bridge has a gap: ignoring the field would answer another question."""
+    """Refuses a field that the bridge lacks: ignoring it would answer another question."""
     if body.get(field):
         raise ApiError(400, f'"{model}" does not support {field} (development bridge, not Ollama)')

@@ -64,11 +64,11 @@ class Runner:
             raise
 
     def alive(self) -> bool:
-        """Whether the child still runs."""
+        """Tells whether the child still runs."""
         return self._process.poll() is None
 
     def stop(self) -> None:
-        """End the child: this is what unloading a model means here."""
+        """Ends the child: this is what unloading a model means here."""
         self._process.kill()
         self._process.wait()
         for pipe in (self._process.stdin, self._process.stdout):
@@ -79,7 +79,7 @@ class Runner:
                 pass  # an unflushed line to a dead child
 
     def post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
-        """One short call: template or tokens."""
+        """Makes one short call: template or tokens."""
         connection, response = self._send(path, body)
         try:
             answer: dict[str, Any] = json.loads(response.read())
@@ -91,7 +91,7 @@ class Runner:
             connection.close()
 
     def complete(self, body: dict[str, Any], gone: Callable[[], bool], deadline: float) -> Events:
-        """Stream a completion's events; closing the iterator cancels it in llama.cpp."""
+        """Streams a completion's events; closing the iterator cancels it in llama.cpp."""
         self._log.forget_grammar_error()
         connection, response = self._send("/completion", {**body, "stream": True})
         try:

@@ -1,4 +1,4 @@
-"""Who may use the model, and how long it stays loaded: one request at a time, a bounded queue."""
+"""Schedules the model: one request at a time, a bounded queue, and how long it stays loaded."""
 
 import threading
 import time
@@ -45,7 +45,7 @@ class Scheduler:
 
     @contextmanager
     def lease(self, launch: Launch, keep_alive: float, gone: Callable[[], bool], deadline: float) -> Iterator[Lease]:
-        """Wait for the model, load it if need be, and start its keep_alive when the request ends."""
+        """Waits for the model, loads it if needed, and starts its keep_alive when the request ends."""
         ticket = object()
         try:
             self._wait_for_turn(ticket, gone, deadline)
@@ -56,7 +56,7 @@ class Scheduler:
             self._leave(ticket, keep_alive)
 
     def unload(self) -> None:
-        """End the child now, or when the requests that have or await the model are done."""
+        """Ends the child now, or when the requests that have or await the model are done."""
         with self._changed:
             if self._line:
                 self._unload_when_idle = True
@@ -64,14 +64,14 @@ class Scheduler:
                 self._stop_runner()
 
     def loaded(self) -> Loaded | None:
-        """The loaded model, if there is one."""
+        """Returns the loaded model, if there is one."""
         with self._changed:
             if self._runner is None or not self._runner.alive():
                 return None
             return Loaded(self._runner.launch.num_ctx, max(self._expires - time.monotonic(), 0.0))
 
     def close(self) -> None:
-        """End the child at once: running requests fail, new ones are refused."""
+        """Ends the child at once: running requests fail, new ones are refused."""
         with self._changed:
             self._closed = True
             self._stop_runner()
@@ -104,7 +104,7 @@ class Scheduler:
             self._changed.notify_all()
 
     def _runner_for(self, launch: Launch, gone: Callable[[], bool]) -> Runner:
-        """Called by the head of the line only, outside the lock: loading takes seconds."""
+        """Loads the model for the head of the line, outside the lock: loading takes seconds."""
         runner = self._runner
         if runner is not None and runner.launch == launch and runner.alive():
             return runner

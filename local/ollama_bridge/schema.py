@@ -16,7 +16,7 @@ _MAPS = ("properties", "$defs", "definitions")
 
 
 def for_llguidance(schema: dict[str, Any]) -> dict[str, Any]:
-    """The schema with both differences made explicit; what the client said stays."""
+    """Returns the schema with both differences made explicit; what the client said stays."""
     closed: dict[str, Any] = _close(schema)
     return {"x-guidance": _COMPACT, **closed}
 

@@ -60,26 +60,26 @@ class Bridge(ThreadingHTTPServer):
                 self._changed.notify_all()
 
     def wait_until_idle(self, seconds: float) -> None:
-        """Let running requests send their last line."""
+        """Lets running requests send their last line."""
         with self._changed:
             self._changed.wait_for(lambda: self._answering == 0, seconds)
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """Refuse a connection too many by closing it: it costs no thread."""
+        """Refuses a connection too many by closing it: it costs no thread."""
         if self._connections.acquire(blocking=False):
             super().process_request(request, client_address)
         else:
             self.shutdown_request(request)
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
-        """Serve one connection, then give its place back."""
+        """Serves one connection, then gives its place back."""
         try:
             super().process_request_thread(request, client_address)
         finally:
             self._connections.release()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A connection that breaks is the client's affair; anything else is our bug."""
+        """Logs errors except broken connections, which clients cause."""
         if not isinstance(sys.exc_info()[1], OSError):
             traceback.print_exc()
 
@@ -93,11 +93,11 @@ class Handler(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
 
     def version_string(self) -> str:
-        """The Server header."""
+        """Returns the Server header."""
         return "sirius-ollama-bridge"
 
     def parse_request(self) -> bool:
-        """The request line has arrived: from here on the client may not dawdle."""
+        """Sets a timeout for the rest of the request, once its first line has arrived."""
         self.connection.settimeout(IO_TIMEOUT)
         return super().parse_request()
 
@@ -187,7 +187,7 @@ class Handler(BaseHTTPRequestHandler):
                 self._send_json(200, answer.whole(parts, shape))
 
     def _stream(self, parts: Iterator[dict[str, Any]]) -> None:
-        """As Ollama: no header before the first token; later a failure is a last line."""
+        """Answers as Ollama does: no header before the first token; later a failure is a last line."""
         first = next(parts)
         chunked = self.request_version != "HTTP/1.0"
         self.send_response(200)
@@ -236,7 +236,7 @@ class Handler(BaseHTTPRequestHandler):
             self.wfile.write(body)
 
     def _client_gone(self) -> bool:
-        """Whether the client has closed its side, as Go's server notices it."""
+        """Tells whether the client has closed its side, as Go's server notices it."""
         poll = select.poll()
         poll.register(self.connection, select.POLLIN)
         try:

@@ -54,7 +54,7 @@ class Queue(WithBridge):
         self.assertEqual(self.bridge.chat().status, 200)
 
     def leave_after_queueing(self, count: int) -> None:
-        """Fill the queue (the next request is refused), then disconnect and wait for room."""
+        """Fills the queue (the next request is refused), then disconnect and wait for room."""
         waiting = [self.bridge.connect() for _ in range(count)]
         for connection in waiting:
             connection.request("POST", "/api/chat", json.dumps(chat_fields("Hi")))
@@ -64,7 +64,7 @@ class Queue(WithBridge):
         wait_until(lambda: self.status_at_the_door() != 503)
 
     def status_at_the_door(self) -> int | None:
-        """The status a new request gets at once; none while it waits (and is then withdrawn)."""
+        """Returns the status a new request gets at once; none while it waits (and is then withdrawn)."""
         connection = http.client.HTTPConnection(self.bridge.address, timeout=0.5)
         try:
             connection.request("POST", "/api/chat", json.dumps(chat_fields("Hi")))
@@ -183,7 +183,7 @@ def address_of(bridge: BridgeProcess) -> tuple[str, int]:
 
 
 def listening_addresses(pid: int) -> list[str]:
-    """The local addresses of a process's listening TCP sockets, in the kernel's hexadecimal."""
+    """Returns the local addresses of a process's listening TCP sockets, in the kernel's hexadecimal."""
     inodes = set()
     for descriptor in Path(f"/proc/{pid}/fd").iterdir():
         target = str(descriptor.readlink())

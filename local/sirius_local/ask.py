@@ -17,14 +17,14 @@ from .up import Stack
 
 @dataclass(frozen=True)
 class Answer:
-    """What the API said."""
+    """An answer of the API."""
 
     status: int
     json: Any
 
 
 def ask(stack: Stack, method: str, path: str, body: bytes | None = None) -> Answer:
-    """One request; anything but success is a failure that shows what the functions have logged."""
+    """Sends one request; a failure shows the logs of the functions."""
     url = stack.deployment.api_url + path
     request = urllib.request.Request(url, data=body, method=method, headers=_signed(method, url, body))
     try:
@@ -39,7 +39,7 @@ def ask(stack: Stack, method: str, path: str, body: bytes | None = None) -> Answ
 
 
 def _signed(method: str, url: str, body: bytes | None) -> dict[str, str]:
-    """The headers of a request by whom the environment names, which `up` has pointed at the stack."""
+    """Signs a request with the keys of the environment, which `up` has set."""
     session = boto3.Session()
     request = AWSRequest(method, url, headers={"Content-Type": "application/json"}, data=body)
     SigV4Auth(session.get_credentials(), "execute-api", session.region_name).add_auth(request)

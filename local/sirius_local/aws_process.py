@@ -1,4 +1,4 @@
-"""The process that plays AWS: ministack 1.5, with what it does otherwise than AWS put right.
+"""The process that plays AWS: ministack 1.5, with its differences from AWS corrected.
 
 Run as a program of its own (see serve.py), not imported: aws_process.py ACCESS-KEY-ID-FILE SECRET-KEY-FILE ORIGINS-FILE.
 """
@@ -29,9 +29,9 @@ _resolve_credential = s3.resolve_credential
 
 
 def authorized_action(service: str, *request: Any, **details: Any) -> str | None:
-    """The IAM action that a request needs.
+    """Returns the IAM action that a request needs.
 
-    SQS has none for its batches: who may SendMessage may SendMessageBatch. ministack asks for the latter.
+    SQS has none for its batches: SendMessage allows SendMessageBatch. ministack asks for the latter.
     """
     action: str | None = _action_of_request(service, *request, **details)
     return action.removesuffix("Batch") if service == "sqs" and action else action
@@ -40,7 +40,7 @@ def authorized_action(service: str, *request: Any, **details: Any) -> str | None
 async def execute(
     api_id: str, stage: str, path: str, method: str, headers: dict[str, str], *request: Any, **details: Any
 ) -> tuple[int, dict[str, str], bytes]:
-    """What an HTTP API answers.
+    """Shapes an answer as an HTTP API does.
 
     Only a signature opens a route with AWS_IAM. ministack lets any Authorization header through there.
     """
@@ -54,7 +54,7 @@ async def execute(
 
 
 def conditions(template: dict[str, Any], parameters: dict[str, Any]) -> dict[str, bool]:
-    """Which conditions of a template hold.
+    """Evaluates the conditions of a template.
 
     With Fn::Join a condition asks whether a list is empty. ministack does not know it there: no list is.
     """
@@ -75,7 +75,7 @@ def conditions(template: dict[str, Any], parameters: dict[str, Any]) -> dict[str
 
 
 def describe(scope: gate.Scope) -> gate.Request:
-    """A request as the gate judges it, read with ministack's own functions: both must see the same one."""
+    """Returns a request as the gate judges it, read with ministack's own functions: both must see the same one."""
     headers = [(name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in scope["headers"]]
     query = parse_qs(scope.get("query_string", b"").decode("utf-8", "replace"), keep_blank_values=True)
     path: str = scope["path"]
@@ -85,7 +85,7 @@ def describe(scope: gate.Scope) -> gate.Request:
 
 
 def pin_request_origin(source_ip: str, _: bool) -> None:
-    """Where a request comes from, for the conditions of policies.
+    """Returns the origin of a request, for the conditions of policies.
 
     The SDKs speak TLS to AWS and plain HTTP to 127.0.0.1: without this, policies that refuse all but TLS
     (template.yaml) would refuse everything here.
@@ -99,14 +99,14 @@ if __name__ == "__main__":
     secret, root_secret = access_key.read_text().strip(), secret_key.read_text().strip()
 
     def is_root_access_key(access_key_id: str) -> bool:
-        """Whether a key is the root's: that of this stack, where ministack takes `test` and every account's number.
+        """Tells whether a key is that of this stack's root; ministack takes `test` and every account's number.
 
         What names no key at all is the root's for ministack; the gate lets it through to routes of the API only.
         """
         return not access_key_id or hmac.compare_digest(access_key_id.encode(), secret.encode())
 
     def resolve_credential(access_key_id: str, *place: Any, **token: Any) -> Any:
-        """The root's with the secret of this stack, which signed URLs are checked by; it is in no environment."""
+        """Returns the root's key with the secret of this stack, which checks signed URLs; it is in no environment."""
         credential = _resolve_credential(access_key_id, *place, **token)
         if isinstance(credential, iam_evaluator.ResolvedCredential) and is_root_access_key(access_key_id):
             return dataclasses.replace(credential, secret_access_key=root_secret)

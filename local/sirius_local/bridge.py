@@ -20,12 +20,12 @@ _START_SECONDS = 60.0
 
 
 def daemon(state: StateDirectory) -> Daemon:
-    """Where the bridge of this state directory leaves its traces."""
+    """Returns the daemon of this state directory's bridge."""
     return Daemon(state.bridge, state.bridge_alive, state.bridge_log)
 
 
 def running(state: StateDirectory) -> str | None:
-    """The URL of this state directory's bridge, if it is alive."""
+    """Returns the URL of this state directory's bridge, if it is alive."""
     if daemon(state).running() is None:
         return None
     try:
@@ -57,7 +57,7 @@ def start(state: StateDirectory) -> str:
 
 
 def stop(state: StateDirectory) -> bool:
-    """Ends the bridge and the model it has loaded; false if there was nothing to end."""
+    """Ends the bridge and its model; false if it was not running."""
     ended = daemon(state).stop()
     state.bridge_url.unlink(missing_ok=True)
     return ended

@@ -37,7 +37,7 @@ def require(program: str, hint: str) -> None:
 
 
 def _executables(messages: str) -> dict[str, Path]:
-    """The binaries among cargo's messages; cargo knows best where it put them."""
+    """Finds the binaries in cargo's messages."""
     found = {}
     for line in messages.splitlines():
         message = json.loads(line)

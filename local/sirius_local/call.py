@@ -1,4 +1,4 @@
-"""Calls a function of a running stack that nothing else calls here: schedules do not run on this machine."""
+"""Calls a function of a running stack: schedules do not run on this machine."""
 
 import json
 from typing import Any
@@ -16,7 +16,7 @@ _PATIENCE = Config(read_timeout=330, retries={"total_max_attempts": 1})
 
 
 def call(server: Server, deployment: Deployment, output: str, payload: dict[str, Any]) -> Any:
-    """What the function answers that an output of the stack names."""
+    """Calls the function that an output of the stack names, and returns its answer."""
     client = server.client("lambda", _PATIENCE)
     name = deployment.outputs[output]
     try:

@@ -24,7 +24,7 @@ _CODE = {"Bucket": "sirius-code", "Key": "function.zip"}
 
 @dataclass(frozen=True)
 class Fault:
-    """One thing that cfn-lint has found."""
+    """A finding of cfn-lint."""
 
     file: str
     rule: str
@@ -34,7 +34,7 @@ class Fault:
 
 
 def translated(source: template.Template) -> template.Template:
-    """The template as CloudFormation deploys it. No network: AWS's managed policies are named by their ARNs here."""
+    """Translates the template as CloudFormation deploys it. No network: AWS's managed policies are named by their ARNs here."""
     code = {function.logical_id: _CODE for function in template.functions(source)}
     filled = json.loads(template.with_code(source, code))
     os.environ.setdefault("AWS_DEFAULT_REGION", REGION)  # the transform asks for the partition
@@ -43,7 +43,7 @@ def translated(source: template.Template) -> template.Template:
 
 
 def faults(*files: Path) -> list[Fault]:
-    """What cfn-lint finds in these files."""
+    """Lints these files with cfn-lint."""
     program = install.venv("lint") / "bin" / "cfn-lint"
     linted = subprocess.run([program, "--format", "json", *files], capture_output=True, text=True)
     try:
@@ -62,7 +62,7 @@ def faults(*files: Path) -> list[Fault]:
 
 
 def check() -> int:
-    """Lints both and prints what there is; returns the exit code."""
+    """Lints both, prints the findings, returns the exit code."""
     install.install("lint")
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "translated.json"

@@ -1,4 +1,4 @@
-"""What the person at the terminal reads. It all goes to stderr: stdout belongs to the commands we run."""
+"""Prints progress to stderr: stdout belongs to the commands that are run."""
 
 import os
 import sys
@@ -9,14 +9,14 @@ _STARTED = float(os.environ.setdefault("SIRIUS_LOCAL_STARTED", str(time.time()))
 
 
 class Failure(Exception):
-    """Something the person at the terminal can act on; shown without a traceback."""
+    """An error that the user can act on; shown without a traceback."""
 
 
 def step(text: str) -> None:
-    """Says what happens now, and how long it took to get here."""
+    """Prints a step with the time since the start."""
     print(f"[{time.time() - _STARTED:5.1f}s] {text}", file=sys.stderr, flush=True)
 
 
 def fail(failure: Failure) -> None:
-    """Says why it ends here."""
+    """Prints a failure."""
     print(f"\nerror: {failure}", file=sys.stderr, flush=True)

@@ -1,6 +1,6 @@
 """Processes that outlive the command which started them.
 
-A process id alone says little: the process may be gone and its number given to another one. So a
+A process id alone says little: the process may be gone and its number reused. So a
 daemon inherits the lock on a file when it is started, and holds it for as long as it lives. Only while
 that lock is held is the recorded process id believed.
 """
@@ -22,14 +22,14 @@ _STOP_SECONDS = 5.0
 
 @dataclass(frozen=True)
 class Daemon:
-    """Where a daemon leaves its traces."""
+    """The files of a daemon."""
 
     record: Path
     alive: Path
     log: Path
 
     def running(self) -> dict[str, Any] | None:
-        """What was recorded about the daemon, if it is alive."""
+        """Reads the record of the daemon, if it is alive."""
         if not lock.is_held(self.alive):
             return None
         try:
@@ -57,7 +57,7 @@ class Daemon:
         return process
 
     def stop(self) -> bool:
-        """Ends the daemon and its process group; false if there was nothing to end."""
+        """Ends the daemon and its process group; false if it was not running."""
         running = self.running()
         if running is not None:
             _end_group(running["pid"], signal.SIGTERM)
@@ -69,7 +69,7 @@ class Daemon:
         return running is not None
 
     def log_tail(self, lines: int = 25) -> str:
-        """The end of what the daemon printed."""
+        """Reads the end of the daemon's output."""
         try:
             return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
         except OSError:

@@ -1,4 +1,4 @@
-"""Sends the sample report through the running stack and shows what comes back."""
+"""Sends the sample report to the running stack and shows the answers."""
 
 import json
 import shutil
@@ -29,7 +29,7 @@ _PATIENCE = 60.0
 
 
 def demo(stack: Stack) -> None:
-    """Posts the sample report, shows what to do first, its findings and one analysis, and how to go on by hand."""
+    """Posts the sample report, shows what to fix first, its findings, one analysis, and the next commands."""
     sample = SAMPLE_REPORT.relative_to(ROOT)
     step("fetching the feeds of known exploits, from local/sample/enrichment unless told otherwise")
     call(stack.server, stack.deployment, "RefreshFeedsName", {})
@@ -39,12 +39,12 @@ def demo(stack: Stack) -> None:
     top = settled_priorities(stack)
     findings = ask(stack, "GET", f"/api/container/scans/{scan['scan_id']}/findings").json
 
-    print(f'\n$ {CURL} "$(cat .local/api-url){_PRIORITIES}"\n\nWhat to do first, over all images that were sent:\n')
+    print(f'\n$ {CURL} "$(cat .local/api-url){_PRIORITIES}"\n\nWhat to fix first, over all images:\n')
     print(f"{priorities(top)}\n")
     print(f"$ {CURL} --json @{sample} $(cat .local/api-url)/api/container/scans")
     print(json.dumps(scan, indent=2))
     if scan.get("duplicate"):
-        print(f"\nThis very report was here already: it stays scan {scan['scan_id']}, and nothing is stored twice.")
+        print(f"\nThis report was stored already as scan {scan['scan_id']}; nothing is stored twice.")
     print(f"\nThe {len(findings)} findings of scan {scan['scan_id']}, worst first:\n")
     print(f"{table(findings)}\n", flush=True)
     # The bundled model often gives no usable answer: the next finding may fare better.
@@ -53,7 +53,7 @@ def demo(stack: Stack) -> None:
 
 
 def settled_priorities(stack: Stack) -> list[dict[str, Any]]:
-    """The top of the fleet's work once two answers are the same: what sources say arrives in the background."""
+    """Returns the top of the fleet's work once two answers are the same: facts of sources arrive in the background."""
     deadline = time.monotonic() + _PATIENCE
     before: list[dict[str, Any]] = []
     while True:
@@ -65,7 +65,7 @@ def settled_priorities(stack: Stack) -> list[dict[str, Any]]:
 
 
 def priorities(top: list[dict[str, Any]]) -> str:
-    """Pieces of work as text, each with its reasons."""
+    """Formats pieces of work, each with its reasons."""
     if not top:
         return "  nothing yet: the vulnerabilities are still being looked up. The same request has it later."
     lines = []
@@ -83,7 +83,7 @@ def priorities(top: list[dict[str, Any]]) -> str:
 
 
 def table(findings: list[dict[str, Any]]) -> str:
-    """The findings as text in aligned columns, the title cut to what the terminal has left."""
+    """Formats the findings in aligned columns, the title cut to the terminal's width."""
     rows = [list(_COLUMNS.values())]
     rows += [[_cut(finding.get(field), _WIDEST.get(field)) for field in _COLUMNS] for finding in findings]
     widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
@@ -107,8 +107,8 @@ def _printable(text: str) -> str:
 def _next_steps(stack: Stack, scan_id: int, findings: list[dict[str, Any]]) -> str:
     image = json.loads(SAMPLE_REPORT.read_text())["ArtifactName"]
     lines = [
-        "What the sources say is known here for the sample's own ids only, from files in local/sample/enrichment:",
-        "whatever else you send has its report's words and no more. To ask NVD, OSV, CISA and FIRST themselves:",
+        "Sources are read from files in local/sample/enrichment, which know the sample's ids only.",
+        "To ask NVD, OSV, CISA and FIRST themselves:",
         "",
         '  make up FLAGS="--parameter EnrichmentSources=live"',
         "",
@@ -129,7 +129,7 @@ def _next_steps(stack: Stack, scan_id: int, findings: list[dict[str, Any]]) -> s
     lines += [
         f'  trivy image --format json alpine:3.18 | {CURL} --json @- "$API/api/container/scans"',
         "",
-        "  make logs     what the functions have logged",
-        "  make down     ends it all",
+        "  make logs     shows the logs of the functions",
+        "  make down     stops the stack",
     ]
     return "\n".join(lines)

@@ -26,7 +26,7 @@ _SECONDS = 60.0
 
 @dataclass(frozen=True)
 class Deployment:
-    """What is deployed, and where to find it."""
+    """A deployment and its addresses."""
 
     fingerprint: str
     api_url: str
@@ -91,7 +91,7 @@ def deploy(
 
 
 def recorded(state: StateDirectory) -> Deployment | None:
-    """The last deployment to the server of this state directory."""
+    """Reads the last deployment to the server of this state directory."""
     try:
         return Deployment(**json.loads(state.deployed.read_text()))
     except (OSError, ValueError, TypeError):
@@ -191,7 +191,7 @@ def _count_in_numbers(lambda_: Any) -> None:
 
 
 def _variables(functions: list[dict[str, Any]]) -> dict[str, str]:
-    """The environment variables of all functions together, for running one outside the stack."""
+    """Returns the environment variables of all functions together, for running one outside the stack."""
     variables: dict[str, str] = {}
     for function in functions:
         variables.update(function.get("Environment", {}).get("Variables", {}))

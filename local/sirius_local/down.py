@@ -1,11 +1,11 @@
-"""Takes a stack down."""
+"""Stops a stack."""
 
 from . import bridge, serve
 from .paths import StateDirectory
 
 
 def down(state: StateDirectory) -> bool:
-    """Ends what `up` has started; false if there was nothing to end."""
+    """Stops the stack; false if nothing was running."""
     served = serve.stop(state)  # first, so that no function is left waiting for the model
     explained = bridge.stop(state)
     return served or explained

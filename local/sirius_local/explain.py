@@ -1,4 +1,4 @@
-"""Has a finding explained by the model and shows the answer, or why there is none."""
+"""Asks the model to explain findings and shows an answer, or the reason for its absence."""
 
 import textwrap
 import time
@@ -17,7 +17,7 @@ _REAL_MODEL = "OLLAMA_URL=http://127.0.0.1:11434 OLLAMA_MODEL=llama3.1:8b make d
 
 
 def explain(stack: Stack, findings: list[dict[str, Any]]) -> str:
-    """Has these findings explained, waits no longer than a reader does, and shows the first answer that there is."""
+    """Asks about these findings, waits a short time, and formats the first answer."""
     if not stack.ollama_url:
         return f"No finding was analysed, since there is no model here. With an Ollama host:\n\n  {_REAL_MODEL}\n"
     if not findings:
@@ -51,7 +51,7 @@ def _rank(analysis: dict[str, Any]) -> int:
 
 
 def rows(analysis: dict[str, Any], taken: float) -> list[tuple[str, str]]:
-    """The analysis as labelled, wrapped text."""
+    """Formats the analysis as labelled, wrapped text."""
 
     def field(name: str) -> Any:
         return analysis.get(f"llm_analysis_{name}")
@@ -81,7 +81,7 @@ def rows(analysis: dict[str, Any], taken: float) -> list[tuple[str, str]]:
 
 
 def _wrapped(text: Any) -> str:
-    """Text in lines that fit, without anything that a terminal would obey."""
+    """Wraps text and removes control characters."""
     lines = []
     for line in str(text or "-").splitlines():
         printable = "".join(character if character.isprintable() else "?" for character in line)

@@ -1,9 +1,9 @@
-"""Decides who may talk to the process that plays AWS.
+"""Decides which requests reach the process that plays AWS.
 
 It listens on 127.0.0.1, which keeps other machines out and no web page: a page that a developer happens to open can
 send requests there from the developer's own browser, also under a name that leads to 127.0.0.1. So a request has to be
 for a loopback name, must not come from a page of an origin that is not allowed, and has to know a secret that is made
-anew with each server, unless it is for a route of the API, which has authorisers of its own.
+for each server, unless it is for a route of the API, which has authorisers of its own.
 """
 
 import hmac
@@ -28,7 +28,7 @@ Application = Callable[[Scope, Any, Any], Awaitable[None]]
 
 @dataclass(frozen=True)
 class Request:
-    """What is judged of a request."""
+    """The parts of a request that are judged."""
 
     path: str
     headers: list[tuple[str, str]]
@@ -39,21 +39,21 @@ class Request:
     """Whether it is for a route of an API, whose authoriser decides."""
 
     def header(self, name: str) -> str | None:
-        """The first value of a header."""
+        """Returns the first value of a header."""
         return next((value for known, value in self.headers if known == name), None)
 
 
 @dataclass(frozen=True)
 class Gate:
-    """What a request is measured against."""
+    """The rules for requests."""
 
     secret: str
-    """The id of the root's access key: who knows it is who started the stack."""
+    """The id of the root's access key, known to the user who started the stack."""
     origins: Path
     """A JSON list of the origins whose pages may call the API."""
 
     def refusal(self, request: Request) -> str | None:
-        """Why a request may not pass; none if it may."""
+        """Returns why a request may not pass; none if it may."""
         for name in _ONCE:
             if sum(known == name for known, _ in request.headers) > 1:
                 return f"the header {name} comes twice"
@@ -68,7 +68,7 @@ class Gate:
         if request.is_of_api and request.header("x-amz-target") is None:
             return None
         # Other keys are of users and roles of the emulated account, whose signatures ministack checks; but for what
-        # is no service of AWS: there it asks nobody anything.
+        # is no service of AWS: that needs no key there.
         if not request.access_key or request.path.startswith("/_"):
             return f"neither signed nor with the secret of this stack in {SECRET_HEADER}"
         return None
@@ -85,7 +85,7 @@ class Gate:
 
 
 def refusal_of_page(header: Callable[[str], str | None], allowed: Iterable[str] = ()) -> str | None:
-    """Why what a web page has sent may not pass; none if it may, or no page has sent it."""
+    """Returns why a web page's request may not pass; none if it may, or no page has sent it."""
     host = header("host") or ""
     if not _LOOPBACK.fullmatch(host):
         return "the host is not this machine by a loopback name"
@@ -100,7 +100,7 @@ def refusal_of_page(header: Callable[[str], str | None], allowed: Iterable[str] 
 
 
 def guard(application: Application, gate: Gate, describe: Callable[[Scope], Request]) -> Application:
-    """The application, reached by what the gate lets through. Nothing here speaks over web sockets."""
+    """Passes allowed requests on to the application. Web sockets are refused."""
 
     async def guarded(scope: Scope, receive: Any, send: Any) -> None:
         if scope["type"] == "lifespan":
@@ -128,7 +128,7 @@ async def _refuse(send: Any, reason: str) -> None:
 
 
 def guard_runtime_apis() -> None:
-    """Has every HTTP server of this process that is none of ours refuse web pages.
+    """Makes every other HTTP server of this process refuse web pages.
 
     ministack has one for each function, on a port of its own, where the function fetches its events: a page that
     asked there would take them away.

@@ -19,12 +19,12 @@ from .paths import REQUIREMENTS, TOOLS
 
 
 def available() -> list[str]:
-    """The tool sets there are: one requirements file each."""
+    """Lists the tool sets: one requirements file each."""
     return sorted(file.stem for file in REQUIREMENTS.glob("*.txt"))
 
 
 def venv(tools: str) -> Path:
-    """The venv that holds a tool set."""
+    """Returns the venv of a tool set."""
     return TOOLS / f"{tools}-venv"
 
 

@@ -1,4 +1,4 @@
-"""Locks on files. The kernel gives a lock back when its holder ends, however it ends."""
+"""Locks files. The kernel releases a lock when its holder ends."""
 
 from __future__ import annotations  # a Python that is too old shall get as far as being told so
 
@@ -11,7 +11,7 @@ from typing import TextIO
 
 @contextmanager
 def hold(path: Path) -> Iterator[TextIO]:
-    """Holds the lock, after waiting for whoever holds it now."""
+    """Holds the lock, after waiting for its present holder."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path, "w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
@@ -19,7 +19,7 @@ def hold(path: Path) -> Iterator[TextIO]:
 
 
 def is_held(path: Path) -> bool:
-    """Whether a living process holds the lock."""
+    """Tells whether a living process holds the lock."""
     try:
         with open(path) as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)

@@ -19,7 +19,7 @@ def show(state: StateDirectory, lines: int) -> None:
 
 
 def tail(server: Server, group: str, lines: int) -> list[str]:
-    """The newest lines of a log group, oldest first."""
+    """Returns the newest lines of a log group, oldest first."""
     client = server.client("logs")
     try:
         pages = client.get_paginator("filter_log_events").paginate(logGroupName=group)

@@ -35,9 +35,9 @@ def choose(state: StateDirectory, wish: Wish, parameters: dict[str, str]) -> dic
 
 
 def _real(state: StateDirectory) -> dict[str, str]:
-    """The Ollama of the environment, if there is one and it answers."""
+    """Returns the Ollama of the environment, if there is one and it answers."""
     url = os.environ.get("OLLAMA_URL", "").strip().rstrip("/")
-    # Who has sourced .local/env names our own bridge here.
+    # A shell that has sourced .local/env names the bundled bridge here.
     if not url or url == bridge.running(state):
         return {}
     try:
@@ -52,7 +52,7 @@ def _real(state: StateDirectory) -> dict[str, str]:
 
 
 def _bundled(state: StateDirectory, wish: Wish) -> dict[str, str]:
-    """The bundled model, behind a bridge that is started unless it runs."""
+    """Returns the bundled model, behind a bridge that is started unless it runs."""
     url = bridge.running(state)
     try:
         url = url or bridge.start(state)
@@ -66,7 +66,7 @@ def _bundled(state: StateDirectory, wish: Wish) -> dict[str, str]:
 
 
 def _version(url: str) -> str:
-    """What a host says to GET /api/version."""
+    """Asks a host for GET /api/version."""
     if urlsplit(url).scheme not in ("http", "https"):
         raise ValueError("not an http or https URL")
     # As the functions do it: no proxy, no redirect.
@@ -83,4 +83,4 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
     """Lets a redirect be the error that it is for the functions."""
 
     def redirect_request(self, *_: object, **__: object) -> None:
-        """Follows nothing."""
+        """Refuses the redirect."""

@@ -10,12 +10,12 @@ from tempfile import TemporaryDirectory
 
 
 def digest(binary: Path) -> str:
-    """What names this version of the binary."""
+    """Returns the hash that names this version of the binary."""
     return hashlib.sha256(binary.read_bytes()).hexdigest()
 
 
 def package(binary: Path) -> bytes:
-    """A zip with the binary as `bootstrap`; stored, since compressing costs more than it saves here."""
+    """Zips the binary as `bootstrap`, uncompressed: compressing costs more than it saves here."""
     executable = zipfile.ZipInfo("bootstrap")
     executable.external_attr = 0o755 << 16
     archive = io.BytesIO()
@@ -25,7 +25,7 @@ def package(binary: Path) -> bytes:
 
 
 def _without_debug_information(binary: Path) -> bytes:
-    """The binary at a fifth of its size: the server keeps every function in memory."""
+    """Strips debug information, four fifths of the binary: the server keeps every function in memory."""
     if shutil.which("strip") is None:
         return binary.read_bytes()
     with TemporaryDirectory() as directory:

@@ -1,4 +1,4 @@
-"""Where things are."""
+"""Names the paths of the project and of a stack's state."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +24,7 @@ class StateDirectory:
 
     @property
     def access_key(self) -> Path:
-        """The id of the root's access key, which is made anew for each server and known to nobody else."""
+        """The id of the root's access key, new for each server."""
         return self.path / "access-key"
 
     @property
@@ -69,7 +69,7 @@ class StateDirectory:
 
     @property
     def owner(self) -> Path:
-        """A file that a `run` keeps locked, so that its stack is known to be still wanted."""
+        """A file that a `run` keeps locked, so that its stack is not removed."""
         return self.path / "owner.lock"
 
     @property

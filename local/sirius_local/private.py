@@ -1,4 +1,4 @@
-"""Writes files that nobody else on this machine may read."""
+"""Writes files that only their owner may read."""
 
 import os
 from pathlib import Path

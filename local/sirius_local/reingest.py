@@ -1,4 +1,4 @@
-"""Has the archived reports of a running stack ingested anew, under the numbers that their scans have."""
+"""Ingests the archived reports of a running stack again, under the numbers of their scans."""
 
 import json
 
@@ -11,7 +11,7 @@ _TALLY = ("reingested", "not_archived", "failed")
 
 
 def reingest(state: StateDirectory) -> None:
-    """Calls the function until it has been through all scans, and prints what became of them."""
+    """Calls the function until it has been through all scans, and prints the counts."""
     server = serve.running(state)
     deployment = deploy.recorded(state)
     if server is None or deployment is None or "ReingestName" not in deployment.outputs:
@@ -30,4 +30,4 @@ def reingest(state: StateDirectory) -> None:
         after = onward
     print(json.dumps(tally))
     if tally["failed"]:
-        raise Failure("not every scan was ingested anew: make logs says why. To call it again is safe")
+        raise Failure("not every scan was ingested again: make logs says why. Calling it again is safe")

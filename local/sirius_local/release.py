@@ -1,6 +1,6 @@
 """Release packages for Lambda: one zip per function, the same bytes for the same binary, and a table of their sizes."""
 
-from __future__ import annotations  # a Python that is too old shall get as far as being told so
+from __future__ import annotations  # lets a Python that is too old reach the version check
 
 import io
 import json
@@ -21,9 +21,9 @@ from .paths import ROOT
 #: cargo-lambda's names for the architectures, and Rust's.
 TARGETS = {"x86-64": "x86_64-unknown-linux-gnu", "arm64": "aarch64-unknown-linux-gnu"}
 MACHINES = {"x86_64": "x86-64", "AMD64": "x86-64", "aarch64": "arm64", "arm64": "arm64"}
-#: What `provided.al2023` has. Source: https://docs.aws.amazon.com/linux/al2023/ug/compare-with-al2.html
+#: The glibc of `provided.al2023`. Source: https://docs.aws.amazon.com/linux/al2023/ug/compare-with-al2.html
 GLIBC = (2, 34)
-#: What the zip of a function that a client waits for may have: Lambda fetches it at each cold start.
+#: The largest zip of a function that a client waits for: Lambda fetches it at each cold start.
 HTTP_LIMIT = 3_500_000
 #: Zip files know no time before 1980.
 EPOCH = (1980, 1, 1, 0, 0, 0)
@@ -48,7 +48,7 @@ class Package:
 
     @property
     def too_large(self) -> bool:
-        """Whether a client would wait for it too long."""
+        """Tells whether a client would wait for it too long."""
         return self.function.http and self.zip > HTTP_LIMIT
 
 
@@ -81,7 +81,7 @@ def _chosen(names: list[str]) -> list[Function]:
 
 
 def _functions() -> list[Function]:
-    """The packages in functions/, as cargo knows them. Those that answer API Gateway use lambda_http."""
+    """Returns the packages in functions/, as cargo knows them. Those that answer API Gateway use lambda_http."""
     build.require("cargo", "Rust is missing: https://rustup.rs installs it")
     command = ["cargo", "metadata", "--no-deps", "--format-version", "1"]
     metadata = json.loads(subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE).stdout)
@@ -94,7 +94,7 @@ def _functions() -> list[Function]:
 
 
 def _is_like_lambda() -> bool:
-    """Whether what cargo builds here by itself runs on Lambda; which glibc it needs is seen afterwards."""
+    """Tells whether cargo alone builds for Lambda here; the needed glibc is checked afterwards."""
     return platform.system() == "Linux" and platform.libc_ver()[0] == "glibc" and platform.machine() in MACHINES
 
 
@@ -105,12 +105,12 @@ def _own_architecture() -> str:
 
 
 def _plain(functions: list[Function]) -> dict[str, Path]:
-    """Built by cargo alone: the same code as from cargo-lambda, without its cross-compiler of 470 MB."""
+    """Builds with cargo alone: the same code as from cargo-lambda, without its cross-compiler of 470 MB."""
     return build.build([function.name for function in functions], "release")
 
 
 def _cross(functions: list[Function], architecture: str | None) -> dict[str, Path]:
-    """Built by cargo-lambda, which links against Lambda's glibc with zig."""
+    """Builds with cargo-lambda, which links against Lambda's glibc with zig."""
     architecture = architecture or _own_architecture()
     _require_target(TARGETS[architecture])
     home = install("lambda")
@@ -138,7 +138,7 @@ def _target() -> Path:
 
 
 def _check_glibc(binary: Path) -> None:
-    """Lambda's loader refuses a binary that wants a younger glibc, at the first invocation and no earlier."""
+    """Checks the glibc that a binary needs: Lambda's loader refuses a newer one only at the first invocation."""
     if shutil.which("readelf") is None:
         raise Failure("readelf is missing, which tells the glibc a binary needs (Debian and Ubuntu: apt install binutils)")
     command = ["readelf", "--version-info", "--wide", str(binary)]
@@ -152,7 +152,7 @@ def _check_glibc(binary: Path) -> None:
 
 
 def _glibc_versions(listing: str) -> list[tuple[int, int]]:
-    """The versions of glibc that a binary cannot start without; a weak one may be missing."""
+    """Returns the versions of glibc that a binary cannot start without; a weak one may be missing."""
     found = re.findall(r"Name: GLIBC_(\d+)\.(\d+)\S*\s+Flags: (.*?)\s+Version:", listing)
     return [(int(major), int(minor)) for major, minor, flags in found if "WEAK" not in flags]
 
@@ -162,7 +162,7 @@ def _dotted(version: tuple[int, int]) -> str:
 
 
 def _zip(binary: Path) -> bytes:
-    """One file, with no time of its own: who builds the same binary gets the same zip."""
+    """Zips one file without a time, so the same binary gives the same zip."""
     entry = zipfile.ZipInfo("bootstrap", EPOCH)
     entry.external_attr = 0o100755 << 16
     entry.create_system = 3  # Unix, wherever this runs: the permissions are Unix's

@@ -1,4 +1,4 @@
-"""Resolves the functions of CloudFormation that decide what a part of the template says.
+"""Resolves parameters and conditions in parts of the template.
 
 ministack resolves them in what it provisions. The API's OpenAPI document it does not provision, so what
 that holds is resolved here: parameters, conditions and `Fn::If`. Other functions stay as they are.
@@ -14,14 +14,14 @@ _NO_VALUE = {"Ref": "AWS::NoValue"}
 
 @dataclass(frozen=True)
 class Values:
-    """What the parameters and the conditions of a template are in one deployment."""
+    """The parameters and conditions of a template in one deployment."""
 
     parameters: dict[str, str | list[str]]
     conditions: dict[str, Any]
 
     @staticmethod
     def of(template: dict[str, Any], given: dict[str, str]) -> "Values":
-        """The values of a template that is deployed with these parameters."""
+        """Returns the values of a template that is deployed with these parameters."""
         parameters: dict[str, str | list[str]] = {}
         for name, declared in template.get("Parameters", {}).items():
             text = given.get(name, str(declared.get("Default", "")))
@@ -30,7 +30,7 @@ class Values:
         return Values(parameters, template.get("Conditions", {}))
 
     def resolved(self, node: Any) -> Any:
-        """A part of the template as this deployment has it."""
+        """Resolves a part of the template for this deployment."""
         if isinstance(node, list):
             return [self.resolved(member) for member in node if self._chosen(member) != _NO_VALUE]
         if not isinstance(node, dict):
@@ -43,7 +43,7 @@ class Values:
         return {name: self.resolved(member) for name, member in node.items() if self._chosen(member) != _NO_VALUE}
 
     def _chosen(self, node: Any) -> Any:
-        """What stands in the place of an `Fn::If`; anything else as it is."""
+        """Resolves an `Fn::If`; leaves anything else as it is."""
         while isinstance(node, dict) and set(node) == {"Fn::If"}:
             condition, then, otherwise = node["Fn::If"]
             node = then if self._holds(self.conditions[condition]) else otherwise

@@ -17,7 +17,7 @@ _FUNCTION_IN_URI = re.compile(r"\$\{(\w+)\.Arn\}")
 
 @dataclass(frozen=True)
 class Route:
-    """A route of the API, the logical id of the function behind it, and who may call it."""
+    """A route of the API, the logical id of its function, and its authorisers."""
 
     key: str
     function: str
@@ -42,7 +42,7 @@ def connect(cloudformation: Any, gateway: Any, stack: str) -> str:
 
 
 def _import(gateway: Any, api_id: str, body: dict[str, Any], physical_ids: dict[str, str]) -> None:
-    """What API Gateway makes of an OpenAPI document."""
+    """Imports an OpenAPI document as API Gateway does."""
     for route in gateway.get_routes(ApiId=api_id)["Items"]:
         gateway.delete_route(ApiId=api_id, RouteId=route["RouteId"])
     for integration in gateway.get_integrations(ApiId=api_id)["Items"]:
@@ -71,7 +71,7 @@ def _import(gateway: Any, api_id: str, body: dict[str, Any], physical_ids: dict[
 
 
 def declared(body: dict[str, Any]) -> list[Route]:
-    """The routes of SAM's OpenAPI document."""
+    """Returns the routes of SAM's OpenAPI document."""
     routes = []
     for path, methods in body["paths"].items():
         for method, operation in methods.items():
@@ -92,7 +92,7 @@ def declared(body: dict[str, Any]) -> list[Route]:
 
 
 def _authorization(gateway: Any, api_id: str, name: str, scheme: dict[str, Any]) -> dict[str, str]:
-    """How a route says that callers prove themselves by this scheme."""
+    """Writes the security of a route for this scheme."""
     if scheme.get("x-amazon-apigateway-authtype") == "awsSigv4":
         return {"AuthorizationType": "AWS_IAM"}
     authorizer = scheme.get("x-amazon-apigateway-authorizer", {})

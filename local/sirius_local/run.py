@@ -39,7 +39,7 @@ def run(program: list[str], parameters: dict[str, str], wish: Wish) -> int:
 
 @contextmanager
 def _own_state() -> Iterator[StateDirectory]:
-    """A state directory for this process, and the end of whatever was started in it."""
+    """Makes a state directory for this process, and stops its stack at the end."""
     with ExitStack() as until_the_end:
         with lock.hold(RUNS / "changing.lock"):
             _remove_orphans()
@@ -54,7 +54,7 @@ def _own_state() -> Iterator[StateDirectory]:
 
 
 def _remove_orphans() -> None:
-    """Ends the stacks of runs that were killed before they could do it themselves."""
+    """Ends the stacks of runs that were killed."""
     for path in RUNS.glob("run-*"):
         if not lock.is_held(StateDirectory(path).owner):
             _remove(StateDirectory(path))

@@ -34,7 +34,7 @@ class Server:
     pid: int
     port: int
     access_key_id: str
-    """Of the root of the emulated account; known to whoever may read the state directory."""
+    """Keys of the emulated account's root; readers of the state directory know them."""
     secret_access_key: str
 
     @property
@@ -43,12 +43,12 @@ class Server:
         return f"http://127.0.0.1:{self.port}"
 
     def curl_configuration(self) -> str:
-        """What makes curl sign its requests to an API of this server."""
+        """Options that make curl sign its requests to an API of this server."""
         user = f"{self.access_key_id}:{self.secret_access_key}"
         return f'aws-sigv4 = "aws:amz:{REGION}:execute-api"\nuser = "{user}"\n'
 
     def environment(self) -> dict[str, str]:
-        """What points an AWS client at this server and nowhere else."""
+        """Variables that point an AWS client at this server only."""
         return {
             **_place(self.port),
             "AWS_ACCESS_KEY_ID": self.access_key_id,
@@ -56,7 +56,7 @@ class Server:
         }
 
     def client(self, service: str, config: Any = None) -> Any:
-        """A boto3 client of a service, whatever the shell says."""
+        """Returns a boto3 client of a service, whatever the shell says."""
         import boto3  # here, for `down` runs without the venv
 
         return boto3.client(
@@ -74,12 +74,12 @@ def _place(port: int) -> dict[str, str]:
 
 
 def daemon(state: StateDirectory) -> Daemon:
-    """Where the server of this state directory leaves its traces."""
+    """Returns the daemon of this state directory's server."""
     return Daemon(state.server, state.alive, state.log)
 
 
 def running(state: StateDirectory) -> Server | None:
-    """The server of this state directory, if it is alive."""
+    """Returns the server of this state directory, if it is alive."""
     recorded = daemon(state).running()
     try:
         keys = (state.access_key.read_text().strip(), state.secret_key.read_text().strip())
@@ -94,12 +94,12 @@ def start(state: StateDirectory) -> Server:
         server = _start_on(state, _free_port())
         if server is not None:
             return server
-        step(f"its port was taken meanwhile, trying another one ({attempt} of {_ATTEMPTS})")
+        step(f"its port was taken meanwhile, trying again ({attempt} of {_ATTEMPTS})")
     raise Failure(f"ministack found no free port; its log ends:\n\n{daemon(state).log_tail()}")
 
 
 def stop(state: StateDirectory) -> bool:
-    """Ends the server and the functions it runs; false if there was nothing to end."""
+    """Ends the server and its functions; false if it was not running."""
     # The server leads its own process group, and the functions it has started are in it.
     ended = daemon(state).stop()
     written = (state.deployed, state.api_url, state.curl, state.env, state.functions_env, state.origins)
@@ -117,7 +117,7 @@ def forget_code(state: StateDirectory, keep: set[str]) -> None:
 
 
 def _start_on(state: StateDirectory, port: int) -> Server | None:
-    """One attempt; None if somebody else took the port first."""
+    """Starts the server once; None if another process took the port first."""
     state.temporary.mkdir(parents=True, exist_ok=True)
     traces = daemon(state)
     keys = ("LOCAL" + secrets.token_hex(16).upper(), secrets.token_urlsafe(32))
@@ -142,7 +142,7 @@ def _start_on(state: StateDirectory, port: int) -> Server | None:
 
 
 def _server_environment(state: StateDirectory, port: int) -> dict[str, str]:
-    """The server's environment, which the functions it starts inherit: no key is in it."""
+    """Returns the server's environment, which its functions inherit: no key is in it."""
     return {
         **inherited(os.environ),
         **_place(port),
@@ -158,7 +158,7 @@ def _server_environment(state: StateDirectory, port: int) -> dict[str, str]:
 
 
 def inherited(environment: Mapping[str, str]) -> dict[str, str]:
-    """What the server and its functions have of the shell's environment: never a token or a key."""
+    """Selects the shell's variables for the server and its functions: never a token or a key."""
     return {name: value for name, value in environment.items() if name in _INHERITED}
 
 

@@ -1,4 +1,4 @@
-"""Reads template.yaml: which functions it declares, and how it looks with their code filled in."""
+"""Reads template.yaml, finds its functions and fills in their code."""
 
 import copy
 import json
@@ -22,13 +22,13 @@ class Function:
 
 
 def read() -> Template:
-    """The template, with `!Ref` and the like in their long form."""
+    """Reads the template, with `!Ref` and the like in their long form."""
     template: Template = yaml_parse(TEMPLATE.read_text())
     return template
 
 
 def functions(template: Template) -> list[Function]:
-    """Every function of the template that is built with cargo-lambda."""
+    """Finds the functions that are built with cargo-lambda."""
     found = []
     for logical_id, resource in template["Resources"].items():
         if resource["Type"] != "AWS::Serverless::Function":
@@ -45,12 +45,12 @@ def functions(template: Template) -> list[Function]:
 
 
 def value(template: Template, parameters: dict[str, str], name: str) -> str:
-    """What a parameter is in a deployment with these parameters."""
+    """Returns a parameter's value in a deployment with these parameters."""
     return str(parameters.get(name, template["Parameters"][name].get("Default", "")))
 
 
 def with_code(template: Template, code: dict[str, dict[str, str]]) -> str:
-    """The template as JSON, each function's CodeUri replaced by its object in S3."""
+    """Writes the template as JSON, each CodeUri replaced by its object in S3."""
     filled = copy.deepcopy(template)
     for logical_id, location in code.items():
         filled["Resources"][logical_id].setdefault("Properties", {})["CodeUri"] = location

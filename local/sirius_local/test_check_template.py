@@ -1,4 +1,4 @@
-"""That the check of template.yaml looks: what is wrong is found."""
+"""Tests that the check of template.yaml finds faults."""
 
 import json
 import re

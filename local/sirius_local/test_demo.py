@@ -1,4 +1,4 @@
-"""What the demo prints of answers."""
+"""Tests the output of the demo."""
 
 import unittest
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ class Answer:
 
 
 class Priorities(unittest.TestCase):
-    """What is to be done first."""
+    """The priorities."""
 
     def test_each_piece_of_work_comes_with_its_reasons_and_nothing_that_a_terminal_obeys(self) -> None:
         text = demo.priorities([WORK])

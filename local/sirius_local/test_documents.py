@@ -1,123 +1,118 @@
-"""That what the documents say in numbers and names is what the template and the code say."""
+"""Tests that links, commands and names in the documents lead to something."""
 
+import json
 import re
+import subprocess
 import unittest
-from typing import Any
 
-from sirius_local import template
+from sirius_local.markdown import Block, anchors, blocks, documents, files, links, prose
 from sirius_local.paths import ROOT
 
-
-def read(name: str) -> str:
-    """A file of the project."""
-    return (ROOT / name).read_text()
-
-
-def documents() -> dict[str, str]:
-    """README.md and what is in docs/, by name."""
-    files = [ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))]
-    return {str(file.relative_to(ROOT)): file.read_text() for file in files}
+#: Of all Markdown without the decisions, in bytes.
+MOST_BYTES = 90 << 10
+MOST_LINES_OF_README = 150
 
 
-class Template(unittest.TestCase):
-    """What stands in template.yaml."""
+def shell() -> list[Block]:
+    """Finds the blocks that a reader copies into a shell."""
+    return [block for name, text in documents().items() for block in blocks(name, text) if block.language == "sh"]
 
-    source = template.read()
-    operations = read("docs/OPERATIONS.md")
 
-    def resources(self, kind: str) -> dict[str, Any]:
-        return {name: found for name, found in self.source["Resources"].items() if found["Type"] == kind}
+class Form(unittest.TestCase):
+    def test_the_documents_are_short(self) -> None:
+        counted = {name: len(text.encode()) for name, text in documents().items() if "docs/decisions/" not in name}
+        self.assertLessEqual(sum(counted.values()), MOST_BYTES, counted)
+        self.assertLessEqual(len((ROOT / "README.md").read_text().splitlines()), MOST_LINES_OF_README)
 
-    def row(self, beginning: str) -> str:
-        """The rest of a row of a table in docs/OPERATIONS.md."""
-        found = [line for line in self.operations.splitlines() if line.startswith(f"| {beginning} |")]
-        self.assertEqual(len(found), 1, beginning)
-        return found[0].removeprefix(f"| {beginning} |")
+    def test_no_document_has_a_comment_that_readers_do_not_see(self) -> None:
+        for name, text in documents().items():
+            self.assertNotIn("<!--", prose(text), name)
 
-    def default(self, parameter: str) -> Any:
-        return self.source["Parameters"][parameter]["Default"]
+    def test_each_fenced_block_says_its_language(self) -> None:
+        for name, text in documents().items():
+            for block in blocks(name, text):
+                self.assertIn(block.language, {"sh", "json", "text", "mermaid", "calls", "console"}, f"{name}:{block.line}")
 
-    def test_the_number_of_functions(self) -> None:
-        # Not in README.md, whose transcript is of its time; nor the 1,000 of an account.
-        texts = [text for name, text in documents().items() if name.startswith("docs/")]
-        said = {int(number) for text in texts for number in re.findall(r"(?<![\d,])(\d+) functions\b", text)}
-        self.assertLessEqual(said, {len(template.functions(self.source))})
+    def test_each_block_of_json_is_json(self) -> None:
+        for name, text in documents().items():
+            for block in blocks(name, text):
+                if block.language == "json":
+                    with self.subTest(f"{name}:{block.line}"):
+                        json.loads(block.text)
+        for file in files("docs/*.json"):
+            json.loads(file.read_text())
 
-    def test_the_number_and_price_of_alarms(self) -> None:
-        number = len(self.resources("AWS::CloudWatch::Alarm"))
-        self.assertIn(f"{number} × 0.10 | {number / 10:.2f} |", self.row("alarms"))
+    def test_each_decision_has_a_status(self) -> None:
+        for name, text in documents().items():
+            if name.startswith("docs/decisions/0"):
+                self.assertRegex(text, r"(?m)^Status: (accepted|replaced|superseded)", name)
 
-    def test_how_long_things_are_kept(self) -> None:
-        rules = {
-            rule["Id"]: rule
-            for rule in self.source["Resources"]["Bucket"]["Properties"]["LifecycleConfiguration"]["Rules"]
+
+class Links(unittest.TestCase):
+    def test_each_link_leads_to_a_file_and_each_anchor_to_a_heading(self) -> None:
+        texts = documents()
+        for name, text in texts.items():
+            for link in links(text):
+                if re.match(r"[a-z]+:", link):
+                    self.assertTrue(link.startswith("https://"), f"{name}: {link}")
+                    continue
+                path, _, anchor = link.partition("#")
+                target = (ROOT / name).parent / path if path else ROOT / name
+                with self.subTest(f"{name}: {link}"):
+                    self.assertTrue(target.exists(), "there is no such file")
+                    if anchor:
+                        document = str(target.resolve().relative_to(ROOT))
+                        self.assertIn(anchor, anchors(texts[document]), "there is no such heading")
+
+    def test_each_document_is_linked_from_another(self) -> None:
+        texts = documents()
+        linked = {
+            str(((ROOT / name).parent / link.partition("#")[0]).resolve().relative_to(ROOT))
+            for name, text in texts.items()
+            for link in links(text)
+            if not re.match(r"[a-z]+:|#", link)
         }
-        days = rules["uploads-that-are-in"]["ExpirationInDays"]
-        self.assertEqual(self.row("uploaded objects that are in (tag `done`)").strip(" |"), f"{days} days")
-        self.assertEqual(rules["uploads-that-failed"]["ExpirationInDays"], {"Ref": "FailedUploadRetentionDays"})
-        parts = rules["parts-of-uploads-that-nobody-finished"]["AbortIncompleteMultipartUpload"]["DaysAfterInitiation"]
-        self.assertEqual(self.row("parts of uploads that nobody finished").strip(" |"), f"{parts} day")
-        for name, queue in self.resources("AWS::SQS::Queue").items():
-            kept = queue["Properties"]["MessageRetentionPeriod"] // 86_400
-            self.assertEqual(kept, 14 if "DeadLetters" in name else 4, name)
-        self.assertTrue(self.row("messages; dead letters").startswith(" 4 days; 14 days"))
+        alone = {name for name in texts if name not in linked and "docs/decisions/" not in name}
+        self.assertEqual(alone, {"README.md"})
 
-    def test_limits_have_the_defaults_of_the_parameters(self) -> None:
-        mebibytes = self.default("MaxReportBytes") // 2**20
-        for what in ("an uploaded report", "a report, unpacked"):
-            self.assertIn(f"`MaxReportBytes`, {mebibytes} MiB", self.row(what))
-        findings, most = self.default("MaxFindings"), self.source["Parameters"]["MaxFindings"]["MaxValue"]
-        self.assertIn(f"`MaxFindings`, {findings:,} ({most:,} at most)", self.row("findings of a report"))
-        self.assertIn(f"up to {mebibytes} MiB (`MaxReportBytes`)", read("README.md"))
-        most_bytes = self.source["Parameters"]["MaxReportBytes"]["MaxValue"] // 2**20
-        self.assertIn(f"`MaxReportBytes`, at most {most_bytes} MiB", self.operations)
+    def test_each_file_that_prose_names_by_its_path_is_there(self) -> None:
+        path = re.compile(r"`((?:\.ci|benches|docs|events|functions|lib|local|replacements|tests)/[\w./-]+)`")
+        for name, text in documents().items():
+            for named in path.findall(prose(text)):
+                self.assertTrue((ROOT / named).exists(), f"{name}: {named}")
 
-    def test_each_scope_is_a_row_with_its_default(self) -> None:
-        api = read("docs/API.md")
-        scopes = [name for name in self.source["Parameters"] if name.endswith("Scope") and name != "FleetScope"]
-        self.assertEqual(len(scopes), 4)
-        for name in scopes:
-            self.assertIn(f"| `{name}`, `{self.default(name)}` |", api)
-
-    def test_samconfig_sets_parameters_that_there_are(self) -> None:
-        overrides = re.findall(r'^\s+"(\w+)=', read("samconfig.toml"), re.MULTILINE)
-        self.assertGreater(len(overrides), 2)
-        for name in overrides:
-            self.assertIn(name, self.source["Parameters"])
-
-    def test_the_recipe_for_another_table_has_its_attributes_and_indexes(self) -> None:
-        properties = self.source["Resources"]["Table"]["Properties"]
-        recipes = read("README.md") + "".join(file.read_text() for file in (ROOT / "local").glob("*.sh"))
-        for attribute in properties["AttributeDefinitions"]:
-            said = f"AttributeName={attribute['AttributeName']},AttributeType={attribute['AttributeType']}"
-            self.assertTrue(said in recipes or "create-table" not in recipes, said)
-        for index in properties["GlobalSecondaryIndexes"]:
-            self.assertTrue(f"IndexName={index['IndexName']}," in recipes or "create-table" not in recipes, index)
-
-
-class Data(unittest.TestCase):
-    """What stands in the code of the store."""
-
-    def test_each_kind_of_partition_key_is_in_the_table_of_items(self) -> None:
-        keys = read("lib/src/store/keys.rs").split("#[cfg(test)]")[0]
-        items = read("docs/DATA.md").split("## Items")[1].split("\n## ")[0]
-        kinds = set(re.findall(r'format!\("([A-Z]+)#', keys)) - {"FINDING", "TOTAL", "ASSET"}
-        self.assertGreater(len(kinds), 8)
-        for kind in kinds:
-            self.assertIn(f"`{kind}#", items, f"{kind}# is not in docs/DATA.md")
-
-
-    def test_each_call_of_s3_says_whose_bucket_it_must_be(self) -> None:
-        objects = read("lib/src/objects.rs")
-        calls = objects.count(".bucket(&self.bucket)")
-        owned = len(re.findall(r"\.bucket\(&self\.bucket\)\s*\.set_expected_bucket_owner\(", objects))
-        self.assertGreater(calls, 8)
-        # But for the address that a redirect leads to, which cannot have a header.
-        self.assertEqual(owned, calls - 1)
+    def test_each_document_that_code_names_is_there(self) -> None:
+        names = set(documents())
+        for kind in ("*.rs", "*.py", "*.sh", "*.toml", "*.yaml", "Makefile"):
+            for file in files(kind):
+                for named in re.findall(r"(?<![\w/.-])(?:[\w-]+/)*[\w-]+\.md\b", file.read_text()):
+                    there = any(name == named or name.endswith(f"/{named}") for name in names)
+                    self.assertTrue(there, f"{file.relative_to(ROOT)}: {named}")
 
 
 class Commands(unittest.TestCase):
-    """What a reader copies."""
+    def test_each_block_of_shell_can_be_parsed(self) -> None:
+        self.assertGreater(len(shell()), 15)
+        for block in shell():
+            parsed = subprocess.run(["bash", "-n"], input=block.text, capture_output=True, text=True)
+            self.assertEqual(parsed.returncode, 0, f"{block.document}:{block.line}: {parsed.stderr}")
+
+    def test_each_script_and_file_of_a_block_of_shell_is_there(self) -> None:
+        path = re.compile(r"(?<![\w./$-])((?:\.ci|benches|docs|events|functions|lib|local|tests)/[\w./-]+)")
+        for block in shell():
+            for named in path.findall(block.text):
+                self.assertTrue((ROOT / named).exists(), f"{block.document}:{block.line}: {named}")
+
+    def test_each_event_that_is_invoked_is_there(self) -> None:
+        for block in shell():
+            for function, case in re.findall(r"make invoke F=(\S+) CASE=(\S+)", block.text):
+                self.assertTrue((ROOT / "events" / function / f"{case}.json").exists(), f"{function}/{case}")
+
+    def test_each_command_of_the_stack_is_there(self) -> None:
+        known = (ROOT / "local/stack.py").read_text()
+        for name, text in documents().items():
+            for command in re.findall(r"local/stack\.py ([a-z-]+)", text):
+                self.assertIn(f'add_parser("{command}"', known, name)
 
     def test_curl_shows_why_it_failed_and_fails(self) -> None:
         # A command: an option, a quoted or a plain address follows.
@@ -127,16 +122,14 @@ class Commands(unittest.TestCase):
                 self.assertIsNone(command.search(line), f"{name}:{number}: curl without --fail-with-body -sS")
                 self.assertNotRegex(line, "--fail-with-body(?!.* curl ).*--fail-with-body", f"{name}:{number}: twice")
 
-    def test_each_target_of_make_that_is_named_is_there(self) -> None:
-        targets = set(re.findall(r"^([a-z-]+):", read("Makefile"), re.MULTILINE))
+    def test_each_target_of_make_that_is_named_is_there_and_explained(self) -> None:
+        makefile = (ROOT / "Makefile").read_text()
+        targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
         for name, text in documents().items():
-            for target in re.findall(r"`make ([a-z][a-z-]+)", text):
+            for target in re.findall(r"(?:`|^|; )make ([a-z][a-z-]+)", text, re.MULTILINE):
                 self.assertIn(target, targets, name)
-
-    def test_each_decision_has_a_status(self) -> None:
-        for name, text in documents().items():
-            if name.startswith("docs/decisions/0"):
-                self.assertRegex(text, r"(?m)^Status: (accepted|replaced|superseded)", name)
+        for target in re.findall(r"[a-z-]+", re.findall(r"\.PHONY: ((?:.*\\\n)*.*)", makefile)[0]):
+            self.assertIn(target, targets)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What the gate before the emulated AWS lets through, and what not."""
+"""Tests which requests the gate before the emulated AWS lets through."""
 
 import asyncio
 import http.client
@@ -141,7 +141,7 @@ class Guarding(unittest.TestCase):
 
 
 class Inheriting(unittest.TestCase):
-    """What the server, and with it each function, has of the shell's environment."""
+    """The environment of the server and its functions."""
 
     def test_only_what_is_listed_is_inherited(self) -> None:
         shell = {

@@ -1,4 +1,4 @@
-"""What local/mirror believes of a source's answer."""
+"""Tests which answers of a source local/mirror accepts."""
 
 import json
 import unittest
@@ -10,7 +10,7 @@ from sirius_local.paths import ROOT
 
 
 def load_mirror() -> ModuleType:
-    """The program, whose name has no ending, as a module."""
+    """Returns the program, whose name has no ending, as a module."""
     loader = SourceFileLoader("mirror", str(ROOT / "local" / "mirror"))
     module = module_from_spec(spec_from_loader("mirror", loader))
     loader.exec_module(module)

@@ -1,4 +1,4 @@
-"""Brings a stack up: chooses a model, builds, starts what is missing, deploys, writes down where it is."""
+"""Starts a stack: chooses a model, builds, starts missing processes, deploys, writes its addresses."""
 
 import json
 import os
@@ -27,7 +27,7 @@ class Stack:
     ollama_model: str
 
     def environment(self) -> dict[str, str]:
-        """What a program needs to talk to the stack."""
+        """Returns the variables that a program needs to reach the stack."""
         return {
             **self.server.environment(),
             "TABLE_NAME": self.deployment.table,
@@ -75,7 +75,7 @@ def _use(server: Server) -> None:
 
 
 def _allow_origins(state: StateDirectory, listed: str) -> None:
-    """Has the gate let the pages through that API Gateway would let call."""
+    """Lets the pages of `CorsAllowedOrigins` through the gate."""
     state.origins.write_text(json.dumps([origin.strip() for origin in listed.split(",") if origin.strip()]))
 
 

@@ -1,4 +1,4 @@
-//! Every row of `reference/ollama.md` §10 over a real connection, and the orchestration above it.
+//! Checks each failure of an Ollama host over a real connection, and the orchestration above it.
 
 use std::time::Duration;
 

@@ -1,9 +1,8 @@
 //! A model's text → summary, recommendations and risk score, or a typed reason why not.
 //!
-//! Models are asked for three Markdown headings and give all sorts of things (`reference/ollama.md`
-//! §10, §13.4): bold lines for headings, numbered lists, a code fence around everything, JSON, the
-//! template parroted back, loops. What is clear is taken, what is unclear is an [`Error`]; nothing is
-//! made up, so a placeholder never passes for an answer.
+//! Models are asked for three Markdown headings and give other forms: bold lines for headings, numbered
+//! lists, a code fence around everything, JSON, the template repeated, loops. What is clear is taken, what
+//! is unclear is an [`Error`]; nothing is made up, so a placeholder never passes for an answer.
 //!
 //! The result is plain text with its traps still in it: links as `text (url)`, images and HTML as
 //! their source. [`crate::llm::evidence`] judges them; dropping them here would hide an attack.
@@ -286,7 +285,7 @@ fn loops(sentences: &[&str]) -> bool {
 /// The schema of the repair attempt, for `format`.
 ///
 /// Tight on purpose: at three characters a token its longest answer takes about 250 tokens, below
-/// `num_predict`; a looser one was cut off in 4 of 10 answers (`reference/ollama.md` §13.4).
+/// `num_predict`; a looser one was cut off in 4 of 10 answers of SmolLM2-135M.
 #[must_use]
 pub fn repair_schema() -> Value {
     json!({

@@ -1,7 +1,7 @@
 //! The Ollama client: one streamed `POST /api/chat`, every failure a variant of [`Error`].
 //!
-//! Facts and their sources: `reference/ollama.md`. What is sent is always explicit (`num_ctx`,
-//! `num_predict`, `truncate: false`, `shift: false`, `keep_alive`): the server's defaults depend on its
+//! The API: <https://github.com/ollama/ollama/blob/main/docs/api.md>. What is sent is always explicit
+//! (`num_ctx`, `num_predict`, `truncate: false`, `shift: false`, `keep_alive`): the server's defaults depend on its
 //! memory, and a silent cut of the prompt is answered with 200.
 
 use std::error::Error as StdError;
@@ -302,7 +302,7 @@ fn bearer_header(bearer: &Bearer) -> Result<HeaderValue, Error> {
     Ok(value)
 }
 
-/// TLS with ring (`reference/toolchain.md`) and compiled-in roots: nothing is parsed at start.
+/// Configures TLS with ring and compiled-in roots: nothing is parsed at start.
 fn tls(extra_roots_pem: Option<&[u8]>) -> Result<rustls::ClientConfig, Error> {
     let mut roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
     for certificate in CertificateDer::pem_slice_iter(extra_roots_pem.unwrap_or_default()) {

@@ -4,7 +4,7 @@
 //! and `>` are written as `\u003c` and `\u003e`, so no fact can close the block, forge a marker or
 //! spell a chat template's control token (`<|im_end|>`, `<start_of_turn>`); `[INST]` and its kin are
 //! escaped the same way. An example turn shows the form of the answer: a model given a placeholder
-//! repeats the placeholder (`reference/ollama.md` §13.4).
+//! repeats the placeholder.
 
 use serde::{Deserialize, Serialize};
 
@@ -53,7 +53,7 @@ pub struct Message {
 /// What the model runs with. All of it is part of the prompt hash.
 ///
 /// `num_ctx` is a launch attribute of the runner: every caller of one Ollama host must send the same
-/// value, or each change of caller loads the model again (`reference/ollama.md` §6).
+/// value, or each change of caller loads the model again.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Options {
     /// Context length in tokens, prompt and answer together.
@@ -64,7 +64,7 @@ pub struct Options {
     pub temperature: f64,
     /// Sampling seed.
     pub seed: i64,
-    /// Penalty on repetition; 1.1 keeps small models out of loops (`reference/ollama.md` §13.4).
+    /// Penalty on repetition; 1.1 keeps small models out of loops.
     pub repeat_penalty: f64,
     /// `think` of the request; `Some(false)` keeps a thinking model from spending `num_predict` on
     /// thoughts, and is harmless for others. `None` leaves the field out.
@@ -301,7 +301,7 @@ fn escape(json: &str) -> String {
     out
 }
 
-/// References begin with a newline, are `ftp` or free text at times (`trivy-report.md` §6).
+/// Tells whether a reference is a web link. Trivy also lists `ftp` addresses and free text, and some begin with a newline.
 pub(crate) fn is_web_link(reference: &str) -> bool {
     url::Url::parse(reference.trim()).is_ok_and(|u| matches!(u.scheme(), "http" | "https"))
 }

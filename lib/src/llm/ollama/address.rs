@@ -1,8 +1,8 @@
 //! Where the Ollama host may be: not at an address that hands out credentials.
 //!
-//! The URL comes from the deployment, never from a request (`aws-limits.md` §7.6). It is still checked,
-//! as it is written and again after name resolution, since Lambda's and EC2's metadata services answer
-//! on link-local addresses to anyone who can make this function ask.
+//! The URL comes from the deployment, never from a request. It is still checked, as it is written and
+//! again after name resolution, since Lambda's and EC2's metadata services answer on link-local addresses
+//! (<https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-data-retrieval.html>).
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};

@@ -1,4 +1,4 @@
-//! Every way a chat fails, each a variant of its own: the rows of `reference/ollama.md` §10.
+//! Names every way in which a chat fails, each as a variant of its own.
 
 use std::time::Duration;
 
