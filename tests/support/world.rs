@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use sirius::sources::{Addresses, BaseUrl, Live, Mode, Paces};
+use sirius::sources::{Addresses, BaseUrl, Intervals, Live, Mode};
 
 use crate::stand_in::{Reply, Seen, StandIn};
 
@@ -59,8 +59,8 @@ impl World {
             epss: at("epss.csv.gz"),
         };
         let none = Duration::ZERO;
-        let paces = Paces { nvd: none, nvd_with_key: none, osv: none, cve_services: none, feeds: none };
-        let live = Live::new(addresses, paces, Duration::from_millis(1), Some("tests@example.org"), key).unwrap();
+        let intervals = Intervals { nvd: none, nvd_with_key: none, osv: none, cve_services: none, feeds: none };
+        let live = Live::new(addresses, intervals, Duration::from_millis(1), Some("tests@example.org"), key).unwrap();
         Mode::Live(Box::new(live))
     }
 

@@ -6,7 +6,7 @@ use proptest::sample::subsequence;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::domain::shared::shared;
+use crate::domain::tests::shared;
 
 /// The filter that docs/API.md gives for `jq --sort-keys --compact-output --join-output`.
 const JQ: &str = r#"def sorted: if type == "object" then . as $o | reduce keys[] as $k ({}; .[$k] = ($o[$k] | sorted)) elif type == "array" then map(sorted) else . end; del(.. | objects | (.Layer | objects | .Digest), (.PkgIdentifier, .Identifier | objects | .UID), (.DataSource | objects | .BaseID)) | sorted | if type == "object" then del(.CreatedAt, .ReportID, (.Trivy | objects | .Server), (.Metadata | objects | .Layers)) | (.Results | arrays | .[] | objects | .Licenses, .ExperimentalModifiedFindings | arrays) |= sort_by(tojson) | (.Results | arrays) |= sort_by(tojson) else . end"#;
