@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_looks_like_a_request_id_is_received_request_id() {
+    fn only_what_looks_like_a_request_id_is_accepted() {
         let id = "8534bbb5-f24d-41fa-bacd-95af7e20eefd";
         assert_eq!(received_request_id(id), Some(id));
         for other in ["", "a b", "a\nb", "é", &"a".repeat(65)] {

@@ -81,7 +81,7 @@ async fn take_in(deps: &Ingestion, request: &Request, started: Instant) -> Resul
         .map_err(|error| ApiError::from_ingest(error, now))?;
 
     let stored = report.findings.len();
-    let fact = match ingested.duplicate {
+    let metric = match ingested.duplicate {
         true => Metric::Duplicate,
         false => Metric::Ingested { findings: stored, took: started.elapsed() },
     };

@@ -230,14 +230,6 @@ pub struct Unsupported {
     pub removed: Vec<Removed>,
 }
 
-impl Unsupported {
-    /// Always false: the same answer is judged the same way.
-    #[must_use]
-    pub const fn is_transient(&self) -> bool {
-        false
-    }
-}
-
 impl From<&Facts> for Evidence {
     fn from(facts: &Facts) -> Self {
         let extra = facts.enrichment.clone().unwrap_or_default();

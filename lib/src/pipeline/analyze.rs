@@ -61,9 +61,8 @@ impl Error {
     pub const fn is_transient(&self) -> bool {
         match self {
             Self::Store(error) => error.is_transient(),
-            Self::Queue(error) => error.is_transient(),
-            Self::Prompt(error) => error.is_transient(),
-            Self::Poison(_) => false,
+            Self::Queue(_) => true,
+            Self::Prompt(_) | Self::Poison(_) => false,
         }
     }
 }
@@ -199,9 +198,9 @@ pub async fn work(
             let answer = answered(*explanation, &question, now);
             // The host has worked for it, even if another worker's answer counts in the end.
             let (prompt, said) = (answer.prompt_tokens, answer.answer_tokens);
-            let fact =
+            let metric =
                 Metric::Answered { prompt_tokens: prompt.unwrap_or_default(), answer_tokens: said.unwrap_or_default() };
-            metrics::emit(fact, now);
+            metrics::emit(metric, now);
             // First: it is shown only where the present prompt has no answer, which this one then is.
             store.put_latest_answer(&question.facts.subject(), hash, &answer, now).await?;
             mine(store.complete_analysis(&turn, &answer).await, Worked::Completed)?

@@ -106,7 +106,7 @@ impl Error {
         match self {
             Self::Store(error) => error.is_transient(),
             Self::Objects(error) => error.is_transient(),
-            Self::Queue(error) => error.is_transient(),
+            Self::Queue(_) => true,
             Self::Fetch(error) => error.is_transient(),
             Self::Poison(_) | Self::Endless(_) => false,
             Self::Busy | Self::Random(_) => true,
