@@ -258,7 +258,10 @@ impl Objects {
         ];
         let metadata: HashMap<String, String> =
             metadata.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect();
-        let timeouts = TimeoutConfig::builder().operation_attempt_timeout(ARCHIVE_TIMEOUT).operation_timeout(ARCHIVE_TIMEOUT * 2).build();
+        let timeouts = TimeoutConfig::builder()
+            .operation_attempt_timeout(ARCHIVE_TIMEOUT)
+            .operation_timeout(ARCHIVE_TIMEOUT * 2)
+            .build();
         self.client
             .put_object()
             .bucket(&self.bucket)

@@ -5,9 +5,9 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::text::impl_string_conversions;
 use super::image_name::ImageName;
 use super::severity::Severity;
+use super::text::impl_string_conversions;
 
 /// The sender's own words: Trivy writes none of them into its report.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

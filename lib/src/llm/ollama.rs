@@ -355,7 +355,7 @@ mod tests {
     impl Resolve for MetadataOnly {
         fn resolve(&self, name: Name) -> Resolving {
             let found = ["169.254.169.254:0", "[fd00:ec2::254]:0"].map(|a| a.parse().unwrap());
-            Box::pin(async move { Ok(address::permitted(name.as_str(), found.into_iter())?) })
+            Box::pin(async move { Ok(address::allowed_addresses(name.as_str(), found.into_iter())?) })
         }
     }
 

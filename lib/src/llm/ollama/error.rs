@@ -30,33 +30,21 @@ pub enum Error {
     #[error("not authorised ({0})")]
     Unauthorised(StatusCode),
     #[error("the host has no model {model:?}: {message}")]
-    ModelMissing {
-        model: String,
-        message: String,
-    },
+    ModelMissing { model: String, message: String },
     /// A 500 about an option or the format, which is a bug of this client.
     #[error("the server refuses an option: {0}")]
     OptionRefused(String),
     #[error("the model runner stopped: {0}")]
     RunnerStopped(String),
     #[error("the server is busy ({status})")]
-    Busy {
-        status: StatusCode,
-        retry_after: Option<Duration>,
-    },
+    Busy { status: StatusCode, retry_after: Option<Duration> },
     #[error("the server redirects ({0})")]
     Redirect(StatusCode),
     #[error("the server failed ({status}): {message}")]
-    Server {
-        status: StatusCode,
-        message: String,
-    },
+    Server { status: StatusCode, message: String },
     /// Another status, such as 405 or 204: the host is no Ollama, or the path is wrong.
     #[error("unexpected status {status}: {message}")]
-    UnexpectedStatus {
-        status: StatusCode,
-        message: String,
-    },
+    UnexpectedStatus { status: StatusCode, message: String },
     #[error("the server failed in mid-stream: {0}")]
     Stream(String),
     #[error("the stream ended early")]
@@ -73,20 +61,13 @@ pub enum Error {
     Oversized(usize),
     /// The server has cut the prompt silently.
     #[error("the server read {counted} tokens of a prompt of at least {expected}")]
-    PromptCut {
-        counted: u64,
-        expected: u64,
-    },
+    PromptCut { counted: u64, expected: u64 },
     #[error("not an answer: done_reason {0:?}")]
     NotAnAnswer(String),
     #[error("the answer was cut off at num_predict")]
-    Truncated {
-        thinking_present: bool,
-    },
+    Truncated { thinking_present: bool },
     #[error("the answer is empty")]
-    Empty {
-        thinking_present: bool,
-    },
+    Empty { thinking_present: bool },
     #[error("the client is misconfigured")]
     Config(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
