@@ -82,7 +82,7 @@ async fn of_report() -> (f64, f64) {
         vulnerability["PkgName"] = json!(format!("linux-modules-{number}"));
         vulnerability
     };
-    let report = report::of("app", (0..REPORTED).map(vulnerability).collect());
+    let report = report::report_of("app", (0..REPORTED).map(vulnerability).collect());
     let scan_id = app.deliver(&report, 0).await.unwrap().scan.scan_id;
     let deps = app.enrichment(world.mode()).await;
     let holder = Holder::random().unwrap();

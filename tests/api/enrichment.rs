@@ -18,7 +18,7 @@ use sirius::store::claims::Holder;
 use support::app::{App, enrich_batch};
 use support::proxy::Fault;
 use support::queue;
-use support::report::{of, vulnerability, with_findings};
+use support::report::{report_of, vulnerability, with_findings};
 use support::stand_in::Reply;
 use support::world::{self, World, asked_of_nvd};
 
@@ -65,7 +65,7 @@ async fn five_hundred_new_ids_cost_five_calls() {
     let deps = app.enrichment(world.mode()).await;
     let mut vulnerabilities: Vec<Value> = (0..500).map(vulnerability).collect();
     vulnerabilities.extend(["GHSA-2222-3333-4444", "GO-2026-0001", "TEMP-0517018-A83CE6"].map(advisory));
-    assert_eq!(app.post(&of("first", vulnerabilities.clone())).await.status, 201);
+    assert_eq!(app.post(&report_of("first", vulnerabilities.clone())).await.status, 201);
     assert_eq!(app.enrich(&deps).await, (7, 0), "one message about the scan, six about ids");
 
     let nvd = world.asked("/nvd");

@@ -1,4 +1,4 @@
-//! Every row of `reference/ollama.md` §10 over a real connection, and the orchestration above it.
+//! Tests every failure of the Ollama client over a real connection, and the repair attempt.
 
 use std::time::Duration;
 

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 /// Builds a report of an image with vulnerabilities of one operating system result.
-pub fn of(image: &str, vulnerabilities: Vec<Value>) -> Value {
+pub fn report_of(image: &str, vulnerabilities: Vec<Value>) -> Value {
     json!({
         "SchemaVersion": 2, "CreatedAt": "2026-11-21T10:00:00.5+01:00", "ReportID": "019a0000-0000-7000-8000-000000000000",
         "ArtifactName": image, "ArtifactType": "container_image",
@@ -43,7 +43,7 @@ pub fn vulnerability(number: usize) -> Value {
 
 /// Builds a report with `count` findings.
 pub fn with_findings(image: &str, count: usize) -> Value {
-    of(image, (0..count).map(vulnerability).collect())
+    report_of(image, (0..count).map(vulnerability).collect())
 }
 
 /// Builds a report of about 32 MB with 10,440 findings, whose descriptions and reference lists all differ.
@@ -91,5 +91,5 @@ pub fn large() -> Vec<u8> {
             vulnerability
         })
         .collect();
-    serde_json::to_vec_pretty(&of("registry.example.com/large:1", vulnerabilities)).unwrap()
+    serde_json::to_vec_pretty(&report_of("registry.example.com/large:1", vulnerabilities)).unwrap()
 }

@@ -320,6 +320,18 @@ mod tests {
     }
 
     #[test]
+    fn temp_time() {
+        let rows: String = (0..354_000).map(|n| format!("CVE-{}-{},0.{:05},0.{:05}\n", 1999 + n % 27, 1000 + n / 27, n % 99_999, n % 98_765)).collect();
+        let csv = format!("#model_version:v1,score_date:2026-01-01\ncve,epss,percentile\n{rows}");
+        let start = std::time::Instant::now();
+        let packed = pack(csv.as_bytes()).unwrap();
+        let mid = start.elapsed();
+        let start = std::time::Instant::now();
+        let n = parse_packed(&packed, 32 << 20).unwrap().len();
+        eprintln!("TEMP {} -> {} bytes, pack {mid:?}, parse {:?} of {n}", csv.len(), packed.len(), start.elapsed());
+    }
+
+    #[test]
     fn headers_of_all_years_are_read() {
         let day = "2021-04-14".parse().ok();
         let old = parse_csv(b"cve,epss\nCVE-2020-5902,0.65117\n", day).unwrap();

@@ -66,7 +66,7 @@ fn shown(prompt: &Prompt) -> String {
     format!("template {}\n{}", prompt.template_version, parts.collect::<String>())
 }
 
-/// `BLESS=1 cargo test` writes the goldens anew; the difference belongs in the review.
+/// `BLESS=1 cargo test` rewrites the golden files.
 fn golden(name: &str, actual: &str) {
     let path = format!("{}/src/llm/prompt/golden/{name}.txt", env!("CARGO_MANIFEST_DIR"));
     if std::env::var_os("BLESS").is_some() {
