@@ -1,14 +1,14 @@
-//! How long a function takes from the start of its process to its first request for work.
+//! Measures the time from the start of a process to its first request for work.
 //!
 //! Lambda ends the init phase when the process first calls `GET /2018-06-01/runtime/invocation/next`.
-//! So do we: a server on 127.0.0.1 plays both the runtime API and DynamoDB, and notes when that call comes.
-//! Each round starts every binary once, and two that only greet among them: `hello-bare` (benches/hello-bare: the least
-//! that answers), by which ours are judged, and `hello-world` (benches/hello-world: that of `lambda_http`'s README), beside
-//! which they are seen. A ratio is of two starts of the same round. The binaries are those of `make package` for this machine.
+//! This does the same: a server on 127.0.0.1 plays the runtime API and DynamoDB, and records that call.
+//! Each round starts every binary once, and two that only greet: `hello-bare` (benches/hello-bare: the least
+//! that answers), with which the goal compares, and `hello-world` (benches/hello-world: that of `lambda_http`'s README). A
+//! ratio is of two starts of the same round. The binaries are those of `make package` for this machine.
 //!
 //! Every function reads the table once before it asks for work, so that the first request finds an open
-//! connection. That read is no part of starting: without it the first request would make it, on less CPU than
-//! Lambda gives to a start. So each function is told twice, without that read and with it. The table answers
+//! connection. The read is no part of starting: without it the first request would make it, on less CPU than
+//! Lambda gives to a start. So each function has two figures, without that read and with it. The table answers
 //! at once, over plain HTTP: no TLS handshake, no network. Included are the loader, the settings, the clients with
 //! their trust store; not included is what Lambda does before the process starts.
 
@@ -28,7 +28,7 @@ use crate::input::Files;
 const BARE: &str = "hello-bare";
 const WORLD: &str = "hello-world";
 const REACH: f64 = 1.5;
-/// Of which the first few, which bring the binaries into the page cache, are not counted.
+/// The first starts, which fill the page cache and are not counted.
 const ROUNDS: usize = 43;
 const WARM_UP: usize = 3;
 
@@ -67,24 +67,23 @@ pub(crate) fn figures() -> Vec<Figure> {
     figures
 }
 
-/// Of the starts of each round.
 fn ratios(own: &[Start], hello: &[Start]) -> Vec<f64> {
     own.iter().zip(hello).map(|(own, hello)| own.wall / hello.wall).collect()
 }
 
-/// What becomes of the read that a function makes while it starts.
+/// The treatment of the read that a function makes while it starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum First {
     /// The table answers.
     Read,
-    /// It is given up before anything is sent: the endpoint is no URL.
+    /// It fails before anything is sent, since the endpoint is no URL.
     Fails,
 }
 
 /// A function of the workspace.
 struct Function {
     name: String,
-    /// Whether it answers API Gateway, with a client waiting.
+    /// Whether it answers API Gateway.
     http: bool,
 }
 
@@ -103,24 +102,24 @@ fn functions() -> Vec<Function> {
     functions
 }
 
-/// Where cargo puts release binaries: this program is in `deps` below it, as the profile `bench` is a kind of `release`.
+/// Finds the folder of release binaries: this program is in `deps` below it.
 fn release() -> PathBuf {
     std::env::current_exe().unwrap().ancestors().nth(2).unwrap().to_owned()
 }
 
 /// One start, in milliseconds and bytes.
 struct Start {
-    /// Until the first request for work.
+    /// The time to the first request for work.
     wall: f64,
-    /// Until the table was first asked; as `wall` where it never is.
+    /// The time to the first call of the table; as `wall` without one.
     asked: f64,
     /// CPU of all threads until a moment after the first request for work.
     cpu: Option<f64>,
-    /// Peak memory, likewise.
+    /// Peak memory until then.
     memory: Option<f64>,
 }
 
-/// What is worth knowing of the starts of one binary: medians.
+/// The medians of the starts of one binary.
 fn told(starts: &[Start]) -> String {
     let middle = |of: fn(&Start) -> f64| median(&starts.iter().map(of).collect::<Vec<_>>());
     let wall = middle(|start| start.wall);
@@ -162,8 +161,8 @@ fn measure<'f>(folder: &Path, functions: &'f [Function]) -> BTreeMap<(&'f str, F
     starts
 }
 
-/// The binaries as an unpacked zip leaves them, written from front to back. A linker writes through a map of the
-/// file, and what the page cache then holds, small pieces, takes longer to map.
+/// Copies the binaries from front to back, as an unpacked zip is written. A linker writes through a map of the
+/// file, which leaves small pieces in the page cache that take longer to map.
 fn unpacked<'n>(folder: &Path, names: BTreeSet<&'n str>) -> (Files, BTreeMap<&'n str, PathBuf>) {
     let contents: Vec<_> = names.iter().map(|name| std::fs::read(folder.join(name)).unwrap()).collect();
     let files = Files::new(&contents);
@@ -199,7 +198,7 @@ fn start(binary: &Path, address: SocketAddr, first: First, calls: &Receiver<(Cal
     Start { wall: millis(ready), asked: millis(asked.unwrap_or(ready)), cpu, memory }
 }
 
-/// What Lambda and template.yaml set.
+/// Sets the environment of Lambda and template.yaml.
 fn environment(address: SocketAddr) -> [(&'static str, String); 20] {
     let text = str::to_owned;
     [
@@ -226,11 +225,11 @@ fn environment(address: SocketAddr) -> [(&'static str, String); 20] {
     ]
 }
 
-/// A call of the process that is starting.
+/// A call of the starting process.
 enum Call {
-    /// To a service of AWS: the first read of the table.
+    /// The first read of the table.
     Table,
-    /// For work.
+    /// The request for work.
     Next,
 }
 
@@ -243,7 +242,7 @@ fn accept(listener: &TcpListener, told: &Sender<(Call, Instant)>) {
     }
 }
 
-/// Answers one request, but for the one for work.
+/// Answers one request, unless it is for work.
 fn answer(stream: &mut TcpStream, told: &Sender<(Call, Instant)>) -> Option<()> {
     let mut request = Vec::new();
     let mut buffer = [0; 8192];
@@ -268,7 +267,7 @@ fn answer(stream: &mut TcpStream, told: &Sender<(Call, Instant)>) -> Option<()> 
     }
 }
 
-/// CPU of a process in milliseconds, of all its threads, as Linux tells it to the nanosecond.
+/// Reads the CPU of all threads of a process, in milliseconds.
 fn cpu(process: u32) -> Option<f64> {
     let mut nanoseconds = 0;
     for thread in std::fs::read_dir(format!("/proc/{process}/task")).ok()? {
@@ -278,7 +277,7 @@ fn cpu(process: u32) -> Option<f64> {
     Some(nanoseconds as f64 / 1e6)
 }
 
-/// The most memory that a process has had in use, in bytes.
+/// Reads the peak memory of a process, in bytes.
 fn peak(process: u32) -> Option<f64> {
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;

@@ -1,4 +1,4 @@
-//! CPU from a report's bytes to the items that are put into the table, against two others doing less.
+//! Measures the CPU from a report's bytes to the items of the table, beside two programs that do less.
 
 use cpu_time::ThreadTime;
 use sirius::domain::declared::Declared;
@@ -12,11 +12,10 @@ use crate::floor;
 use crate::input::Input;
 use crate::python::Python;
 
-/// Each of them does everything once in a round, one after the other: what slows the machine down
-/// for a while slows them all.
+/// Each does all reports once in a round, one after the other, so that a slow machine affects all.
 const ROUNDS: usize = 15;
 
-/// CPU seconds that Sirius took.
+/// The CPU seconds of Sirius.
 struct Stages {
     canonical: f64,
     report: f64,
@@ -24,14 +23,14 @@ struct Stages {
     freeing: f64,
 }
 
-/// CPU seconds that everybody took.
+/// The CPU seconds of all.
 struct Round {
     floor: f64,
     floor_again: f64,
     sirius: Stages,
     /// Python: `json.loads` and rows.
     rows: f64,
-    /// Python: what Sirius does.
+    /// Python: the items of Sirius.
     items: f64,
 }
 
@@ -42,7 +41,7 @@ impl Stages {
 }
 
 pub(crate) async fn figures(large: &Input, corpus: Option<&Input>) -> Vec<Figure> {
-    // No call is made: nothing listens there.
+    // No call is made.
     let store = Store::new(table::client("http://127.0.0.1:9").await, "none");
     let mut figures = measure(&store, large);
     match corpus {
@@ -56,7 +55,7 @@ fn measure(store: &Store, input: &Input) -> Vec<Figure> {
     eprintln!("measuring CPU: {}", input.name);
     let mut python = Python::new(&input.reports);
     let mut rounds = Vec::new();
-    // The first round is to warm up.
+    // The first round warms up.
     for _ in 0..=ROUNDS {
         let (floor, of_floor) = floor(&input.reports);
         let (sirius, of_sirius) = sirius(store, &input.reports);

@@ -1,10 +1,10 @@
-//! The table: what was measured, what it should reach, and whether it does.
+//! The table of figures, their goals and results.
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Verdict {
     Met,
     Missed,
-    /// There is nothing to reach; the figure is worth knowing.
+    /// No goal; the figure is information.
     Shown,
     Skipped,
 }
@@ -16,29 +16,29 @@ pub(crate) struct Figure {
     measured: String,
     reach: String,
     verdict: Verdict,
-    /// The same in every run of the same code, so that to miss it is a failure. Times are not.
+    /// Equal in every run of the same code, so that a miss is a failure. Times are not.
     counted: bool,
 }
 
 impl Figure {
-    /// Something that was counted: to miss its reach fails the run.
+    /// Adds a counted figure, whose miss fails the run.
     pub(crate) fn counted(name: impl Into<String>, measured: impl Into<String>, reach: &str, met: bool) -> Self {
         Self::new(name, measured, reach, if met { Verdict::Met } else { Verdict::Missed }, true)
     }
 
-    /// Ratios of CPU times, one of each round: their median is held against `reach`, and they vary
-    /// with the machine, so that to miss it only shows in the table.
+    /// Adds ratios of CPU times, one of each round. Their median is compared with `reach`; they vary
+    /// with the machine, so that a miss only shows in the table.
     pub(crate) fn timed(name: impl Into<String>, ratios: &[f64], reach: f64) -> Self {
         let verdict = if median(ratios) <= reach { Verdict::Met } else { Verdict::Missed };
         Self::new(name, spread(ratios), &format!("<= {reach} x"), verdict, false)
     }
 
-    /// Something that is only worth knowing.
+    /// Adds a figure without a goal.
     pub(crate) fn shown(name: impl Into<String>, measured: impl Into<String>) -> Self {
         Self::new(name, measured, "-", Verdict::Shown, false)
     }
 
-    /// Something that cannot be measured here.
+    /// Adds a figure that cannot be measured here.
     pub(crate) fn skipped(name: impl Into<String>, why: &str) -> Self {
         Self::new(name, why, "-", Verdict::Skipped, false)
     }
@@ -47,7 +47,7 @@ impl Figure {
         Self { name: name.into(), measured: measured.into(), reach: reach.to_owned(), verdict, counted }
     }
 
-    /// Whether the run fails for it.
+    /// Tells whether the figure fails the run.
     pub(crate) fn is_failure(&self) -> bool {
         self.counted && self.verdict == Verdict::Missed
     }
@@ -62,14 +62,14 @@ impl Figure {
     }
 }
 
-/// The value in the middle.
+/// Computes the median.
 pub(crate) fn median(values: &[f64]) -> f64 {
     let mut values = values.to_vec();
     values.sort_by(f64::total_cmp);
     values[values.len() / 2]
 }
 
-/// The median of ratios, and how far they lie apart.
+/// Writes the median of ratios and their range.
 pub(crate) fn spread(ratios: &[f64]) -> String {
     let (least, most) = ratios.iter().fold((f64::MAX, 0.0), |(a, b), &ratio| (ratio.min(a), ratio.max(b)));
     format!("{:.3} x ({least:.3} to {most:.3})", median(ratios))

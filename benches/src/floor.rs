@@ -1,12 +1,12 @@
-//! The floor that Sirius's CPU is held against: what any typed reader of these reports must pay.
+//! The floor of Sirius's CPU: the least that a typed reader of these reports needs.
 //!
 //! That is one pass of `serde_json` into structs of owned values, and one SHA-256 over the same bytes.
 //! The structs name every member of a vulnerability that Trivy writes, all of which a stored finding
 //! keeps, and what a scan keeps of the rest. What they do not name is skipped unread: packages, image
 //! configuration, layers, secrets, misconfigurations.
 //!
-//! So the floor does less than Sirius in all of these, and the ratio pays for them: the hash is of
-//! the bytes as they came, not of a canonical text (sorted keys, one spelling of numbers, packages
+//! So the floor does less than Sirius, and the ratio includes the difference: the hash is of
+//! the received bytes, not of a canonical text (sorted keys, one spelling of numbers, packages
 //! and configuration included); members it does not know are lost; duplicate keys inside skipped
 //! values are not noticed; nothing is ordered, de-duplicated, compressed or made into items.
 //!
@@ -148,7 +148,7 @@ struct Cvss {
     v40_score: Option<f64>,
 }
 
-/// Parses and hashes a report; answers how many vulnerabilities it has.
+/// Parses and hashes a report; returns the number of its vulnerabilities.
 pub(crate) fn read(bytes: &[u8]) -> usize {
     std::hint::black_box(Sha256::digest(bytes));
     let json = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);

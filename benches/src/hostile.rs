@@ -1,4 +1,4 @@
-//! What reading documents of the largest size takes in memory that are made to take it.
+//! Measures the memory of reading hostile documents of the largest size.
 
 use std::process::Command;
 
@@ -6,10 +6,10 @@ use support::hostile::{self, REACH};
 
 use crate::figure::Figure;
 
-/// The first argument of the process that is measured.
+/// The first argument of the measured process.
 pub(crate) const CHILD: &str = "read-and-tell-the-peak";
 
-/// The largest that is taken, as `MaxReportBytes` is set.
+/// The largest accepted document, the default of `MaxReportBytes`.
 const SIZE: usize = 64 << 20;
 
 pub(crate) fn figures() -> Vec<Figure> {

@@ -1,42 +1,42 @@
-//! The reports to measure with.
+//! The measured reports.
 
 use std::path::{Path, PathBuf};
 
 use support::{corpus, report, unique};
 
-/// Some reports.
+/// A set of reports.
 #[derive(Debug)]
 pub(crate) struct Input {
-    /// What the table calls them.
+    /// The name in the table.
     pub(crate) name: &'static str,
-    /// Their bytes, as they are sent.
+    /// The bytes of each report.
     pub(crate) reports: Vec<Vec<u8>>,
 }
 
 impl Input {
-    /// One report of about 32 MB with 10,440 findings.
+    /// Builds one report of about 32 MB with 10,440 findings.
     pub(crate) fn large() -> Self {
         Self { name: "32 MB report", reports: vec![report::large()] }
     }
 
-    /// The real reports of the corpus, where there is one.
+    /// Reads the real reports of the corpus, if there is one.
     pub(crate) fn corpus() -> Option<Self> {
         let real = corpus::files()?.into_iter().filter(|file| file.accept && file.real);
         Some(Self { name: "corpus", reports: real.map(|file| file.bytes).collect() })
     }
 
-    /// How long they are together.
+    /// Returns the length of all reports together.
     pub(crate) fn bytes(&self) -> usize {
         self.reports.iter().map(Vec::len).sum()
     }
 }
 
-/// Files for another process to read, gone when this is dropped.
+/// Files for another process, deleted on drop.
 #[derive(Debug)]
 pub(crate) struct Files(PathBuf);
 
 impl Files {
-    /// Writes each content to a file of its own.
+    /// Writes each content to a file.
     pub(crate) fn new(contents: &[Vec<u8>]) -> Self {
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(unique("bench"));
         std::fs::create_dir_all(&folder).unwrap();
@@ -47,12 +47,12 @@ impl Files {
         files
     }
 
-    /// Where they are.
+    /// Returns the paths.
     pub(crate) fn folder(&self) -> &Path {
         &self.0
     }
 
-    /// Where the content of that number is.
+    /// Returns the path of a content.
     pub(crate) fn path(&self, number: usize) -> PathBuf {
         self.0.join(format!("{number:04}"))
     }

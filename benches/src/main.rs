@@ -1,8 +1,8 @@
-//! The figures that Sirius wants to reach, measured in one run: `make bench`.
+//! Measures the figures of docs/ARCHITECTURE.md in one run: `make bench`.
 //!
-//! Nothing here is compared with a number of another day or machine. CPU is told as the ratio of two
-//! things done in turns in this run, and everything else is counted: write units, calls, bytes. A
-//! counted figure that misses its reach fails the run; a ratio of times only says so.
+//! No figure is compared with another day or machine. CPU is the ratio of two
+//! jobs that alternate in this run; all else is counted: write units, calls, bytes. A
+//! counted figure that misses its goal fails the run; a ratio of times only shows it.
 //!
 //! `cargo bench --package sirius-bench -- cpu memory` measures these groups only.
 #![expect(
@@ -30,12 +30,12 @@ use std::process::ExitCode;
 
 use input::Input;
 
-/// Of these `model` takes minutes, and is measured only when it is named.
+/// `model` takes minutes, and is measured by name only.
 const GROUPS: [&str; 8] = ["cold-start", "cpu", "hostile", "memory", "merge", "model", "round-trips", "write-units"];
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    // `--bench` is what cargo says to every benchmark.
+    // Cargo passes `--bench` to every benchmark.
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
     if let Some((memory::CHILD, rest)) = arguments.split_first().map(|(first, rest)| (first.as_str(), rest)) {
         memory::child(rest).await;

@@ -1,4 +1,4 @@
-//! How much memory the ingestion of a large report takes at its peak.
+//! Measures the peak memory of the ingestion of a large report.
 //!
 //! Measured in a process of its own, since a peak never goes down again: this program, started with
 //! [`CHILD`], which does what the function does and tells Linux's `VmHWM`. Everything counts: the
@@ -23,13 +23,13 @@ use support::{bucket, table};
 use crate::figure::Figure;
 use crate::input::{Files, Input};
 
-/// The first argument of the process that is measured.
+/// The first argument of the measured process.
 pub(crate) const CHILD: &str = "ingest-and-tell-the-peak";
 
-/// The report lies in the bucket as it is, and what `ingest-upload` calls takes it in.
+/// The report is in the bucket, and the code of `ingest-upload` ingests it.
 const UPLOAD: &str = "upload";
 /// The report is the zstd body of a request, the only form in which one of this size passes Lambda's
-/// 6 MB, and the handler takes it in.
+/// 6 MB, and the handler ingests it.
 const POST: &str = "post";
 
 /// Packs to a ninth, in a window of 8 MB; gzip packs to a sixth, too little.
@@ -76,7 +76,7 @@ async fn peak_of_child(way: &str, file: &Path) -> Option<u64> {
     String::from_utf8(child.stdout).unwrap().trim().parse().ok()
 }
 
-/// What the measured process does.
+/// Runs the measured process.
 pub(crate) async fn child(arguments: &[String]) {
     let [way, table, bucket, file] = arguments else { panic!("{CHILD} takes a way, a table, a bucket and a file") };
     let clients = Clients::load().unwrap();
@@ -118,7 +118,7 @@ async fn post(ingestion: &Ingestion, file: &Path) {
     assert_eq!(response.status(), 201);
 }
 
-/// The most memory that this process has had in use, in bytes.
+/// Reads the peak memory of this process, in bytes.
 fn peak() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;

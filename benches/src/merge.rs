@@ -1,4 +1,4 @@
-//! One vulnerability in very many packages of one image: adding it to the fleet's occurrences, and deleting the scan.
+//! Measures one vulnerability in very many packages of an image: adding it to the occurrences, and deleting the scan.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -21,11 +21,11 @@ use support::world::World;
 
 use crate::figure::Figure;
 
-/// Packages with the vulnerability, where merging alone is measured.
+/// Packages with the vulnerability, for the measurement of merging alone.
 const MERGED: usize = 20_000;
-/// Packages of the report that is taken in and deleted.
+/// Packages of the report that is ingested and deleted.
 const REPORTED: usize = 18_000;
-/// Each way is measured so often.
+/// The number of measurements of each way.
 const ROUNDS: usize = 3;
 
 const ID: &str = "CVE-2026-10007";
@@ -60,7 +60,7 @@ fn details(number: usize) -> Details {
     }
 }
 
-/// CPU seconds to add a scan with all of these, and another one with the same.
+/// Measures the CPU seconds to add two scans with all of these.
 fn of_sorted(found: &[Details]) -> f64 {
     let span = Span { from: Timestamp::UNIX_EPOCH, to: Timestamp::UNIX_EPOCH };
     let (first, second) = (ScanId::new(1).unwrap(), ScanId::new(2).unwrap());
@@ -73,7 +73,7 @@ fn of_sorted(found: &[Details]) -> f64 {
     seconds
 }
 
-/// CPU seconds of this process, which also plays the proxy: to catalogue such a scan, and to delete it.
+/// Measures the CPU seconds of this process, with the proxy, to catalogue such a scan and to delete it.
 async fn of_report() -> (f64, f64) {
     let (app, world) = (App::with_enrichment().await, World::start().await);
     let vulnerability = |number: usize| -> Value {
@@ -82,7 +82,7 @@ async fn of_report() -> (f64, f64) {
         vulnerability["PkgName"] = json!(format!("linux-modules-{number}"));
         vulnerability
     };
-    let report = report::of("app", (0..REPORTED).map(vulnerability).collect());
+    let report = report::report_of("app", (0..REPORTED).map(vulnerability).collect());
     let scan_id = app.deliver(&report, 0).await.unwrap().scan.scan_id;
     let deps = app.enrichment(world.mode()).await;
     let holder = Holder::random().unwrap();
@@ -102,8 +102,8 @@ async fn of_report() -> (f64, f64) {
     (merge, start.elapsed().as_secs_f64())
 }
 
-/// Merging as it was before occurrences were kept in sorted maps: for each that is found, all that are known are
-/// looked through.
+/// Merges as it was done before occurrences were kept in sorted maps: for each new one, all known ones are
+/// compared.
 mod quadratic {
     use super::{BTreeMap, Details, ThreadTime, Timestamp};
 
@@ -152,7 +152,7 @@ mod quadratic {
         old.into_values().collect()
     }
 
-    /// CPU seconds to add a scan with all of these, and another one with the same.
+    /// Measures the CPU seconds to add two scans with all of these.
     pub(super) fn time(found: &[Details]) -> f64 {
         let sighting = |details: &Details| Sighting {
             id: details.problem.vulnerability_id.to_string(),

@@ -1,6 +1,6 @@
-//! How often the model of the stack answers in a form that can be used, over 30 findings of the corpus.
+//! Measures how often the model of the stack gives a usable answer, over 30 findings of the corpus.
 //!
-//! Minutes, not seconds: measured only when asked for by name, `make bench-model`.
+//! Takes minutes, so it is measured by name only: `make bench-model`.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -41,9 +41,9 @@ pub(crate) async fn figures() -> Vec<Figure> {
                 *(if explanation.repaired_after.is_some() { &mut repaired } else { &mut first }) += 1;
                 review += usize::from(explanation.checked.needs_review);
             }
-            // Of the right form, but nothing in it is supported by the facts: refused for its content.
+            // Of the right form, but refused since the facts support nothing of it.
             Outcome::Invalid { first, repair } => {
-                // Of the right form, but without sense, or with nothing that the facts support.
+                // Of the right form, but worthless or unsupported.
                 valid_form += usize::from(is_of_the_form(&repair));
                 *unusable.entry(format!("{}, then {}", first.name(), repair.name())).or_default() += 1;
             }
@@ -67,7 +67,7 @@ pub(crate) async fn figures() -> Vec<Figure> {
     ]
 }
 
-/// Whether an answer that was refused has the three parts of the schema.
+/// Tells whether a refused answer has the three parts of the schema.
 fn is_of_the_form(unusable: &Unusable) -> bool {
     use sirius::llm::answer::Error;
     match unusable {
@@ -79,7 +79,7 @@ fn is_of_the_form(unusable: &Unusable) -> bool {
     }
 }
 
-/// Questions about findings from all over the corpus, the same ones each time.
+/// Selects questions about findings of the whole corpus, the same each time.
 fn spread(questions: &Questions) -> Vec<Question> {
     let mut all = BTreeMap::new();
     for file in corpus::files().unwrap_or_default().into_iter().filter(|file| file.accept && file.real) {
@@ -105,7 +105,7 @@ fn spread(questions: &Questions) -> Vec<Question> {
             all.insert(hash, question);
         }
     }
-    // In the order of their hashes: as good as drawn by lot.
+    // The order of hashes is a fixed random sample.
     let step = (all.len() / FINDINGS).max(1);
     all.into_values().step_by(step).take(FINDINGS).collect()
 }

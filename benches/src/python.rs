@@ -1,11 +1,11 @@
-//! `rows.py`, kept running, so that its rounds can take turns with ours.
+//! Runs `rows.py` as a process, so that its rounds alternate with those of Sirius.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use crate::input::Files;
 
-/// The other program.
+/// The running program.
 #[derive(Debug)]
 pub(crate) struct Python {
     child: Child,
@@ -29,7 +29,7 @@ impl Python {
         Self { child, questions, answers, _files: files }
     }
 
-    /// Has it do a job, `rows` or `items`, with all reports once. Answers CPU seconds and findings.
+    /// Runs a job, `rows` or `items`, with all reports once. Returns CPU seconds and findings.
     pub(crate) fn round(&mut self, job: &str) -> (f64, usize) {
         writeln!(self.questions.as_mut().unwrap(), "{job}").unwrap();
         let mut answer = String::new();
@@ -41,7 +41,7 @@ impl Python {
 
 impl Drop for Python {
     fn drop(&mut self) {
-        // The end of its input is the end of the program.
+        // The program ends with its input.
         drop(self.questions.take());
         let _ = self.child.wait();
     }

@@ -1,4 +1,4 @@
-//! Calls of AWS for a request of each kind, counted on the wire before a function that is warm.
+//! Counts the calls of AWS for each kind of request, on the wire of a warm function.
 
 use support::app::App;
 use support::report::with_findings;
@@ -42,7 +42,7 @@ pub(crate) async fn figures() -> Vec<Figure> {
     figures
 }
 
-/// `3: 2 Query, 1 GetItem`.
+/// Writes `3: 2 Query, 1 GetItem`.
 fn told(calls: &[String]) -> String {
     let mut operations: Vec<&String> = calls.iter().collect();
     operations.sort();

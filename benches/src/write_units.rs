@@ -1,4 +1,4 @@
-//! Write units, as the service tells them in `ReturnConsumedCapacity`.
+//! Measures write units, as `ReturnConsumedCapacity` returns them.
 
 use std::collections::HashMap;
 
@@ -17,21 +17,21 @@ use support::table;
 use crate::figure::Figure;
 use crate::input::Input;
 
-/// A partition key takes no more in a second:
+/// The most write units of a partition key in a second:
 /// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/bp-partition-key-design.html>.
 const UNITS_OF_A_KEY: f64 = 1000.0;
 const UNITS_OF_A_FINDING: f64 = 1.25;
 
-/// What the writing of some new reports cost.
+/// The cost of writing new reports.
 #[derive(Default)]
 struct Cost {
     reports: usize,
     findings: usize,
-    /// Of the findings alone.
+    /// Write units of the findings.
     finding_units: f64,
-    /// Of everything else: claim, number, scan.
+    /// Write units of all else: claim, number, scan.
     other_units: f64,
-    /// The most that one report put on one partition key.
+    /// The most write units of one report on one partition key.
     busiest_key: f64,
 }
 
@@ -74,7 +74,7 @@ async fn measure(app: &App, input: &Input) -> Vec<Figure> {
     ]
 }
 
-/// Takes a report in and books what it cost, unless it is the same as an earlier one.
+/// Ingests a report and adds its cost, unless it is a duplicate.
 async fn ingest(ingestion: &Ingestion, proxy: &Proxy, bytes: &[u8], cost: &mut Cost) {
     let limits = Limits::default();
     let submission = Submission::read(bytes.to_vec(), Compression::None, Declared::default(), limits, false).unwrap();
@@ -95,8 +95,8 @@ async fn ingest(ingestion: &Ingestion, proxy: &Proxy, bytes: &[u8], cost: &mut C
     cost.busiest_key = busiest_key(&written).max(cost.busiest_key);
 }
 
-/// Books every call in full on each of its keys. A batch of findings has one key; for the transaction,
-/// which has four, this is more than the truth.
+/// Adds each call in full to each of its keys. A batch of findings has one key; for the transaction,
+/// which has four, this is too much.
 fn busiest_key(written: &[Written]) -> f64 {
     let mut keys: HashMap<&str, f64> = HashMap::new();
     for call in written {
@@ -107,7 +107,7 @@ fn busiest_key(written: &[Written]) -> f64 {
     keys.into_values().fold(0.0, f64::max)
 }
 
-/// An emulator may tell anything: three items of known size show that this one counts as DynamoDB
+/// Checks with three items of known size that the emulator counts as DynamoDB
 /// does, by started KB of names and values, with binary values at their own length.
 async fn assert_that_prices_are_real(app: &App) {
     let client = table::client(&app.proxy.url).await;

@@ -20,7 +20,7 @@ use crate::objects::Objects;
 use crate::pipeline::enrich::{Enrichment, FeedCache};
 use crate::pipeline::ingest::Ingestion;
 use crate::queue::Queue;
-use crate::sources::{Live, Mode, Paces};
+use crate::sources::{Intervals, Live, Mode};
 use crate::store::Store;
 
 /// How long it may take to open a connection.
@@ -139,7 +139,7 @@ impl Clients {
             config::Sources::Live(live) => {
                 let key = self.secret(live.nvd_key_secret).await?;
                 let (contact, key) = (live.contact.as_deref(), key.as_deref());
-                Mode::Live(Box::new(Live::new(live.addresses, Paces::default(), PAUSE, contact, key)?))
+                Mode::Live(Box::new(Live::new(live.addresses, Intervals::default(), PAUSE, contact, key)?))
             }
             config::Sources::Mirror => Mode::Mirror(objects.clone()),
             config::Sources::Folder(path) => Mode::Folder(path),

@@ -11,7 +11,6 @@ pub mod image_name;
 pub mod instant;
 pub mod known;
 pub mod occurrence;
-pub mod pace;
 pub mod platform;
 pub mod priority;
 pub mod prompt_hash;
@@ -20,11 +19,11 @@ pub mod remediation;
 pub mod report_hash;
 pub mod scan;
 pub mod severity;
-#[cfg(test)]
-pub(crate) mod shared;
 pub mod signals;
 pub mod standing;
 pub mod subject;
+#[cfg(test)]
+pub(crate) mod tests;
 pub mod text;
 pub mod upload;
 pub mod versions;

@@ -35,4 +35,4 @@ pub mod trivy;
 mod upstream_time;
 
 #[cfg(test)]
-mod shared_data;
+mod tests;

@@ -1,17 +1,17 @@
-//! A language model explains a finding: ask, parse, check.
+//! Has a language model explain a finding, and checks the answer.
 //!
-//! The path of one analysis, file by file:
+//! The steps of one analysis:
 //!
-//! 1. [`facts`]: what the report (and enrichment) says, without anything of a scan;
-//! 2. [`prompt`]: facts → the messages the model gets, a pure function; its hash names them;
+//! 1. [`facts`]: the facts of report and enrichment, without anything of a scan;
+//! 2. [`prompt`]: facts → the messages to the model, and their hash; pure;
 //! 3. [`ollama`]: one `POST /api/chat`, streamed, every failure its own variant;
 //! 4. [`answer`]: Markdown or JSON → summary, recommendations, risk score;
-//! 5. [`evidence`]: what the facts do not say goes, and the analysis is marked;
-//! 6. [`substance`]: what says nothing is refused or marked;
-//! 7. [`mod@explain`]: the order of 3 to 6, with one repair attempt.
+//! 5. [`evidence`]: sentences without support in the facts are removed, and the analysis is marked;
+//! 6. [`substance`]: text without content is refused or marked;
+//! 7. [`mod@explain`]: runs 3 to 6, with one repair attempt.
 //!
-//! The model explains and does not decide: nothing in here changes a severity, a fixed version or a
-//! priority. Report text is hostile input on the way in, and so is the model's text on the way out.
+//! The model explains and does not decide: nothing here changes a severity, a fixed version or a priority. The text of
+//! reports and of the model may be hostile.
 
 pub mod answer;
 pub mod evidence;

@@ -1,10 +1,10 @@
-//! The bucket: what was uploaded, and the archive of every report. Nothing else knows S3.
+//! The bucket of uploads, archived reports and feeds. No other module uses S3.
 //!
 //! ```text
-//! uploads/<upload id>             as it was sent; watched; deleted by a lifecycle rule once it is settled
-//! reports/<report hash>.json.gz   the archive: the report as it was sent, as gzip
-//! feeds/<name>-<n>                the last good feeds of the world's vulnerabilities
-//! mirror/v1/…                     answers of public sources, where they cannot be reached: put there by hand
+//! uploads/<upload id>             an upload; causes an event; deleted by a lifecycle rule once it is settled
+//! reports/<report hash>.json.gz   the archived report, as gzip
+//! feeds/<name>-<n>                the last good feeds
+//! mirror/v1/…                     answers of public sources, copied by hand where there is no internet access
 //! ```
 
 use std::collections::HashMap;
@@ -26,18 +26,16 @@ use crate::domain::declared::Declared;
 use crate::domain::report_hash::ReportHash;
 use crate::domain::upload::UploadId;
 
-/// The tag that says how an upload went: what the lifecycle rules of template.yaml go by, and what
-/// someone who looks at the bucket sees.
+/// The tag with the result of an upload, by which the lifecycle rules of template.yaml select objects.
 const TAG: &str = "sirius";
-/// The metadata under which the archive keeps the name that a report's sender gave.
+/// The metadata of an archived report with the sender's declarations.
 pub(crate) const IMAGE_NAME: &str = "image-name";
-/// The same of the scanners and the severities that a sender declared.
 pub(crate) const SCANNERS: &str = "scanners";
 pub(crate) const SEVERITIES: &str = "severities";
-/// How long one try to archive a report may take: tens of megabytes, where other calls have kilobytes.
-const PUT: Duration = Duration::from_secs(12);
+/// The time-out of one try to archive a report, which may have tens of megabytes.
+const ARCHIVE_TIMEOUT: Duration = Duration::from_secs(12);
 
-/// A bucket and the client to reach it with.
+/// A bucket and its client.
 #[derive(Debug, Clone)]
 pub struct Objects {
     client: Client,
@@ -46,31 +44,20 @@ pub struct Objects {
     owner: Option<String>,
 }
 
-/// A call that failed.
+/// A failed call.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages describe the variants")]
 pub enum Error {
-    /// The service asks for patience, or could not be reached in time; worth another try later.
+    /// A retry later may succeed.
     #[error("{operation} did not succeed for now")]
-    Unavailable {
-        /// The operation's name.
-        operation: &'static str,
-        /// What the SDK says.
-        #[source]
-        source: Box<dyn StdError + Send + Sync>,
-    },
-    /// The service refuses the call: a missing bucket, a missing permission, a bug of ours.
+    Unavailable { operation: &'static str, source: Box<dyn StdError + Send + Sync> },
+    /// A bucket or a permission is missing, or the request is wrong.
     #[error("{operation} was refused")]
-    Refused {
-        /// The operation's name.
-        operation: &'static str,
-        /// What the SDK says.
-        #[source]
-        source: Box<dyn StdError + Send + Sync>,
-    },
+    Refused { operation: &'static str, source: Box<dyn StdError + Send + Sync> },
 }
 
 impl Error {
-    /// Whether the same call may succeed later.
+    /// Tells whether the same call may succeed later.
     #[must_use]
     pub const fn is_transient(&self) -> bool {
         matches!(self, Self::Unavailable { .. })
@@ -80,23 +67,23 @@ impl Error {
     where
         E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
     {
-        let passes = match &error {
+        let is_temporary = match &error {
             SdkError::ServiceError(service) => match service.err().code() {
-                Some(code) => passes(code),
-                // The answer to HEAD has no body, so no code but the status.
+                Some(code) => is_temporary_code(code),
+                // The answer to HEAD has no body, only a status.
                 None => !matches!(service.raw().status().as_u16(), 400..=407 | 409..=428 | 430..=499),
             },
             SdkError::ConstructionFailure(_) => false,
             _ => true,
         };
         let source = Box::new(error);
-        if passes { Self::Unavailable { operation, source } } else { Self::Refused { operation, source } }
+        if is_temporary { Self::Unavailable { operation, source } } else { Self::Refused { operation, source } }
     }
 }
 
-/// The error codes that are worth another try:
+/// Tells whether an error code is worth a retry:
 /// <https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html>.
-fn passes(code: &str) -> bool {
+fn is_temporary_code(code: &str) -> bool {
     matches!(
         code,
         "InternalError"
@@ -108,101 +95,85 @@ fn passes(code: &str) -> bool {
     )
 }
 
-/// What an object that was uploaded turned out to be.
+/// An object that was fetched, or the reason why not.
 #[derive(Debug)]
 pub enum Fetched {
-    /// Its bytes, as they lie there.
+    /// The object.
     Bytes {
-        /// The bytes.
+        /// The content.
         bytes: Vec<u8>,
-        /// What its sender wrote beside them (`x-amz-meta-…`), by name.
+        /// The metadata (`x-amz-meta-…`), by name.
         metadata: HashMap<String, String>,
     },
-    /// It has more bytes than are taken.
+    /// It exceeds the limit.
     TooLarge {
-        /// How many.
+        /// Its length.
         bytes: u64,
     },
-    /// Another one lies there by now, whose own event tells of it.
+    /// A newer object has the key, with an event of its own.
     Replaced,
-    /// Nothing lies there.
+    /// No object has the key.
     Gone,
 }
 
-/// A report as the archive keeps it.
+/// An archived report.
 #[derive(Debug)]
 pub struct Archived {
-    /// As gzip.
+    /// The report as gzip.
     pub packed: Vec<u8>,
-    /// What its sender declared.
+    /// The sender's declarations.
     pub declared: Declared,
 }
 
-/// An upload that someone may make, once, until it expires.
+/// The permission to PUT an object until it expires.
 #[derive(Debug)]
 pub struct Presigned {
-    /// Where to PUT it.
+    /// The URL.
     pub url: String,
-    /// The headers that go with it, exactly as they are.
+    /// The headers that the request must have.
     pub headers: Vec<(String, String)>,
 }
 
-/// What an upload is bound to.
+/// The content that a presigned upload allows.
 #[derive(Debug)]
 pub struct Bounds {
-    /// Bytes.
+    /// The length in bytes.
     pub size: u64,
-    /// Media type.
+    /// The media type.
     pub content_type: &'static str,
-    /// SHA-256 of the bytes, in base64 as S3 wants it.
+    /// The SHA-256 of the bytes, in base64.
     pub sha256: String,
 }
 
 impl Objects {
-    /// A bucket that exists.
+    /// Uses an existing bucket.
     #[must_use]
     pub fn new(client: Client, bucket: impl Into<String>) -> Self {
         Self { client, bucket: bucket.into(), owner: None }
     }
 
-    /// The same bucket, if it belongs to this account. Its name can be foretold: were it ever deleted, somebody else
-    /// could make one of the same name, and S3 then refuses each call instead of handing reports over.
+    /// Requires the bucket to belong to an account. If it was deleted and another account took its predictable name, S3
+    /// then refuses each call instead of handing reports over.
     #[must_use]
     pub fn owned_by(self, account: Option<String>) -> Self {
         Self { owner: account, ..self }
     }
 
-    /// The bucket's name.
+    /// Returns the name of the bucket.
     #[must_use]
     pub fn bucket(&self) -> &str {
         &self.bucket
     }
 
-    /// What was uploaded, if it still is what `etag` says, and no more than `limit` bytes.
+    /// Fetches an upload if it still has this `ETag` and no more than `limit` bytes.
     ///
     /// # Errors
     /// [`Error::Unavailable`], [`Error::Refused`].
     pub async fn upload(&self, id: &UploadId, etag: &str, limit: usize) -> Result<Fetched, Error> {
-        const OPERATION: &str = "GetObject(upload)";
-        let got = self
-            .client
-            .get_object()
-            .bucket(&self.bucket)
-            .set_expected_bucket_owner(self.owner.clone())
-            .key(id.key())
-            .if_match(format!("\"{etag}\""))
-            .send()
-            .await;
-        let object = match got {
-            Ok(object) => object,
-            Err(error) if is(&error, "PreconditionFailed") => return Ok(Fetched::Replaced),
-            Err(error) if is(&error, "NoSuchKey") => return Ok(Fetched::Gone),
-            Err(error) => return Err(Error::sdk(OPERATION, error)),
-        };
-        read(OPERATION, object, limit).await
+        self.fetch("GetObject(upload)", id.key(), Some(format!("\"{etag}\"")), limit).await
     }
 
-    /// The `ETag` of the object that lies there for the upload, if one does.
+    /// Returns the `ETag` of the upload, if there is an object.
     ///
     /// # Errors
     /// [`Error::Unavailable`], [`Error::Refused`].
@@ -217,14 +188,13 @@ impl Objects {
             .await
         {
             Ok(head) => Ok(Some(head.e_tag().unwrap_or_default().trim_matches('"').to_owned())),
-            // The answer to HEAD has no body, so no code but the status.
+            // The answer to HEAD has no body, only a status.
             Err(SdkError::ServiceError(service)) if service.raw().status().as_u16() == 404 => Ok(None),
             Err(error) => Err(Error::sdk("HeadObject(upload)", error)),
         }
     }
 
-    /// Says on the object itself how its upload went: `done` or `failed`. That is its only tag from
-    /// then on. An object that is gone needs none.
+    /// Replaces the tags of the object by the result of its upload, `done` or `failed`. Succeeds if the object is gone.
     ///
     /// # Errors
     /// [`Error::Unavailable`], [`Error::Refused`].
@@ -245,15 +215,15 @@ impl Objects {
             .await;
         match tagged {
             Ok(_) => Ok(()),
-            Err(error) if is(&error, "NoSuchKey") => Ok(()),
+            Err(error) if has_code(&error, "NoSuchKey") => Ok(()),
             Err(error) => Err(Error::sdk(OPERATION, error)),
         }
     }
 
-    /// Lets someone upload one object within `time`: of exactly this size, type and content.
+    /// Permits to upload one object of this size, type and content within `time`.
     ///
     /// # Errors
-    /// [`Error::Refused`], [`Error::Unavailable`] for want of credentials.
+    /// [`Error::Refused`], [`Error::Unavailable`] without credentials.
     pub async fn presign_upload(&self, id: &UploadId, bounds: &Bounds, time: Duration) -> Result<Presigned, Error> {
         const OPERATION: &str = "PutObject(presigned)";
         let presigned = self
@@ -265,7 +235,7 @@ impl Objects {
             .content_length(i64::try_from(bounds.size).unwrap_or(i64::MAX))
             .content_type(bounds.content_type)
             .checksum_sha256(&bounds.sha256)
-            .presigned(presigning(OPERATION, time)?)
+            .presigned(presigning_config(OPERATION, time)?)
             .await
             .map_err(|error| Error::sdk(OPERATION, error))?;
         Ok(Presigned {
@@ -274,12 +244,12 @@ impl Objects {
         })
     }
 
-    /// Keeps a report, as gzip. To do it again writes the same report.
+    /// Archives a report, as gzip. Idempotent.
     ///
     /// # Errors
     /// [`Error::Unavailable`], [`Error::Refused`].
     pub async fn archive(&self, hash: ReportHash, packed: &[u8], declared: &Declared) -> Result<(), Error> {
-        // All metadata together may have 2 KB, and the longest name has one; in base64 it still fits.
+        // All metadata may have 2 KB; the longest name has one, and still fits in base64.
         let Declared { image_name, scanners, severities } = declared;
         let metadata = [
             (IMAGE_NAME, image_name.as_ref().map(|name| URL_SAFE_NO_PAD.encode(name.as_str()))),
@@ -288,7 +258,10 @@ impl Objects {
         ];
         let metadata: HashMap<String, String> =
             metadata.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect();
-        let patience = TimeoutConfig::builder().operation_attempt_timeout(PUT).operation_timeout(PUT * 2).build();
+        let timeouts = TimeoutConfig::builder()
+            .operation_attempt_timeout(ARCHIVE_TIMEOUT)
+            .operation_timeout(ARCHIVE_TIMEOUT * 2)
+            .build();
         self.client
             .put_object()
             .bucket(&self.bucket)
@@ -299,42 +272,28 @@ impl Objects {
             .set_metadata(Some(metadata).filter(|metadata| !metadata.is_empty()))
             .body(ByteStream::from(packed.to_vec()))
             .customize()
-            .config_override(aws_sdk_s3::config::Builder::new().timeout_config(patience))
+            .config_override(aws_sdk_s3::config::Builder::new().timeout_config(timeouts))
             .send()
             .await
             .map_err(|error| Error::sdk("PutObject(archive)", error))?;
         Ok(())
     }
 
-    /// A report of the archive; none if it is not there (any more).
+    /// Fetches an archived report; none if there is none.
     ///
     /// # Errors
     /// [`Error::Unavailable`], [`Error::Refused`].
     pub async fn archived(&self, hash: ReportHash) -> Result<Option<Archived>, Error> {
-        // Sirius wrote it, so it is within what a report may weigh.
+        // Its size was limited when it was archived.
         self.archived_within(hash, usize::MAX).await.map(|(archived, _)| archived)
     }
 
-    /// A report of the archive that has at most `limit` bytes there, and whether there is a larger one.
+    /// Fetches an archived report of at most `limit` bytes, and tells whether there is a larger one.
     ///
     /// # Errors
     /// [`Error::Unavailable`], [`Error::Refused`].
     pub async fn archived_within(&self, hash: ReportHash, limit: usize) -> Result<(Option<Archived>, bool), Error> {
-        const OPERATION: &str = "GetObject(archive)";
-        let object = match self
-            .client
-            .get_object()
-            .bucket(&self.bucket)
-            .set_expected_bucket_owner(self.owner.clone())
-            .key(report_key(hash))
-            .send()
-            .await
-        {
-            Ok(object) => object,
-            Err(error) if is(&error, "NoSuchKey") => return Ok((None, false)),
-            Err(error) => return Err(Error::sdk(OPERATION, error)),
-        };
-        Ok(match read(OPERATION, object, limit).await? {
+        Ok(match self.fetch("GetObject(archive)", report_key(hash), None, limit).await? {
             Fetched::Bytes { bytes: packed, metadata } => {
                 let text = |name: &str| metadata.get(name);
                 let decoded = |name: &String| String::from_utf8(URL_SAFE_NO_PAD.decode(name).ok()?).ok();
@@ -345,24 +304,25 @@ impl Objects {
                 };
                 (Some(Archived { packed, declared }), false)
             }
-            _ => (None, true),
+            Fetched::TooLarge { .. } => (None, true),
+            Fetched::Replaced | Fetched::Gone => (None, false),
         })
     }
 
-    /// Where a report of the archive can be fetched within `time`.
+    /// Creates a URL from which an archived report can be fetched within `time`.
     ///
     /// # Errors
-    /// [`Error::Refused`], [`Error::Unavailable`] for want of credentials.
+    /// [`Error::Refused`], [`Error::Unavailable`] without credentials.
     pub async fn presign_archived(&self, hash: ReportHash, disposition: &str, time: Duration) -> Result<String, Error> {
         const OPERATION: &str = "GetObject(presigned)";
-        // Without the owner, which is a header: whoever follows a redirect sends none.
+        // The owner is a header, which a client that follows a redirect does not send.
         let request = self.client.get_object().bucket(&self.bucket).key(report_key(hash));
         let request = request.response_content_disposition(disposition);
-        let presigned = request.presigned(presigning(OPERATION, time)?).await;
+        let presigned = request.presigned(presigning_config(OPERATION, time)?).await;
         Ok(presigned.map_err(|error| Error::sdk(OPERATION, error))?.uri().to_owned())
     }
 
-    /// Tells whether the bucket is there and may be used.
+    /// Checks that the bucket exists and may be used.
     ///
     /// # Errors
     /// [`Error::Unavailable`], [`Error::Refused`].
@@ -372,7 +332,7 @@ impl Objects {
         there.map(drop).map_err(|error| Error::sdk("HeadBucket", error))
     }
 
-    /// Removes a report from the archive. To do it again is success.
+    /// Removes a report from the archive. Idempotent.
     ///
     /// # Errors
     /// [`Error::Unavailable`], [`Error::Refused`].
@@ -387,23 +347,21 @@ impl Objects {
             .await;
         removed.map(drop).map_err(|error| Error::sdk("DeleteObject(archive)", error))
     }
-}
 
-impl Objects {
-    /// A file of the mirror; none if it is not there. Larger than `limit` is refused.
+    /// Fetches a file of the mirror; none if there is none. Refuses more than `limit` bytes.
     ///
     /// # Errors
     /// [`Error::Unavailable`], [`Error::Refused`].
     pub async fn mirrored(&self, path: &str, limit: usize) -> Result<Option<Vec<u8>>, Error> {
-        self.file("GetObject(mirror)", &format!("mirror/v1/{path}"), limit).await
+        self.fetch_file("GetObject(mirror)", format!("mirror/v1/{path}"), limit).await
     }
 
-    /// A stored feed; none if it is not there. Larger than `limit` is refused.
+    /// Fetches a stored feed; none if there is none. Refuses more than `limit` bytes.
     ///
     /// # Errors
     /// [`Error::Unavailable`], [`Error::Refused`].
     pub async fn feed(&self, object: &str, limit: usize) -> Result<Option<Vec<u8>>, Error> {
-        self.file("GetObject(feed)", &feed_key(object), limit).await
+        self.fetch_file("GetObject(feed)", feed_key(object), limit).await
     }
 
     /// Stores a feed.
@@ -421,26 +379,30 @@ impl Objects {
         put.send().await.map(drop).map_err(|error| Error::sdk("PutObject(feed)", error))
     }
 
-    async fn file(&self, operation: &'static str, key: &str, limit: usize) -> Result<Option<Vec<u8>>, Error> {
-        let object = match self
-            .client
-            .get_object()
-            .bucket(&self.bucket)
-            .set_expected_bucket_owner(self.owner.clone())
-            .key(key)
-            .send()
-            .await
-        {
-            Ok(object) => object,
-            Err(error) if is(&error, "NoSuchKey") => return Ok(None),
-            Err(error) => return Err(Error::sdk(operation, error)),
-        };
-        match read(operation, object, limit).await? {
+    async fn fetch_file(&self, operation: &'static str, key: String, limit: usize) -> Result<Option<Vec<u8>>, Error> {
+        let path = key.clone();
+        match self.fetch(operation, key, None, limit).await? {
             Fetched::Bytes { bytes, .. } => Ok(Some(bytes)),
             Fetched::TooLarge { bytes } => {
-                Err(Error::Refused { operation, source: format!("{key} has {bytes} bytes").into() })
+                Err(Error::Refused { operation, source: format!("{path} has {bytes} bytes").into() })
             }
             Fetched::Replaced | Fetched::Gone => Ok(None),
+        }
+    }
+
+    async fn fetch(
+        &self,
+        operation: &'static str,
+        key: String,
+        etag: Option<String>,
+        limit: usize,
+    ) -> Result<Fetched, Error> {
+        let request = self.client.get_object().bucket(&self.bucket).set_expected_bucket_owner(self.owner.clone());
+        match request.key(key).set_if_match(etag).send().await {
+            Ok(object) => read_body(operation, object, limit).await,
+            Err(error) if has_code(&error, "PreconditionFailed") => Ok(Fetched::Replaced),
+            Err(error) if has_code(&error, "NoSuchKey") => Ok(Fetched::Gone),
+            Err(error) => Err(Error::sdk(operation, error)),
         }
     }
 }
@@ -453,22 +415,22 @@ fn report_key(hash: ReportHash) -> String {
     format!("reports/{hash}.json.gz")
 }
 
-fn presigning(operation: &'static str, time: Duration) -> Result<PresigningConfig, Error> {
+fn presigning_config(operation: &'static str, time: Duration) -> Result<PresigningConfig, Error> {
     PresigningConfig::expires_in(time).map_err(|source| Error::Refused { operation, source: source.into() })
 }
 
-fn is<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>, code: &str) -> bool {
+fn has_code<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>, code: &str) -> bool {
     matches!(error, SdkError::ServiceError(service) if service.err().code() == Some(code))
 }
 
-/// The object's bytes, of which no more than `limit` are ever taken in.
-async fn read(operation: &'static str, object: GetObjectOutput, limit: usize) -> Result<Fetched, Error> {
+/// Reads the content of an object, but never more than `limit` bytes of it.
+async fn read_body(operation: &'static str, object: GetObjectOutput, limit: usize) -> Result<Fetched, Error> {
     let length = object.content_length().and_then(|length| u64::try_from(length).ok());
     let limit_bytes = u64::try_from(limit).unwrap_or(u64::MAX);
     if let Some(bytes) = length.filter(|&length| length > limit_bytes) {
         return Ok(Fetched::TooLarge { bytes });
     }
-    // One buffer of the right size: growing one would take twice the object's bytes for a moment.
+    // A buffer of the right size, since growing one takes twice the memory for a moment.
     let mut bytes = Vec::with_capacity(length.and_then(|length| usize::try_from(length).ok()).unwrap_or_default());
     let metadata = object.metadata.unwrap_or_default();
     let mut body = object.body;

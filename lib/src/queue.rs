@@ -1,5 +1,4 @@
-//! The queues: that of analyses says that a prompt is pending, that of enrichment which scan or which
-//! vulnerabilities are to be looked at. The table knows everything else.
+//! Sends messages: which prompt to analyse, and which scan or vulnerabilities to enrich. All else is in the table.
 
 use std::collections::HashMap;
 use std::error::Error as StdError;
@@ -14,15 +13,14 @@ use crate::domain::prompt_hash::PromptHash;
 use crate::domain::scan::ScanId;
 use crate::domain::vulnerability_id::VulnerabilityId;
 
-/// `SendMessageBatch` takes no more:
+/// The most messages of one `SendMessageBatch`:
 /// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessageBatch.html>.
-const BATCH: usize = 10;
+const MAX_BATCH: usize = 10;
 
-/// The attribute of a message that names the request for which it was sent: one query over the log
-/// then follows a request through the queue.
+/// The attribute of a message with the id of the request that caused it, which links the lines of the log.
 pub const REQUEST_ID: &str = "request_id";
 
-/// What a message says.
+/// A message of the queue of analyses.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Message {
@@ -30,105 +28,93 @@ pub struct Message {
     pub prompt_hash: PromptHash,
 }
 
-/// What a message of the queue of enrichment says.
+/// A message of the queue of enrichment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged, deny_unknown_fields)]
 pub enum Order {
-    /// A scan is new: where its vulnerabilities are is to be written down, and what is unknown of them.
+    /// Catalogues the vulnerabilities of a scan and orders what is unknown about them.
     Scan {
-        /// Which.
+        /// The scan.
         scan_id: ScanId,
-        /// What is left of that; none if nothing was done yet.
+        /// The remaining work; none if nothing was done yet.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         rest: Option<Rest>,
     },
-    /// Sources are to be asked about these, at most [`Order::IDS`].
+    /// Asks the sources about vulnerabilities.
     Ids {
-        /// Which.
+        /// At most [`Order::MAX_IDS`].
         ids: Vec<VulnerabilityId>,
     },
 }
 
-/// What is left to be done for a scan that took longer than a message has time.
+/// The remaining work on a scan that takes longer than the time of one message.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rest {
-    /// The first bucket of occurrences that does not have it yet; 64 if all have it.
+    /// The first bucket of occurrences without the scan; 64 if all have it.
     pub bucket: u8,
-    /// Which version of its asset the buckets before follow.
+    /// The version of the asset that the earlier buckets follow.
     pub version: u64,
-    /// The first finding whose vulnerability was not looked at.
+    /// The first finding whose vulnerability was not read yet.
     pub ordinal: u32,
-    /// How many vulnerabilities the scan has had sources asked about.
+    /// The number of vulnerabilities that were ordered for the scan.
     pub ordered: u32,
-    /// How many messages there were before.
+    /// The number of earlier messages.
     pub round: u32,
 }
 
 impl Order {
-    /// How many vulnerabilities an order may name: as many as NVD answers about at once.
-    pub const IDS: usize = 100;
+    /// The most vulnerabilities of an order: as many as NVD answers about in one call.
+    pub const MAX_IDS: usize = 100;
 }
 
-/// A queue and the client to reach it with.
+/// A queue and its client.
 #[derive(Debug)]
 pub struct Queue {
     client: Client,
     url: String,
-    /// The request for which messages are sent.
+    /// The request that causes the messages.
     request_id: Option<String>,
 }
 
-/// A message that could not be sent. Nothing is lost: recovery finds every pending analysis.
+/// A message could not be sent. Recovery finds every pending analysis, so none is lost. A retry may always help.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages describe the variants")]
 pub enum Error {
-    /// The call failed.
     #[error("{operation} failed")]
-    Aws {
-        /// The operation's name.
-        operation: &'static str,
-        /// What the SDK says.
-        #[source]
-        source: Box<dyn StdError + Send + Sync>,
-    },
-    /// The queue took only a part of a batch, twice.
+    Aws { operation: &'static str, source: Box<dyn StdError + Send + Sync> },
     #[error("the queue refused {count} messages")]
-    Refused {
-        /// How many it did not take.
-        count: usize,
-    },
+    Refused { count: usize },
 }
 
 impl Error {
-    /// Whether sending again may help.
-    #[must_use]
-    pub const fn is_transient(&self) -> bool {
-        true
+    fn aws(operation: &'static str, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        Self::Aws { operation, source: source.into() }
     }
 }
 
 impl Queue {
-    /// A queue that exists.
+    /// Uses an existing queue.
     #[must_use]
     pub fn new(client: Client, url: impl Into<String>) -> Self {
         Self { client, url: url.into(), request_id: None }
     }
 
-    /// The same queue, for what is sent on behalf of a request; an empty id names none.
+    /// Returns the same queue for messages that a request causes; an empty id means none.
     #[must_use]
     pub fn on_behalf_of(&self, request_id: &str) -> Self {
         let request_id = Some(request_id.to_owned()).filter(|id| !id.is_empty());
         Self { client: self.client.clone(), url: self.url.clone(), request_id }
     }
 
-    /// Tells whether the queue is there and may be asked.
+    /// Checks that the queue exists and may be used.
     ///
     /// # Errors
     /// [`Error::Aws`].
     pub async fn check(&self) -> Result<(), Error> {
         let asked = self.client.get_queue_attributes().queue_url(&self.url);
         let there = asked.attribute_names(QueueAttributeName::QueueArn).send().await;
-        there.map(drop).map_err(|error| Error::Aws { operation: "GetQueueAttributes", source: Box::new(error) })
+        there.map(drop).map_err(|error| Error::aws("GetQueueAttributes", error))
     }
 
     fn attributes(&self) -> Result<Option<HashMap<String, MessageAttributeValue>>, BuildError> {
@@ -137,23 +123,23 @@ impl Queue {
         Ok(Some(HashMap::from([(REQUEST_ID.to_owned(), value)])))
     }
 
-    /// Says that a prompt is pending.
+    /// Sends a pending prompt.
     ///
     /// # Errors
     /// [`Error::Aws`].
     pub async fn send(&self, hash: &PromptHash) -> Result<(), Error> {
-        self.send_body(body(hash)).await
+        self.send_body(prompt_body(hash)).await
     }
 
-    /// Says so of several prompts, ten in each call, four calls at a time.
+    /// Sends several pending prompts, ten in each call, four calls at a time.
     ///
     /// # Errors
-    /// [`Error::Aws`]; [`Error::Refused`] for messages that a second try did not bring in either.
+    /// [`Error::Aws`]; [`Error::Refused`] for messages that a second try did not send either.
     pub async fn send_all(&self, hashes: &[PromptHash]) -> Result<(), Error> {
-        self.send_bodies(hashes.iter().map(body)).await
+        self.send_bodies(hashes.iter().map(prompt_body)).await
     }
 
-    /// Has a scan's vulnerabilities looked at.
+    /// Orders the enrichment of a scan.
     ///
     /// # Errors
     /// [`Error::Aws`].
@@ -161,51 +147,48 @@ impl Queue {
         self.send_body(format!("{{\"scan_id\":{scan_id}}}")).await
     }
 
-    /// Has a scan gone on with.
+    /// Orders the remaining enrichment of a scan.
     ///
     /// # Errors
     /// [`Error::Aws`].
     pub async fn send_rest(&self, scan_id: ScanId, rest: Rest) -> Result<(), Error> {
         let order = Order::Scan { scan_id, rest: Some(rest) };
-        let body = serde_json::to_string(&order)
-            .map_err(|source| Error::Aws { operation: "SendMessage", source: source.into() })?;
+        let body = serde_json::to_string(&order).map_err(|error| Error::aws("SendMessage", error))?;
         self.send_body(body).await
     }
 
-    /// Has sources asked about vulnerabilities, in orders of at most [`Order::IDS`].
+    /// Orders that sources are asked about vulnerabilities, in messages of at most [`Order::MAX_IDS`].
     ///
     /// # Errors
     /// Those of [`Queue::send_all`].
     pub async fn send_ids(&self, ids: &[VulnerabilityId]) -> Result<(), Error> {
-        // Their characters need no escaping.
+        // Ids need no escaping.
         let quoted = |ids: &[VulnerabilityId]| ids.iter().map(|id| format!("\"{id}\"")).collect::<Vec<_>>().join(",");
-        self.send_bodies(ids.chunks(Order::IDS).map(|ids| format!("{{\"ids\":[{}]}}", quoted(ids)))).await
+        self.send_bodies(ids.chunks(Order::MAX_IDS).map(|ids| format!("{{\"ids\":[{}]}}", quoted(ids)))).await
     }
 
     async fn send_body(&self, body: String) -> Result<(), Error> {
         const OPERATION: &str = "SendMessage";
-        let aws = |source: Box<dyn StdError + Send + Sync>| Error::Aws { operation: OPERATION, source };
         self.client
             .send_message()
             .queue_url(&self.url)
             .message_body(body)
-            .set_message_attributes(self.attributes().map_err(|error| aws(error.into()))?)
+            .set_message_attributes(self.attributes().map_err(|error| Error::aws(OPERATION, error))?)
             .send()
             .await
-            .map_err(|error| aws(error.into()))?;
+            .map_err(|error| Error::aws(OPERATION, error))?;
         Ok(())
     }
 
     async fn send_bodies(&self, bodies: impl Iterator<Item = String>) -> Result<(), Error> {
         let bodies: Vec<String> = bodies.collect();
-        let batches: Vec<Vec<String>> = bodies.chunks(BATCH).map(<[String]>::to_vec).collect();
+        let batches: Vec<Vec<String>> = bodies.chunks(MAX_BATCH).map(<[String]>::to_vec).collect();
         stream::iter(batches).map(|batch| self.send_batch(batch)).buffer_unordered(4).try_collect().await
     }
 
     async fn send_batch(&self, mut batch: Vec<String>) -> Result<(), Error> {
         const OPERATION: &str = "SendMessageBatch";
-        let aws = |source: Box<dyn StdError + Send + Sync>| Error::Aws { operation: OPERATION, source };
-        let attributes = self.attributes().map_err(|error| aws(error.into()))?;
+        let attributes = self.attributes().map_err(|error| Error::aws(OPERATION, error))?;
         for _ in 0..2 {
             let entries = batch
                 .iter()
@@ -218,7 +201,7 @@ impl Queue {
                         .build()
                 })
                 .collect::<Result<Vec<_>, _>>()
-                .map_err(|error| aws(error.into()))?;
+                .map_err(|error| Error::aws(OPERATION, error))?;
             let sent = self
                 .client
                 .send_message_batch()
@@ -226,7 +209,7 @@ impl Queue {
                 .set_entries(Some(entries))
                 .send()
                 .await
-                .map_err(|error| aws(error.into()))?;
+                .map_err(|error| Error::aws(OPERATION, error))?;
             let failed = |at: usize| sent.failed().iter().any(|entry| entry.id() == at.to_string());
             batch = batch.into_iter().enumerate().filter(|(at, _)| failed(*at)).map(|(_, body)| body).collect();
             if batch.is_empty() {
@@ -237,7 +220,7 @@ impl Queue {
     }
 }
 
-fn body(hash: &PromptHash) -> String {
+fn prompt_body(hash: &PromptHash) -> String {
     // Hexadecimal digits need no escaping.
     format!("{{\"prompt_hash\":\"{hash}\"}}")
 }
@@ -249,7 +232,7 @@ mod tests {
     #[test]
     fn a_message_is_read_as_it_was_written_and_nothing_else_is() {
         let hash: PromptHash = "0f".repeat(32).parse().unwrap();
-        assert_eq!(serde_json::from_str::<Message>(&body(&hash)).unwrap(), Message { prompt_hash: hash });
+        assert_eq!(serde_json::from_str::<Message>(&prompt_body(&hash)).unwrap(), Message { prompt_hash: hash });
         for other in ["", "{}", "{\"prompt_hash\":\"x\"}", "{\"prompt_hash\":1}", "{\"Records\":[]}"] {
             assert!(serde_json::from_str::<Message>(other).is_err(), "{other}");
         }

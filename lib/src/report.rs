@@ -1,14 +1,13 @@
-//! From the bytes of a Trivy report to findings: pure, and ready for hostile input.
+//! Reads the bytes of a Trivy report into findings. Pure; the input may be hostile.
 //!
 //! ```text
 //! body ── body::unpack ──▶ bytes ── encoding::Text ──▶ JSON ── Canonical::read ──▶ canonical text + hash
 //!                                                                     └── Report::read ──▶ scan facts + ordered findings
 //! ```
 //!
-//! A report is read twice. [`Canonical`] walks the JSON once and writes it down again with sorted
-//! keys, no white space and one spelling for each number: what two equal reports have in common,
-//! and thus, but for what depends on Trivy's cache, what is hashed. [`Report`] then reads the canonical text and borrows from it, so that a
-//! finding's stored form is cut from text that is already in order.
+//! A report is read twice. [`Canonical`] rewrites the JSON with sorted keys, without white space and with one spelling
+//! for each number, and hashes all of it that does not depend on Trivy's cache. [`Report`] then reads the canonical text
+//! and borrows from it, so that a stored finding is cut from text that is already in order.
 
 pub mod body;
 mod canonical;
@@ -31,7 +30,7 @@ pub use submission::Submission;
 pub use suppressed::Suppressed;
 pub use trivy::Report;
 
-/// What a report may cost at most.
+/// The limits of one report.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
     /// Bytes of JSON, after decompression.

@@ -1,17 +1,17 @@
-//! Asking the public sources: live, in a mirror of one's own, or in a folder.
+//! Asks the public sources: live, or in a mirror or a folder of their answers.
 //!
 //! | file | what it does |
 //! |---|---|
-//! | [`mode`] | where answers come from |
-//! | [`fetch`] | one GET: taking turns, patience, retries, sizes, redirects |
-//! | [`nvd`] | up to a hundred CVEs in one call, and what to do when NVD refuses |
-//! | [`osv`] | one id, and the CVEs that it is another name of |
-//! | [`cve_services`] | one CVE |
-//! | [`record`] | what the two have in common |
-//! | [`feeds`] | KEV and EPSS as a whole |
+//! | [`mode`] | chooses where answers come from |
+//! | [`rate_limit`] | spaces the requests to a source, and stops them while it fails |
+//! | [`fetch`] | sends one GET: permit, retries, sizes, redirects |
+//! | [`nvd`] | asks NVD about up to a hundred CVEs in one call |
+//! | [`osv`] | asks OSV about one id, and reads the CVEs that it is an alias of |
+//! | [`cve_services`] | asks CVE Services about one CVE |
+//! | [`record`] | the part that OSV and CVE Services share |
+//! | [`feeds`] | fetches KEV and EPSS as a whole |
 //!
-//! Nothing here decides what is asked ([`crate::enrichment::plan`]) nor reads an answer
-//! ([`crate::enrichment`]).
+//! [`crate::enrichment::plan`] decides what is asked, and [`crate::enrichment`] reads the answers.
 
 pub mod cve_services;
 pub mod feeds;
@@ -19,7 +19,8 @@ pub mod fetch;
 pub mod mode;
 pub mod nvd;
 pub mod osv;
+pub mod rate_limit;
 pub mod record;
 
 pub use fetch::Budget;
-pub use mode::{Addresses, BaseUrl, InvalidUrl, Live, Mode, Paces};
+pub use mode::{Addresses, BaseUrl, Intervals, InvalidUrl, Live, Mode};

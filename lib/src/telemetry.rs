@@ -1,4 +1,4 @@
-//! Logs and metrics: JSON lines on Lambda, as `LoggingConfig` asks; text on a terminal.
+//! Sets up logs and metrics: JSON lines on Lambda, text on a terminal.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -11,9 +11,10 @@ use tracing::Span;
 
 pub mod metrics;
 
-/// Sets the log up. `AWS_LAMBDA_LOG_FORMAT` and `AWS_LAMBDA_LOG_LEVEL`, which Lambda sets from the
-/// function's `LoggingConfig`, decide its form. Metrics are written where Lambda says which function
-/// this is; `SERVICE_NAME` says of which stack.
+/// Sets up the log and, inside Lambda, the metrics.
+///
+/// Lambda sets `AWS_LAMBDA_LOG_FORMAT` and `AWS_LAMBDA_LOG_LEVEL` from the function's `LoggingConfig`. `SERVICE_NAME`
+/// names the stack.
 pub fn init() {
     install_log();
     if let Ok(function) = std::env::var("AWS_LAMBDA_FUNCTION_NAME") {
@@ -22,8 +23,8 @@ pub fn init() {
     }
 }
 
-/// As `lambda_http::tracing::init_default_subscriber`, whose filter of spans and fields by patterns we have no use
-/// for: it brings a regex engine along, 60 KB of each package. `RUST_LOG` takes levels, and levels of modules.
+/// Sets up what `lambda_http::tracing::init_default_subscriber` does, without its filter by patterns: the regex engine
+/// takes 60 KB of each package. `RUST_LOG` takes levels, and levels of modules.
 fn install_log() {
     let set = |name| std::env::var(name).ok();
     let directives = set("AWS_LAMBDA_LOG_LEVEL").or_else(|| set("RUST_LOG"));
@@ -38,7 +39,7 @@ fn install_log() {
     }
 }
 
-/// The span of one invocation: what every line that is logged within it has.
+/// Creates the span of one invocation, whose fields are in each line that is logged within it.
 #[must_use]
 pub fn invocation(context: &Context) -> Span {
     static WARM: AtomicBool = AtomicBool::new(false);
@@ -51,16 +52,15 @@ pub fn invocation(context: &Context) -> Span {
     )
 }
 
-/// The id of a request as another function passed it on: what Lambda calls a request id, or nothing.
-/// It only ever leads from one line of the log to another one, so what is odd is left out.
+/// Accepts a request id that another function sent, if it looks like one of Lambda's; it only links lines of the log.
 #[must_use]
-pub fn passed_on(request_id: &str) -> Option<&str> {
+pub fn received_request_id(request_id: &str) -> Option<&str> {
     let is_one = (1..=64).contains(&request_id.len())
         && request_id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
     is_one.then_some(request_id)
 }
 
-/// An error and its causes, in one line: for the log, where a cause must not be lost.
+/// Joins an error and its causes in one line for the log.
 #[must_use]
 pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     let causes = std::iter::successors(Some(error), |&error| error.source());
@@ -72,11 +72,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_looks_like_a_request_id_is_passed_on() {
+    fn only_what_looks_like_a_request_id_is_accepted() {
         let id = "8534bbb5-f24d-41fa-bacd-95af7e20eefd";
-        assert_eq!(passed_on(id), Some(id));
+        assert_eq!(received_request_id(id), Some(id));
         for other in ["", "a b", "a\nb", "é", &"a".repeat(65)] {
-            assert_eq!(passed_on(other), None, "{other:?}");
+            assert_eq!(received_request_id(other), None, "{other:?}");
         }
     }
 }

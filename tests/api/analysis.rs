@@ -13,7 +13,7 @@ use sirius::pipeline::analyze::{self, Worked};
 use sirius::pipeline::recover::Recovered;
 use support::app::App;
 use support::proxy::Fault;
-use support::report::{of, vulnerability, with_findings};
+use support::report::{report_of, vulnerability, with_findings};
 use support::stand_in::{Reply, StandIn, soon};
 
 const FINDING: &str = "/api/container/findings/1000000";
@@ -102,7 +102,7 @@ async fn a_hundred_callers_at_once_cost_one_call_of_the_model() {
             finding
         })
         .collect();
-    app.post(&of("app", findings)).await;
+    app.post(&report_of("app", findings)).await;
     let calls = (0..100u64).map(|n| {
         let path = format!("/api/llm/analyze/container/{}?wait=0", 1_000_000 + n % 10);
         let app = &app;
@@ -457,7 +457,7 @@ async fn a_finding_with_endless_text_stops_neither_its_scan_nor_the_recovery_of_
         .map(|n| (format!("s{n}"), json!({"V3Vector": "<".repeat(300), "V3Score": 9.8})))
         .collect::<serde_json::Map<_, _>>()
         .into();
-    let report = of("hostile", vec![hostile, vulnerability(6), vulnerability(11)]);
+    let report = report_of("hostile", vec![hostile, vulnerability(6), vulnerability(11)]);
     assert_eq!(app.post(&report).await.status, 201);
     let queued = support::queue::drain(&app.queue_url).await.len();
     assert!((2..=3).contains(&queued), "{queued}");

@@ -26,7 +26,7 @@ use support::app::{App, at};
 use support::bucket;
 use support::known::Told;
 use support::proxy::Fault;
-use support::report::{of, vulnerability, with_findings};
+use support::report::{report_of, vulnerability, with_findings};
 use support::world::{self, World};
 use support::{queue, table};
 
@@ -44,7 +44,7 @@ fn in_packages(image: &str, count: usize) -> Value {
         vulnerability["PkgName"] = json!(format!("linux-modules-{number}"));
         vulnerability
     };
-    of(image, (0..count).map(one).collect())
+    report_of(image, (0..count).map(one).collect())
 }
 
 /// One message, with no time but for one step.
@@ -81,7 +81,7 @@ async fn a_scan_that_takes_longer_than_a_message_has_time_is_gone_on_with() {
     let deps = app.enrichment(world.mode()).await;
     let mut vulnerabilities: Vec<Value> = (0..1500).map(vulnerability).collect();
     vulnerabilities.extend(in_packages("app", 1000)["Results"][0]["Vulnerabilities"].as_array().unwrap().clone());
-    app.post(&of("app", vulnerabilities)).await;
+    app.post(&report_of("app", vulnerabilities)).await;
     let (mut steps, mut ids) = (0, Vec::new());
     loop {
         let messages = queue::drain(&app.enrichment_queue_url).await;
@@ -374,7 +374,7 @@ async fn a_cve_that_an_advisory_is_about_stays_as_long_as_the_advisory() {
     let deps = app.enrichment(world.mode()).await;
     let mut advisory = vulnerability(1);
     advisory["VulnerabilityID"] = "GHSA-2222-3333-4444".into();
-    app.post(&of("app", vec![advisory])).await;
+    app.post(&report_of("app", vec![advisory])).await;
     app.enrich(&deps).await;
     let now = Timestamp::now();
     let refreshed = refresh(&deps, now + hours(1)).await;
@@ -397,7 +397,7 @@ async fn nobody_is_asked_about_vulnerabilities_of_future_years() {
         vulnerability["VulnerabilityID"] = id.into();
         vulnerability
     };
-    app.post(&of("app", ["CVE-2999-0001", "CVE-9999-0002", "GO-2999-0003", "CVE-2026-10000"].map(of_year).to_vec()))
+    app.post(&report_of("app", ["CVE-2999-0001", "CVE-9999-0002", "GO-2999-0003", "CVE-2026-10000"].map(of_year).to_vec()))
         .await;
     app.enrich(&deps).await;
     refresh(&deps, Timestamp::now() + hours(24 * 40)).await;

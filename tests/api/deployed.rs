@@ -155,7 +155,7 @@ async fn a_large_list_is_paged_through_the_gateway() {
     for (n, vulnerability) in vulnerabilities.iter_mut().enumerate() {
         vulnerability["Description"] = format!("{n} ").repeat(1000).into();
     }
-    let body = gzip(&support::report::of(&image, vulnerabilities).to_string().into_bytes());
+    let body = gzip(&support::report::report_of(&image, vulnerabilities).to_string().into_bytes());
     assert_eq!(api.post("", &[("content-type", "application/gzip")], body).await.status, 201);
     let (mut seen, mut query) = (0, String::new());
     loop {
@@ -183,7 +183,7 @@ async fn a_real_model_explains_a_finding_through_the_queue() {
     vulnerability["PkgName"] = "libcurl4".into();
     vulnerability["FixedVersion"] = "7.88.1-10+deb12u4".into();
     vulnerability["Description"] = format!("A heap buffer overflow in the SOCKS5 handshake. ({image})").into();
-    let scan = api.post_json(&support::report::of(&image, vec![vulnerability])).await.json["scan_id"].as_u64().unwrap();
+    let scan = api.post_json(&support::report::report_of(&image, vec![vulnerability])).await.json["scan_id"].as_u64().unwrap();
     let path = format!("/api/llm/analyze/container/{}", scan * 1_000_000);
     let mut answer = api.get(&format!("{path}?wait=0")).await;
     if answer.status == 501 {

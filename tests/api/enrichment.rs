@@ -12,12 +12,13 @@ use sirius::domain::vulnerability_id::VulnerabilityId;
 use sirius::enrichment::merge;
 use sirius::pipeline::enrich::{self, Enriched, Enrichment};
 use sirius::pipeline::refresh_feeds::{self, Refreshed};
+use sirius::sources::rate_limit::SourceState;
 use sirius::sources::{Budget, Mode};
 use sirius::store::claims::Holder;
 use support::app::{App, enrich_batch};
 use support::proxy::Fault;
 use support::queue;
-use support::report::{of, vulnerability, with_findings};
+use support::report::{report_of, vulnerability, with_findings};
 use support::stand_in::Reply;
 use support::world::{self, World, asked_of_nvd};
 
@@ -27,6 +28,10 @@ fn id(text: &str) -> VulnerabilityId {
 
 fn ids(numbers: std::ops::Range<usize>) -> BTreeSet<VulnerabilityId> {
     numbers.map(|number| id(&format!("CVE-2026-{}", 10_000 + number))).collect()
+}
+
+async fn source_state(deps: &Enrichment) -> SourceState {
+    deps.store.source_state("nvd").await.unwrap().0
 }
 
 async fn ask_at(deps: &Enrichment, ids: &BTreeSet<VulnerabilityId>, now: Timestamp) -> Enriched {
@@ -60,7 +65,7 @@ async fn five_hundred_new_ids_cost_five_calls() {
     let deps = app.enrichment(world.mode()).await;
     let mut vulnerabilities: Vec<Value> = (0..500).map(vulnerability).collect();
     vulnerabilities.extend(["GHSA-2222-3333-4444", "GO-2026-0001", "TEMP-0517018-A83CE6"].map(advisory));
-    assert_eq!(app.post(&of("first", vulnerabilities.clone())).await.status, 201);
+    assert_eq!(app.post(&report_of("first", vulnerabilities.clone())).await.status, 201);
     assert_eq!(app.enrich(&deps).await, (7, 0), "one message about the scan, six about ids");
 
     let nvd = world.asked("/nvd");
@@ -159,7 +164,7 @@ async fn a_dead_source_holds_up_neither_ingesting_nor_reading() {
     assert_eq!(app.get("/api/container/scans/app/findings").await.status, 200);
     let calls = world.asked("/nvd").len();
     assert!(calls <= 10, "{calls} calls to a source that is down");
-    assert!(deps.store.pace("nvd").await.unwrap().open_until.is_some(), "the circuit is open");
+    assert!(source_state(&deps).await.open_until.is_some(), "the circuit is open");
     let record = record(&deps, "CVE-2026-10003").await;
     assert_eq!((record.status.fact.value, record.freshness[&Source::Nvd].outcome), (Status::Partial, Outcome::Error));
     assert_eq!(record.title.unwrap().source, Source::Trivy);
@@ -170,7 +175,7 @@ async fn a_dead_source_holds_up_neither_ingesting_nor_reading() {
     let later = Timestamp::now() + SignedDuration::from_mins(40);
     assert_eq!(ask_at(&deps, &ids(0..150), later).await, Enriched { asked: 150, answered: 150, left: 0 });
     assert_eq!(back.asked("/nvd").len(), 2);
-    assert_eq!(deps.store.pace("nvd").await.unwrap().failures, 0);
+    assert_eq!(source_state(&deps).await.failures, 0);
 }
 
 #[tokio::test]
@@ -259,7 +264,7 @@ async fn what_passes_is_tried_again_and_patience_is_given() {
         assert_eq!(ask(&deps, &ids(0..2)).await.answered, 2, "{name}");
         assert_eq!(world.asked("/nvd").len(), 2, "{name}");
         assert!(name != "429" || started.elapsed() >= Duration::from_secs(1), "its patience was not given");
-        assert_eq!(deps.store.pace("nvd").await.unwrap().failures, 0, "{name}");
+        assert_eq!(source_state(&deps).await.failures, 0, "{name}");
     }
 }
 

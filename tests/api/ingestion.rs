@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use support::app::{App, gzip};
-use support::report::{of, vulnerability, with_findings};
+use support::report::{report_of, vulnerability, with_findings};
 
 #[tokio::test]
 async fn a_new_report_is_201_and_the_same_again_is_200_with_the_same_scan() {
@@ -50,7 +50,7 @@ async fn exact_repeats_collapse_and_are_counted_while_other_fixed_versions_stay(
     let app = App::new().await;
     let (one, mut other) = (vulnerability(1), vulnerability(1));
     other["FixedVersion"] = "7.7".into();
-    let answer = app.post(&of("a", vec![one.clone(), other, one.clone(), one])).await;
+    let answer = app.post(&report_of("a", vec![one.clone(), other, one.clone(), one])).await;
     assert_eq!(answer.json["newly_ingested_count"], 2);
     assert_eq!(answer.json["total_findings_in_report"], 4);
     assert_eq!(answer.json["message"], "the report was ingested with 2 findings; 2 exact repeats were collapsed");
@@ -314,7 +314,7 @@ async fn nothing_of_a_vulnerability_is_lost() {
     odd["Severity"] = "important".into();
     odd["Custom"] = json!({"nested": [1, 2.5, {"b": null, "a": "ü\u{202e}"}]});
     odd["PkgPath"] = "usr/lib/app.jar".into();
-    app.post(&of("kept", vec![odd.clone()])).await;
+    app.post(&report_of("kept", vec![odd.clone()])).await;
     let finding = app.get("/api/container/findings/1000000").await.json;
     assert_eq!((&finding["vulnerability_id"], &finding["severity"]), (&Value::Null, &json!("UNKNOWN")));
     assert_eq!(finding["cve_data"]["Severity"], "important");

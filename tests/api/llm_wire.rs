@@ -1,4 +1,4 @@
-//! Checks each failure of an Ollama host over a real connection, and the orchestration above it.
+//! Tests every failure of the Ollama client over a real connection, and the repair attempt.
 
 use std::time::Duration;
 

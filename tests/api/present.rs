@@ -11,13 +11,13 @@ use sirius::pipeline::delete_scan::{self, Reason};
 use sirius::pipeline::enrich::Enrichment;
 use sirius::pipeline::judge::Judge;
 use support::app::App;
-use support::report::{of, vulnerability};
+use support::report::{report_of, vulnerability};
 use support::world::World;
 use support::{corpus, table};
 
 /// A report of an image with these vulnerabilities, made at a time.
 pub(super) fn report(image: &str, image_id: &str, at: &str, numbers: &[usize]) -> Value {
-    let mut report = of(image, numbers.iter().map(|number| vulnerability(*number)).collect());
+    let mut report = report_of(image, numbers.iter().map(|number| vulnerability(*number)).collect());
     report["CreatedAt"] = at.into();
     report["Metadata"]["ImageID"] = image_id.into();
     report
@@ -124,10 +124,10 @@ async fn two_platforms_of_one_tag_live_beside_each_other() {
     let platforms: Vec<_> = current.list().iter().map(|scan| scan["platform"].as_str().unwrap()).collect();
     assert_eq!(platforms, ["linux/arm64", "linux/amd64"]);
     let of = async |platform: &str| app.get(&format!("/api/container/scans/two:1?platform={platform}")).await;
-    assert_eq!(of("linux/amd64").await.json["scan_id"], 1);
-    assert_eq!(of("linux/arm64").await.json["scan_id"], 2);
-    assert_eq!(of("linux/s390x").await.status, 404);
-    assert_eq!(of("linux").await.status, 400);
+    assert_eq!(report_of("linux/amd64").await.json["scan_id"], 1);
+    assert_eq!(report_of("linux/arm64").await.json["scan_id"], 2);
+    assert_eq!(report_of("linux/s390x").await.status, 404);
+    assert_eq!(report_of("linux").await.status, 400);
     let findings = app.get("/api/container/scans/two:1/findings?platform=linux/amd64").await.json;
     assert_eq!(findings[0]["vulnerability_id"], "CVE-2026-10002");
     let top = app.get("/api/container/priorities?limit=200").await.json;

@@ -14,7 +14,7 @@ use sirius::llm::Question;
 use support::app::{Answer, App};
 use support::corpus;
 use support::known::{LOCAL, RCE, Told, load_feed, occur, occurrence};
-use support::report::{of, vulnerability, with_findings};
+use support::report::{report_of, vulnerability, with_findings};
 use support::stand_in::{Reply, StandIn};
 
 use crate::present::deployment;
@@ -107,7 +107,7 @@ async fn an_advisory_has_what_is_known_of_the_cve_that_it_is_the_same_as() {
     let app = App::new().await;
     let mut one = vulnerability(0);
     one["VulnerabilityID"] = "GHSA-2222-3333-4444".into();
-    app.post(&of("app", vec![one])).await;
+    app.post(&report_of("app", vec![one])).await;
     let store = app.store().await;
     Told::of("GHSA-2222-3333-4444").published(RCE, &["CVE-2026-0001"]).store(&store).await;
     exploited("CVE-2026-0001").store(&store).await;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 use support::app::App;
-use support::report::{of, vulnerability, with_findings};
+use support::report::{report_of, vulnerability, with_findings};
 
 fn encode(text: &str) -> String {
     percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
@@ -256,7 +256,7 @@ async fn ten_thousand_findings_are_served_whole_or_page_by_page() {
             vulnerability
         })
         .collect();
-    app.deliver(&of("large", vulnerabilities), 0).await.unwrap();
+    app.deliver(&report_of("large", vulnerabilities), 0).await.unwrap();
     let path = "/api/container/scans/large/findings";
     let packed = app.get_as(path, &[("accept-encoding", "gzip")]).await;
     assert_eq!((packed.status, packed.header("content-encoding")), (200, Some("gzip")));
@@ -284,7 +284,7 @@ async fn findings_that_would_be_huge_in_memory_are_listed_as_any_others() {
             vulnerability
         })
         .collect();
-    assert_eq!(app.post(&of("dense", vulnerabilities)).await.status, 201);
+    assert_eq!(app.post(&report_of("dense", vulnerabilities)).await.status, 201);
     let findings = app.get("/api/container/scans/dense/findings").await;
     assert_eq!(findings.list().len(), 5);
     assert_eq!(findings.json[0]["cve_data"]["Dense"], dense);
@@ -293,7 +293,7 @@ async fn findings_that_would_be_huge_in_memory_are_listed_as_any_others() {
 #[tokio::test]
 async fn a_finding_and_its_analysis_say_which_version_to_upgrade_to() {
     let app = App::with_analysis().await;
-    let mut report = of("app", Vec::new());
+    let mut report = report_of("app", Vec::new());
     report["Results"] = json!([{"Target": "Node.js", "Class": "lang-pkgs", "Type": "node-pkg", "Vulnerabilities": [
         {"VulnerabilityID": "CVE-2021-44906", "PkgName": "minimist", "InstalledVersion": "1.2.5",
          "FixedVersion": "1.2.6, 0.2.4", "Status": "fixed", "Severity": "CRITICAL"},

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use sirius::domain::severity::Severity;
 use sirius::pipeline::recover::Recovered;
 use support::app::App;
-use support::report::{of, vulnerability};
+use support::report::{report_of, vulnerability};
 use support::stand_in::{Reply, StandIn};
 use support::world::World;
 
@@ -33,7 +33,7 @@ async fn status(app: &App) -> Value {
 #[tokio::test]
 async fn findings_are_queued_once_the_sources_were_asked() {
     let (app, world) = (deployment().await, World::start().await);
-    app.post(&of("app", (0..3).map(vulnerability).collect())).await;
+    app.post(&report_of("app", (0..3).map(vulnerability).collect())).await;
     // Nobody has looked anything up: the message is still in its queue.
     assert_eq!(app.recover(later(5)).await, Recovered::default());
     assert_eq!(app.recover(later(20)).await, Recovered::default());
@@ -51,7 +51,7 @@ async fn findings_are_queued_once_the_sources_were_asked() {
 #[tokio::test]
 async fn findings_are_queued_without_the_sources_after_two_hours() {
     let app = deployment().await;
-    app.post(&of("app", vec![vulnerability(0)])).await;
+    app.post(&report_of("app", vec![vulnerability(0)])).await;
     assert_eq!(app.recover(later(110)).await, Recovered::default());
     assert_eq!(app.recover(later(130)).await, Recovered { scans: 1, ..Recovered::default() });
     assert_eq!(status(&app).await, "pending");
@@ -60,7 +60,7 @@ async fn findings_are_queued_without_the_sources_after_two_hours() {
 #[tokio::test]
 async fn an_answer_stays_on_show_and_is_asked_for_anew_when_its_prompt_has_changed() {
     let (app, world) = (deployment().await, World::start().await);
-    app.post(&of("app", vec![vulnerability(0)])).await;
+    app.post(&report_of("app", vec![vulnerability(0)])).await;
     let ollama = StandIn::always(Reply::good()).await;
     app.get(&format!("{ANALYZE}?wait=0")).await;
     app.work(ollama.config()).await;
@@ -94,7 +94,7 @@ async fn an_answer_stays_on_show_and_is_asked_for_anew_when_its_prompt_has_chang
 async fn changed_prompts_of_every_current_scan_are_asked_anew_one_scan_in_each_run() {
     let (app, world) = (deployment().await, World::start().await);
     for (number, image) in ["one", "two"].into_iter().enumerate() {
-        app.post(&of(image, vec![vulnerability(number)])).await;
+        app.post(&report_of(image, vec![vulnerability(number)])).await;
     }
     // Queued before the sources were asked, so that what they say changes the prompts.
     app.recover(later(130)).await;

@@ -1,4 +1,4 @@
-//! The handlers in this process, on a table of their own, with a proxy before it.
+//! Runs the handlers in this process, on a table of their own behind a proxy.
 
 use std::time::Duration;
 
@@ -37,39 +37,39 @@ use crate::{bucket, queue, table};
 pub struct App {
     /// The table's name.
     pub table: String,
-    /// What stands before the table.
+    /// The proxy before the table.
     pub proxy: Proxy,
     /// The lease of ingestions.
     pub lease: Duration,
-    /// What a report may cost.
+    /// The limits of a report.
     pub limits: Limits,
-    /// Where analyses are queued.
+    /// The queue of analyses.
     pub queue_url: String,
-    /// How findings are asked about.
+    /// The settings of questions.
     pub questions: Option<Questions>,
-    /// How findings are judged.
+    /// The exposures of images.
     pub judge: Judge,
-    /// How long the fleet is read for its priorities.
+    /// The limit of reading the fleet for its priorities.
     pub fleet_time: Duration,
-    /// Which images count.
+    /// The selection of images.
     pub fleet: Fleet,
-    /// Whether reports are refused that name nothing.
+    /// Whether nameless reports are refused.
     pub require_image_name: bool,
-    /// What is analysed of every new scan.
+    /// The findings of each new scan that are analysed.
     pub auto: Vec<Severity>,
-    /// The bucket's name; there is one only with an archive.
+    /// The name of the bucket, which exists only with an archive.
     pub bucket: String,
-    /// Whether reports are kept as they came.
+    /// Whether reports are archived.
     pub archive: bool,
-    /// How old scans may get.
+    /// The retention of scans.
     pub retention: Option<Duration>,
-    /// Whether answers may rely on vulnerabilities being looked up. Tests write down themselves what that would find.
+    /// Whether answers expect enrichment, whose results the tests write themselves.
     pub enriched: bool,
-    /// Where it is queued that vulnerabilities be looked up; empty if they are not.
+    /// The queue of enrichment; empty without enrichment.
     pub enrichment_queue_url: String,
 }
 
-/// An answer, unpacked.
+/// An unpacked answer.
 #[derive(Debug, Clone)]
 pub struct Answer {
     pub status: u16,
@@ -78,17 +78,17 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// A header's text.
+    /// Returns the text of a header.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }
 
-    /// The array that a list is.
+    /// Returns the items of a list.
     pub fn list(&self) -> &Vec<Value> {
         self.json.as_array().unwrap_or_else(|| panic!("not a list: {self:?}"))
     }
 
-    /// The query of the next page.
+    /// Returns the query of the next page.
     pub fn next(&self) -> Option<String> {
         let link = self.header("link")?;
         let next = link.strip_prefix("<?")?.strip_suffix(">; rel=\"next\"");
@@ -118,12 +118,12 @@ impl App {
         }
     }
 
-    /// The same with a bucket and a queue, in a deployment where vulnerabilities are looked up.
+    /// Starts with a bucket and a queue, as with enrichment.
     pub async fn with_enrichment() -> Self {
         Self { enrichment_queue_url: queue::fresh().await, ..Self::with_archive().await }
     }
 
-    /// What vulnerabilities are looked up with, as a new function instance has it.
+    /// Returns the dependencies of enrichment, as a new function instance has them.
     pub async fn enrichment(&self, mode: Mode) -> Enrichment {
         Enrichment {
             store: self.store().await,
@@ -140,8 +140,8 @@ impl App {
         Queue::new(queue::client(&self.proxy.url).await, self.enrichment_queue_url.clone())
     }
 
-    /// Does what Lambda's poller and `enrich-cves` do until nothing is queued; answers how many messages
-    /// there were, and how many of them came back.
+    /// Does what Lambda's poller and `enrich-cves` do until nothing is queued; returns the number of messages
+    /// and of those that were returned.
     pub async fn enrich(&self, deps: &Enrichment) -> (usize, usize) {
         let (mut messages, mut failed) = (0, 0);
         loop {
@@ -156,12 +156,12 @@ impl App {
         }
     }
 
-    /// The same with a bucket, in a deployment that keeps reports.
+    /// Starts with a bucket, as with an archive.
     pub async fn with_archive() -> Self {
         Self { bucket: bucket::fresh().await, archive: true, ..Self::new().await }
     }
 
-    /// The bucket, through the proxy.
+    /// Returns the bucket behind the proxy.
     pub async fn objects(&self) -> Objects {
         Objects::new(bucket::client(&self.proxy.url).await, self.bucket.clone())
     }
@@ -170,17 +170,17 @@ impl App {
         self.bucket != "none"
     }
 
-    /// The bucket, if there is one.
+    /// Returns the bucket, if there is one.
     async fn bucket(&self) -> Option<Objects> {
         if self.has_bucket() { Some(self.objects().await) } else { None }
     }
 
-    /// The bucket, as those who sign addresses in it need it: under the address that will be called.
+    /// Returns the bucket under the address that presigned URLs must have.
     async fn signing_objects(&self) -> Objects {
         Objects::new(bucket::client(&table::endpoint()).await, self.bucket.clone())
     }
 
-    /// What reports are taken in with.
+    /// Returns the dependencies of ingestion.
     pub async fn ingestion(&self) -> Ingestion {
         let auto = match self.questions.clone().filter(|_| !self.auto.is_empty()) {
             Some(questions) => Some((
@@ -203,7 +203,7 @@ impl App {
         }
     }
 
-    /// Delivers a report at a given second, past HTTP.
+    /// Ingests a report at a given second, without HTTP.
     pub async fn deliver(&self, report: &Value, second: i64) -> Result<Ingested, ingest::Error> {
         let body = report.to_string().into_bytes();
         let submission =
@@ -213,13 +213,13 @@ impl App {
         ingest::run(&self.ingestion().await, &submission, &report, &holder, at(second)).await
     }
 
-    /// Has recovery run at a given time.
+    /// Runs recovery at a given time.
     pub async fn recover(&self, now: Timestamp) -> Recovered {
         let deadline = Instant::now() + Duration::from_secs(30);
         recover::run(&self.recovery().await, "", now, deadline).await.unwrap()
     }
 
-    /// What recovery works with.
+    /// Returns the dependencies of recovery.
     pub async fn recovery(&self) -> Recovery {
         Recovery {
             ingestion: self.ingestion().await,
@@ -229,19 +229,19 @@ impl App {
         }
     }
 
-    /// The same with a queue, in a deployment where findings are analysed.
+    /// Starts with a queue, as with analyses.
     pub async fn with_analysis() -> Self {
         let questions = Questions { model: "m".to_owned(), options: Options::default() };
         Self { queue_url: queue::fresh().await, questions: Some(questions), ..Self::new().await }
     }
 
-    /// The queue, through the proxy.
+    /// Returns the queue behind the proxy.
     pub async fn queue(&self) -> Queue {
         Queue::new(queue::client(&self.proxy.url).await, self.queue_url.clone())
     }
 
-    /// Does what Lambda's poller and `run-analysis` do: works at each message that is in the queue.
-    /// Answers how many there were, and the identifiers of those that come back.
+    /// Does what Lambda's poller and `run-analysis` do with each message of the queue.
+    /// Returns their number, and the ids of those that are returned.
     pub async fn work(&self, ollama: OllamaConfig) -> (usize, Vec<String>) {
         let bodies = queue::drain(&self.queue_url).await;
         let deps = run_analysis::Deps {
@@ -257,12 +257,12 @@ impl App {
         (count, response.batch_item_failures.into_iter().map(|failure| failure.item_identifier).collect())
     }
 
-    /// A store as a new function instance has it: it knows nothing yet.
+    /// Returns a store without any cached state.
     pub async fn store(&self) -> Store {
         Store::new(table::client(&self.proxy.url).await, self.table.clone())
     }
 
-    /// A store whose connection is open, as it is once `main` is through.
+    /// Returns a store with an open connection, as `main` leaves it.
     pub async fn warm_store(&self) -> Store {
         let store = self.store().await;
         store.warm().await;
@@ -270,7 +270,7 @@ impl App {
         store
     }
 
-    /// Has the handler of a function answer a request.
+    /// Calls the handler of a function.
     pub async fn invoke(&self, function: &str, request: Request) -> Answer {
         let store = self.warm_store().await;
         let (questions, judge) = (self.questions.clone(), self.judge.clone());
@@ -401,12 +401,12 @@ impl App {
         self.invoke(function, event("GET", path, query, headers, None)).await
     }
 
-    /// Opens an upload.
+    /// Creates an upload.
     pub async fn open_upload(&self, order: &Value) -> Answer {
         self.open_upload_with(order.to_string().as_bytes()).await
     }
 
-    /// Sends an order of an upload as it is.
+    /// Sends the body of an upload request unchanged.
     pub async fn open_upload_with(&self, body: &[u8]) -> Answer {
         let headers = [("content-type", "application/json")];
         self.invoke("create-upload", event("POST", "/api/container/uploads", "", &headers, Some(body))).await
@@ -423,21 +423,21 @@ impl App {
         self.invoke("confirm-scan", event("POST", &path, "", &[], None)).await
     }
 
-    /// Retires an image (`retire`), or brings it back (`unretire`).
+    /// Retires (`retire`) or restores (`unretire`) an image.
     pub async fn retire(&self, verb: &str, order: &Value) -> Answer {
         let path = format!("/api/container/images/{verb}");
         let headers = [("content-type", "application/json")];
         self.invoke("retire-image", event("POST", &path, "", &headers, Some(order.to_string().as_bytes()))).await
     }
 
-    /// Has a scan analysed.
+    /// Requests the analysis of a scan.
     pub async fn analyze_scan(&self, scan_and_query: &str) -> Answer {
         let (scan, query) = scan_and_query.split_once('?').unwrap_or((scan_and_query, ""));
         let path = format!("/api/llm/analyze/container/scans/{scan}");
         self.invoke("analyze-scan", event("POST", &path, query, &[], None)).await
     }
 
-    /// All pages of a list.
+    /// Reads all pages of a list.
     pub async fn get_all(&self, path: &str, query: &str) -> Vec<Value> {
         let mut all = Vec::new();
         let mut next = Some(query.to_owned());
@@ -451,7 +451,7 @@ impl App {
     }
 }
 
-/// Has `enrich-cves` work at some messages; answers how many come back.
+/// Runs `enrich-cves` with messages; returns the number of those that are returned.
 pub async fn enrich_batch(deps: &Enrichment, bodies: &[String]) -> usize {
     let mut context = lambda_http::Context::default();
     context.deadline = u64::MAX / 2;
@@ -459,12 +459,12 @@ pub async fn enrich_batch(deps: &Enrichment, bodies: &[String]) -> usize {
     enrich_cves::handle(deps, event).await.unwrap().batch_item_failures.len()
 }
 
-/// A time that tests count from.
+/// A fixed time for tests.
 pub fn at(second: i64) -> Timestamp {
     Timestamp::from_second(1_800_000_000 + second).unwrap()
 }
 
-/// A request as API Gateway's HTTP API (payload 2.0) hands it over.
+/// Builds a request of API Gateway's HTTP API (payload 2.0).
 pub fn event(method: &str, raw_path: &str, query: &str, headers: &[(&str, &str)], body: Option<&[u8]>) -> Request {
     let headers: serde_json::Map<String, Value> =
         headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).into())).collect();

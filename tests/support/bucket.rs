@@ -1,27 +1,27 @@
-//! A bucket of its own for each test.
+//! Creates a bucket for each test.
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::primitives::ByteStream;
 
-/// A client of `endpoint`.
+/// Creates a client of `endpoint`.
 pub async fn client(endpoint: &str) -> Client {
     let config = crate::table::config(endpoint).await;
     Client::from_conf(aws_sdk_s3::config::Builder::from(&config).force_path_style(true).build())
 }
 
-/// Makes a bucket and answers its name.
+/// Creates a bucket and returns its name.
 pub async fn fresh() -> String {
     let name = crate::unique("test");
     client(&crate::table::endpoint()).await.create_bucket().bucket(&name).send().await.unwrap();
     name
 }
 
-/// Puts an object and answers its ETag.
+/// Puts an object and returns its `ETag`.
 pub async fn put(bucket: &str, key: &str, bytes: Vec<u8>) -> String {
     put_with(bucket, key, bytes, &[]).await
 }
 
-/// Puts an object with metadata and answers its ETag.
+/// Puts an object with metadata and returns its `ETag`.
 pub async fn put_with(bucket: &str, key: &str, bytes: Vec<u8>, metadata: &[(&str, &str)]) -> String {
     let client = client(&crate::table::endpoint()).await;
     let put = client.put_object().bucket(bucket).key(key).body(ByteStream::from(bytes));
@@ -30,28 +30,28 @@ pub async fn put_with(bucket: &str, key: &str, bytes: Vec<u8>, metadata: &[(&str
     put.e_tag.unwrap().trim_matches('"').to_owned()
 }
 
-/// The keys of all objects.
+/// Lists the keys of all objects.
 pub async fn keys(bucket: &str) -> Vec<String> {
     let client = client(&crate::table::endpoint()).await;
     let listed = client.list_objects_v2().bucket(bucket).send().await.unwrap();
     listed.contents.unwrap_or_default().into_iter().map(|object| object.key.unwrap()).collect()
 }
 
-/// The value of an object's tag.
+/// Reads a tag of an object.
 pub async fn tag(bucket: &str, key: &str) -> Option<String> {
     let client = client(&crate::table::endpoint()).await;
     let tags = client.get_object_tagging().bucket(bucket).key(key).send().await.unwrap().tag_set;
     tags.into_iter().find(|tag| tag.key == "sirius").map(|tag| tag.value)
 }
 
-/// The ETag of an object.
+/// Reads the `ETag` of an object.
 pub async fn etag(bucket: &str, key: &str) -> String {
     let client = client(&crate::table::endpoint()).await;
     let head = client.head_object().bucket(bucket).key(key).send().await.unwrap();
     head.e_tag.unwrap().trim_matches('"').to_owned()
 }
 
-/// An object's bytes.
+/// Reads the bytes of an object.
 pub async fn get(bucket: &str, key: &str) -> Vec<u8> {
     let client = client(&crate::table::endpoint()).await;
     let object = client.get_object().bucket(bucket).key(key).send().await.unwrap();

@@ -1,5 +1,5 @@
-//! The corpus of real reports that lies beside a checkout in the team's workplace. It is data to
-//! test against, not a part of this project: where it is missing, tests over it are skipped, loudly.
+//! The corpus of real reports beside a checkout. It is data to
+//! test against and not a part of this project: without it, tests over it are skipped with a notice.
 
 use std::path::{Path, PathBuf};
 
@@ -9,11 +9,11 @@ pub struct File {
     /// Its path inside the corpus.
     pub name: String,
     pub bytes: Vec<u8>,
-    /// A Trivy report, to be taken; else to be refused.
+    /// Whether it is a Trivy report, which is accepted; else it is refused.
     pub accept: bool,
-    /// Made by a real Trivy from a real artifact.
+    /// Whether a real Trivy made it from a real artifact.
     pub real: bool,
-    /// How many vulnerabilities it has, if it is a report.
+    /// The number of its vulnerabilities, if it is a report.
     pub vulnerabilities: usize,
 }
 
@@ -22,7 +22,7 @@ fn folder() -> PathBuf {
         .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/corpus"), PathBuf::from)
 }
 
-/// All files; none, with a notice that nobody overlooks, where there is no corpus.
+/// Lists all files; none, with a notice, without a corpus.
 pub fn files() -> Option<Vec<File>> {
     let folder = folder();
     let Ok(manifest) = std::fs::read_to_string(folder.join("MANIFEST.tsv")) else {
@@ -47,7 +47,7 @@ pub fn files() -> Option<Vec<File>> {
     Some(lines.map(read).collect())
 }
 
-/// An input that was once answered wrongly, by its name without an ending; none, with a notice, where the shared data
+/// Reads an input that was once handled wrongly, by its name without an ending; none, with a notice, if the shared data
 /// are missing.
 pub fn case(name: &str) -> Option<Vec<u8>> {
     let shared = std::env::var_os("SIRIUS_SHARED")

@@ -1,4 +1,4 @@
-//! The compiled functions behind the routes of template.yaml, as the local stack runs them.
+//! Calls the compiled functions behind the routes of template.yaml on the local stack.
 
 use reqwest::Method;
 use serde_json::Value;
@@ -6,10 +6,10 @@ use serde_json::Value;
 use crate::app::Answer;
 use crate::identity::Identity;
 
-/// The deployed API, and who calls it.
+/// The deployed API and a caller.
 #[derive(Debug)]
 pub struct Deployed {
-    /// Its base URL, without a trailing slash.
+    /// The base URL, without a trailing slash.
     pub url: String,
     caller: Caller,
     client: reqwest::Client,
@@ -17,24 +17,24 @@ pub struct Deployed {
 
 #[derive(Debug)]
 enum Caller {
-    /// May call every route.
+    /// An identity that may call every route.
     Entitled,
     Named(Identity),
     Nobody,
 }
 
 impl Deployed {
-    /// The API of the stack that this process was started in, called by one who may.
+    /// Uses the stack of the environment, with an identity that may call every route.
     pub fn new() -> Self {
         Self::called_by(Caller::Entitled)
     }
 
-    /// The same, called without a signature.
+    /// Uses it without a signature.
     pub fn unsigned() -> Self {
         Self::called_by(Caller::Nobody)
     }
 
-    /// The same, called by somebody in particular.
+    /// Uses it with an identity.
     pub fn signed_by(identity: Identity) -> Self {
         Self::called_by(Caller::Named(identity))
     }
@@ -61,7 +61,7 @@ impl Deployed {
         self.send(Method::GET, path_and_query, headers, None).await
     }
 
-    /// Any request.
+    /// Sends a request.
     pub async fn send(
         &self,
         method: Method,

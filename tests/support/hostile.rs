@@ -1,7 +1,7 @@
-//! Documents that are made to take memory, and how much of it reading one takes.
+//! Documents that are made to take memory, and a measurement of what reading one takes.
 //!
 //! Measured in a process of its own, since a peak never goes down again: Linux's `VmHWM` when the document has been
-//! read or refused, less what the process had before. Each is sent as gzip, so that the body itself hardly counts where
+//! read or refused, less what the process had before. Each is sent as gzip, so that the body itself counts little if
 //! the document repeats itself.
 
 use std::io::Write as _;
@@ -17,14 +17,14 @@ use crate::unique;
 /// Names the file that the measured process reads.
 const FILE: &str = "SIRIUS_HOSTILE_DOCUMENT";
 
-/// A kind of document, and what makes one of about so many bytes.
+/// A kind of document, and the function that makes one of about a number of bytes.
 pub type Kind = (&'static str, fn(usize) -> Vec<u8>);
 
-/// What reading a document may take, in times its size.
+/// The most memory of reading a document, as a multiple of its size.
 pub const REACH: f64 = 4.0;
 
-/// Runs `command`, whose process calls [`tell_peak`], over a document. Answers the bytes that reading took at most; none
-/// where nothing tells them.
+/// Runs `command`, whose process calls [`tell_peak`], over a document. Returns the peak of reading in bytes; none
+/// if the process does not print it.
 pub fn peak(command: &mut Command, json: &[u8]) -> Option<u64> {
     let file = std::env::temp_dir().join(unique("hostile"));
     std::fs::write(&file, gzip(json)).unwrap();
@@ -35,8 +35,8 @@ pub fn peak(command: &mut Command, json: &[u8]) -> Option<u64> {
     said.lines().find_map(|line| line.split_once("peak=")?.1.trim().parse().ok())
 }
 
-/// In the measured process: reads the document as a function does, and prints what that took. Does nothing, and says so,
-/// where there is none.
+/// Reads, in the measured process, the document as a function does, and prints the peak. Prints that there is none,
+/// if there is no document.
 pub fn tell_peak() -> bool {
     let Some(file) = std::env::var_os(FILE) else { return false };
     let Some(before) = status("VmRSS:") else { return true };
@@ -50,19 +50,19 @@ pub fn tell_peak() -> bool {
         Err(error) => eprintln!("  refused: {:.150}", error.to_string()),
     }
     let peak = status("VmHWM:").unwrap().saturating_sub(before);
-    // Not by a macro: of a test that passes, `cargo test` keeps back what those print.
+    // `cargo test` hides what the print macros write in a test that passes.
     std::io::stdout().write_all(format!("\npeak={peak}\n").as_bytes()).unwrap();
     true
 }
 
-/// A line of what Linux says of this process, in bytes.
+/// Reads a line of `/proc/self/status`, in bytes.
 fn status(name: &str) -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix(name))?;
     Some(line.trim().strip_suffix(" kB")?.parse::<u64>().ok()? * 1024)
 }
 
-/// `head`, as many pieces as fit with commas between them, and `tail`.
+/// Joins `head`, as many pieces as fit with commas between them, and `tail`.
 fn filled(size: usize, head: &str, tail: &str, mut piece: impl FnMut(usize) -> String) -> Vec<u8> {
     let mut json = head.as_bytes().to_vec();
     for number in 0.. {
@@ -79,23 +79,23 @@ fn filled(size: usize, head: &str, tail: &str, mut piece: impl FnMut(usize) -> S
     json
 }
 
-/// A report with something after its name.
+/// Makes a report with more members after its name.
 fn report(size: usize, head: &str, tail: &str, piece: impl FnMut(usize) -> String) -> Vec<u8> {
     filled(size, &format!(r#"{{"SchemaVersion":2,"ArtifactName":"a","ArtifactType":"vm",{head}"#), tail, piece)
 }
 
-/// One string of about that size that begins with `first`.
+/// Makes a string of about that size that begins with `first`.
 fn text(size: usize, first: &str, with: &str) -> String {
     format!("\"{first}{}\"", with.repeat(size.saturating_sub(200) / with.len()))
 }
 
-/// Letters that do not pack.
+/// Makes letters that do not compress.
 fn noise(size: usize) -> String {
     let mut random = fastrand::Rng::with_seed(1);
     std::iter::repeat_with(|| random.alphanumeric()).take(size.saturating_sub(200)).collect()
 }
 
-/// All kinds.
+/// The kinds of documents.
 pub fn kinds() -> Vec<Kind> {
     vec![
         ("an array of numbers", |n| filled(n, "[", "]", |_| "0".into())),

@@ -1,7 +1,7 @@
-//! Who calls: the administrator of the local stack, a caller of the API, or a function's role.
+//! Identities of callers: the administrator of the local stack, a caller of the API, or a function's role.
 //!
 //! ministack does not check the signature of the administrator (the account's root key), but it does check
-//! those of a role's session. So whatever shall prove something is signed by a role.
+//! those of a role's session. So tests of permissions sign with a role.
 
 use std::time::SystemTime;
 
@@ -23,7 +23,7 @@ pub struct Identity {
     session_token: Option<String>,
 }
 
-/// What a service answered.
+/// The answer of a service.
 #[derive(Debug)]
 pub struct Answered {
     pub status: u16,
@@ -31,18 +31,18 @@ pub struct Answered {
 }
 
 impl Answered {
-    /// What stands in the XML elements of that name.
+    /// Returns the texts of the XML elements of a name.
     pub fn elements(&self, name: &str) -> Vec<String> {
         let (open, close) = (format!("<{name}>"), format!("</{name}>"));
         self.text.split(&open).skip(1).filter_map(|rest| Some(rest.split_once(&close)?.0.to_owned())).collect()
     }
 
-    /// The JSON that it is.
+    /// Parses the JSON.
     pub fn json(&self) -> Value {
         serde_json::from_str(&self.text).unwrap_or_else(|_| panic!("not JSON: {self:?}"))
     }
 
-    /// Whether the identity was refused because it lacks the permission, and not for any other reason.
+    /// Tells whether the identity lacks the permission.
     pub fn is_denied(&self) -> bool {
         (self.status == 400 || self.status == 403)
             && ["AccessDenied", "not authorized to perform"].iter().any(|word| self.text.contains(word))
@@ -50,7 +50,7 @@ impl Answered {
 }
 
 impl Identity {
-    /// The one that the environment names, who may do everything.
+    /// Returns the identity of the environment, which has all permissions.
     pub fn administrator() -> Self {
         let variable = |name: &str| std::env::var(name).unwrap_or_else(|_| panic!("no {name} in the environment"));
         Self {
@@ -60,13 +60,13 @@ impl Identity {
         }
     }
 
-    /// One who may call every route of the deployed API, and nothing else.
+    /// Creates an identity that may only call the routes of the deployed API.
     pub async fn caller() -> &'static Self {
         static CALLER: OnceCell<Identity> = OnceCell::const_new();
         CALLER.get_or_init(|| Self::with_policy("execute-api:Invoke", &["*"])).await
     }
 
-    /// A new role that may do one thing with some resources.
+    /// Creates a role that may do one action with some resources.
     pub async fn with_policy(action: &str, resources: &[&str]) -> Self {
         let role = crate::unique("caller");
         let policy = json!({
@@ -86,8 +86,8 @@ impl Identity {
         Self::of_role(&role).await
     }
 
-    /// A session of a role. The role's own policies stay as they are; that the administrator may take it
-    /// on is added to whom it trusts.
+    /// Starts a session of a role. Its policies stay unchanged, and the administrator is added to those who may
+    /// assume it.
     pub async fn of_role(role: &str) -> Self {
         let administrator = Self::administrator();
         let trust = trust("lambda.amazonaws.com").to_string();
@@ -107,12 +107,12 @@ impl Identity {
         }
     }
 
-    /// The same, but with a secret that nobody has given it.
+    /// Returns the identity with a wrong secret.
     pub fn with_wrong_secret(&self) -> Self {
         Self { secret: format!("{}x", self.secret), ..self.clone() }
     }
 
-    /// Signs a request, as it will be sent, for a service.
+    /// Signs a request for a service.
     pub fn sign(&self, service: &str, request: &mut Request) {
         let keys = Credentials::new(&self.access_key_id, &self.secret, self.session_token.clone(), None, "test").into();
         let parameters = v4::SigningParams::builder()
@@ -168,7 +168,7 @@ impl Identity {
         self.send(service, crate::http_client().get(format!("{}{path}", table::endpoint()))).await
     }
 
-    /// Asks something of a bucket.
+    /// Sends a request about a bucket.
     pub async fn bucket(&self, method: reqwest::Method, path: &str) -> Answered {
         self.send("s3", crate::http_client().request(method, format!("{}{path}", table::endpoint()))).await
     }
@@ -182,7 +182,7 @@ impl Identity {
     }
 }
 
-/// The JSON of a policy, which IAM's answers hold percent-encoded.
+/// Decodes a policy, which IAM's answers have percent-encoded.
 pub fn policy(encoded: &str) -> Value {
     serde_json::from_str(&percent_decode_str(encoded).decode_utf8().unwrap()).unwrap()
 }

@@ -1,4 +1,4 @@
-//! What the public sources would have said: put into the table past enrichment.
+//! Answers of the public sources, written to the table without enrichment.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -27,10 +27,10 @@ use sirius::store::occurrences::{Added, Following};
 
 /// A vector that is automatable and gives everything.
 pub const RCE: &str = "CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H";
-/// One that is neither, and has no network reach.
+/// A vector that is not automatable, gives little, and has no network reach.
 pub const LOCAL: &str = "CVSS:3.1/AV:L/AC:H/PR:L/UI:N/S:U/C:L/I:N/A:N";
 
-/// The sources' answers about one vulnerability.
+/// The answers of the sources about one vulnerability.
 #[derive(Debug)]
 pub struct Told {
     id: VulnerabilityId,
@@ -39,7 +39,7 @@ pub struct Told {
 }
 
 impl Told {
-    /// Nothing yet, of a source that was asked an hour ago.
+    /// Starts without facts, from a source that was asked an hour ago.
     pub fn of(id: &str) -> Self {
         let at = Timestamp::now().checked_sub(SignedDuration::from_hours(1)).unwrap();
         Self { id: id.parse().unwrap(), answers: Vec::new(), at }
@@ -52,7 +52,7 @@ impl Told {
         self
     }
 
-    /// NVD has published it, with a rating and another name.
+    /// Adds a publication of NVD, with a rating and an alias.
     pub fn published(self, vector: &str, aliases: &[&str]) -> Self {
         let rating = cvss::rating(vector, None, sirius::domain::enrichment::CvssKind::Primary, "nvd@nist.gov".into());
         let at = self.at;
@@ -66,7 +66,7 @@ impl Told {
         })
     }
 
-    /// CISA lists it.
+    /// Adds an entry of KEV.
     pub fn exploited(self, date_added: &str) -> Self {
         let date_added = date_added.parse().unwrap();
         self.says(Source::Kev, |facts| {
@@ -81,20 +81,20 @@ impl Told {
         })
     }
 
-    /// CISA does not list it.
+    /// Adds its absence from KEV.
     pub fn unlisted(mut self) -> Self {
         self.answers.push(Answer { source: Source::Kev, at: self.at, said: Said::Absent });
         self
     }
 
-    /// FIRST predicts.
+    /// Adds an EPSS score.
     pub fn predicted(self, score: f64, percentile: f64) -> Self {
         let date = self.at.to_zoned(jiff::tz::TimeZone::UTC).date();
         let epss = Epss { score, percentile: Some(percentile), date, model_version: Some("v2026.06.15".to_owned()) };
         self.says(Source::Epss, |facts| facts.epss = Some(epss))
     }
 
-    /// CISA has assessed it.
+    /// Adds an assessment of CISA.
     pub fn assessed(self, exploitation: Exploitation, automatable: bool, technical_impact: TechnicalImpact) -> Self {
         let ssvc = Ssvc {
             exploitation: Some(exploitation),
@@ -109,14 +109,14 @@ impl Told {
         })
     }
 
-    /// Only the report has said something.
+    /// Adds the facts of the report only.
     pub fn seeded(mut self, report: &serde_json::Value) -> Self {
         let facts = trivy::parse(report.to_string().as_bytes(), self.at).unwrap();
         self.answers.push(Answer { source: Source::Trivy, at: self.at, said: Said::Facts(Box::new(facts)) });
         self
     }
 
-    /// Stores it as enrichment does.
+    /// Stores the record as enrichment does.
     pub async fn store(self, store: &Store) {
         let (now, ids) = (Timestamp::now(), [self.id.clone()]);
         let holder = Holder::random().unwrap();
@@ -129,14 +129,14 @@ impl Told {
     }
 }
 
-/// Makes a feed of that day the one that is loaded.
+/// Stores a feed of a day.
 pub async fn load_feed(store: &Store, name: FeedName, date: Timestamp, median: Option<f64>) {
     let feed =
         Feed { object: "feeds/x".to_owned(), date, fetched_at: date, entries: 1000, model_version: None, median };
     store.put_feed(name, &feed).await.unwrap();
 }
 
-/// A finding of a Debian package of an image.
+/// Builds a finding of a Debian package of an image.
 pub fn occurrence(id: &str, package: &str, installed: &str, fixed: Option<&str>) -> Details {
     Details {
         problem: Problem {
@@ -175,7 +175,7 @@ pub async fn occur(store: &Store, image: &str, hour: u64, found: &[Details]) {
     follow(store, &Asset::of(scan_id, &scan.artifact), scan_id, Span { from: at, to: at }, found).await;
 }
 
-/// Writes a scan's occurrences and first times down, without a look whether it is there.
+/// Writes the occurrences and first times of a scan, which may not exist.
 pub async fn follow(store: &Store, asset: &Asset, scan_id: ScanId, span: Span, found: &[Details]) {
     let buckets: Vec<Bucket> = Bucket::all().collect();
     let mut known = store.known_occurrences(asset, Bucket::all()).await.unwrap();

@@ -1,5 +1,5 @@
-//! What the tests and the benchmarks share: tables of their own, a proxy that injects faults, the
-//! handlers in this process, the functions that the local stack runs, and reports made to measure.
+//! Helpers of tests and benchmarks: tables, a proxy that injects faults, the
+//! handlers in this process, the functions of the local stack, and generated reports.
 pub mod app;
 pub mod bucket;
 pub mod corpus;
@@ -15,22 +15,22 @@ pub mod stand_in;
 pub mod table;
 pub mod world;
 
-/// A client for servers on this machine. Reqwest wants a TLS provider even for plain HTTP.
+/// Creates a client for servers on this machine. Reqwest needs a TLS provider even for plain HTTP.
 pub fn http_client() -> reqwest::Client {
-    // Whoever comes second finds it installed.
+    // Fails if it is installed already.
     let _ = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::builder().no_proxy().build().unwrap()
 }
 
-/// A word that no other call gets.
+/// Returns a word that no other call returns.
 pub fn unique(prefix: &str) -> String {
     format!("{prefix}-{:016x}", getrandom::u64().unwrap())
 }
 
-/// Tells that a test, or a part of one, is skipped; nobody overlooks it.
+/// Prints that a test, or a part of one, is skipped.
 pub fn tell_skipped(why: impl std::fmt::Display) {
     let line = "=".repeat(78);
-    // Not by a macro: of a test that passes, `cargo test` keeps back what those print.
+    // `cargo test` hides what the print macros write in a test that passes.
     std::io::Write::write_all(&mut std::io::stderr(), format!("\n{line}\nSKIPPED: {why}\n{line}\n").as_bytes())
         .unwrap();
 }

@@ -1,4 +1,4 @@
-//! A proxy before the emulator, on the wire: it counts calls, makes them fail, and loses answers.
+//! A proxy before the emulator that counts calls, makes them fail, and loses answers.
 
 use std::collections::BTreeSet;
 use std::convert::Infallible;
@@ -14,22 +14,22 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
 
-/// What happens to a call.
+/// The fault of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
-    /// Refused for want of capacity; nothing is done.
+    /// Refuses for lack of capacity; nothing is done.
     Throttled,
     /// Fails inside the service; nothing is done.
     InternalError,
-    /// Done, but the connection breaks before the answer.
+    /// Does the call, and breaks the connection before the answer.
     LostResponse,
-    /// The connection breaks before anything is done.
+    /// Breaks the connection before anything is done.
     LostRequest,
-    /// A batch of which only the first half is done.
+    /// Does only the first half of a batch.
     HalfUnprocessed,
-    /// A transaction that meets another one.
+    /// Refuses a transaction for a conflict.
     TransactionConflict,
-    /// Done, and the caller is gone for good before the answer: see [`Proxy::crashed`].
+    /// Does the call, and never answers: see [`Proxy::crashed`].
     Crash,
 }
 
@@ -37,9 +37,9 @@ pub enum Fault {
 struct Rule {
     /// An operation, or any.
     operation: Option<&'static str>,
-    /// How many calls that match are let through first.
+    /// The number of matching calls that pass first.
     skip: usize,
-    /// How many calls after those are made to fail.
+    /// The number of calls after those that fail.
     times: usize,
     fault: Fault,
 }
@@ -52,27 +52,27 @@ struct State {
     count_capacity: bool,
 }
 
-/// What a call has written.
+/// The writes of a call.
 #[derive(Debug, Clone)]
 pub struct Written {
     pub operation: String,
     /// The partition keys of its items.
     pub partition_keys: BTreeSet<String>,
-    /// Write units, those of indexes included. The service tells them for a call, not for a key.
+    /// Write units, with those of indexes, of the call and not of each key.
     pub units: f64,
 }
 
-/// The proxy. It lives as long as the runtime of its test.
+/// The proxy, which lives as long as the runtime of its test.
 #[derive(Debug, Clone)]
 pub struct Proxy {
-    /// Where it listens.
+    /// The address on which it listens.
     pub url: String,
     state: Arc<Mutex<State>>,
     crashed: Arc<Notify>,
 }
 
 impl Proxy {
-    /// A proxy before `upstream` that lets everything through.
+    /// Starts a proxy before `upstream` without faults.
     pub async fn start(upstream: String) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let proxy = Self {
@@ -87,7 +87,7 @@ impl Proxy {
                 let (proxy, client, upstream) = (serving.clone(), client.clone(), upstream.clone());
                 tokio::spawn(async move {
                     let service = hyper::service::service_fn(|request| proxy.pass(&client, &upstream, request));
-                    // An error is the broken connection that a fault asked for.
+                    // An error is the broken connection of a fault.
                     let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
                 });
             }
@@ -105,23 +105,23 @@ impl Proxy {
         self.state.lock().unwrap().rules.clear();
     }
 
-    /// The operations called since the last time this was asked.
+    /// Returns the operations since the last call of this.
     pub fn take_calls(&self) -> Vec<String> {
         std::mem::take(&mut self.state.lock().unwrap().calls)
     }
 
-    /// Has the service say what each write costs, from now on.
+    /// Requests the consumed capacity of each write from now on.
     pub fn count_capacity(&self) {
         self.state.lock().unwrap().count_capacity = true;
     }
 
-    /// The writes since the last time this was asked, if [`Self::count_capacity`] is on. A refused
-    /// one has no units here, since the service does not tell them.
+    /// Returns the writes since the last call of this, if [`Self::count_capacity`] is on. A refused
+    /// one has no units, since the service does not return them.
     pub fn take_written(&self) -> Vec<Written> {
         std::mem::take(&mut self.state.lock().unwrap().written)
     }
 
-    /// Waits until a [`Fault::Crash`] has struck.
+    /// Waits for a [`Fault::Crash`].
     pub async fn crashed(&self) {
         self.crashed.notified().await;
     }
@@ -221,10 +221,10 @@ fn s3_operation(method: &str, uri: &hyper::Uri) -> String {
     format!("{method} {folder}{tagging}")
 }
 
-/// The operations that cost write units.
+/// Recognises operations that cost write units.
 const WRITES: [&str; 5] = ["BatchWriteItem", "DeleteItem", "PutItem", "TransactWriteItems", "UpdateItem"];
 
-/// The partition keys that a write names. Only items and keys have the member `pk`.
+/// Lists the partition keys of a write. Only items and keys have the member `pk`.
 fn partition_keys(body: &[u8]) -> BTreeSet<String> {
     fn walk(value: &Value, found: &mut BTreeSet<String>) {
         match value {
@@ -242,14 +242,14 @@ fn partition_keys(body: &[u8]) -> BTreeSet<String> {
     found
 }
 
-/// The units that an answer tells: one entry, or one for each table.
+/// Reads the units of an answer: one entry, or one for each table.
 fn units(answer: &Value) -> f64 {
     let consumed = &answer["ConsumedCapacity"];
     let tables = consumed.as_array().map_or(std::slice::from_ref(consumed), Vec::as_slice);
     tables.iter().filter_map(|table| table["CapacityUnits"].as_f64()).sum()
 }
 
-/// Takes the second half of every table's writes out, and answers it.
+/// Removes the second half of each table's writes, and returns it.
 fn keep_half(request: &mut Value) -> Value {
     let tables = request["RequestItems"].as_object_mut().unwrap();
     let mut left_over = serde_json::Map::new();

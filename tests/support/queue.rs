@@ -1,20 +1,20 @@
-//! A queue of its own for each test, and what Lambda's poller does with one.
+//! Creates a queue for each test, and plays Lambda's poller.
 
 use aws_lambda_events::sqs::{SqsEvent, SqsMessage};
 use aws_sdk_sqs::Client;
 
-/// A client of `endpoint`.
+/// Creates a client of `endpoint`.
 pub async fn client(endpoint: &str) -> Client {
     Client::new(&crate::table::config(endpoint).await)
 }
 
-/// Makes a queue and answers its URL.
+/// Creates a queue and returns its URL.
 pub async fn fresh() -> String {
     let queue = client(&crate::table::endpoint()).await.create_queue().queue_name(crate::unique("test")).send().await;
     queue.unwrap().queue_url.unwrap()
 }
 
-/// All messages that are in the queue now, taken out of it.
+/// Takes all messages out of the queue.
 pub async fn drain(url: &str) -> Vec<String> {
     let client = client(&crate::table::endpoint()).await;
     let mut bodies = Vec::new();
@@ -39,7 +39,7 @@ pub async fn drain(url: &str) -> Vec<String> {
     }
 }
 
-/// An event with these messages, as Lambda's poller makes it.
+/// Builds the event of Lambda's poller for messages.
 pub fn event(bodies: impl IntoIterator<Item = String>) -> SqsEvent {
     let mut event = SqsEvent::default();
     event.records = bodies

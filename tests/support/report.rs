@@ -1,9 +1,9 @@
-//! Reports made to measure.
+//! Generates reports.
 
 use serde_json::{Value, json};
 
-/// A report of an image with the given vulnerabilities of its one operating system package result.
-pub fn of(image: &str, vulnerabilities: Vec<Value>) -> Value {
+/// Builds a report of an image with vulnerabilities of one operating system result.
+pub fn report_of(image: &str, vulnerabilities: Vec<Value>) -> Value {
     json!({
         "SchemaVersion": 2, "CreatedAt": "2026-11-21T10:00:00.5+01:00", "ReportID": "019a0000-0000-7000-8000-000000000000",
         "ArtifactName": image, "ArtifactType": "container_image",
@@ -18,7 +18,7 @@ pub fn of(image: &str, vulnerabilities: Vec<Value>) -> Value {
     })
 }
 
-/// A vulnerability as Trivy writes it; `number` makes it unlike any other.
+/// Builds a vulnerability, distinct for each `number`.
 pub fn vulnerability(number: usize) -> Value {
     let severity = ["MEDIUM", "CRITICAL", "LOW", "HIGH", "UNKNOWN"].get(number % 5).unwrap();
     let mut vulnerability = json!({
@@ -41,12 +41,12 @@ pub fn vulnerability(number: usize) -> Value {
     vulnerability
 }
 
-/// A report with `count` findings.
+/// Builds a report with `count` findings.
 pub fn with_findings(image: &str, count: usize) -> Value {
-    of(image, (0..count).map(vulnerability).collect())
+    report_of(image, (0..count).map(vulnerability).collect())
 }
 
-/// A report of about 32 MB with 10,440 findings: no description or reference list is like another.
+/// Builds a report of about 32 MB with 10,440 findings, whose descriptions and reference lists all differ.
 pub fn large() -> Vec<u8> {
     const WORDS: [&str; 24] = [
         "buffer",
@@ -91,5 +91,5 @@ pub fn large() -> Vec<u8> {
             vulnerability
         })
         .collect();
-    serde_json::to_vec_pretty(&of("registry.example.com/large:1", vulnerabilities)).unwrap()
+    serde_json::to_vec_pretty(&report_of("registry.example.com/large:1", vulnerabilities)).unwrap()
 }

@@ -1,4 +1,4 @@
-//! What is deployed: the stack's resources and its template, as CloudFormation and the services tell it.
+//! Reads the deployed stack from CloudFormation and the services.
 
 use std::collections::BTreeMap;
 
@@ -11,14 +11,14 @@ use crate::identity::Identity;
 /// The deployed stack.
 #[derive(Debug)]
 pub struct Stack {
-    /// The template after SAM's transform, its parameters and conditions as they were written.
+    /// The template after SAM's transform, with parameters and conditions.
     pub template: Value,
     /// Logical ids with their type and physical id.
     pub resources: BTreeMap<String, (String, String)>,
 }
 
 impl Stack {
-    /// The one that this process was started in.
+    /// Reads the stack of the environment.
     pub async fn get() -> &'static Self {
         static STACK: OnceCell<Stack> = OnceCell::const_new();
         STACK.get_or_init(Self::describe).await
@@ -39,17 +39,17 @@ impl Stack {
         Self { template: serde_json::from_str(&template).unwrap(), resources }
     }
 
-    /// The physical id of a resource.
+    /// Returns the physical id of a resource.
     pub fn physical(&self, logical: &str) -> &str {
         &self.resources.get(logical).unwrap_or_else(|| panic!("the stack has no {logical}")).1
     }
 
-    /// The logical ids of the resources of a type.
+    /// Lists the logical ids of the resources of a type.
     pub fn of_type(&self, wanted: &str) -> impl Iterator<Item = &str> {
         self.resources.iter().filter(move |(_, (kind, _))| kind == wanted).map(|(logical, _)| logical.as_str())
     }
 
-    /// A text with the logical id of the resource whose name stands in it, instead of that name.
+    /// Replaces the names of resources in a text by their logical ids.
     pub fn with_logical_ids(&self, text: &str) -> String {
         let names = self.resources.iter().map(|(logical, (_, physical))| match physical.strip_prefix("http") {
             Some(url) => (logical, url.rsplit('/').next().unwrap()), // of a queue
@@ -59,7 +59,7 @@ impl Stack {
         found.next().map_or_else(|| text.to_owned(), |(logical, name)| text.replace(name, logical))
     }
 
-    /// The OpenAPI document of the API.
+    /// Returns the OpenAPI document of the API.
     pub fn document(&self) -> &Value {
         &self.template["Resources"]["Api"]["Properties"]["Body"]
     }
@@ -68,16 +68,16 @@ impl Stack {
 /// A route of the deployed API.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Route {
-    /// Such as GET.
+    /// The method, such as GET.
     pub method: String,
-    /// With its parameters in braces.
+    /// The path, with parameters in braces.
     pub path: String,
-    /// How callers prove who they are.
+    /// The kind of authorisation.
     pub authorization: String,
 }
 
 impl Route {
-    /// All routes that the API has, as API Gateway tells it.
+    /// Lists all routes of the API.
     pub async fn all() -> Vec<Self> {
         let url = Deployed::new().url;
         let api = url.split('/').rev().nth(1).unwrap().to_owned();
@@ -93,16 +93,16 @@ impl Route {
         Self { method: method.to_owned(), path: path.to_owned(), authorization: authorization.to_owned() }
     }
 
-    /// Method and path, as the route's key has them.
+    /// Returns method and path, as in the key of the route.
     pub fn key(&self) -> String {
         format!("{} {}", self.method, self.path)
     }
 
-    /// A path that this route serves.
+    /// Returns a path that the route serves.
     pub fn example(&self) -> String {
         let segments = self.path.split('/').map(|segment| match segment.strip_prefix('{') {
             Some(greedy) if greedy.ends_with("+}") => "reg.io/org/app@sha256:00ff",
-            // The last number that a scan may have: nobody else's.
+            // The largest scan id, which no other test uses.
             Some("scan_id}") => "9007199253",
             Some(_) => "1",
             None => segment,
@@ -111,7 +111,7 @@ impl Route {
     }
 }
 
-/// The text of an XML element.
+/// Returns the text of an XML element.
 fn unescaped(xml: &str) -> String {
     let plain = [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&#34;", "\""), ("&apos;", "'"), ("&#39;", "'")];
     plain.iter().fold(xml.to_owned(), |text, (entity, plain)| text.replace(entity, plain)).replace("&amp;", "&")

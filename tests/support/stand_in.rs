@@ -1,4 +1,4 @@
-//! A stand-in for Ollama: a real HTTP/1.1 server on 127.0.0.1 that says what a test tells it to.
+//! A stand-in for Ollama: an HTTP/1.1 server on 127.0.0.1 with the replies of a test.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -11,49 +11,49 @@ use tokio::time::Instant;
 
 use sirius::llm::{Ollama, OllamaConfig};
 
-/// What the server does with one request.
+/// The reply to one request.
 #[derive(Clone)]
 pub struct Reply {
-    /// Pieces of the raw answer, head included, each its own write.
+    /// Pieces of the raw answer, with its head, one write each.
     pub pieces: Vec<Vec<u8>>,
-    /// Then keep the connection open and silent, rather than close it.
+    /// Whether the connection stays open afterwards.
     pub hang: bool,
 }
 
 impl Reply {
-    /// A status with a body.
+    /// Replies with a status and a body.
     pub fn status(status: &str, headers: &str, body: &str) -> Self {
         let head = format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\nconnection: close\r\n{headers}\r\n", body.len());
         Self { pieces: vec![format!("{head}{body}").into_bytes()], hang: false }
     }
 
-    /// A 200 stream of these pieces, ended by closing.
+    /// Replies with a 200 stream of pieces, ended by closing.
     pub fn stream(pieces: impl IntoIterator<Item = impl Into<Vec<u8>>>) -> Self {
         let head = "HTTP/1.1 200 OK\r\ncontent-type: application/x-ndjson\r\nconnection: close\r\n\r\n";
         let pieces = std::iter::once(head.as_bytes().to_vec()).chain(pieces.into_iter().map(Into::into));
         Self { pieces: pieces.collect(), hang: false }
     }
 
-    /// A whole answer, token by token, as Ollama streams it.
+    /// Replies with a whole answer, streamed token by token.
     pub fn answer(text: &str) -> Self {
         Self::stream(answer_lines(text, "stop", Some(900)))
     }
 
-    /// An answer that fits every finding of [`crate::report::vulnerability`].
+    /// Replies with an answer that fits every finding of [`crate::report::vulnerability`].
     pub fn good() -> Self {
         Self::answer(
             "## Summary\nThe length of an input is not checked.\n\n## Recommendations\n- Limit who can reach the service.\n\n## Risk Score\n9/10",
         )
     }
 
-    /// The answer, but silent afterwards.
+    /// Keeps the connection open after the answer.
     pub fn then_hang(mut self) -> Self {
         self.hang = true;
         self
     }
 }
 
-/// The lines of an answer; `prompt_tokens` is left out when `None`.
+/// Builds the lines of an answer, without `prompt_tokens` if it is none.
 pub fn answer_lines(text: &str, done_reason: &str, prompt_tokens: Option<u64>) -> Vec<String> {
     let chars: Vec<char> = text.chars().collect();
     let mut lines: Vec<String> = chars
@@ -76,16 +76,16 @@ pub fn line(mut value: Value) -> String {
     format!("{value}\n")
 }
 
-/// One request as it came over the wire.
+/// A received request.
 #[derive(Clone, Debug)]
 pub struct Seen {
-    /// Request line and headers.
+    /// The request line and headers.
     pub head: String,
     /// The JSON body.
     pub body: Value,
 }
 
-/// The running server; ends with the test.
+/// The running server, which ends with the test.
 pub struct StandIn {
     pub url: String,
     seen: Arc<Mutex<Vec<Seen>>>,
@@ -114,17 +114,17 @@ impl StandIn {
         Self { url, seen, task }
     }
 
-    /// The same reply to every request.
+    /// Starts a server with one reply to every request.
     pub async fn always(reply: Reply) -> Self {
         Self::start(move |_, _| reply.clone()).await
     }
 
-    /// What came so far.
+    /// Returns the requests up to now.
     pub fn seen(&self) -> Vec<Seen> {
         self.seen.lock().unwrap().clone()
     }
 
-    /// A client with times that suit a test; none of them is waited out by a passing one.
+    /// Creates a client with time-outs for tests; a passing test waits for none of them.
     pub fn config(&self) -> OllamaConfig {
         OllamaConfig {
             connect_timeout: Duration::from_secs(5),
@@ -160,7 +160,7 @@ async fn serve(mut socket: TcpStream, reply: Arc<impl Fn(&Seen, usize) -> Reply>
         tokio::task::yield_now().await;
     }
     if reply.hang {
-        // Until the client goes away.
+        // Until the client closes the connection.
         let _ = socket.read(&mut [0; 1]).await;
     } else {
         let _ = socket.shutdown().await;

@@ -1,4 +1,4 @@
-//! A fresh table for each test, with the keys and the index of template.yaml.
+//! Creates a table for each test, with the keys and the index of template.yaml.
 
 use std::time::Duration;
 
@@ -10,14 +10,14 @@ use aws_sdk_dynamodb::types::{
 };
 use aws_smithy_types::retry::RetryConfig;
 
-/// The emulator's address.
+/// The address of the emulator.
 pub fn endpoint() -> String {
     std::env::var("AWS_ENDPOINT_URL_DYNAMODB")
         .or_else(|_| std::env::var("AWS_ENDPOINT_URL"))
         .unwrap_or_else(|_| panic!("no local stack in the environment: run this through `make test` or `make bench`"))
 }
 
-/// Settings of clients of `endpoint`, which retry at once instead of after seconds.
+/// Returns settings of clients of `endpoint` that retry at once.
 pub async fn config(endpoint: &str) -> SdkConfig {
     aws_config::defaults(BehaviorVersion::v2026_01_12())
         .http_client(sirius::aws::http_client().unwrap())
@@ -28,12 +28,12 @@ pub async fn config(endpoint: &str) -> SdkConfig {
         .await
 }
 
-/// A client of `endpoint`.
+/// Creates a client of `endpoint`.
 pub async fn client(endpoint: &str) -> Client {
     Client::new(&config(endpoint).await)
 }
 
-/// Makes a table of its own and answers its name.
+/// Creates a table and returns its name.
 pub async fn fresh() -> String {
     let name = crate::unique("test");
     let attribute = |name: &str, kind: ScalarAttributeType| {
@@ -74,7 +74,7 @@ pub async fn fresh() -> String {
     name
 }
 
-/// The partition keys of all items that lie in a table, whoever can see them.
+/// Lists the partition keys of all items of a table.
 pub async fn items(table: &str) -> Vec<String> {
     let mut pages = client(&endpoint()).await.scan().table_name(table).into_paginator().items().send();
     let mut keys = Vec::new();
@@ -84,7 +84,7 @@ pub async fn items(table: &str) -> Vec<String> {
     keys
 }
 
-/// Puts an item that has nothing but its key.
+/// Puts an item that has only its key.
 pub async fn put_bare(table: &str, pk: &str, sk: &str) {
     let text = |text: &str| AttributeValue::S(text.to_owned());
     let put = client(&endpoint()).await.put_item().table_name(table).item("pk", text(pk)).item("sk", text(sk));

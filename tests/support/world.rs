@@ -1,25 +1,25 @@
-//! A stand-in for the world's sources of vulnerabilities: one HTTP server with a route for each. It
-//! knows every id that it is asked about, unless a test has it say something else.
+//! A stand-in for the public sources: one HTTP server with a route for each. It
+//! answers about every id, unless a test sets another answer.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use sirius::sources::{Addresses, BaseUrl, Live, Mode, Paces};
+use sirius::sources::{Addresses, BaseUrl, Intervals, Live, Mode};
 
 use crate::stand_in::{Reply, Seen, StandIn};
 
-/// The running server; ends with the test.
+/// The running server, which ends with the test.
 pub struct World {
     pub server: StandIn,
 }
 
-/// What was asked for: the path and the query.
+/// The path and the query of a request.
 pub fn target(seen: &Seen) -> &str {
     seen.head.split(' ').nth(1).unwrap()
 }
 
-/// The ids in a request to NVD.
+/// Returns the ids in a request to NVD.
 pub fn asked_of_nvd(target: &str) -> Vec<&str> {
     let query = target.split_once('?').map_or("", |(_, query)| query);
     let ids = query.strip_prefix("cveIds=").or_else(|| query.strip_prefix("cveId=")).unwrap_or_default();
@@ -27,12 +27,12 @@ pub fn asked_of_nvd(target: &str) -> Vec<&str> {
 }
 
 impl World {
-    /// Everything works.
+    /// Starts a server that answers everything.
     pub async fn start() -> Self {
         Self::but(|_, _| None).await
     }
 
-    /// What `fault` has no reply for works; it is given the path with the query, and the number of the
+    /// Starts a server that asks `fault` for a reply first, with the path and the query, and the number of the
     /// request, from 0.
     pub async fn but(fault: impl Fn(&str, usize) -> Option<Reply> + Send + Sync + 'static) -> Self {
         let reply = move |seen: &Seen, number: usize| {
@@ -42,12 +42,12 @@ impl World {
         Self { server: StandIn::start(reply).await }
     }
 
-    /// Sirius' way to it, without waiting between requests.
+    /// Returns the mode that uses it, without waits between requests.
     pub fn mode(&self) -> Mode {
         self.mode_with_key(None)
     }
 
-    /// The same with an API key of NVD's.
+    /// Returns the mode with a key of NVD.
     pub fn mode_with_key(&self, key: Option<&str>) -> Mode {
         let at = |path: &str| -> BaseUrl { format!("{}/{path}", self.server.url).parse().unwrap() };
         let addresses = Addresses {
@@ -59,19 +59,19 @@ impl World {
             epss: at("epss.csv.gz"),
         };
         let none = Duration::ZERO;
-        let paces = Paces { nvd: none, nvd_with_key: none, osv: none, cve_services: none, feeds: none };
-        let live = Live::new(addresses, paces, Duration::from_millis(1), Some("tests@example.org"), key).unwrap();
+        let intervals = Intervals { nvd: none, nvd_with_key: none, osv: none, cve_services: none, feeds: none };
+        let live = Live::new(addresses, intervals, Duration::from_millis(1), Some("tests@example.org"), key).unwrap();
         Mode::Live(Box::new(live))
     }
 
-    /// What was asked of the routes that begin so, in order.
+    /// Returns the requests to routes with a prefix, in order.
     pub fn asked(&self, route: &str) -> Vec<String> {
         let seen = self.server.seen();
         seen.iter().map(target).filter(|target| target.starts_with(route)).map(str::to_owned).collect()
     }
 }
 
-/// What a source says of whatever it is asked about.
+/// Answers for a source.
 pub fn answer(target: &str) -> Reply {
     let last = target.rsplit('/').next().unwrap();
     if target.starts_with("/nvd") {
@@ -98,7 +98,7 @@ pub fn bytes_reply(bytes: &[u8]) -> Reply {
     Reply { pieces: vec![[head.as_bytes(), bytes].concat()], hang: false }
 }
 
-/// An answer of NVD's API 2.0 with these CVEs.
+/// Builds an answer of NVD's API 2.0 with these CVEs.
 pub fn nvd_page(cves: Vec<Value>) -> Value {
     let count = cves.len();
     let wrapped: Vec<Value> = cves.into_iter().map(|cve| json!({"cve": cve})).collect();
@@ -106,7 +106,7 @@ pub fn nvd_page(cves: Vec<Value>) -> Value {
         "timestamp": "2026-11-21T10:00:00.000", "vulnerabilities": wrapped})
 }
 
-/// A made-up CVE as NVD has it, assessed by CISA.
+/// Builds an invented CVE of NVD, assessed by CISA.
 pub fn nvd_cve(id: &str) -> Value {
     json!({
         "id": id, "sourceIdentifier": "cve@example.org", "published": "2026-02-03T04:05:06.700",
@@ -124,7 +124,7 @@ pub fn nvd_cve(id: &str) -> Value {
     })
 }
 
-/// A made-up record of OSV's.
+/// Builds an invented record of OSV.
 pub fn osv_record(id: &str, aliases: &[&str]) -> Value {
     json!({"schema_version": "1.7.4", "id": id, "modified": "2026-11-02T10:00:00Z", "published": "2026-02-01T10:00:00Z",
         "aliases": aliases, "summary": format!("A made-up flaw, {id}"), "details": "It is made up.",
@@ -132,7 +132,7 @@ pub fn osv_record(id: &str, aliases: &[&str]) -> Value {
         "references": [{"type": "ADVISORY", "url": format!("https://example.org/{id}")}]})
 }
 
-/// A made-up record of CVE Services, assessed by CISA.
+/// Builds an invented record of CVE Services, assessed by CISA.
 pub fn cve_record(id: &str) -> Value {
     json!({"dataType": "CVE_RECORD", "dataVersion": "5.1",
         "cveMetadata": {"cveId": id, "assignerOrgId": "00000000-0000-4000-9000-000000000000", "state": "PUBLISHED",
@@ -148,7 +148,7 @@ pub fn cve_record(id: &str) -> Value {
                     "role": "CISA Coordinator", "version": "2.0.3"}}}]}]}})
 }
 
-/// A catalogue of so many made-up entries, `CVE-2026-10000` the first.
+/// Builds a catalogue of invented entries, from `CVE-2026-10000` on.
 pub fn kev_catalogue(day: &str, entries: usize) -> Value {
     let entry = |number: usize| {
         json!({"cveID": format!("CVE-2026-{}", 10_000 + number), "vendorProject": "x", "product": "x",
@@ -156,13 +156,13 @@ pub fn kev_catalogue(day: &str, entries: usize) -> Value {
             "requiredAction": "Apply what there is.", "dueDate": "2026-10-22", "knownRansomwareCampaignUse": "Known",
             "notes": "", "cwes": []})
     };
-    // Every hundredth, so that most of what tests ask about is not in it.
+    // Every hundredth CVE, so that most CVEs of the tests are not in it.
     let entries: Vec<Value> = (0..entries).map(|number| entry(number * 100)).collect();
     json!({"title": "x", "catalogVersion": day, "dateReleased": format!("{day}T12:00:00.0000Z"),
         "count": entries.len(), "vulnerabilities": entries})
 }
 
-/// Scores of so many CVEs, `CVE-2026-10000` the first.
+/// Builds scores of CVEs, from `CVE-2026-10000` on.
 pub fn epss_csv(day: &str, rows: usize, score: f64) -> String {
     let mut csv = format!("#model_version:v2026.06.15,score_date:{day}T12:00:00Z\ncve,epss,percentile\n");
     for number in 0..rows {
@@ -171,8 +171,8 @@ pub fn epss_csv(day: &str, rows: usize, score: f64) -> String {
     csv
 }
 
-/// The real answers of all sources that lie beside a checkout in the team's workplace; none, with a
-/// notice that nobody overlooks, where they are not.
+/// Returns the folder of real answers of all sources beside a checkout; none, with a
+/// notice, if they are missing.
 pub fn recorded() -> Option<PathBuf> {
     let shared = std::env::var_os("SIRIUS_SHARED")
         .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared"), PathBuf::from);

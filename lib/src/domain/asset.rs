@@ -1,4 +1,4 @@
-//! What scans replace each other within, and over what time is counted.
+//! Assets, within which scans replace each other, and the lineages of assets over all tags.
 
 use sha2::{Digest as _, Sha256};
 use std::fmt;
@@ -8,20 +8,19 @@ use super::image_name::ImageName;
 use super::platform::Platform;
 use super::scan::{Artifact, ScanId};
 
-/// An image name on a platform: of its scans one is current. A scan whose name says nothing is an asset
-/// for itself, so that it hides no other.
+/// An image name on a platform, of which one scan is current. A nameless scan is an asset of its own.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Asset {
     /// The name in its familiar form: `docker.io/library/x` and `x` are one asset.
     pub name: ImageName,
-    /// What the image runs on, in its normal form; none if its reports do not say.
+    /// The platform in its normal form; none if the reports do not name it.
     pub platform: Option<Platform>,
-    /// The one scan of an asset without a name.
+    /// The only scan of a nameless asset.
     pub alone: Option<ScanId>,
 }
 
 impl Asset {
-    /// The asset that a scan is of.
+    /// Returns the asset of a scan.
     #[must_use]
     pub fn of(scan_id: ScanId, artifact: &Artifact) -> Self {
         Self {
@@ -31,8 +30,7 @@ impl Asset {
         }
     }
 
-    /// The short name under which the table keeps what belongs to this asset, and to its lineage: its
-    /// repository on its platform, over all tags.
+    /// Returns the key of the asset in the table, and of its lineage: its repository on its platform, over all tags.
     #[must_use]
     pub fn key(&self) -> AssetKey {
         let platform = self.platform.as_ref().map_or("", Platform::as_str);
@@ -45,7 +43,7 @@ impl Asset {
     }
 }
 
-/// Half of a SHA-256 over texts, each with its length before it.
+/// Computes half of a SHA-256 over texts, each with its length before it.
 fn digest(parts: &[&str]) -> [u8; 16] {
     let mut sha = Sha256::new();
     for part in parts {
@@ -57,12 +55,12 @@ fn digest(parts: &[&str]) -> [u8; 16] {
     half
 }
 
-/// Names a repository on a platform: 32 hexadecimal digits.
+/// The key of a repository on a platform: 32 hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LineageKey([u8; 16]);
 
-/// Names an asset after its lineage: `<32 hexadecimal digits>#<32 hexadecimal digits>`, so that all assets of a
-/// lineage lie next to each other.
+/// The key of an asset, `<32 hexadecimal digits>#<32 hexadecimal digits>`: the lineage comes first, so that the assets of
+/// a lineage are adjacent.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AssetKey {
     lineage: LineageKey,
@@ -70,7 +68,7 @@ pub struct AssetKey {
 }
 
 impl AssetKey {
-    /// The lineage.
+    /// Returns the lineage.
     #[must_use]
     pub const fn lineage(&self) -> LineageKey {
         self.lineage
@@ -111,7 +109,7 @@ impl fmt::Debug for AssetKey {
 #[error("is not the key of an asset or a lineage")]
 pub struct ParseAssetKeyError;
 
-fn half(text: &str) -> Result<[u8; 16], ParseAssetKeyError> {
+fn parse_digest(text: &str) -> Result<[u8; 16], ParseAssetKeyError> {
     let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
     if text.len() != 32 || !text.bytes().all(is_digit) {
         return Err(ParseAssetKeyError);
@@ -123,7 +121,7 @@ impl FromStr for LineageKey {
     type Err = ParseAssetKeyError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        half(text).map(Self)
+        parse_digest(text).map(Self)
     }
 }
 
@@ -132,7 +130,7 @@ impl FromStr for AssetKey {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let (lineage, asset) = text.split_once('#').ok_or(ParseAssetKeyError)?;
-        Ok(Self { lineage: lineage.parse()?, asset: half(asset)? })
+        Ok(Self { lineage: lineage.parse()?, asset: parse_digest(asset)? })
     }
 }
 

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::image_name::ImageName;
 use super::severity::Severity;
+use super::text::impl_string_conversions;
 
 /// The sender's own words: Trivy writes none of them into its report.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -89,20 +90,6 @@ impl fmt::Display for Scanners {
     }
 }
 
-impl TryFrom<String> for Scanners {
-    type Error = ParseScannersError;
-
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        text.parse()
-    }
-}
-
-impl From<Scanners> for String {
-    fn from(scanners: Scanners) -> Self {
-        scanners.to_string()
-    }
-}
-
 /// The text is not a list of severities.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("is not a list of CRITICAL, HIGH, MEDIUM, LOW and UNKNOWN with commas between them")]
@@ -141,19 +128,7 @@ impl fmt::Display for Severities {
     }
 }
 
-impl TryFrom<String> for Severities {
-    type Error = ParseSeveritiesError;
-
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        text.parse()
-    }
-}
-
-impl From<Severities> for String {
-    fn from(severities: Severities) -> Self {
-        severities.to_string()
-    }
-}
+impl_string_conversions!(Scanners, Severities);
 
 #[cfg(test)]
 mod tests {

@@ -1,4 +1,4 @@
-//! One vulnerability of one package in one scan.
+//! Findings: one vulnerability of one package in one scan.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -15,41 +15,40 @@ use super::text::cut;
 
 /// The place of a finding in its scan, from 0, most severe first.
 ///
-/// The order is that of severity, then vulnerability id, then package, so that a severity is a
-/// range of ordinals.
+/// Findings are ordered by severity, then vulnerability id, then package, so that a severity is a range of ordinals.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Ordinal(u32);
 
 impl Ordinal {
-    /// An ordinal, if `number` is below [`FindingId::PER_SCAN`].
+    /// Accepts a number below [`FindingId::PER_SCAN`].
     #[must_use]
     pub const fn new(number: u32) -> Option<Self> {
         if (number as u64) < FindingId::PER_SCAN { Some(Self(number)) } else { None }
     }
 
-    /// The number itself.
+    /// Returns the number.
     #[must_use]
     pub const fn get(self) -> u32 {
         self.0
     }
 }
 
-/// The number of a finding: `scan_id` × 1,000,000 + ordinal. It names its own key in the table.
+/// The number of a finding: `scan_id` × 1,000,000 + ordinal, which gives its key in the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct FindingId(u64);
 
 impl FindingId {
-    /// How many findings a scan can have.
+    /// The most findings of a scan.
     pub const PER_SCAN: u64 = 1_000_000;
 
-    /// The id of the finding at `ordinal` in the scan.
+    /// Returns the id of the finding at `ordinal` in the scan.
     #[must_use]
     pub const fn new(scan: ScanId, ordinal: Ordinal) -> Self {
         Self(scan.get() * Self::PER_SCAN + ordinal.get() as u64)
     }
 
-    /// The scan and the place in it; none for a number that no scan can have.
+    /// Splits the id into scan and ordinal; none for an impossible number.
     #[must_use]
     pub fn split(self) -> Option<(ScanId, Ordinal)> {
         let scan = ScanId::new(self.0 / Self::PER_SCAN)?;
@@ -57,7 +56,7 @@ impl FindingId {
         Some((scan, ordinal))
     }
 
-    /// The number itself.
+    /// Returns the number.
     #[must_use]
     pub const fn get(self) -> u64 {
         self.0
@@ -83,22 +82,21 @@ impl FromStr for FindingId {
     }
 }
 
-/// The members of a JSON object, each still as text: read into memory, a hostile one could be a
-/// hundred times larger.
+/// The members of a JSON object as text, since a parsed hostile one could take a hundred times the memory.
 pub type Members = BTreeMap<String, Box<RawValue>>;
 
-/// Why Trivy shows a finding no more, in the words of its report.
+/// The reason for which Trivy suppresses a finding.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Suppression {
     /// `ignored`, `not_affected`, `fixed`, …
     pub status: Option<String>,
-    /// The ignore file, policy or VEX document that says so.
+    /// The ignore file, policy or VEX document that suppresses it.
     pub source: Option<String>,
-    /// Its reason.
+    /// The statement in that document.
     pub statement: Option<String>,
 }
 
-/// The rating of a finding that its own report has.
+/// A CVSS rating in the report.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Rating {
     /// The member of Trivy's `CVSS`: `nvd`, `redhat`, `ghsa`, …
@@ -109,50 +107,50 @@ pub struct Rating {
     pub vector: String,
 }
 
-/// A stored finding, with everything that the report said about it.
+/// A stored finding with all of its members in the report.
 #[derive(Debug, Clone)]
 pub struct Finding {
-    /// The scan it belongs to.
+    /// The scan that has it.
     pub scan_id: ScanId,
     /// Its place in the scan.
     pub ordinal: Ordinal,
-    /// `CVE-…`, `GHSA-…`, …; a hand-edited report may lack it.
+    /// `CVE-…`, `GHSA-…`, …; an edited report may lack it.
     pub vulnerability_id: Option<String>,
     /// The package's name.
     pub pkg_name: Option<String>,
-    /// What was scanned inside the artifact: `name (os version)` or a file.
+    /// The part of the artifact that was scanned: `name (os version)` or a file.
     pub target: String,
     /// `os-pkgs`, `lang-pkgs`, …
     pub class: Option<String>,
     /// `debian`, `npm`, `jar`, …
     pub kind: Option<String>,
-    /// Why it is suppressed; none for an open finding.
+    /// The suppression; none for an open finding.
     pub suppressed: Option<Suppression>,
-    /// The rest of the vulnerability object as the report has it, under Trivy's own names.
+    /// The other members of the vulnerability object, under Trivy's names.
     pub vulnerability: Members,
 }
 
 impl Finding {
-    /// The number of this finding.
+    /// Returns the number of the finding.
     #[must_use]
     pub const fn id(&self) -> FindingId {
         FindingId::new(self.scan_id, self.ordinal)
     }
 
-    /// The severity, [`Severity::Unknown`] if the report's word for it is not one of Trivy's.
+    /// Returns the severity; [`Severity::Unknown`] for a word that is not Trivy's.
     #[must_use]
     pub fn severity(&self) -> Severity {
         self.text("Severity").and_then(|severity| severity.parse().ok()).unwrap_or(Severity::Unknown)
     }
 
-    /// A field of the vulnerability object, if it is there and a string.
+    /// Returns a member of the vulnerability object that is a string.
     #[must_use]
     pub fn text(&self, name: &str) -> Option<String> {
         serde_json::from_str(self.vulnerability.get(name)?.get()).ok()
     }
 
-    /// The rating of `CVSS`: version 3 before 4 before 2; of one version that of the source that Trivy took the severity
-    /// from, else NVD's, else the first by name.
+    /// Selects a rating of `CVSS`: version 3 before 4 before 2; within a version the source of Trivy's severity, else NVD,
+    /// else the first by name.
     #[must_use]
     pub fn rating(&self) -> Option<Rating> {
         let cvss = self.value("CVSS")?;
@@ -171,7 +169,7 @@ impl Finding {
         })
     }
 
-    /// A field of the vulnerability object, read into memory.
+    /// Parses a member of the vulnerability object.
     #[must_use]
     pub fn value(&self, name: &str) -> Option<Value> {
         serde_json::from_str(self.vulnerability.get(name)?.get()).ok()

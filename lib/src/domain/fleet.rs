@@ -1,4 +1,4 @@
-//! Which scans count as what runs now.
+//! Selects the scans that count as running now.
 
 use std::str::FromStr;
 use std::time::Duration;
@@ -8,12 +8,12 @@ use jiff::Timestamp;
 use super::asset::{Asset, LineageKey};
 use super::scan::Scan;
 
-/// What the owners of a fleet count.
+/// The selection of assets of a fleet.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Fleet {
     /// Which tags of a repository count.
     pub scope: Scope,
-    /// How long ago an asset may have been seen last; none for as long as it likes.
+    /// The longest time since an asset was last seen; none for no limit.
     pub max_age: Option<Duration>,
 }
 
@@ -23,7 +23,7 @@ pub enum Scope {
     /// `tags`: each image name until it is retired.
     #[default]
     Tags,
-    /// `newest-per-repository`: on each platform the image that was built last.
+    /// `newest-per-repository`: the image that was built last, on each platform.
     NewestPerRepository,
 }
 
@@ -45,8 +45,7 @@ impl FromStr for Scope {
 }
 
 impl Fleet {
-    /// Whether an asset with this current scan counts, as far as the scan alone tells: it is not retired, and not
-    /// too old.
+    /// Tells whether an asset counts, by its current scan: it is neither retired nor too old.
     #[must_use]
     pub fn counts(&self, scan: &Scan, now: Timestamp) -> bool {
         let oldest = self.max_age.and_then(|age| now.checked_sub(age).ok());
@@ -54,9 +53,8 @@ impl Fleet {
     }
 }
 
-/// The repository of a scan on its platform, and the place of the scan among the newest ones of it: text that
-/// sorts by when the image was built (else when the asset was first seen), then by when the asset was first seen, then
-/// by number.
+/// Returns the lineage of a scan, and a text that sorts the scans of a lineage: by when the image was built (else when
+/// the asset was first seen), then by when the asset was first seen, then by number.
 #[must_use]
 pub fn generation(scan: &Scan) -> (LineageKey, String) {
     let since = scan.asset_since.unwrap_or(scan.scan_timestamp);

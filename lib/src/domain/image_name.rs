@@ -1,16 +1,15 @@
-//! What a report calls the thing that was scanned.
+//! Names of scanned artifacts, and the references to images among them.
 
-use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::text::is_invisible;
+use super::text::{impl_string_wrapper, is_invisible};
 
 /// The name of an artifact as its report gives it: an image reference, a tar path, `.` …
 ///
-/// Any text of 1 to [`ImageName::MAX_BYTES`] bytes without control and invisible characters: Trivy
-/// writes what was typed on its command line, so a stricter grammar would refuse real reports.
+/// Any text of 1 to [`ImageName::MAX_BYTES`] bytes without control and invisible characters. Trivy writes what was typed
+/// on its command line, so a stricter grammar would refuse real reports.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct ImageName(String);
@@ -18,16 +17,16 @@ pub struct ImageName(String);
 /// The text cannot name an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ImageNameError {
-    /// Nothing, or only white space.
+    /// No text, or only white space.
     #[error("is empty")]
     Empty,
     /// Longer than a partition key should be.
     #[error("is longer than {} bytes", ImageName::MAX_BYTES)]
     TooLong,
-    /// A line feed, an escape …: such a name cannot be asked for, nor logged safely.
+    /// A control character, which neither a URL nor the log should have.
     #[error("has a control character")]
     ControlCharacter,
-    /// A zero-width space, a change of direction …: two names that look alike would be two images.
+    /// An invisible character, with which two names that look alike would be two images.
     #[error("has an invisible character")]
     InvisibleCharacter,
 }
@@ -37,19 +36,19 @@ impl ImageName {
     /// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html>.
     pub const MAX_BYTES: usize = 1024;
 
-    /// The name.
+    /// Returns the text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Shortens a reference to Docker Hub; leaves any other name as it is.
+    /// Shortens a reference to Docker Hub; keeps any other name.
     #[must_use]
     pub fn familiar(&self) -> &str {
         familiar(&self.0)
     }
 
-    /// Returns the familiar name without tag and digest; a path, an address or an image's id as it is.
+    /// Returns the familiar name without tag and digest; keeps a path, an address and an image's id.
     #[must_use]
     pub fn repository(&self) -> &str {
         repository(&self.0)
@@ -71,19 +70,19 @@ pub fn familiar(name: &str) -> &str {
     if !is_reference(name) {
         return name;
     }
-    // `docker.io/ghcr.io/app` is no name of Docker Hub's, and without its host it would be another's.
+    // `docker.io/ghcr.io/app` is not on Docker Hub, and without its host it would name another registry.
     let is_whole = |rest: &&str| !rest.is_empty() && !rest.starts_with([':', '@']) && is_reference(rest);
     let hub = DOCKER_HUB.iter().find_map(|host| name.strip_prefix(host));
     let path = hub.filter(is_whole).filter(|path| !has_host(path)).unwrap_or(name);
     path.strip_prefix("library/").filter(is_whole).filter(|rest| !rest.contains('/')).unwrap_or(path)
 }
 
-/// Whether a name begins with a registry.
+/// Tells whether a name begins with a registry.
 fn has_host(path: &str) -> bool {
     path.split_once('/').is_some_and(|(host, _)| host.contains(['.', ':', '@']) || host == "localhost")
 }
 
-/// Spells out the names of an image of Docker Hub, the shortest first; any other name is its only one.
+/// Lists all spellings of an image of Docker Hub, the shortest first; any other name has one spelling.
 #[must_use]
 pub fn spellings(name: &str) -> Vec<String> {
     let familiar = familiar(name);
@@ -96,7 +95,7 @@ pub fn spellings(name: &str) -> Vec<String> {
     all
 }
 
-/// Removes tag and digest from the familiar form of a reference; leaves other names.
+/// Removes tag and digest from the familiar form of a reference; keeps other names.
 #[must_use]
 pub fn repository(name: &str) -> &str {
     split(name).0
@@ -120,7 +119,7 @@ fn split(name: &str) -> (&str, Option<&str>) {
     if repository.is_empty() { (name, None) } else { (repository, tag.filter(|tag| !tag.is_empty())) }
 }
 
-/// Recognises what can be a reference to an image in a registry.
+/// Recognises a reference to an image in a registry.
 fn is_reference(name: &str) -> bool {
     // `git@host:team/app`: a digest has no slash.
     let is_address = name.contains("://") || name.split_once('@').is_some_and(|(_, digest)| digest.contains('/'));
@@ -128,7 +127,7 @@ fn is_reference(name: &str) -> bool {
     !(is_address || is_id || is_path(name) || is_archive(name))
 }
 
-/// Recognises the path of a file or folder by its beginning: it says where something was, not what it is.
+/// Recognises the path of a file or folder by its beginning.
 #[must_use]
 pub fn is_path(name: &str) -> bool {
     matches!(name, "." | "..")
@@ -137,7 +136,7 @@ pub fn is_path(name: &str) -> bool {
         || is_on_drive(name)
 }
 
-/// `C:/images/app`: no host has one letter and a port without a number.
+/// Recognises `C:/images/app`, since no host has one letter and a port without a number.
 fn is_on_drive(name: &str) -> bool {
     let [drive, b':', b'/', ..] = name.as_bytes() else { return false };
     drive.is_ascii_alphabetic()
@@ -148,16 +147,16 @@ fn is_on_drive(name: &str) -> bool {
 pub fn is_archive(name: &str) -> bool {
     const ENDINGS: [&str; 7] = [".tar", ".tar.gz", ".tgz", ".tar.zst", ".tar.xz", ".tar.bz2", ".oci"];
     let path = name.rsplit_once('@').map_or(name, |(path, _)| path);
-    // Of an archive of several images one is chosen by `:tag`.
+    // A `:tag` selects one image of an archive of several.
     let untagged = path.rsplit_once(':').filter(|(_, tag)| !tag.contains('/')).map_or(path, |(path, _)| path);
     let is_file = |path: &str| ENDINGS.iter().any(|ending| path.to_ascii_lowercase().ends_with(ending));
     is_path(path) || name.starts_with("file:") || is_file(path) || is_file(untagged)
 }
 
-impl TryFrom<String> for ImageName {
-    type Error = ImageNameError;
+impl FromStr for ImageName {
+    type Err = ImageNameError;
 
-    fn try_from(text: String) -> Result<Self, Self::Error> {
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
         if text.trim().is_empty() {
             Err(ImageNameError::Empty)
         } else if text.len() > Self::MAX_BYTES {
@@ -167,30 +166,12 @@ impl TryFrom<String> for ImageName {
         } else if text.chars().any(|c| is_invisible(c) || matches!(c, '\u{2028}' | '\u{2029}')) {
             Err(ImageNameError::InvisibleCharacter)
         } else {
-            Ok(Self(text))
+            Ok(Self(text.to_owned()))
         }
     }
 }
 
-impl FromStr for ImageName {
-    type Err = ImageNameError;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        text.to_owned().try_into()
-    }
-}
-
-impl From<ImageName> for String {
-    fn from(name: ImageName) -> Self {
-        name.0
-    }
-}
-
-impl fmt::Display for ImageName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
+impl_string_wrapper!(ImageName);
 
 #[cfg(test)]
 mod tests {

@@ -1,12 +1,13 @@
-//! What an image runs on.
+//! Platforms of images.
 
-use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// `os/architecture` or `os/architecture/variant`, in the words of the image's configuration
-/// (<https://github.com/opencontainers/image-spec/blob/main/config.md>), in small letters.
+use super::text::impl_string_wrapper;
+
+/// `os/architecture` or `os/architecture/variant` in lower case, as in the image's configuration:
+/// <https://github.com/opencontainers/image-spec/blob/main/config.md>.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Platform(String);
@@ -17,17 +18,16 @@ pub struct Platform(String);
 pub struct ParsePlatformError;
 
 impl Platform {
-    /// The longest text that is taken, in bytes.
     const MAX_BYTES: usize = 64;
 
-    /// `os/architecture/variant`.
+    /// Returns the text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The same platform as it is compared: builders write the variant that an architecture has anyway, or leave it
-    /// out (<https://github.com/containerd/platforms/blob/main/database.go>).
+    /// Returns the form that is compared: builders write the default variant of an architecture or leave it out
+    /// (<https://github.com/containerd/platforms/blob/main/database.go>).
     #[must_use]
     pub fn normal(&self) -> Self {
         let (os, architecture) = self.0.split_once('/').unwrap_or((&self.0, ""));
@@ -59,25 +59,7 @@ impl FromStr for Platform {
     }
 }
 
-impl fmt::Display for Platform {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl TryFrom<String> for Platform {
-    type Error = ParsePlatformError;
-
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        text.parse()
-    }
-}
-
-impl From<Platform> for String {
-    fn from(platform: Platform) -> Self {
-        platform.0
-    }
-}
+impl_string_wrapper!(Platform);
 
 #[cfg(test)]
 mod tests {
@@ -85,7 +67,7 @@ mod tests {
 
     #[test]
     fn a_variant_that_goes_without_saying_makes_no_other_platform() {
-        for (said, normal) in [
+        for (stated, normal) in [
             ("linux/arm64/v8", "linux/arm64"),
             ("linux/aarch64", "linux/arm64"),
             ("linux/arm64/v9", "linux/arm64/v9"),
@@ -95,9 +77,9 @@ mod tests {
             ("linux/arm/v6", "linux/arm/v6"),
             ("windows/amd64", "windows/amd64"),
         ] {
-            let platform: Platform = said.parse().unwrap();
-            assert_eq!(platform.normal().as_str(), normal, "{said}");
-            assert_eq!(platform.normal().normal(), platform.normal(), "{said}");
+            let platform: Platform = stated.parse().unwrap();
+            assert_eq!(platform.normal().as_str(), normal, "{stated}");
+            assert_eq!(platform.normal().normal(), platform.normal(), "{stated}");
         }
     }
 

@@ -1,10 +1,11 @@
 //! The name of a prompt: what makes two questions the same question.
 
-use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+
+use super::text::impl_string_wrapper;
 
 /// SHA-256 of a prompt's canonical form, as 64 lowercase hexadecimal digits.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -40,25 +41,7 @@ impl FromStr for PromptHash {
     }
 }
 
-impl TryFrom<String> for PromptHash {
-    type Error = InvalidPromptHash;
-
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        text.parse()
-    }
-}
-
-impl From<PromptHash> for String {
-    fn from(hash: PromptHash) -> Self {
-        hash.0
-    }
-}
-
-impl fmt::Display for PromptHash {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
+impl_string_wrapper!(PromptHash);
 
 #[cfg(test)]
 mod tests {

@@ -1,4 +1,4 @@
-//! What to do about a finding, as a fact: computed from the report's versions, in the order of their ecosystem.
+//! Computes the remediation of a finding from the report's versions, in the order of their ecosystem.
 
 use std::collections::BTreeSet;
 
@@ -13,32 +13,31 @@ mod upgrade;
 pub use fixes::{Fix, fixes, has_fix};
 pub use upgrade::{NoUpgrade, smallest_upgrade};
 
-/// What a report states about a vulnerable package.
+/// The statements of a report about a vulnerable package.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Stated<'a> {
-    /// The package; empty if the report does not say.
+    /// The name of the package; empty if the report lacks it.
     pub package: &'a str,
     /// `debian`, `npm`, …
     pub kind: Option<&'a str>,
-    /// The version that is there; empty if the report does not say.
+    /// The installed version; empty if the report lacks it.
     pub installed_version: &'a str,
-    /// `FixedVersion`, as the report has it.
+    /// `FixedVersion`.
     pub fixed_version: Option<&'a str>,
     /// Trivy's `Status`.
     pub status: Option<&'a str>,
 }
 
-/// The longest name or version that is shown, in bytes.
-const LONGEST: usize = 200;
-/// The most fixed versions that are named.
-const MOST_NAMED: usize = 8;
+/// The longest shown name or version, in bytes.
+const MAX_SHOWN_BYTES: usize = 200;
+/// The most fixed versions in one sentence.
+const MAX_NAMED: usize = 8;
 
 impl Stated<'_> {
-    /// One sentence: which version to upgrade to, or why there is none.
+    /// Writes one sentence: the version to upgrade to, or the reason why there is none.
     ///
-    /// The smallest fixed version above the installed one comes first, if there is one of the same major version;
-    /// then the other versions above it, then those of older lines. Versions of an ecosystem whose order is not known
-    /// are named as the report lists them.
+    /// Fixed versions above the installed one of the same major version come first, then the others above it, then those
+    /// below it. Versions of an ecosystem without a known order keep the order of the report.
     #[must_use]
     pub fn remediation(&self) -> String {
         let status = FixStatus::from_trivy(self.status.unwrap_or_default());
@@ -52,7 +51,7 @@ impl Stated<'_> {
         let scheme = self.kind.and_then(Scheme::of);
         match scheme.and_then(|scheme| Some((scheme, Version::read(scheme, self.installed_version)?))) {
             Some((scheme, installed)) => self.ordered(&fixes, scheme, &installed),
-            None => format!("Upgrade {} to {}", self.subject(), named(fixes.iter().map(Fix::shown).collect())),
+            None => format!("Upgrade {} to {}", self.subject(), join_names(fixes.iter().map(Fix::shown).collect())),
         }
     }
 
@@ -71,7 +70,7 @@ impl Stated<'_> {
         }
         below.sort_by(|one, other| other.cmp(one));
         if above.is_empty() && unread.is_empty() {
-            let names = named(below.into_iter().map(|(_, shown)| shown).collect());
+            let names = join_names(below.into_iter().map(|(_, shown)| shown).collect());
             return format!(
                 "No fixed version above the installed one is known for {}: the report names {names}",
                 self.subject()
@@ -88,7 +87,7 @@ impl Stated<'_> {
         }
         names.extend(unread);
         names.extend(below.into_iter().map(|(_, shown)| shown));
-        format!("Upgrade {} to {}", self.subject(), named(names))
+        format!("Upgrade {} to {}", self.subject(), join_names(names))
     }
 
     fn unfixed(&self, status: FixStatus) -> String {
@@ -104,7 +103,7 @@ impl Stated<'_> {
         format!("No fixed version of {} is known{why}", self.subject())
     }
 
-    /// `minimist 1.2.5`
+    /// Writes `minimist 1.2.5`.
     fn subject(&self) -> String {
         let package = shown(self.package);
         let package = if package.is_empty() { "the package" } else { &package };
@@ -112,7 +111,7 @@ impl Stated<'_> {
     }
 }
 
-/// What to do about a finding.
+/// Writes the remediation of a finding.
 #[must_use]
 pub fn remediation(finding: &Finding) -> String {
     let text = |name| finding.text(name).unwrap_or_default();
@@ -131,23 +130,22 @@ pub fn remediation(finding: &Finding) -> String {
     }
 }
 
-/// True if the first numbers of both releases are the same.
 fn same_major(one: &Version, other: &Version) -> bool {
     one.common_release(other) > 0
 }
 
-/// Text of a report on one line, without what cannot be seen, and not too long.
+/// Puts a text of a report on one line, without invisible characters and not too long.
 fn shown(text: &str) -> String {
-    let text = clean(cut(text.trim(), LONGEST));
+    let text = clean(cut(text.trim(), MAX_SHOWN_BYTES));
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// `a, b or c`, each once, and how many more there are.
-fn named(names: Vec<String>) -> String {
+/// Writes `a, b or c`, each once, and the number of further ones.
+fn join_names(names: Vec<String>) -> String {
     let mut seen = BTreeSet::new();
     let names: Vec<String> = names.into_iter().filter(|name| seen.insert(name.clone())).collect();
-    let more = names.len().saturating_sub(MOST_NAMED);
-    let mut shown: Vec<String> = names.into_iter().take(MOST_NAMED).collect();
+    let more = names.len().saturating_sub(MAX_NAMED);
+    let mut shown: Vec<String> = names.into_iter().take(MAX_NAMED).collect();
     if more > 0 {
         shown.push(format!("one of {more} more"));
     }

@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::text::impl_string_conversions;
+
 /// SHA-256 over a report's canonical JSON; as text 64 lower-case hexadecimal digits.
 ///
 /// Two reports with one hash say the same thing: the same scan sent again, indented otherwise, or
@@ -58,19 +60,7 @@ pub(crate) fn sha256(text: &str) -> Option<[u8; 32]> {
     Some(digest)
 }
 
-impl TryFrom<String> for ReportHash {
-    type Error = ParseReportHashError;
-
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        text.parse()
-    }
-}
-
-impl From<ReportHash> for String {
-    fn from(hash: ReportHash) -> Self {
-        hash.to_string()
-    }
-}
+impl_string_conversions!(ReportHash);
 
 #[cfg(test)]
 mod tests {

@@ -1,4 +1,4 @@
-//! One ingested report: which image, when, and what was found, in numbers.
+//! Scans: the image, the times and the counts of one ingested report.
 
 use std::fmt;
 use std::str::FromStr;
@@ -13,23 +13,22 @@ use super::platform::Platform;
 use super::report_hash::ReportHash;
 use super::severity::SeverityCounts;
 
-/// The number of a scan: 1, 2, 3 …, given once; gaps are fine.
+/// The number of a scan: 1, 2, 3 …, used once, with gaps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ScanId(u64);
 
 impl ScanId {
-    /// The largest scan id whose findings still have ids below 2^53, so that every JSON reader
-    /// keeps them exactly (RFC 8259 §6).
+    /// The largest scan id whose findings have ids below 2^53, which every JSON reader keeps exactly (RFC 8259 §6).
     pub const MAX: u64 = (1 << 53) / FindingId::PER_SCAN - 1;
 
-    /// A scan id, if `number` is between 1 and [`ScanId::MAX`].
+    /// Accepts a number from 1 to [`ScanId::MAX`].
     #[must_use]
     pub const fn new(number: u64) -> Option<Self> {
         if number >= 1 && number <= Self::MAX { Some(Self(number)) } else { None }
     }
 
-    /// The number itself.
+    /// Returns the number.
     #[must_use]
     pub const fn get(self) -> u64 {
         self.0
@@ -55,33 +54,33 @@ impl FromStr for ScanId {
     }
 }
 
-/// Reads decimal digits in their one spelling: `7`, never `+7` or `07`.
+/// Reads decimal digits in their only spelling: `7`, not `+7` or `07`.
 pub(super) fn parse_decimal(text: &str) -> Option<u64> {
     let canonical = text.bytes().all(|b| b.is_ascii_digit()) && (text == "0" || !text.starts_with('0'));
     canonical.then(|| text.parse().ok()).flatten()
 }
 
-/// What Sirius keeps of a report besides its findings.
+/// A report without its findings.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Scan {
-    /// The scan's number.
+    /// The number of the scan.
     pub scan_id: ScanId,
-    /// Which report this was: a second one with the same hash is not stored again.
+    /// The hash of the report: a second one with the same hash is not stored again.
     pub report_hash: ReportHash,
     /// Facts that the report states about the artifact.
     #[serde(flatten)]
     pub artifact: Artifact,
-    /// The earliest time at which this content was seen: `CreatedAt` of the first of its deliveries by that time, or
-    /// the time of ingestion if none says.
+    /// The earliest time at which this content was seen: the oldest `CreatedAt` of its deliveries, or the time of
+    /// ingestion if none has one.
     pub scan_timestamp: Timestamp,
     /// The latest time at which this content was seen: the newest `CreatedAt` of its deliveries.
     pub last_seen_at: Timestamp,
-    /// No delivery says when it was made, so both times are that of its ingestion.
+    /// No delivery has a `CreatedAt`, so both times are that of the ingestion.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub undated: bool,
-    /// When Sirius took it in.
+    /// The time of the ingestion.
     pub ingested_at: Timestamp,
-    /// Vulnerabilities in the report as it came, exact repeats included.
+    /// Vulnerabilities in the report, exact repeats included.
     pub reported_findings: u32,
     /// Stored open findings by severity.
     pub severity_counts: SeverityCounts,
@@ -93,51 +92,51 @@ pub struct Scan {
     /// Stored findings that Trivy has suppressed, by severity. Their ordinals follow those of the open ones.
     #[serde(default)]
     pub suppressed_counts: SeverityCounts,
-    /// The same by the class of their result.
+    /// Stored suppressed findings by the class of their result.
     #[serde(default)]
     pub suppressed_class_counts: ClassCounts,
-    /// What else the report has.
+    /// The counts of other findings.
     #[serde(default)]
     pub other_findings: OtherFindings,
     /// Whether vulnerabilities were looked for.
     pub is_vulnerability_scan: bool,
-    /// The scanners that ran, if the sender said so.
+    /// The scanners that ran, if the sender declares them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scanners: Option<Scanners>,
-    /// The severities that were looked for, if the sender said so.
+    /// The severities that were looked for, if the sender declares them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scanned_severities: Option<Severities>,
-    /// When it had been seen last as somebody confirmed that what it lacks is really gone.
+    /// `last_seen_at` at the time at which a user confirmed that the missing findings are gone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confirmed_until: Option<Timestamp>,
-    /// It lacks what the scan before it had in the very same image, and is not confirmed.
+    /// It lacks findings of the scan before it of the same image, and is not confirmed.
     #[serde(default)]
     pub suspect: bool,
-    /// It is what its asset has now.
+    /// It shows what its asset has now.
     #[serde(default)]
     pub current: bool,
     /// Its asset is retired.
     #[serde(default)]
     pub retired: bool,
-    /// Of a current scan: when any scan of its asset was first seen.
+    /// For a current scan, the time at which any scan of its asset was first seen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub asset_since: Option<Timestamp>,
 }
 
 impl Scan {
-    /// Whether the confirmation holds for a time at which this was seen.
+    /// Tells whether the confirmation holds for a time at which the scan was seen.
     #[must_use]
     pub fn is_confirmed_at(&self, at: Timestamp) -> bool {
         self.confirmed_until.is_some_and(|until| at <= until)
     }
 
-    /// Number of stored open findings.
+    /// Counts the stored open findings.
     #[must_use]
     pub fn total_findings(&self) -> u32 {
         self.severity_counts.total()
     }
 
-    /// Number of stored findings, the suppressed ones too.
+    /// Counts the stored findings, open and suppressed.
     #[must_use]
     pub fn stored_findings(&self) -> u32 {
         self.total_findings().saturating_add(self.suppressed_counts.total())
@@ -147,16 +146,16 @@ impl Scan {
 /// Findings by the class of the result that they are in.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClassCounts {
-    /// Of `os-pkgs`: packages of the distribution.
+    /// `os-pkgs`: packages of the distribution.
     pub os_pkgs: u32,
-    /// Of `lang-pkgs`: packages of languages.
+    /// `lang-pkgs`: packages of languages.
     pub lang_pkgs: u32,
-    /// Of any other class, or of none.
+    /// Any other class, or none.
     pub other: u32,
 }
 
 impl ClassCounts {
-    /// Counts one more of a class, in Trivy's spelling.
+    /// Counts one finding of a class, in Trivy's spelling.
     pub fn add(&mut self, class: Option<&str>) {
         let count = match class {
             Some("os-pkgs") => &mut self.os_pkgs,
@@ -167,7 +166,7 @@ impl ClassCounts {
     }
 }
 
-/// What a report has besides vulnerabilities: counted, and otherwise left in the archived report.
+/// The counts of findings other than vulnerabilities, which are only in the archived report.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OtherFindings {
     /// Secrets.
@@ -181,12 +180,12 @@ pub struct OtherFindings {
 /// Facts that a report states about what was scanned.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Artifact {
-    /// The image reference as it was typed, or what else names the artifact.
+    /// The image reference as it was typed, or another name of the artifact.
     pub image_name: ImageName,
-    /// The name says nothing (`.`, a path): the scan replaces no other.
+    /// The name identifies nothing (`.`, a path): the scan replaces no other.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub nameless: bool,
-    /// What the image runs on.
+    /// The platform of the image.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub platform: Option<Platform>,
     /// `Metadata.Reference`: the reference that Trivy resolved.
@@ -195,7 +194,7 @@ pub struct Artifact {
     /// `Metadata.RepoTags`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub repo_tags: Vec<String>,
-    /// `sha256:…` of that one of the image's `RepoDigests` whose repository was scanned.
+    /// `sha256:…` of the scanned repository, from `RepoDigests`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub image_digest: Option<String>,
     /// `sha256:…` of the image's configuration.
@@ -204,10 +203,10 @@ pub struct Artifact {
     /// `ArtifactID`: Trivy's own name for image and repository, or repository and commit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub artifact_id: Option<String>,
-    /// When the image was built (`Metadata.ImageConfig.created`), if it says so and was not made reproducible.
+    /// When the image was built (`Metadata.ImageConfig.created`), if it was not made reproducible.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image_created_at: Option<Timestamp>,
-    /// `container_image`, `filesystem`, `repository`, `cyclonedx`, `vm` …; old reports do not say.
+    /// `container_image`, `filesystem`, `repository`, `cyclonedx`, `vm` …; old reports lack it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub artifact_type: Option<String>,
     /// `alpine`, `debian`, …
@@ -219,13 +218,13 @@ pub struct Artifact {
     /// The distribution's version is out of support.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub os_end_of_life: bool,
-    /// The Trivy that made the report; reports before v0.69 do not say.
+    /// The version of Trivy; reports before v0.69 lack it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trivy_version: Option<String>,
 }
 
 impl Artifact {
-    /// The name under which its asset is known: `docker.io/library/x` and `x` are one. A path or URL has one form only.
+    /// Returns the name of the asset: `docker.io/library/x` and `x` are one. A path or URL has one form only.
     #[must_use]
     pub fn familiar_name(&self) -> ImageName {
         let familiar = if self.nameless { None } else { self.image_name.familiar().parse().ok() };

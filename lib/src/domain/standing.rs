@@ -1,7 +1,7 @@
-//! Which scan of an asset is current, and which scans are suspect.
+//! Decides which scan of an asset is current, and which scans are suspect.
 //!
-//! Both follow from the scans alone, in the order of the times at which each was first and last seen, so they are
-//! the same in whatever order reports arrive, are repeated or deleted.
+//! Both follow from the scans and the times at which each was first and last seen, so the order in which reports arrive,
+//! are repeated or deleted does not matter.
 
 use std::collections::BTreeSet;
 
@@ -10,29 +10,29 @@ use jiff::Timestamp;
 use super::scan::{ClassCounts, Scan, ScanId};
 use super::severity::Severity;
 
-/// What follows from all scans of an asset.
+/// The current scan and the suspect scans of an asset.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Standing {
-    /// The scan that says what the asset has now.
+    /// The scan that shows what the asset has now.
     pub current: Option<ScanId>,
-    /// Scans that lack what the scan before them had in the very same image.
+    /// Scans that lack findings of the scan before them of the same image.
     pub suspects: BTreeSet<ScanId>,
 }
 
-/// The place of a scan in time: the later one is the newer one, then the one with the higher number.
+/// Returns the order of a scan in time: by when it was last seen, then by number.
 #[must_use]
-pub fn place(scan: &Scan) -> (Timestamp, ScanId) {
+pub fn time_order(scan: &Scan) -> (Timestamp, ScanId) {
     (scan.last_seen_at, scan.scan_id)
 }
 
-/// The standing of an asset with these scans, in any order.
+/// Decides the standing of an asset from its scans, in any order.
 ///
-/// Only scans that looked for vulnerabilities count. Going through the times at which they were first and last
-/// seen, or confirmed, from the oldest on, each becomes current unless it is suspect beside the one that is current by then. The
-/// last time decides whether it is suspect.
+/// Only scans that looked for vulnerabilities count. The times at which scans were first seen, last seen or confirmed are
+/// taken from the oldest on. At each, the scan becomes current, unless it is suspect beside the current one. Its last
+/// time decides whether it stays suspect.
 pub fn standing<'s>(scans: impl IntoIterator<Item = &'s Scan>) -> Standing {
     let looked = scans.into_iter().filter(|scan| scan.is_vulnerability_scan);
-    // A confirmation stands for all that was known by then.
+    // A confirmation holds for the times up to it.
     let times = |scan: &Scan| {
         let confirmed = scan.confirmed_until.map(|until| until.min(scan.last_seen_at));
         [Some(scan.scan_timestamp), confirmed, Some(scan.last_seen_at)].into_iter().flatten()
@@ -53,16 +53,15 @@ pub fn standing<'s>(scans: impl IntoIterator<Item = &'s Scan>) -> Standing {
     Standing { current: current.map(|scan| scan.scan_id), suspects }
 }
 
-/// Whether a scan seems not to have looked for something that the scan before it found in the same image.
+/// Tells whether a scan seems not to have looked for something that the scan before it found in the same image.
 ///
-/// Trivy 0.76 lists packages also where it does not look for vulnerabilities, so such a report equals that of
-/// a clean image.
+/// Trivy 0.76 lists packages even if it does not look for vulnerabilities, so such a report equals that of a clean image.
 #[must_use]
 pub fn is_suspect(before: &Scan, after: &Scan) -> bool {
     is_same_content(before, after) && (has_lost_a_class(before, after) || did_not_look_for_severity(before, after))
 }
 
-/// Equal images, or equal commits of a repository, have equal packages.
+/// Tells whether both are of one image, or of one commit of a repository.
 fn is_same_content(before: &Scan, after: &Scan) -> bool {
     let (before, after) = (&before.artifact, &after.artifact);
     match (&before.image_id, &after.image_id) {
@@ -72,7 +71,7 @@ fn is_same_content(before: &Scan, after: &Scan) -> bool {
     }
 }
 
-/// All findings of a class are gone, and none of that class is suppressed, which would show that it was looked at.
+/// Tells whether all findings of a class are gone, and none is suppressed, which would show that the class was scanned.
 fn has_lost_a_class(before: &Scan, after: &Scan) -> bool {
     let by_class = |counts: &ClassCounts| [counts.os_pkgs, counts.lang_pkgs, counts.other];
     let before = by_class(&before.class_counts);
@@ -81,7 +80,7 @@ fn has_lost_a_class(before: &Scan, after: &Scan) -> bool {
     before.iter().zip(open).zip(suppressed).any(|((before, open), suppressed)| *before > 0 && open + suppressed == 0)
 }
 
-/// The sender says that only some severities were looked for, and the scan before has findings of others.
+/// Tells whether the scan before has findings of a severity that the sender excludes now.
 fn did_not_look_for_severity(before: &Scan, after: &Scan) -> bool {
     let Some(looked_for) = &after.scanned_severities else { return false };
     Severity::DESCENDING

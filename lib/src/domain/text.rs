@@ -1,15 +1,12 @@
-//! Text of others: without what cannot be seen, and cut between characters.
-//!
-//! Which characters count as invisible is not ours to list: the Unicode property tables of
-//! `icu_properties` decide (general category, default ignorable).
+//! Cleans, cuts and wraps text. The Unicode property tables of `icu_properties` decide which characters are invisible.
 
 use icu_properties::props::{BinaryProperty, DefaultIgnorableCodePoint, EnumeratedProperty, GeneralCategory};
 
-/// True for a character a reader cannot see or that changes how others are shown.
+/// Recognises a character that is invisible or changes how others are shown.
 ///
 /// Controls, format characters (bidi overrides, zero-width joiners, soft hyphens, tags), default
 /// ignorables (variation selectors, Hangul fillers), private-use and unassigned code points, and the
-/// blank Braille pattern. Line feed and tab are layout and not counted.
+/// blank Braille pattern; not line feed and tab.
 #[must_use]
 pub fn is_invisible(c: char) -> bool {
     if matches!(c, '\n' | '\t') {
@@ -26,9 +23,7 @@ pub fn is_invisible(c: char) -> bool {
         || c == '\u{2800}'
 }
 
-/// Removes what [`is_invisible`] names and turns every kind of line break into a line feed.
-///
-/// Idempotent; never longer than its input.
+/// Removes invisible characters and turns every kind of line break into a line feed. Idempotent.
 #[must_use]
 pub fn clean(text: &str) -> String {
     text.replace("\r\n", "\n")
@@ -41,17 +36,51 @@ pub fn clean(text: &str) -> String {
         .collect()
 }
 
-/// The longest beginning of `text` of at most `bytes` that does not end inside a character.
+/// Returns the longest beginning of at most `bytes` that does not end inside a character.
 #[must_use]
 pub fn cut(text: &str, bytes: usize) -> &str {
     text.get(..text.floor_char_boundary(bytes)).unwrap_or_default()
 }
 
-/// The text, or its beginning of at most `bytes` and an ellipsis.
+/// Cuts a text after at most `bytes` and appends an ellipsis.
 #[must_use]
 pub fn shortened(text: String, bytes: usize) -> String {
     if text.len() <= bytes { text } else { format!("{}…", cut(&text, bytes)) }
 }
+
+/// Implements the conversions from and to `String` that serde uses, by `FromStr` and `Display`.
+macro_rules! impl_string_conversions {
+    ($($name:ty),+) => {$(
+        impl TryFrom<String> for $name {
+            type Error = <Self as std::str::FromStr>::Err;
+
+            fn try_from(text: String) -> Result<Self, Self::Error> {
+                text.parse()
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(value: $name) -> Self {
+                value.to_string()
+            }
+        }
+    )+};
+}
+
+/// Implements `Display` for a type that wraps a `String`, and its conversions.
+macro_rules! impl_string_wrapper {
+    ($name:ty) => {
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        $crate::domain::text::impl_string_conversions!($name);
+    };
+}
+
+pub(super) use {impl_string_conversions, impl_string_wrapper};
 
 #[cfg(test)]
 mod tests {

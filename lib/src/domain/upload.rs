@@ -1,6 +1,5 @@
-//! An object that was put into the bucket to be ingested, and how that went.
+//! Uploads: objects in the bucket that are ingested, and the state of that.
 
-use std::fmt;
 use std::str::FromStr;
 
 use jiff::Timestamp;
@@ -8,10 +7,11 @@ use serde::{Deserialize, Serialize};
 
 use super::image_name::ImageName;
 use super::scan::ScanId;
+use super::text::impl_string_wrapper;
 use super::warning::Warning;
 use super::{instant, random};
 
-/// Names an upload: the key of its object in the bucket, without the prefix [`UploadId::PREFIX`].
+/// The id of an upload: the key of its object without [`UploadId::PREFIX`].
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct UploadId(String);
@@ -19,26 +19,26 @@ pub struct UploadId(String);
 /// The text cannot name an upload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum UploadIdError {
-    /// Nothing.
+    /// No text.
     #[error("is empty")]
     Empty,
-    /// Longer than S3 takes.
+    /// Longer than a key of S3 can be.
     #[error("is longer than {} bytes", UploadId::MAX_BYTES)]
     TooLong,
-    /// Cannot be asked for, nor logged safely.
+    /// A control character, which neither a URL nor the log should have.
     #[error("has a control character")]
     ControlCharacter,
 }
 
 impl UploadId {
-    /// Where uploads lie in the bucket. Nothing else lies there, and only this is watched.
+    /// The prefix of uploads in the bucket, which only uploads have and which alone causes events.
     pub const PREFIX: &str = "uploads/";
 
-    /// What is left of the 1,024 bytes of a key:
+    /// The rest of the 1,024 bytes of a key:
     /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html>.
     pub const MAX_BYTES: usize = 1024 - Self::PREFIX.len();
 
-    /// A name made of 128 random bits.
+    /// Creates an id of 128 random bits.
     ///
     /// # Errors
     /// If the operating system has no randomness.
@@ -46,19 +46,19 @@ impl UploadId {
         random::name().map(Self)
     }
 
-    /// The upload whose object has this key; none if it is not one, or its name is unfit.
+    /// Returns the id of the upload with this key; none if it is no upload or no valid id.
     #[must_use]
     pub fn of_key(key: &str) -> Option<Self> {
         key.strip_prefix(Self::PREFIX)?.parse().ok()
     }
 
-    /// The object's key.
+    /// Returns the key of the object.
     #[must_use]
     pub fn key(&self) -> String {
         format!("{}{}", Self::PREFIX, self.0)
     }
 
-    /// The name.
+    /// Returns the text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -69,14 +69,6 @@ impl FromStr for UploadId {
     type Err = UploadIdError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        text.to_owned().try_into()
-    }
-}
-
-impl TryFrom<String> for UploadId {
-    type Error = UploadIdError;
-
-    fn try_from(text: String) -> Result<Self, Self::Error> {
         if text.is_empty() {
             Err(UploadIdError::Empty)
         } else if text.len() > Self::MAX_BYTES {
@@ -84,28 +76,15 @@ impl TryFrom<String> for UploadId {
         } else if text.chars().any(char::is_control) {
             Err(UploadIdError::ControlCharacter)
         } else {
-            Ok(Self(text))
+            Ok(Self(text.to_owned()))
         }
     }
 }
 
-impl From<UploadId> for String {
-    fn from(id: UploadId) -> Self {
-        id.0
-    }
-}
-
-impl fmt::Display for UploadId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-/// The place of an event among those of the same key: the greater one came later.
+/// The order of an event among those of the same key; the greater one is the later one.
 ///
-/// S3 gives a hexadecimal number without a fixed length; two of them are compared as text once the shorter one has zeros
-/// before it: <https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html>. So it is kept
-/// with zeros before it.
+/// A hexadecimal number of S3 without a fixed length, kept with leading zeros so that it compares as text:
+/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html>.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Sequencer(String);
@@ -116,7 +95,6 @@ pub struct Sequencer(String);
 pub struct SequencerError;
 
 impl Sequencer {
-    /// More than S3 has ever used.
     const DIGITS: usize = 64;
 }
 
@@ -132,93 +110,82 @@ impl FromStr for Sequencer {
     }
 }
 
-impl TryFrom<String> for Sequencer {
-    type Error = SequencerError;
-
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        text.parse()
-    }
-}
-
-impl From<Sequencer> for String {
-    fn from(sequencer: Sequencer) -> Self {
-        sequencer.0
-    }
-}
-
-/// What is known of an upload.
+/// An upload and its state.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Upload {
-    /// Which it is.
+    /// The id.
     pub upload_id: UploadId,
-    /// How far it is.
+    /// The state.
     #[serde(flatten)]
     pub state: State,
-    /// What its sender says was scanned; without it the report must say so itself.
+    /// The declared name; without it the report must have one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub image_name: Option<ImageName>,
-    /// The content that the state is about: another object of the same key is another upload.
+    /// The `ETag` of the object that the state is about: another object of the same key is another upload.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub etag: Option<String>,
-    /// Which event told of it: the same bytes may be put there again, and are another upload then.
+    /// The event of that object: the same bytes, put there again, are another upload.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sequencer: Option<Sequencer>,
-    /// When the state was written.
+    /// The time at which the state was written.
     #[serde(serialize_with = "instant::serialize")]
     pub updated_at: Timestamp,
 }
 
-/// How far an upload is.
+/// The state of an upload.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "status", rename_all = "snake_case")]
 pub enum State {
-    /// It was asked for, and nothing has come yet.
+    /// It was requested, and there is no object yet.
     AwaitingUpload,
-    /// It lies in the bucket. Never stored: the bucket knows.
+    /// The object is in the bucket. Never stored: the bucket shows it.
     Received,
-    /// Someone is at it.
+    /// A function ingests it.
     Ingesting,
-    /// Its report is in.
+    /// Its report was ingested.
     Done {
-        /// As this scan.
+        /// The scan of the report.
         scan_id: ScanId,
-        /// The report had been ingested before.
+        /// The report had been ingested earlier.
         duplicate: bool,
-        /// The scan became, or still was, the current one of its image.
+        /// The scan is the current one of its image.
         #[serde(default)]
         current: bool,
-        /// What its sender should know.
+        /// Warnings for the sender.
         #[serde(default)]
         warnings: Vec<Warning>,
     },
-    /// It can never be ingested.
+    /// It cannot be ingested.
     Failed {
-        /// A stable name of the reason, one of those of the API's problems.
+        /// The code of the problem, one of the API's.
         code: String,
-        /// The reason in words.
+        /// The reason.
         reason: String,
     },
 }
 
 impl Upload {
-    /// Whether nothing is left to do, for whichever object of this name it is about.
+    /// Tells whether nothing is left to do.
     #[must_use]
     pub const fn is_settled(&self) -> bool {
         matches!(self.state, State::Done { .. } | State::Failed { .. })
     }
 
-    /// Whether this is about the object of which that event tells.
+    /// Tells whether this is about the object of an event.
     #[must_use]
     pub fn is_about(&self, etag: &str, sequencer: Option<&Sequencer>) -> bool {
         self.etag.as_deref() == Some(etag) && self.sequencer.as_ref() == sequencer
     }
 
-    /// Whether this is about an object that was put there after the one of which that event tells.
+    /// Tells whether this is about an object that is newer than that of an event.
     #[must_use]
     pub fn is_newer(&self, sequencer: Option<&Sequencer>) -> bool {
         self.sequencer.as_ref().zip(sequencer).is_some_and(|(known, other)| known > other)
     }
 }
+
+impl_string_wrapper!(UploadId);
+impl_string_wrapper!(Sequencer);
 
 #[cfg(test)]
 mod tests {

@@ -1,6 +1,4 @@
-//! The order of versions, by the rules of the ecosystem that they are of.
-//!
-//! There is no order for an ecosystem whose rules are not here: nothing is compared by guess.
+//! Compares versions by the rules of their ecosystem; versions of other ecosystems are not compared.
 
 use std::cmp::Ordering;
 use std::str::FromStr as _;
@@ -13,18 +11,18 @@ mod dotted;
 mod gem;
 mod maven;
 
-/// Whose rules order the versions.
+/// The rules of an ecosystem.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Scheme {
     /// Semantic Versioning 2.0 with any number of parts and an optional `v`: npm, Cargo, Go, …
     /// (<https://semver.org/#spec-item-11>)
     Semver,
-    /// The same, with pre-releases in any letter case, as `NuGet`
-    /// (<https://learn.microsoft.com/nuget/concepts/package-versioning>) and Composer have them.
+    /// Semantic Versioning with pre-releases in any letter case: `NuGet`
+    /// (<https://learn.microsoft.com/nuget/concepts/package-versioning>), Composer.
     Nuget,
     /// PEP 440 (<https://packaging.python.org/en/latest/specifications/version-specifiers/>).
     Pypi,
-    /// `Gem::Version` (<https://docs.ruby-lang.org/en/master/Gem/Version.html>); `CocoaPods` has its rules.
+    /// `Gem::Version` (<https://docs.ruby-lang.org/en/master/Gem/Version.html>); also `CocoaPods`.
     Gem,
     /// Maven's version order (<https://maven.apache.org/pom.html#version-order-specification>).
     Maven,
@@ -37,7 +35,7 @@ pub enum Scheme {
 }
 
 impl Scheme {
-    /// The scheme of a result's `Type` in Trivy's words; none for a type whose order is not known.
+    /// Returns the scheme of a result's `Type` in Trivy's words, if it is known.
     #[must_use]
     pub fn of(kind: &str) -> Option<Self> {
         Some(match kind {
@@ -56,16 +54,14 @@ impl Scheme {
         })
     }
 
-    /// Versions name a distribution's build, and their numbers are no release lines of the package.
+    /// Tells whether versions are a distribution's builds, whose numbers are no release lines of the package.
     #[must_use]
     pub const fn is_of_distribution(self) -> bool {
         matches!(self, Self::Deb | Self::Rpm | Self::Apk)
     }
 }
 
-/// A version that can be compared with others of its scheme.
-///
-/// Versions of different schemes are ordered by scheme, which says nothing about them.
+/// A version, comparable with others of its scheme. The order between schemes has no meaning.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Version(Parts);
 
@@ -81,11 +77,11 @@ enum Parts {
     Apk(apk::Version),
 }
 
-/// The longest version that is read, in bytes; the longest known has 67.
+/// The longest version that is read, in bytes; the longest known one has 67.
 const MAX_BYTES: usize = 255;
 
 impl Version {
-    /// Reads a version; none if it is none by the rules of the scheme.
+    /// Reads a version; none if it breaks the rules of the scheme.
     #[must_use]
     pub fn read(scheme: Scheme, text: &str) -> Option<Self> {
         let text = text.trim();
@@ -105,7 +101,7 @@ impl Version {
         }))
     }
 
-    /// The numbers of its release, the major one first; none for those of a distribution.
+    /// Returns the numbers of the release, the major one first; none for a distribution's version.
     #[must_use]
     pub fn release(&self) -> &[u64] {
         match &self.0 {
@@ -117,7 +113,7 @@ impl Version {
         }
     }
 
-    /// How many of the first numbers of their releases are the same; absent ones are zero.
+    /// Counts the leading release numbers that both have in common; absent ones are zero.
     #[must_use]
     pub fn common_release(&self, other: &Self) -> usize {
         let (one, other) = (self.release(), other.release());
@@ -127,20 +123,39 @@ impl Version {
     }
 }
 
-/// An epoch that is a number, a version that begins like one.
 fn rpm(text: &str) -> Option<EvrSortKey> {
     let (epoch, rest) = text.split_once(':').unwrap_or(("0", text));
     epoch.parse::<u32>().ok()?;
     rest.starts_with(|c: char| c.is_ascii_alphanumeric()).then(|| EvrSortKey::parse(text))
 }
 
-/// Compares lists of which the shorter one goes on with `filler` for ever, which is a total order.
-fn compare_padded<T: Ord>(one: &[T], other: &[T], filler: &T) -> Ordering {
-    (0..one.len().max(other.len()))
-        .map(|at| one.get(at).unwrap_or(filler).cmp(other.get(at).unwrap_or(filler)))
-        .find(|order| order.is_ne())
-        .unwrap_or(Ordering::Equal)
+/// A list that compares as if its default element followed without end, which is a total order.
+#[derive(Debug, Clone)]
+struct Padded<T>(Vec<T>);
+
+impl<T: Ord + Default> Ord for Padded<T> {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let (Self(one), Self(other), filler) = (self, other, T::default());
+        (0..one.len().max(other.len()))
+            .map(|at| one.get(at).unwrap_or(&filler).cmp(other.get(at).unwrap_or(&filler)))
+            .find(|order| order.is_ne())
+            .unwrap_or(Ordering::Equal)
+    }
 }
+
+impl<T: Ord + Default> PartialOrd for Padded<T> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl<T: Ord + Default> PartialEq for Padded<T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl<T: Ord + Default> Eq for Padded<T> {}
 
 #[cfg(test)]
 mod tests;

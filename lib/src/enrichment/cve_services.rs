@@ -35,14 +35,6 @@ pub enum Error {
     State,
 }
 
-impl Error {
-    /// True if the same request may be answered better later.
-    #[must_use]
-    pub const fn is_transient(&self) -> bool {
-        matches!(self, Self::Syntax(_))
-    }
-}
-
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Record {

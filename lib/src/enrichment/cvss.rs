@@ -22,14 +22,6 @@ pub enum Error {
     Incomplete,
 }
 
-impl Error {
-    /// False: the same vector reads the same tomorrow.
-    #[must_use]
-    pub const fn is_transient(&self) -> bool {
-        false
-    }
-}
-
 /// What a vector says.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Score {

@@ -1,5 +1,5 @@
-//! FIRST's daily EPSS scores of every CVE (<https://www.first.org/epss/data_stats>), and the form in
-//! which all of them are kept in memory: 16 bytes each, about 6 MB.
+//! Reads FIRST's daily EPSS scores of every CVE (<https://www.first.org/epss/data_stats>), and keeps them in 16 bytes
+//! each, about 6 MB in all.
 
 use std::fmt;
 
@@ -19,93 +19,91 @@ pub struct Snapshot {
     rows: Vec<Row>,
 }
 
-/// The year in the upper 16 bits and the number in the lower 48, then score and percentile in
-/// [`UNIT`]ths: decimal places come out as they went in, which a binary fraction of 4 bytes would not do.
+/// Score and percentile are in [`UNIT`]ths, which keep the decimal places, unlike a binary fraction of 4 bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Row {
+    /// The year of the CVE in the upper 16 bits, its number in the lower 48.
     key: u64,
     score: u32,
     percentile: u32,
 }
 
-/// FIRST publishes five decimal places, and nine in its API.
+/// FIRST's files have five decimal places, and its API nine.
 const UNIT: f64 = 1e9;
-/// The largest score or percentile: 1.
-const ONE: u32 = 1_000_000_000;
-/// In place of a percentile that the CSV does not have.
+/// Stands for a percentile that the CSV lacks.
 const NO_PERCENTILE: u32 = u32::MAX;
-/// The lowest bits of a key: the number of the CVE.
 const NUMBER_BITS: u32 = 48;
 
-/// What is remembered of the scores that new ones are to replace.
+/// The last good scores, as far as new ones are compared with them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LastGood {
-    /// How many CVEs had a score.
+    /// The number of CVEs with a score.
     pub rows: usize,
-    /// When they were made.
+    /// The time of the scores.
     pub scored_at: Timestamp,
 }
 
-/// The smallest number of rows that is believed when there is no last good snapshot; there were 354,000
-/// in October 2026.
+/// The fewest rows that are accepted without a last good snapshot; there were 354,000 in October 2026.
 const MIN_ROWS: usize = 200_000;
-/// New scores may be of fewer CVEs than the last ones by one in this many.
+/// New scores may have fewer rows than the last ones by one in this many.
 const MAX_LOST_SHARE: usize = 50;
-/// Where the header has to be over: comment, names of the columns.
+/// The longest line of the header.
 const MAX_LINE_BYTES: usize = 200;
 
-/// The bytes are not EPSS scores, or not such as may replace the last good ones.
+/// The bytes are not EPSS scores, or must not replace the last good ones.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages describe the variants")]
 pub enum Error {
-    /// Not text.
     #[error("is not UTF-8")]
     Encoding,
-    /// The columns are not `cve,epss` and, mostly, `percentile`.
     #[error("has no line cve,epss,percentile")]
     Header,
-    /// No comment with `score_date`, and the caller has no date either.
     #[error("has no date")]
     NoDate,
-    /// The `score_date` cannot be read.
     #[error("its score_date is not a time")]
     Date,
-    /// A row has not as many values as there are columns, or a bad one.
     #[error("its line {0} is not a CVE and a score from 0 to 1")]
     Row(usize),
-    /// A CVE has two scores.
     #[error("has {0} twice")]
     Twice(String),
-    /// So much smaller than it should be that it cannot be whole.
     #[error("has {found} scores, not the {expected} or more that it should have")]
-    TooFew {
-        /// The number of its rows.
-        found: usize,
-        /// The smallest number that would be believed.
-        expected: usize,
-    },
-    /// Older than the last good one: a cache on the way.
+    TooFew { found: usize, expected: usize },
     #[error("is older than the last good one")]
     Older,
-    /// The bytes are not a snapshot of [`Snapshot::to_bytes`], or were damaged.
-    #[error("is not a stored snapshot of this version, or is damaged")]
+    #[error("is not a packed CSV, or is damaged")]
     Damaged,
+    #[error("cannot be packed")]
+    Pack,
 }
 
-impl Error {
-    /// True if the same request may be answered better later.
-    #[must_use]
-    pub const fn is_transient(&self) -> bool {
-        matches!(self, Self::Encoding | Self::Header | Self::TooFew { .. } | Self::Older)
-    }
-}
-
-/// Reads the CSV, unpacked by the caller.
-///
-/// The first line is a comment with `model_version` and `score_date` since 2022; `day` stands in for a
-/// date that is not there. CSVs before September 2021 have no percentiles.
+/// Packs a CSV for the bucket, with a checksum.
 ///
 /// # Errors
-/// [`Error`]; one bad row means a bad file.
+/// [`Error::Pack`]
+pub fn pack(csv: &[u8]) -> Result<Vec<u8>, Error> {
+    let pack = || {
+        let mut compressor = zstd::bulk::Compressor::new(zstd::DEFAULT_COMPRESSION_LEVEL)?;
+        compressor.include_checksum(true)?;
+        compressor.compress(csv)
+    };
+    pack().map_err(|_| Error::Pack)
+}
+
+/// Reads a packed CSV of at most `max_bytes`.
+///
+/// # Errors
+/// [`Error`]
+pub fn parse_packed(packed: &[u8], max_bytes: usize) -> Result<Snapshot, Error> {
+    parse_csv(&zstd::bulk::decompress(packed, max_bytes).map_err(|_| Error::Damaged)?, None)
+}
+
+/// Reads a CSV. A single bad row makes it unreadable.
+///
+/// Since 2022 the first line is a comment with `model_version` and `score_date`; `day` replaces a missing date. CSVs
+/// before September 2021 have no percentiles.
+///
+/// # Errors
+/// [`Error`]
 pub fn parse_csv(bytes: &[u8], day: Option<Date>) -> Result<Snapshot, Error> {
     let text = std::str::from_utf8(bytes).map_err(|_| Error::Encoding)?;
     let mut lines = text.strip_prefix('\u{feff}').unwrap_or(text).lines().enumerate();
@@ -181,13 +179,13 @@ impl Row {
     }
 }
 
-/// Year and number in one; none for an id that is not a CVE's, or has a number of 15 digits or more.
+/// Packs year and number into one integer; none for an id that is not a CVE's or has 15 digits or more.
 fn key(id: &VulnerabilityId) -> Option<u64> {
     let (year, number) = id.cve_number()?;
     (number < 1 << NUMBER_BITS).then(|| u64::from(year) << NUMBER_BITS | number)
 }
 
-/// A number from 0 to 1 (`0.00043`, `7e-05`) in [`UNIT`]ths.
+/// Reads a number from 0 to 1 (`0.00043`, `7e-05`) in [`UNIT`]ths.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the range is checked first")]
 fn share(text: &str) -> Option<u32> {
     let number: f64 = text.trim().parse().ok()?;
@@ -195,7 +193,7 @@ fn share(text: &str) -> Option<u32> {
 }
 
 impl Snapshot {
-    /// The score of one CVE; none of an id that has none: unknown, not zero.
+    /// Returns the score of a CVE; none if it is unknown.
     #[must_use]
     pub fn get(&self, id: &VulnerabilityId) -> Option<Epss> {
         let key = key(id)?;
@@ -209,13 +207,13 @@ impl Snapshot {
         })
     }
 
-    /// What the snapshot says about one vulnerability; none if it does not have it.
+    /// Returns the facts about a vulnerability; none if it has no score.
     #[must_use]
     pub fn facts(&self, id: &VulnerabilityId) -> Option<Facts> {
         Some(Facts { epss: Some(self.get(id)?), ..Facts::none(self.scored_at) })
     }
 
-    /// The score in the middle, for CVEs that have none; none of an empty snapshot.
+    /// Computes the median score, which stands for the score of CVEs without one.
     #[must_use]
     pub fn median(&self) -> Option<f64> {
         let mut scores: Vec<u32> = self.rows.iter().map(|row| row.score).collect();
@@ -229,43 +227,43 @@ impl Snapshot {
         Some((f64::from(lower) + f64::from(upper)) / 2.0 / UNIT)
     }
 
-    /// How many CVEs have a score.
+    /// Counts the CVEs with a score.
     #[must_use]
     pub const fn len(&self) -> usize {
         self.rows.len()
     }
 
-    /// True if no CVE has a score.
+    /// Tells whether no CVE has a score.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.rows.is_empty()
     }
 
-    /// When the scores were made: the `as_of` of their facts.
+    /// Returns the time of the scores, which is the `as_of` of their facts.
     #[must_use]
     pub const fn scored_at(&self) -> Timestamp {
         self.scored_at
     }
 
-    /// The day of the scores, in UTC.
+    /// Returns the day of the scores, in UTC.
     #[must_use]
     pub fn day(&self) -> Date {
         self.scored_at.to_zoned(TimeZone::UTC).date()
     }
 
-    /// `v2026.06.15`; CSVs before 2022 do not say.
+    /// Returns the model, such as `v2026.06.15`; CSVs before 2022 do not name it.
     #[must_use]
     pub fn model_version(&self) -> Option<&str> {
         self.model_version.as_deref()
     }
 
-    /// What to remember of it when the next one comes.
+    /// Returns what the next snapshot is compared with.
     #[must_use]
     pub const fn as_last_good(&self) -> LastGood {
         LastGood { rows: self.rows.len(), scored_at: self.scored_at }
     }
 
-    /// Whether it may replace the last good one.
+    /// Checks that the snapshot may replace the last good one.
     ///
     /// # Errors
     /// [`Error::TooFew`], [`Error::Older`]
@@ -287,91 +285,6 @@ impl fmt::Debug for Snapshot {
         let Self { model_version, scored_at, rows } = self;
         write!(f, "Snapshot({} rows of {scored_at}, model {model_version:?})", rows.len())
     }
-}
-
-/// The first bytes of a stored snapshot; the last of them is the version of the form.
-const MAGIC: [u8; 8] = *b"SIREPSS\x01";
-/// How many bytes a row takes.
-const ROW_BYTES: usize = 16;
-
-/// Magic, time in nanoseconds (16), length of the model's name (1), name, number of rows (8), rows, sum (8);
-/// numbers have the low byte first.
-impl Snapshot {
-    /// The snapshot as bytes, to be stored.
-    #[must_use]
-    pub fn to_bytes(&self) -> Vec<u8> {
-        // A line of the CSV is shorter than 255 bytes, and so is a name in it.
-        let name = self.model_version.as_deref().unwrap_or_default().as_bytes();
-        let name = name.get(..255).unwrap_or(name);
-        let mut bytes = Vec::with_capacity(40 + name.len() + self.rows.len() * ROW_BYTES);
-        bytes.extend(MAGIC);
-        bytes.extend(self.scored_at.as_nanosecond().to_le_bytes());
-        bytes.extend(u8::try_from(name.len()).unwrap_or(u8::MAX).to_le_bytes());
-        bytes.extend(name);
-        bytes.extend((self.rows.len() as u64).to_le_bytes());
-        for Row { key, score, percentile } in &self.rows {
-            bytes.extend(key.to_le_bytes());
-            bytes.extend(score.to_le_bytes());
-            bytes.extend(percentile.to_le_bytes());
-        }
-        bytes.extend(sum(&bytes).to_le_bytes());
-        bytes
-    }
-
-    /// Reads what [`Snapshot::to_bytes`] wrote.
-    ///
-    /// # Errors
-    /// [`Error::Damaged`]
-    pub fn from_bytes(bytes: &[u8]) -> Result<Self, Error> {
-        Self::read(bytes).ok_or(Error::Damaged)
-    }
-
-    fn read(bytes: &[u8]) -> Option<Self> {
-        let (body, stated) = bytes.split_last_chunk()?;
-        if sum(body) != u64::from_le_bytes(*stated) {
-            return None;
-        }
-        let rest = body.strip_prefix(&MAGIC)?;
-        let (nanoseconds, rest) = rest.split_first_chunk()?;
-        let scored_at = Timestamp::from_nanosecond(i128::from_le_bytes(*nanoseconds)).ok()?;
-        let (&length, rest) = rest.split_first()?;
-        let (name, rest) = rest.split_at_checked(usize::from(length))?;
-        let name = std::str::from_utf8(name).ok()?;
-        let (count, rest) = rest.split_first_chunk()?;
-        let (rows, left_over) = rest.as_chunks::<ROW_BYTES>();
-        if !left_over.is_empty() || u64::from_le_bytes(*count) != rows.len() as u64 {
-            return None;
-        }
-        let rows = rows.iter().map(Row::from_bytes).collect::<Option<Vec<_>>>()?;
-        let sorted = rows.array_windows().all(|[row, next]| row.key < next.key);
-        let model_version = (!name.is_empty()).then(|| name.to_owned());
-        sorted.then_some(Self { model_version, scored_at, rows })
-    }
-}
-
-impl Row {
-    fn from_bytes(bytes: &[u8; ROW_BYTES]) -> Option<Self> {
-        let (key, rest) = bytes.split_first_chunk()?;
-        let (score, rest) = rest.split_first_chunk()?;
-        let (percentile, _) = rest.split_first_chunk()?;
-        let row = Self {
-            key: u64::from_le_bytes(*key),
-            score: u32::from_le_bytes(*score),
-            percentile: u32::from_le_bytes(*percentile),
-        };
-        let in_range = row.score <= ONE && (row.percentile <= ONE || row.percentile == NO_PERCENTILE);
-        in_range.then_some(row)
-    }
-}
-
-/// FNV-1a over 8 bytes at a time: finds damage, not malice, as whoever can write the file can write the sum.
-/// <http://www.isthe.com/chongo/tech/comp/fnv/>
-fn sum(bytes: &[u8]) -> u64 {
-    let (words, rest) = bytes.as_chunks::<8>();
-    let words = words.iter().map(|word| u64::from_le_bytes(*word));
-    words
-        .chain(rest.iter().map(|byte| u64::from(*byte)))
-        .fold(0xcbf2_9ce4_8422_2325, |hash, word| (hash ^ word).wrapping_mul(0x0000_0100_0000_01b3).rotate_left(29))
 }
 
 #[cfg(test)]
@@ -404,6 +317,18 @@ mod tests {
         for unknown in ["CVE-1999-0002", "CVE-2021-9999999999999999999", "GHSA-2222-3333-4444"] {
             assert_eq!(snapshot.get(&id(unknown)), None, "{unknown}");
         }
+    }
+
+    #[test]
+    fn temp_time() {
+        let rows: String = (0..354_000).map(|n| format!("CVE-{}-{},0.{:05},0.{:05}\n", 1999 + n % 27, 1000 + n / 27, n % 99_999, n % 98_765)).collect();
+        let csv = format!("#model_version:v1,score_date:2026-01-01\ncve,epss,percentile\n{rows}");
+        let start = std::time::Instant::now();
+        let packed = pack(csv.as_bytes()).unwrap();
+        let mid = start.elapsed();
+        let start = std::time::Instant::now();
+        let n = parse_packed(&packed, 32 << 20).unwrap().len();
+        eprintln!("TEMP {} -> {} bytes, pack {mid:?}, parse {:?} of {n}", csv.len(), packed.len(), start.elapsed());
     }
 
     #[test]
@@ -465,16 +390,18 @@ mod tests {
     }
 
     #[test]
-    fn a_stored_snapshot_is_16_bytes_a_cve_and_damage_is_seen() {
-        let snapshot = parse_csv(CSV.as_bytes(), None).unwrap();
-        let bytes = snapshot.to_bytes();
-        assert_eq!(bytes.len(), 8 + 16 + 1 + "v2026.06.15".len() + 8 + 3 * 16 + 8);
-        assert_eq!(Snapshot::from_bytes(&bytes), Ok(snapshot));
-        for place in 0..bytes.len() {
-            let mut damaged = bytes.clone();
+    fn a_packed_csv_is_read_back_and_damage_is_seen() {
+        let packed = pack(CSV.as_bytes()).unwrap();
+        assert_eq!(parse_packed(&packed, CSV.len()), parse_csv(CSV.as_bytes(), None));
+        assert_eq!(parse_packed(&packed, CSV.len() - 1), Err(Error::Damaged));
+        // The first bytes of a frame describe it, and some of their bits change nothing.
+        for place in 10..packed.len() {
+            let mut damaged = packed.clone();
             damaged[place] ^= 0x10;
-            assert_eq!(Snapshot::from_bytes(&damaged), Err(Error::Damaged), "byte {place}");
-            assert_eq!(Snapshot::from_bytes(&bytes[..place]), Err(Error::Damaged), "cut at {place}");
+            assert_eq!(parse_packed(&damaged, 1 << 20), Err(Error::Damaged), "byte {place}");
+        }
+        for length in 0..packed.len() {
+            assert_eq!(parse_packed(&packed[..length], 1 << 20), Err(Error::Damaged), "cut at {length}");
         }
     }
 
@@ -483,16 +410,12 @@ mod tests {
         fn whatever_the_bytes_there_is_no_panic(
             bytes: Vec<u8>, text in "(cve,epss\n)?(CVE-[0-9]{4}-[0-9]{1,20},[0-9.e-]{0,6}\n){0,4}"
         ) {
-            let _ = (parse_csv(&bytes, None), Snapshot::from_bytes(&bytes));
+            let _ = (parse_csv(&bytes, None), parse_packed(&bytes, 1 << 20));
             let _ = parse_csv(text.as_bytes(), "2021-01-01".parse().ok());
-            // With a right sum the rest is looked at too.
-            let mut summed = [&MAGIC[..], &bytes].concat();
-            summed.extend(sum(&summed).to_le_bytes());
-            let _ = Snapshot::from_bytes(&summed);
         }
 
         #[test]
-        fn a_snapshot_is_read_back(
+        fn every_score_of_a_packed_csv_is_read_back(
             rows in prop::collection::btree_map((1999u16..2100, 0u64..1 << 48), (0u32..=100_000, 0u32..=100_000), 0..50)
         ) {
             let lines = rows.iter().map(|((year, number), (score, percentile))| {
@@ -501,7 +424,7 @@ mod tests {
             let header = "#model_version:v1,score_date:2026-01-01\ncve,epss,percentile\n";
             let csv = format!("{header}{}", lines.collect::<String>());
             let snapshot = parse_csv(csv.as_bytes(), None).unwrap();
-            prop_assert_eq!(&Snapshot::from_bytes(&snapshot.to_bytes()).unwrap(), &snapshot);
+            prop_assert_eq!(&parse_packed(&pack(csv.as_bytes()).unwrap(), 1 << 20).unwrap(), &snapshot);
             for ((year, number), (score, percentile)) in rows {
                 let epss = snapshot.get(&id(&format!("CVE-{year}-{number:04}"))).unwrap();
                 prop_assert_eq!(epss.score, f64::from(score) / 1e5);

@@ -79,14 +79,6 @@ pub enum Error {
     Older,
 }
 
-impl Error {
-    /// True if the same request may be answered better later.
-    #[must_use]
-    pub const fn is_transient(&self) -> bool {
-        matches!(self, Self::Syntax(_) | Self::TooFew { .. } | Self::Older)
-    }
-}
-
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Document {

@@ -60,14 +60,6 @@ pub enum Error {
     },
 }
 
-impl Error {
-    /// True if the same request may be answered better later.
-    #[must_use]
-    pub const fn is_transient(&self) -> bool {
-        matches!(self, Self::Syntax(_))
-    }
-}
-
 /// The bytes are not a CVE of NVD.
 #[derive(Debug, thiserror::Error)]
 pub enum CveError {
@@ -83,14 +75,6 @@ pub enum CveError {
     /// A time that everything else is dated by cannot be read.
     #[error("its lastModified is not a time")]
     LastModified,
-}
-
-impl CveError {
-    /// False: NVD has to change the record first.
-    #[must_use]
-    pub const fn is_transient(&self) -> bool {
-        false
-    }
 }
 
 #[derive(Deserialize)]

@@ -29,14 +29,6 @@ pub enum Error {
     OtherError,
 }
 
-impl Error {
-    /// True if the same request may be answered better later.
-    #[must_use]
-    pub const fn is_transient(&self) -> bool {
-        matches!(self, Self::Syntax(_) | Self::OtherError)
-    }
-}
-
 #[derive(Deserialize)]
 struct Record {
     id: String,
@@ -224,7 +216,8 @@ mod tests {
             r#"{"code":5,"message":"The current request is not defined by this API."}"#,
             r#"{"code":5,"message":"Vulnerability not found, but the following aliases were: ???"}"#,
         ] {
-            assert!(parse_not_found(body.as_bytes()).unwrap_err().is_transient(), "{body}");
+            let error = parse_not_found(body.as_bytes()).unwrap_err();
+            assert!(matches!(error, Error::Syntax(_) | Error::OtherError), "{body}");
         }
     }
 

@@ -15,14 +15,6 @@ use crate::domain::enrichment::{CvssKind, Facts};
 #[error("is not a vulnerability of a Trivy report: {0}")]
 pub struct Error(#[from] serde_json::Error);
 
-impl Error {
-    /// False: the same report reads the same tomorrow.
-    #[must_use]
-    pub const fn is_transient(&self) -> bool {
-        false
-    }
-}
-
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 struct Vulnerability {

@@ -120,7 +120,7 @@ async fn one(
                 "the vulnerabilities of a scan were looked up"
             );
         }
-        Ok(Order::Ids { ids }) if ids.len() <= Order::IDS => {
+        Ok(Order::Ids { ids }) if ids.len() <= Order::MAX_IDS => {
             let message_id = message.message_id.clone().unwrap_or_default();
             asked.lock().await.push(Asked { ids: ids.into_iter().collect(), message_id });
         }

@@ -14,7 +14,7 @@ use crate::objects::Objects;
 use crate::pipeline::ingest::Ingestion;
 use crate::pipeline::take_upload::{self, Taken};
 use crate::store::claims::Holder;
-use crate::telemetry::metrics::{self, Fact};
+use crate::telemetry::metrics::{self, Metric};
 use crate::telemetry::{chain, invocation};
 
 /// What the handler works with.
@@ -111,11 +111,11 @@ async fn take(deps: &Deps, request_id: &str, record: serde_json::Value) -> Resul
     match taken {
         Taken::Done { ingested, findings } => {
             let (scan_id, duplicate) = (ingested.scan.scan_id.get(), ingested.duplicate);
-            metrics::emit(if duplicate { Fact::Duplicate } else { Fact::Ingested { findings, took } }, now);
+            metrics::emit(if duplicate { Metric::Duplicate } else { Metric::Ingested { findings, took } }, now);
             tracing::info!(upload_id, scan_id, duplicate, findings, duration_ms, "an upload was ingested");
         }
         Taken::Failed(kind) => {
-            metrics::emit(Fact::Refused { code: kind.name() }, now);
+            metrics::emit(Metric::Refused { code: kind.name() }, now);
             tracing::warn!(upload_id, code = kind.name(), duration_ms, "an upload can never be ingested");
         }
         Taken::Settled => tracing::info!(upload_id, "an upload was settled before"),

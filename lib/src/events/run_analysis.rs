@@ -14,7 +14,7 @@ use crate::pipeline::analyze::{self, Error};
 use crate::queue::Message;
 use crate::store::Store;
 use crate::telemetry::invocation;
-use crate::telemetry::metrics::{self, Fact};
+use crate::telemetry::metrics::{self, Metric};
 
 /// What the handler works with.
 #[derive(Debug)]
@@ -51,7 +51,7 @@ async fn one(deps: &Deps, message: &SqsMessage, deadline: Instant) -> Result<(),
     let worked = analyze::work(&deps.store, &deps.ollama, &prompt_hash, Timestamp::now(), deps.lease, deadline).await;
     let took = started.elapsed();
     let outcome = worked.as_ref().map_or("error", |worked| worked.name());
-    metrics::emit(Fact::Worked { outcome, took }, Timestamp::now());
+    metrics::emit(Metric::Worked { outcome, took }, Timestamp::now());
     let worked = worked?;
     let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
     tracing::info!(prompt_hash = %prompt_hash, outcome = ?worked, duration_ms, "worked at an analysis");

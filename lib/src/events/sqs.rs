@@ -8,7 +8,7 @@ use tokio::time::{Instant, timeout_at};
 use tracing::Instrument as _;
 
 use crate::queue::REQUEST_ID;
-use crate::telemetry::{chain, passed_on};
+use crate::telemetry::{chain, received_request_id};
 
 /// Who does not end with its share is cut off after this much more: time to write down how far it came.
 const OVERRUN: Duration = Duration::from_secs(8);
@@ -54,7 +54,7 @@ async fn each_within<E: std::error::Error + 'static>(
         left = left.saturating_sub(1);
         // Its lines name the request that sent it, which is another one than this invocation's.
         let sent_by = message.message_attributes.get(REQUEST_ID).and_then(|value| value.string_value.as_deref());
-        let span = tracing::info_span!("message", message_id = id, sent_by = sent_by.and_then(passed_on));
+        let span = tracing::info_span!("message", message_id = id, sent_by = sent_by.and_then(received_request_id));
         let handled = async {
             match timeout_at(share + overrun, handle(message, share)).await {
                 Ok(Ok(())) => true,

@@ -17,7 +17,7 @@ use crate::pipeline::ingest::{self, Ingested, Ingestion};
 use crate::report::body::Compression;
 use crate::report::{Kind, Submission};
 use crate::store::claims::Holder;
-use crate::telemetry::metrics::{self, Fact};
+use crate::telemetry::metrics::{self, Metric};
 
 #[derive(Serialize)]
 struct Answer {
@@ -42,7 +42,7 @@ struct Answer {
 pub async fn handle(deps: &Ingestion, request: &Request) -> Result<Response<Body>, ApiError> {
     let answer = take_in(deps, request, Instant::now()).await;
     if let Err(error) = &answer {
-        metrics::emit(Fact::Refused { code: error.code().name() }, Timestamp::now());
+        metrics::emit(Metric::Refused { code: error.code().name() }, Timestamp::now());
     }
     answer
 }
@@ -81,11 +81,11 @@ async fn take_in(deps: &Ingestion, request: &Request, started: Instant) -> Resul
         .map_err(|error| ApiError::from_ingest(error, now))?;
 
     let stored = report.findings.len();
-    let fact = match ingested.duplicate {
-        true => Fact::Duplicate,
-        false => Fact::Ingested { findings: stored, took: started.elapsed() },
+    let metric = match ingested.duplicate {
+        true => Metric::Duplicate,
+        false => Metric::Ingested { findings: stored, took: started.elapsed() },
     };
-    metrics::emit(fact, Timestamp::now());
+    metrics::emit(metric, Timestamp::now());
     tracing::info!(
         scan_id = ingested.scan.scan_id.get(),
         current = ingested.scan.current,

@@ -36,7 +36,7 @@ fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, String> {
     }
     let mut deserializer = serde_json::Deserializer::from_str(body);
     let located = |error: serde_json::Error| {
-        format!("{} at line {}, column {}", reason::plain(&error), error.line(), error.column())
+        format!("{} at line {}, column {}", reason::reword(&error), error.line(), error.column())
     };
     let value = Strict.deserialize(&mut deserializer).map_err(located)?;
     deserializer.end().map_err(located)?;
@@ -45,7 +45,7 @@ fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, String> {
     }
     serde_path_to_error::deserialize(value).map_err(|error| {
         let path = error.path().to_string();
-        let reason = reason::plain(error.inner());
+        let reason = reason::reword(error.inner());
         if path == "." { reason } else { format!("{path}: {reason}") }
     })
 }

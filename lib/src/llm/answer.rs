@@ -1,11 +1,10 @@
-//! A model's text → summary, recommendations and risk score, or a typed reason why not.
+//! Parses a model's text into summary, recommendations and risk score.
 //!
-//! Models are asked for three Markdown headings and give other forms: bold lines for headings, numbered
-//! lists, a code fence around everything, JSON, the template repeated, loops. What is clear is taken, what
-//! is unclear is an [`Error`]; nothing is made up, so a placeholder never passes for an answer.
+//! Models are asked for three Markdown headings, and answer with bold lines, numbered lists, a code fence around
+//! everything, JSON, the template itself, or loops. Unclear text is an [`Error`].
 //!
-//! The result is plain text with its traps still in it: links as `text (url)`, images and HTML as
-//! their source. [`crate::llm::evidence`] judges them; dropping them here would hide an attack.
+//! The result is plain text with links as `text (url)`, images and HTML as their source: [`crate::llm::evidence`] judges
+//! them, and dropping them here would hide an attack.
 
 use std::fmt;
 
@@ -25,25 +24,25 @@ pub(crate) use score::ratings;
 
 use sections::Draft;
 
-/// Longest text that is looked at, in bytes.
-const MAX_INPUT: usize = 64 * 1024;
-/// Longest summary, in bytes.
-pub const MAX_SUMMARY: usize = 2_000;
-/// Longest recommendation, in bytes.
-pub const MAX_RECOMMENDATION: usize = 700;
-/// Most recommendations.
-pub const MAX_RECOMMENDATIONS: usize = 10;
-/// A sentence or item said this often is a loop.
-const LOOP: usize = 3;
+/// The longest text that is parsed, in bytes.
+const MAX_INPUT_BYTES: usize = 64 * 1024;
+/// The longest summary, in bytes.
+const MAX_SUMMARY_BYTES: usize = 2_000;
+/// The longest recommendation, in bytes.
+const MAX_RECOMMENDATION_BYTES: usize = 700;
+/// The most recommendations.
+const MAX_RECOMMENDATIONS: usize = 10;
+/// The number of equal sentences that is a loop.
+const LOOP_LENGTH: usize = 3;
 
-/// A parsed answer; the text is not yet checked against the facts.
+/// A parsed answer, not yet checked against the facts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Parsed {
     /// Plain text, paragraphs separated by a line feed.
     pub summary: String,
     /// Plain text, one entry per list item or paragraph.
     pub recommendations: Vec<String>,
-    /// The model's own number.
+    /// The model's score.
     pub risk_score: RiskScore,
 }
 
@@ -52,7 +51,7 @@ pub struct Parsed {
 pub struct RiskScore(u8);
 
 impl RiskScore {
-    /// Rounds to one decimal; `None` outside 1 to 10.
+    /// Rounds to one decimal; none outside 1 to 10.
     #[must_use]
     pub fn new(value: f64) -> Option<Self> {
         // 1.0..=10.0 is ten tenths to a hundred: the cast cannot truncate.
@@ -60,7 +59,7 @@ impl RiskScore {
         (1.0..=10.0).contains(&value).then(|| Self((value * 10.0).round() as u8))
     }
 
-    /// The number.
+    /// Returns the number.
     #[must_use]
     pub fn value(self) -> f64 {
         f64::from(self.0) / 10.0
@@ -94,11 +93,11 @@ impl<'de> Deserialize<'de> for RiskScore {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Section {
-    /// What is wrong.
+    /// The problem.
     Summary,
-    /// What to do.
+    /// The remedies.
     Recommendations,
-    /// How bad it is.
+    /// The rating.
     RiskScore,
 }
 
@@ -112,43 +111,30 @@ impl fmt::Display for Section {
     }
 }
 
-/// Why a text is no answer. None is transient; each is worth one repair attempt.
+/// A text is no answer. Each variant is worth one repair attempt.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages describe the variants")]
 pub enum Error {
-    /// More text than any answer needs.
-    #[error("the text is longer than {MAX_INPUT} bytes")]
+    #[error("the text is longer than {MAX_INPUT_BYTES} bytes")]
     TooLong,
-    /// A part is missing or has no text.
     #[error("the {0} is missing")]
     Missing(Section),
-    /// A part is there twice with different text.
     #[error("the {0} is there twice and differs")]
     Duplicate(Section),
-    /// The template or the example came back.
     #[error("the {0} is a placeholder")]
     Placeholder(Section),
-    /// A part is longer than its limit, or has too many items.
     #[error("the {0} is too long")]
     Overlong(Section),
-    /// The model went into a loop.
     #[error("the {0} repeats itself")]
     Repetitive(Section),
-    /// The score is missing, unclear or out of range.
     #[error("the risk score is unusable: {0}")]
     Score(#[from] ScoreError),
-    /// JSON that is not ours.
     #[error("the JSON is unusable")]
     Json(#[source] serde_json::Error),
 }
 
 impl Error {
-    /// Always false: the same text parses the same way.
-    #[must_use]
-    pub const fn is_transient(&self) -> bool {
-        false
-    }
-
-    /// A stable name for logs, metrics and stored state.
+    /// Returns a stable name for logs, metrics and stored state.
     #[must_use]
     pub const fn name(&self) -> &'static str {
         match self {
@@ -164,43 +150,43 @@ impl Error {
     }
 }
 
-/// Reads an answer, Markdown or JSON.
+/// Parses an answer in Markdown or JSON.
 ///
 /// # Errors
-/// See [`Error`]. Never panics, whatever the text.
+/// [`Error`]
 pub fn parse(text: &str) -> Result<Parsed, Error> {
-    if text.len() > MAX_INPUT {
+    if text.len() > MAX_INPUT_BYTES {
         return Err(Error::TooLong);
     }
     let text = crate::llm::text::clean(text);
-    validated(sections::draft(&text)?)
+    validate(sections::draft(&text)?)
 }
 
-/// The example is invented: nothing of it can be true of a finding.
+/// Recognises text of the prompt's example, which is invented and true of no finding.
 fn is_of_the_example(text: &str) -> bool {
     let folded = fold(text).to_lowercase();
     EXAMPLE_MARKS.iter().any(|mark| folded.contains(mark))
 }
 
-fn validated(draft: Draft) -> Result<Parsed, Error> {
+fn validate(draft: Draft) -> Result<Parsed, Error> {
     use Section::{Recommendations, Summary};
     let summary = draft.summary.join("\n");
-    if words(&summary) == 0 {
+    if word_count(&summary) == 0 {
         return Err(Error::Missing(Summary));
     }
-    if is_placeholder(&summary) || words(&summary) < 4 || is_of_the_example(&summary) {
+    if is_placeholder(&summary) || word_count(&summary) < 4 || is_of_the_example(&summary) {
         return Err(Error::Placeholder(Summary));
     }
     let sentences: Vec<&str> = draft.summary.iter().flat_map(|line| crate::llm::text::sentences(line)).collect();
     if loops(&sentences) {
         return Err(Error::Repetitive(Summary));
     }
-    if summary.len() > MAX_SUMMARY {
+    if summary.len() > MAX_SUMMARY_BYTES {
         return Err(Error::Overlong(Summary));
     }
 
     let mut items = draft.recommendations;
-    items.retain(|item| words(item) > 0);
+    items.retain(|item| word_count(item) > 0);
     if items.is_empty() {
         return Err(Error::Missing(Recommendations));
     }
@@ -208,7 +194,7 @@ fn validated(draft: Draft) -> Result<Parsed, Error> {
     if loops(&inside) {
         return Err(Error::Repetitive(Recommendations));
     }
-    if items.iter().all(|item| is_placeholder(item) || words(item) < 2)
+    if items.iter().all(|item| is_placeholder(item) || word_count(item) < 2)
         || items.iter().any(|item| is_of_the_example(item))
     {
         return Err(Error::Placeholder(Recommendations));
@@ -219,20 +205,20 @@ fn validated(draft: Draft) -> Result<Parsed, Error> {
         seen.push(fold(item).to_lowercase());
         new
     });
-    if items.len() > MAX_RECOMMENDATIONS || items.iter().any(|i| i.len() > MAX_RECOMMENDATION) {
+    if items.len() > MAX_RECOMMENDATIONS || items.iter().any(|i| i.len() > MAX_RECOMMENDATION_BYTES) {
         return Err(Error::Overlong(Recommendations));
     }
     let risk_score = draft.risk_score.ok_or(Error::Missing(Section::RiskScore))?;
     Ok(Parsed { summary, recommendations: items, risk_score })
 }
 
-fn words(text: &str) -> usize {
+fn word_count(text: &str) -> usize {
     text.split_whitespace().filter(|word| word.chars().any(char::is_alphanumeric)).count()
 }
 
-/// Instructions, brackets and shrugs in place of text.
+/// Recognises template text, brackets and empty words such as `N/A`.
 fn is_placeholder(text: &str) -> bool {
-    const SHRUGS: [&str; 12] = [
+    const EMPTY_ANSWERS: [&str; 12] = [
         "n/a",
         "none",
         "todo",
@@ -248,14 +234,14 @@ fn is_placeholder(text: &str) -> bool {
     ];
     let text = fold(text).to_lowercase();
     let bare = text.trim_matches(|c: char| c.is_whitespace() || c.is_ascii_punctuation());
-    // `N/A (no rating)`, `None - not applicable`: a shrug with a reason is one.
-    let shrugs_first =
-        ["n/a", "none", "tbd", "todo", "not available", "not applicable", "no rating"].iter().any(|shrug| {
-            let rest = text.strip_prefix(shrug).map(str::trim_start);
-            rest.is_some_and(|rest| rest.starts_with(['(', '-']) && words(rest) <= 6)
+    // `N/A (no rating)`, `None - not applicable`.
+    let begins_empty =
+        ["n/a", "none", "tbd", "todo", "not available", "not applicable", "no rating"].iter().any(|empty| {
+            let rest = text.strip_prefix(empty).map(str::trim_start);
+            rest.is_some_and(|rest| rest.starts_with(['(', '-']) && word_count(rest) <= 6)
         });
-    SHRUGS.contains(&bare)
-        || shrugs_first
+    EMPTY_ANSWERS.contains(&bare)
+        || begins_empty
         || (text.starts_with('[') && text.ends_with(']'))
         || (text.starts_with('<') && text.ends_with('>'))
         || [
@@ -271,21 +257,21 @@ fn is_placeholder(text: &str) -> bool {
         .any(|template| text.contains(template))
 }
 
-/// True when a sentence of three words or more comes [`LOOP`] times.
+/// Tells whether a sentence of three words or more comes [`LOOP_LENGTH`] times.
 fn loops(sentences: &[&str]) -> bool {
     let mut folded: Vec<String> = sentences
         .iter()
-        .filter(|sentence| words(sentence) >= 3)
+        .filter(|sentence| word_count(sentence) >= 3)
         .map(|sentence| fold(sentence).to_lowercase())
         .collect();
     folded.sort();
-    folded.chunk_by(|a, b| a == b).any(|same| same.len() >= LOOP)
+    folded.chunk_by(|a, b| a == b).any(|same| same.len() >= LOOP_LENGTH)
 }
 
-/// The schema of the repair attempt, for `format`.
+/// Returns the JSON schema of the repair attempt.
 ///
-/// Tight on purpose: at three characters a token its longest answer takes about 250 tokens, below
-/// `num_predict`; a looser one was cut off in 4 of 10 answers of SmolLM2-135M.
+/// At three characters a token its longest answer takes about 250 tokens, below `num_predict`. A looser schema was cut
+/// off in 4 of 10 answers.
 #[must_use]
 pub fn repair_schema() -> Value {
     json!({

@@ -1,14 +1,11 @@
-//! The model explains, it does not decide: what the facts do not say does not reach the user.
+//! Removes sentences of an answer that the facts do not support.
 //!
-//! An answer is split into sentences. A sentence goes when it holds a version, an identifier, a link, a
-//! package or a claim that the facts do not carry ([`Reason`]), and the analysis is marked
-//! `needs_review` with what went and why. Two more things mark it without removing anything: a score far
-//! from the CVSS scores and the severity, and facts that read like instructions to a model
-//! ([`Review`]) — a model that obeys them can bend words no rule here can see.
+//! A sentence is removed if it has a version, an identifier, a link, a package or a claim that is not in the facts
+//! ([`Reason`]), and the analysis is marked `needs_review`. Two more cases mark it ([`Review`]): a score far from the
+//! CVSS scores and the severity, and facts that read like instructions to a model, which may have obeyed them.
 //!
-//! What counts as evidence depends on who wrote it. A title and a description are anybody's text: a
-//! version or an id in them may be *mentioned*. A *fix* comes from the report's fixed version alone, and
-//! a *link* from the report's references alone.
+//! Evidence depends on the field. A title and a description are third-party text: a version or an id in them may be
+//! *mentioned*. A *fix* must be the report's fixed version, and a *link* one of its references.
 
 use std::fmt;
 
@@ -30,32 +27,31 @@ mod words;
 
 pub use suspicion::{Suspicion, SuspicionKind};
 
-/// How far a score may lie outside the range that CVSS scores and severity span.
+/// The largest distance of a score from the range of CVSS scores and severity.
 ///
-/// 1.5 lets a model lift a 7.5 to a 9 for a service that faces the network; it does not let it call a
-/// HIGH a 5 or a LOW a 6.
+/// 1.5 permits a 9 for a 7.5 that faces the network, but not a 5 for a HIGH or a 6 for a LOW.
 pub const MAX_SCORE_DISTANCE: f64 = 1.5;
 
-/// How far a score may lie outside the range of the priority's band ([`Band::risk_scores`]).
+/// The largest distance of a score from the range of the priority's band ([`Band::risk_scores`]).
 pub const MAX_BAND_DISTANCE: f64 = 2.0;
 
-/// What the facts of one finding support.
+/// The facts of one finding, prepared for comparison.
 #[derive(Debug, Clone)]
 pub struct Evidence {
-    /// Fixed versions, lower case, each spelled as in the report.
+    /// The fixed versions, in lower case.
     fixed: Vec<String>,
     installed: HashSet<String>,
     /// Tokens of fields with a format: versions, ids, scores, dates, names.
     structured: HashSet<String>,
-    /// The above and the tokens of title and description.
+    /// `structured` and the tokens of title and description.
     mentioned: HashSet<String>,
-    /// All of it as running text, for phrases.
+    /// All facts as running text, for phrases.
     running: String,
     urls: HashSet<String>,
     hosts: HashSet<String>,
-    /// Package name, PURL and links, for paths like `github.com/org/repo`.
+    /// The package name, PURL and links, for paths like `github.com/org/repo`.
     paths: String,
-    /// Lower case; a package called `patch` is no fix.
+    /// The package name in lower case: a package called `patch` is no fix.
     package: String,
     severity: String,
     cvss_scores: Vec<f64>,
@@ -67,7 +63,7 @@ pub struct Evidence {
     suspicions: Vec<Suspicion>,
 }
 
-/// Why a sentence went. The text is the offending part, as folded for comparison.
+/// The reason why a sentence was removed, with the unsupported part as folded for comparison.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reason {
@@ -79,34 +75,34 @@ pub enum Reason {
     UnknownLink(String),
     /// A package or file name that is not in the facts.
     UnknownName(String),
-    /// A version offered as the fix that is not a fixed version of the report.
+    /// A fixed version that is not the report's.
     NotTheFix(String),
-    /// A fix is claimed and the report has none.
+    /// A fix, where the report has none.
     NoSuchFix,
-    /// A fix is denied and the report has one, or the advice is not to apply it.
+    /// A denial of the report's fix, or advice against it.
     FixDenied,
-    /// The finding is called harmless or wrong; that is not the model's to decide.
+    /// A claim that the finding is harmless or wrong.
     Dismissal,
-    /// Exploitation is claimed that no fact reports.
+    /// Exploitation that no fact reports.
     Exploitation,
     /// Another severity than the report's.
     WrongSeverity(String),
     /// A rating other than the risk score and the CVSS scores.
     OtherScore,
-    /// Advice to switch a protection off or to give a secret away.
+    /// Advice to switch off a protection or to give away a secret.
     HarmfulAdvice(String),
     /// HTML, an image or a Markdown link.
     Markup,
-    /// A command that is more than a package manager's.
+    /// A command beyond a package manager's.
     Command(String),
-    /// A version, link or id spelled so that a plain comparison misses it.
+    /// A version, link or id that is spelled to evade a comparison.
     Obfuscated,
     /// Letters or digits of another script.
     ForeignScript,
 }
 
 impl fmt::Display for Reason {
-    /// Why, in words that hold nothing of the model's text.
+    /// Writes the reason without the model's text.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::UnknownVersion(_) => "a version, date or number that is not in the facts",
@@ -129,44 +125,44 @@ impl fmt::Display for Reason {
     }
 }
 
-/// A sentence that went.
+/// A removed sentence.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Removed {
-    /// Where it stood.
+    /// The part of the answer.
     pub section: Section,
-    /// The sentence, capped. Hostile text: show it as plain text only.
+    /// The sentence, shortened. It may be hostile: show it as plain text only.
     pub sentence: String,
-    /// Why.
+    /// The reason.
     pub reason: Reason,
 }
 
-/// Why a person should look before anyone acts on the analysis.
+/// The reason why a person should review an analysis.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Review {
-    /// Sentences were removed: what is left may read differently.
+    /// Sentences were removed, so the rest may have another meaning.
     TextRemoved,
-    /// The score lies more than [`MAX_SCORE_DISTANCE`] outside what the facts span.
+    /// The score is more than [`MAX_SCORE_DISTANCE`] outside the range of the facts.
     ScoreFarFromFacts {
-        /// Lowest of CVSS scores and the severity's range.
+        /// The lowest of the CVSS scores and the severity's range.
         low: f64,
-        /// Highest of them.
+        /// The highest of them.
         high: f64,
     },
-    /// The score lies more than [`MAX_BAND_DISTANCE`] outside the range of the priority's band.
+    /// The score is more than [`MAX_BAND_DISTANCE`] outside the range of the priority's band.
     ScoreFarFromBand {
-        /// The band that the rule decided on.
+        /// The band of the priority.
         band: Band,
-        /// Lowest of its range.
+        /// The lowest score of its range.
         low: f64,
-        /// Highest of its range.
+        /// The highest score of its range.
         high: f64,
     },
-    /// Neither a CVSS score nor a severity to compare the score with.
+    /// The facts have neither a CVSS score nor a severity.
     ScoreWithoutAnchor,
-    /// The facts hold text that reads like instructions to a model, or hidden characters.
+    /// The facts read like instructions to a model, or have hidden characters.
     SuspiciousInput(Suspicion),
-    /// The summary has no word that is this finding's own.
+    /// The summary has no word of this finding.
     NothingOfTheFinding,
     /// No recommendation asks for an action.
     NoAction,
@@ -195,47 +191,39 @@ impl fmt::Display for Review {
     }
 }
 
-/// An answer that holds nothing the facts do not support.
+/// An answer without unsupported sentences.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Checked {
-    /// Plain text; show it as such, it is no Markdown.
+    /// Plain text, no Markdown.
     pub summary: String,
     /// Plain text, at least one.
     pub recommendations: Vec<String>,
-    /// The model's number, unchanged.
+    /// The model's score, unchanged.
     pub risk_score: RiskScore,
-    /// True when `review` is not empty.
+    /// Whether `review` has a reason.
     pub needs_review: bool,
-    /// Why.
+    /// The reasons for a review.
     pub review: Vec<Review>,
-    /// What went.
+    /// The removed sentences.
     pub removed: Vec<Removed>,
 }
 
 impl Checked {
-    /// The recommendations as one text: a `- ` line each.
+    /// Joins the recommendations, as a `- ` line each.
     #[must_use]
     pub fn recommendations_text(&self) -> String {
         self.recommendations.iter().map(|item| format!("- {item}")).collect::<Vec<_>>().join("\n")
     }
 }
 
-/// Nothing of a part is left after removal.
+/// No sentence of a part is supported.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the facts support nothing of the {section}")]
 pub struct Unsupported {
     /// The empty part.
     pub section: Section,
-    /// What went, of all parts.
+    /// The removed sentences of all parts.
     pub removed: Vec<Removed>,
-}
-
-impl Unsupported {
-    /// Always false: the same answer is judged the same way.
-    #[must_use]
-    pub const fn is_transient(&self) -> bool {
-        false
-    }
 }
 
 impl From<&Facts> for Evidence {
@@ -290,7 +278,7 @@ impl From<&Facts> for Evidence {
         if let Some(kev) = &extra.kev {
             learn(&format!("kev cisa {}", kev.date_added));
         }
-        // Sirius's own words. Not for phrases: `KEV: not listed` must not support "in KEV".
+        // Tokens only: as a phrase, `KEV: not listed` would support "in KEV".
         if let Some(priority) = &extra.priority {
             tokens::learn(&mut structured, &format!("priority {} {}", priority.band, priority.band.label()));
             priority.reasons.iter().for_each(|reason| tokens::learn(&mut structured, reason));
@@ -305,7 +293,7 @@ impl From<&Facts> for Evidence {
         let urls: Vec<url::Url> = links.iter().filter_map(|link| url::Url::parse(link).ok()).collect();
         Self {
             fixed: facts.fixed_versions().into_iter().map(lower).collect(),
-            installed: tokens::of(&lower(&facts.installed_version)).map(str::to_owned).collect(),
+            installed: tokens::tokens_of(&lower(&facts.installed_version)).map(str::to_owned).collect(),
             structured,
             mentioned,
             running,
@@ -325,14 +313,12 @@ impl From<&Facts> for Evidence {
             known_exploited: extra.kev.is_some() || extra.exploitation == "active",
             proof_of_concept: extra.exploitation == "poc",
             not_affected: facts.status == "not_affected",
-            suspicions: suspicion::of(facts),
+            suspicions: suspicion::suspicions_of(facts),
         }
     }
 }
 
-/// The range that CVSS scores and the severity's own range span; neither is in a description's reach.
-///
-/// CVSS 2 counts only when there is nothing newer: its scale differs.
+/// Computes the range of CVSS scores and severity. CVSS 2 has another scale and counts only without newer scores.
 fn anchor(facts: &Facts) -> Option<(f64, f64)> {
     let scores = |old: bool| {
         facts
@@ -360,10 +346,10 @@ fn anchor(facts: &Facts) -> Option<(f64, f64)> {
     Some((low, high))
 }
 
-/// Removes what the facts do not support and says what a person should look at.
+/// Removes unsupported sentences, and lists the reasons for a review.
 ///
 /// # Errors
-/// [`Unsupported`] when nothing of the summary or of the recommendations is left.
+/// [`Unsupported`] if no sentence of the summary or of the recommendations is left.
 pub fn check(parsed: Parsed, evidence: &Evidence) -> Result<Checked, Unsupported> {
     let mut removed = Vec::new();
     let score = parsed.risk_score;
@@ -384,7 +370,7 @@ pub fn check(parsed: Parsed, evidence: &Evidence) -> Result<Checked, Unsupported
             .filter(|line| line.chars().any(char::is_alphabetic))
             .collect();
         let text = kept.join("\n");
-        // A word or two that a removal left behind says nothing.
+        // A single word is no sentence.
         (text.split_whitespace().count() >= 2).then_some(text)
     };
     let summary = keep(Section::Summary, &parsed.summary);
@@ -421,17 +407,17 @@ pub fn check(parsed: Parsed, evidence: &Evidence) -> Result<Checked, Unsupported
 }
 
 impl Evidence {
-    /// What in the facts reads like instructions to a model.
+    /// Returns the facts that read like instructions to a model.
     #[must_use]
     pub fn suspicions(&self) -> &[Suspicion] {
         &self.suspicions
     }
 
-    /// The first reason to remove a sentence.
+    /// Finds the first reason to remove a sentence.
     fn judge(&self, sentence: &str, section: Section, score: RiskScore) -> Option<Reason> {
         let folded = fold(sentence);
         let lower = folded.to_lowercase();
-        if crate::llm::text::has_foreign_script(&folded) {
+        if crate::llm::text::has_other_script(&folded) {
             return Some(Reason::ForeignScript);
         }
         if links::has_markup(&lower) {

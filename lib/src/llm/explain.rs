@@ -1,4 +1,4 @@
-//! The order of an analysis: ask, parse, check, weigh; one repair attempt for an answer that is unusable.
+//! Runs an analysis: ask, parse, check, weigh, and one repair attempt after an unusable answer.
 
 use serde_json::Value;
 use tokio::time::Instant;
@@ -13,57 +13,48 @@ use crate::llm::substance::{self, Hollow};
 /// A usable explanation.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Explanation {
-    /// What may be shown.
+    /// The checked answer.
     pub checked: Checked,
-    /// Why the first answer was unusable, when it took the repair attempt.
+    /// The reason why the first answer was unusable; none without a repair attempt.
     pub repaired_after: Option<&'static str>,
-    /// The answer that was used: raw text, counters, timings. The text is unchecked.
+    /// The used answer with its counters and unchecked text.
     pub answer: Answer,
 }
 
-/// How an analysis ended.
+/// The result of an analysis.
 #[derive(Debug)]
 pub enum Outcome {
-    /// Store it as completed.
+    /// A usable explanation.
     Completed(Box<Explanation>),
-    /// The model answered twice and neither answer is usable: failed, with these reasons.
+    /// Two unusable answers.
     Invalid {
-        /// The first answer's.
+        /// The fault of the first one.
         first: Unusable,
-        /// The repair attempt's.
+        /// The fault of the repair attempt.
         repair: Unusable,
     },
-    /// No answer for now: postpone; nothing is failed.
+    /// No answer for now.
     Transient(ollama::Error),
-    /// No answer until somebody changes something: failed, with an alarm.
+    /// No answer until the configuration or the host is changed.
     Final(ollama::Error),
 }
 
-/// Why an answer cannot be used. All of them are worth the one repair attempt.
+/// An answer cannot be used. Each variant is worth one repair attempt.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages describe the variants")]
 pub enum Unusable {
-    /// Cut off, empty or oversized.
     #[error("no usable text: {0}")]
     Text(#[source] ollama::Error),
-    /// Text without the three parts.
     #[error("the answer does not parse: {0}")]
     Form(#[from] answer::Error),
-    /// Three parts, and nothing of one of them is supported by the facts.
     #[error("{0}")]
     Content(#[from] Unsupported),
-    /// Text that says nothing.
     #[error("{0}")]
     Substance(#[from] Hollow),
 }
 
 impl Unusable {
-    /// Always false: a later delivery would get the same kind of answer.
-    #[must_use]
-    pub const fn is_transient(&self) -> bool {
-        false
-    }
-
-    /// A stable name for logs, metrics and stored state.
+    /// Returns a stable name for logs, metrics and stored state.
     #[must_use]
     pub const fn name(&self) -> &'static str {
         match self {
@@ -76,7 +67,7 @@ impl Unusable {
 }
 
 impl Outcome {
-    /// A stable name for logs, metrics and stored state.
+    /// Returns a stable name for logs, metrics and stored state.
     #[must_use]
     pub const fn name(&self) -> &'static str {
         match self {
@@ -87,54 +78,55 @@ impl Outcome {
     }
 }
 
-/// Explains a finding. `facts` are the ones the prompt was built from; `deadline` bounds both attempts.
+/// Explains a finding. `facts` are those of the prompt; `deadline` limits both attempts.
 pub async fn explain(ollama: &Ollama, prompt: &Prompt, facts: &Facts, deadline: Instant) -> Outcome {
-    let evidence = Evidence::from(facts);
-    let first = match attempt(ollama, prompt, None, facts, &evidence, deadline).await {
+    let analysis = Analysis { ollama, facts, evidence: Evidence::from(facts), deadline };
+    let first = match analysis.attempt(prompt, None).await {
         Ok((checked, answer)) => return completed(checked, answer, None),
-        Err(Failure::Host(error)) => return undone(error),
+        Err(Failure::Host(error)) => return host_failure(error),
         Err(Failure::Answer(unusable)) => unusable,
     };
     tracing::info!(reason = first.name(), "the first answer is unusable, asking for JSON");
-    match attempt(ollama, &prompt.repair(), Some(&repair_schema()), facts, &evidence, deadline).await {
+    match analysis.attempt(&prompt.repair(), Some(&repair_schema())).await {
         Ok((checked, answer)) => completed(checked, answer, Some(first.name())),
-        Err(Failure::Host(error)) => undone(error),
+        Err(Failure::Host(error)) => host_failure(error),
         Err(Failure::Answer(repair)) => Outcome::Invalid { first, repair },
     }
 }
 
-/// The host failed, or the model answered badly.
+/// The host failed, or the model's answer is unusable.
 enum Failure {
     Host(ollama::Error),
     Answer(Unusable),
 }
 
-async fn attempt(
-    ollama: &Ollama,
-    prompt: &Prompt,
-    format: Option<&Value>,
-    facts: &Facts,
-    evidence: &Evidence,
+struct Analysis<'a> {
+    ollama: &'a Ollama,
+    facts: &'a Facts,
+    evidence: Evidence,
     deadline: Instant,
-) -> Result<(Checked, Answer), Failure> {
-    let answer = ollama.chat(prompt, format, deadline).await.map_err(|error| {
-        if error.is_repairable() { Failure::Answer(Unusable::Text(error)) } else { Failure::Host(error) }
-    })?;
-    let checked = judge(&answer.text, facts, evidence).map_err(Failure::Answer)?;
-    Ok((checked, answer))
 }
 
-/// What may be shown of a model's text: its parts, what the facts support of them, if that says anything.
-fn judge(text: &str, facts: &Facts, evidence: &Evidence) -> Result<Checked, Unusable> {
-    let parsed = answer::parse(text)?;
-    let checked = evidence::check(parsed, evidence)?;
-    Ok(substance::weigh(checked, facts)?)
+impl Analysis<'_> {
+    async fn attempt(&self, prompt: &Prompt, format: Option<&Value>) -> Result<(Checked, Answer), Failure> {
+        let answer = self.ollama.chat(prompt, format, self.deadline).await.map_err(|error| {
+            if error.is_repairable() { Failure::Answer(Unusable::Text(error)) } else { Failure::Host(error) }
+        })?;
+        let checked = self.check(&answer.text).map_err(Failure::Answer)?;
+        Ok((checked, answer))
+    }
+
+    fn check(&self, text: &str) -> Result<Checked, Unusable> {
+        let parsed = answer::parse(text)?;
+        let checked = evidence::check(parsed, &self.evidence)?;
+        Ok(substance::weigh(checked, self.facts)?)
+    }
 }
 
 fn completed(checked: Checked, answer: Answer, repaired_after: Option<&'static str>) -> Outcome {
     Outcome::Completed(Box::new(Explanation { checked, repaired_after, answer }))
 }
 
-fn undone(error: ollama::Error) -> Outcome {
+fn host_failure(error: ollama::Error) -> Outcome {
     if error.is_transient() { Outcome::Transient(error) } else { Outcome::Final(error) }
 }

@@ -1,8 +1,7 @@
-//! The Ollama client: one streamed `POST /api/chat`, every failure a variant of [`Error`].
+//! The Ollama client: one streamed `POST /api/chat`, with a variant of [`Error`] for each failure.
 //!
-//! The API: <https://github.com/ollama/ollama/blob/main/docs/api.md>. What is sent is always explicit
-//! (`num_ctx`, `num_predict`, `truncate: false`, `shift: false`, `keep_alive`): the server's defaults depend on its
-//! memory, and a silent cut of the prompt is answered with 200.
+//! The request sets `num_ctx`, `num_predict`, `truncate: false`, `shift: false` and `keep_alive`: the server's defaults
+//! depend on its memory, and it answers 200 after cutting a prompt silently.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -26,10 +25,10 @@ pub use address::{InvalidUrl, OllamaUrl, is_refused};
 pub use error::Error;
 
 use address::{AllRefused, GuardedResolver, Unresolved};
-use stream::{Collector, server_words};
+use stream::{Collector, server_message};
 
-/// Largest body of an error answer that is read.
-const MAX_ERROR_BODY: usize = 8 * 1024;
+/// The longest beginning of an error body that is read.
+const MAX_ERROR_BODY_BYTES: usize = 8 * 1024;
 
 /// A bearer token whose `Debug` does not show it.
 #[derive(Clone, PartialEq, Eq)]
@@ -49,29 +48,29 @@ impl fmt::Debug for Bearer {
     }
 }
 
-/// How to reach the host. Model and sampling options are the prompt's.
+/// The settings of the client. Model and sampling options are part of the prompt.
 #[derive(Debug, Clone)]
 pub struct OllamaConfig {
-    /// Base URL.
+    /// The base URL.
     pub url: OllamaUrl,
-    /// Token for a proxy in front of Ollama, which knows no authentication itself.
+    /// The token for a proxy in front of Ollama, which has no authentication itself.
     pub bearer: Option<Bearer>,
-    /// PEM certificates trusted besides the public roots: a team's host often has a private CA.
+    /// PEM certificates to trust besides the public roots, for a private CA.
     pub extra_roots_pem: Option<Vec<u8>>,
-    /// Time for the TCP and TLS handshake.
+    /// The limit of the TCP and TLS handshakes.
     pub connect_timeout: Duration,
-    /// Time to the first token: queue, model load and prompt evaluation are all inside.
+    /// The limit to the first token, with queue, model load and prompt evaluation.
     pub first_token_timeout: Duration,
-    /// Longest pause between two chunks of the stream.
+    /// The longest pause between two chunks of the stream.
     pub idle_timeout: Duration,
-    /// How long the model stays loaded afterwards, in seconds; negative = for ever.
+    /// The time for which the model stays loaded, in seconds; negative for ever.
     pub keep_alive_seconds: i64,
-    /// Largest answer text, in bytes.
+    /// The longest answer, in bytes.
     pub max_answer_bytes: usize,
 }
 
 impl OllamaConfig {
-    /// Defaults: 5 s to connect, 240 s to the first token, 30 s idle, model kept for 30 min, 64 KiB.
+    /// Returns the defaults: 5 s to connect, 240 s to the first token, 30 s idle, model loaded for 30 min, 64 KiB.
     #[must_use]
     pub const fn new(url: OllamaUrl) -> Self {
         Self {
@@ -87,30 +86,30 @@ impl OllamaConfig {
     }
 }
 
-/// A finished answer. Counters and durations (nanoseconds) are missing when the server leaves them out.
+/// A finished answer. The server may leave out counters and durations (nanoseconds).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Answer {
-    /// The text, without thoughts, trimmed, never empty.
+    /// The text without thoughts, trimmed and not empty.
     pub text: String,
-    /// Model as the server names it.
+    /// The model in the answer.
     pub model: Option<String>,
-    /// `stop`, normally.
+    /// Usually `stop`.
     pub done_reason: Option<String>,
-    /// The model thought before it answered.
+    /// Whether the answer has thoughts.
     pub thinking_present: bool,
     /// Tokens of the prompt.
     pub prompt_eval_count: Option<u64>,
-    /// Tokens of the prompt found in the cache (newer servers).
+    /// Tokens of the prompt from the cache (newer servers).
     pub prompt_eval_cached_count: Option<u64>,
     /// Tokens of the answer.
     pub eval_count: Option<u64>,
-    /// All of it.
+    /// The whole request.
     pub total_duration_ns: Option<u64>,
-    /// Model load.
+    /// Loading the model.
     pub load_duration_ns: Option<u64>,
-    /// Prompt evaluation.
+    /// Evaluating the prompt.
     pub prompt_eval_duration_ns: Option<u64>,
-    /// Generation.
+    /// Generating the answer.
     pub eval_duration_ns: Option<u64>,
 }
 
@@ -139,13 +138,13 @@ struct RequestOptions {
     repeat_penalty: f64,
 }
 
-/// `{"error": …}`: a text from Ollama, an object from proxies that speak another dialect.
+/// `{"error": …}`, a text from Ollama and an object from some proxies.
 #[derive(Deserialize)]
 struct ErrorBody {
     error: Value,
 }
 
-/// A client for one host. Build it once and borrow it: it keeps connections.
+/// A client for one host, which keeps connections.
 #[derive(Debug, Clone)]
 pub struct Ollama {
     client: Client,
@@ -154,7 +153,7 @@ pub struct Ollama {
 }
 
 impl Ollama {
-    /// Makes the client; connects to nothing yet.
+    /// Creates the client, without connecting.
     ///
     /// # Errors
     /// [`Error::Config`] for a token that is no header value, or unreadable certificates.
@@ -166,7 +165,7 @@ impl Ollama {
         let client = Client::builder()
             .tls_backend_preconfigured(tls(config.extra_roots_pem.as_deref())?)
             .dns_resolver(GuardedResolver)
-            // A redirect could name any address, and a proxy from the environment see the prompt.
+            // A redirect could name any address, and a proxy of the environment could read the prompt.
             .redirect(redirect::Policy::none())
             .no_proxy()
             .connect_timeout(config.connect_timeout)
@@ -176,17 +175,17 @@ impl Ollama {
         Ok(Self { client, config, authorization })
     }
 
-    /// Asks. `format` is a JSON schema for the answer; `deadline` bounds all of it.
+    /// Sends a prompt and reads the whole answer. `format` is a JSON schema for it.
     ///
     /// # Errors
-    /// See [`Error`]; partial text is never returned.
+    /// [`Error`]
     pub async fn chat(&self, prompt: &Prompt, format: Option<&Value>, deadline: Instant) -> Result<Answer, Error> {
         let response = self.send(prompt, format, deadline).await?;
         if response.status() != reqwest::StatusCode::OK {
             return Err(self.refusal(response, &prompt.model, deadline).await);
         }
         let answer = self.read(response, deadline).await?;
-        accept(answer, prompt.fewest_tokens())
+        check_counters(answer, prompt.fewest_tokens())
     }
 
     async fn send(&self, prompt: &Prompt, format: Option<&Value>, deadline: Instant) -> Result<Response, Error> {
@@ -225,8 +224,7 @@ impl Ollama {
     }
 
     async fn read(&self, mut response: Response, deadline: Instant) -> Result<Answer, Error> {
-        // Ollama sends no headers before the first token; a proxy in front may, so the first chunk
-        // still has the time of a model load.
+        // A proxy may send headers before the first token, so the first chunk has the limit of a model load.
         let mut limit = self.config.first_token_timeout;
         let mut late: fn(Duration) -> Error = Error::FirstTokenTimeout;
         let mut collector = Collector::new(self.config.max_answer_bytes);
@@ -245,7 +243,7 @@ impl Ollama {
         }
     }
 
-    /// The error of an answer other than 200; a body that cannot be read changes nothing about it.
+    /// Reads the error of a status other than 200, even without a readable body.
     async fn refusal(&self, mut response: Response, model: &str, deadline: Instant) -> Error {
         let status = response.status();
         let retry_after = response
@@ -254,26 +252,26 @@ impl Ollama {
             .and_then(|value| value.to_str().ok()?.trim().parse().ok())
             .map(Duration::from_secs);
         let mut body = Vec::new();
-        while body.len() < MAX_ERROR_BODY {
+        while body.len() < MAX_ERROR_BODY_BYTES {
             match within(self.config.idle_timeout, deadline, response.chunk()).await {
                 Some(Ok(Some(chunk))) => body.extend_from_slice(&chunk),
                 _ => break,
             }
         }
-        body.truncate(MAX_ERROR_BODY);
+        body.truncate(MAX_ERROR_BODY_BYTES);
         let message = match serde_json::from_slice::<ErrorBody>(&body) {
             Ok(ErrorBody { error: Value::String(text) }) => text,
             Ok(ErrorBody { error }) => error.to_string(),
             Err(_) => String::from_utf8_lossy(&body).into_owned(),
         };
-        error::from_status(status, retry_after, model, server_words(&message))
+        error::from_status(status, retry_after, model, server_message(&message))
     }
 }
 
-/// What the last line says about an answer that is complete on the wire.
-fn accept(answer: Answer, fewest_tokens: u64) -> Result<Answer, Error> {
+/// Checks an answer by the counters of its last line.
+fn check_counters(answer: Answer, fewest_tokens: u64) -> Result<Answer, Error> {
     let thinking_present = answer.thinking_present;
-    // A cached prefix may or may not be inside the count, by version: never reject because of it.
+    // Some versions count a cached prefix and others do not.
     let cached = answer.prompt_eval_cached_count.unwrap_or_default();
     match (answer.done_reason.as_deref(), answer.prompt_eval_count) {
         (Some(reason @ ("load" | "unload")), _) => Err(Error::NotAnAnswer(reason.to_owned())),
@@ -286,7 +284,7 @@ fn accept(answer: Answer, fewest_tokens: u64) -> Result<Answer, Error> {
     }
 }
 
-/// Runs until it is done, `limit` has passed, or the deadline is there.
+/// Runs work until `limit` or the deadline has passed.
 async fn within<T>(limit: Duration, deadline: Instant, work: impl Future<Output = T>) -> Option<T> {
     let end = Instant::now().checked_add(limit).map_or(deadline, |end| end.min(deadline));
     timeout_at(end, work).await.ok()
@@ -302,7 +300,7 @@ fn bearer_header(bearer: &Bearer) -> Result<HeaderValue, Error> {
     Ok(value)
 }
 
-/// Configures TLS with ring and compiled-in roots: nothing is parsed at start.
+/// Configures TLS with ring and compiled-in roots, which need no parsing.
 fn tls(extra_roots_pem: Option<&[u8]>) -> Result<rustls::ClientConfig, Error> {
     let mut roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
     for certificate in CertificateDer::pem_slice_iter(extra_roots_pem.unwrap_or_default()) {
@@ -321,7 +319,7 @@ fn tls(extra_roots_pem: Option<&[u8]>) -> Result<rustls::ClientConfig, Error> {
     Ok(config)
 }
 
-/// Sorts a failed send by the cause at the end of its chain.
+/// Classifies a failed send by the chain of its causes.
 fn connect_error(error: reqwest::Error) -> Error {
     let mut cause: Option<&(dyn StdError + 'static)> = Some(&error);
     while let Some(this) = cause {
@@ -357,7 +355,7 @@ mod tests {
     impl Resolve for MetadataOnly {
         fn resolve(&self, name: Name) -> Resolving {
             let found = ["169.254.169.254:0", "[fd00:ec2::254]:0"].map(|a| a.parse().unwrap());
-            Box::pin(async move { Ok(address::permitted(name.as_str(), found.into_iter())?) })
+            Box::pin(async move { Ok(address::allowed_addresses(name.as_str(), found.into_iter())?) })
         }
     }
 

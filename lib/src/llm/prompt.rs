@@ -1,10 +1,9 @@
-//! Facts → the messages a model gets. Pure: the same facts, model and options give the same bytes.
+//! Builds the messages to a model. Pure: the same facts, model and options give the same bytes.
 //!
-//! The facts travel as one JSON object between two marker lines. JSON escapes line breaks, and `<`
-//! and `>` are written as `\u003c` and `\u003e`, so no fact can close the block, forge a marker or
-//! spell a chat template's control token (`<|im_end|>`, `<start_of_turn>`); `[INST]` and its kin are
-//! escaped the same way. An example turn shows the form of the answer: a model given a placeholder
-//! repeats the placeholder.
+//! The facts are one JSON object between two marker lines. JSON escapes line breaks, and `<` and `>` are written as
+//! `\u003c` and `\u003e`, so no fact can close the block, forge a marker or spell a control token of a chat template
+//! (`<|im_end|>`, `<start_of_turn>`); `[INST]` and similar tokens are escaped too. An example shows the form of the
+//! answer, since models repeat a placeholder.
 
 use serde::{Deserialize, Serialize};
 
@@ -17,57 +16,55 @@ mod template;
 pub(crate) use template::EXAMPLE_MARKS;
 pub use template::{EXAMPLE_SUMMARY, REPAIR_SYSTEM, SYSTEM, TEMPLATE_VERSION};
 
-/// First line of the data block.
+/// The first line of the data block.
 pub const BLOCK_OPEN: &str = "<<<FACTS";
-/// Last line of the data block.
+/// The last line of the data block.
 pub const BLOCK_CLOSE: &str = "FACTS>>>";
 
-/// Longest description that is shown, in bytes.
-pub const MAX_DESCRIPTION: usize = 4_000;
-/// Most references that are shown.
-pub const MAX_REFERENCES: usize = 10;
+/// The longest description in a prompt, in bytes.
+const MAX_DESCRIPTION: usize = 4_000;
+/// The most references in a prompt.
+const MAX_REFERENCES: usize = 10;
 const MAX_CVSS: usize = 6;
 const MAX_LIST: usize = 10;
 
-/// Who speaks.
+/// The author of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
     /// The rules.
     System,
-    /// A question with facts.
+    /// The question with the facts.
     User,
-    /// The model, here only in the example turn.
+    /// The answer, here only in the example.
     Assistant,
 }
 
 /// One message of the chat.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Message {
-    /// Who speaks.
+    /// The author.
     pub role: Role,
-    /// What is said.
+    /// The text.
     pub content: String,
 }
 
-/// What the model runs with. All of it is part of the prompt hash.
+/// The options of the model, all of them part of the prompt hash.
 ///
-/// `num_ctx` is a launch attribute of the runner: every caller of one Ollama host must send the same
-/// value, or each change of caller loads the model again.
+/// Ollama loads the model again for another `num_ctx`, so all callers of a host must send the same value.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Options {
-    /// Context length in tokens, prompt and answer together.
+    /// The tokens of prompt and answer together.
     pub num_ctx: u32,
-    /// Most tokens of the answer. Must cover the repair schema's own maximum, about 300 tokens.
+    /// The most tokens of the answer; the repair schema needs about 300.
     pub num_predict: u32,
-    /// Sampling temperature; 0 = the likeliest token.
+    /// The sampling temperature; 0 selects the likeliest token.
     pub temperature: f64,
-    /// Sampling seed.
+    /// The sampling seed.
     pub seed: i64,
-    /// Penalty on repetition; 1.1 keeps small models out of loops.
+    /// The penalty on repetition; 1.1 keeps small models out of loops.
     pub repeat_penalty: f64,
-    /// `think` of the request; `Some(false)` keeps a thinking model from spending `num_predict` on
-    /// thoughts, and is harmless for others. `None` leaves the field out.
+    /// Whether the model may spend `num_predict` on thoughts; none leaves the field out of the request.
     pub think: Option<bool>,
 }
 
@@ -77,41 +74,27 @@ impl Default for Options {
     }
 }
 
-/// A question to a model, complete: what is hashed is what is sent.
+/// A complete question to a model: exactly this is hashed and sent.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Prompt {
-    /// [`TEMPLATE_VERSION`] at the time of asking.
+    /// [`TEMPLATE_VERSION`] when the prompt was built.
     pub template_version: String,
-    /// Model name as Ollama knows it.
+    /// The name of the model in Ollama.
     pub model: String,
-    /// What the model runs with.
+    /// The options of the model.
     pub options: Options,
     /// System, example question, example answer, question.
     pub messages: Vec<Message>,
 }
 
-/// Why no prompt could be made. Always a matter of configuration, never transient.
+/// A prompt cannot be built; no retry helps.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages describe the variants")]
 pub enum Error {
-    /// `num_ctx − num_predict` does not hold even the rules and the shortest facts.
     #[error("the prompt needs about {needed} tokens, num_ctx - num_predict leaves {available}")]
-    ContextTooSmall {
-        /// Tokens needed, our estimate.
-        needed: usize,
-        /// Tokens available.
-        available: usize,
-    },
-    /// The facts could not be written as JSON.
+    ContextTooSmall { needed: usize, available: usize },
     #[error("the facts cannot be written as JSON")]
     Encode(#[source] serde_json::Error),
-}
-
-impl Error {
-    /// Always false: asking again changes nothing.
-    #[must_use]
-    pub const fn is_transient(&self) -> bool {
-        false
-    }
 }
 
 impl Prompt {
@@ -136,7 +119,7 @@ impl Prompt {
             }
             let shown = description.min(clean(&facts.description).len());
             if shown > 0 {
-                // One byte is at most one token, so this never cuts more than it must twice over.
+                // One byte is at most one token, so the cut is at most twice as long as necessary.
                 description = shown.saturating_sub((needed - available).max(16));
             } else if references > 0 {
                 references -= 1;
@@ -146,38 +129,36 @@ impl Prompt {
         }
     }
 
-    /// The prompt's name: SHA-256 over its JSON, whose field order is fixed by these types.
+    /// Hashes the JSON of the prompt, whose field order is fixed by these types.
     ///
     /// # Errors
-    /// [`Error::Encode`]; not seen with values these types can hold.
+    /// [`Error::Encode`]
     pub fn hash(&self) -> Result<PromptHash, Error> {
         let mut canonical = b"sirius prompt 1\n".to_vec();
         serde_json::to_writer(&mut canonical, self).map_err(Error::Encode)?;
         Ok(PromptHash::of(&canonical))
     }
 
-    /// The same question again, to be answered with JSON: new rules, no example turn.
-    ///
-    /// Never longer than the prompt it repairs: the facts are taken over as they are.
+    /// Builds the prompt of the repair attempt: the same question, rules that ask for JSON, no example. It is never longer.
     #[must_use]
     pub fn repair(&self) -> Self {
         let question = self.messages.last().cloned();
         Self { messages: question.map(template::repair_messages).unwrap_or_default(), ..self.clone() }
     }
 
-    /// A lower bound for the tokens of this prompt, to notice that a server cut it silently.
+    /// Estimates the fewest tokens of the prompt, to notice a server that cuts it silently.
     ///
-    /// English text has 3 to 5 bytes per token, JSON fewer; 8 is well above both.
+    /// English text has 3 to 5 bytes per token, and JSON fewer, so 8 is safe.
     #[must_use]
     pub fn fewest_tokens(&self) -> u64 {
         self.messages.iter().map(|m| m.content.len() as u64).sum::<u64>() / 8
     }
 }
 
-/// Tokens the messages take at most, estimated without the model's tokenizer.
+/// Estimates the most tokens of messages, for any tokenizer.
 ///
-/// Letters and blanks a third of a token, other ASCII punctuation two thirds, digits and every byte
-/// of other characters one: tokenizers that split digits and fall back to bytes stay below it.
+/// Letters and blanks are a third of a token, ASCII punctuation two thirds, digits and bytes of other characters one:
+/// tokenizers that split digits and fall back to bytes need fewer.
 #[must_use]
 pub fn estimate_tokens(messages: &[Message]) -> usize {
     const PER_MESSAGE: usize = 8;
@@ -193,7 +174,7 @@ pub fn estimate_tokens(messages: &[Message]) -> usize {
     messages.iter().map(|m| thirds(&m.content).div_ceil(3) + PER_MESSAGE).sum()
 }
 
-/// The facts as the model sees them; field order is the order of importance.
+/// The facts in the prompt, in the order of importance.
 #[derive(Serialize)]
 struct Block {
     vulnerability_id: String,
@@ -207,7 +188,7 @@ struct Block {
     #[serde(skip_serializing_if = "String::is_empty")]
     purl: String,
     installed_version: String,
-    /// Spelled out when absent: a model that sees no field invents one.
+    /// Always present, since models invent a missing fixed version.
     fixed_version: String,
     severity: String,
     #[serde(skip_serializing_if = "String::is_empty")]
@@ -234,8 +215,8 @@ struct Block {
     description: String,
 }
 
-/// What the block says when the report has no fix.
-pub const NO_FIX: &str = "none in the report";
+/// The fixed version in the prompt if the report has none.
+const NO_FIX: &str = "none in the report";
 
 fn question(facts: &Facts, description: usize, references: usize) -> Result<String, Error> {
     let text = |value: &str, max: usize| cap(clean(value).trim(), max);
@@ -268,7 +249,7 @@ fn question(facts: &Facts, description: usize, references: usize) -> Result<Stri
         known_exploited: extra.kev.map(|kev| kev_line(&kev.date_added, kev.ransomware)).unwrap_or_default(),
         exploit_prediction: extra.epss.map(|epss| format!("EPSS: {}", epss.band())).unwrap_or_default(),
         priority: priority.map(|it| format!("{}: {}", it.band, it.band.label())).unwrap_or_default(),
-        // In the order in which the rule went.
+        // In the order of the rule.
         priority_reasons: priority
             .map(|it| it.reasons.iter().take(MAX_LIST).map(|reason| text(reason, 120)).collect())
             .unwrap_or_default(),
@@ -281,10 +262,10 @@ fn question(facts: &Facts, description: usize, references: usize) -> Result<Stri
     Ok(format!("{}\n{BLOCK_OPEN}\n{}\n{BLOCK_CLOSE}", template::QUESTION, escape(&json)))
 }
 
-/// Writes what could look like a marker or a template's control token as a JSON escape.
+/// Escapes characters of markers and of control tokens of chat templates.
 ///
-/// `<` and `>` occur in JSON inside strings only. A `[` of the JSON itself is followed by a line
-/// break, so one before a capital letter or a slash is inside a string as well.
+/// In JSON `<` and `>` are inside strings only. A `[` of the JSON itself precedes a line break, so one before a capital
+/// letter or a slash is inside a string too.
 fn escape(json: &str) -> String {
     let mut out = String::with_capacity(json.len());
     let mut chars = json.chars().peekable();
@@ -301,17 +282,17 @@ fn escape(json: &str) -> String {
     out
 }
 
-/// Tells whether a reference is a web link. Trivy also lists `ftp` addresses and free text, and some begin with a newline.
+/// Recognises a web address; some references are `ftp` or free text, or begin with a line feed.
 pub(crate) fn is_web_link(reference: &str) -> bool {
     url::Url::parse(reference.trim()).is_ok_and(|u| matches!(u.scheme(), "http" | "https"))
 }
 
-/// Architecture, distribution release and file path say where, not what.
+/// Removes architecture, distribution release and file path.
 fn bare_purl(purl: &str) -> &str {
     purl.split(['?', '#']).next().unwrap_or_default()
 }
 
-/// The day of an RFC 3339 time: reports differ in their fractions of a second.
+/// Returns the day of an RFC 3339 time, since reports differ in fractions of a second.
 pub(crate) fn day(time: Option<&str>) -> &str {
     time.and_then(|t| t.trim().get(..10)).unwrap_or_default()
 }

@@ -1,4 +1,4 @@
-//! What is asked about a finding, and under which hash: the same for the whole fleet.
+//! Builds the question about a finding, the same for the whole fleet.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,26 +7,26 @@ use super::prompt::{Error, Options, Prompt};
 use crate::domain::finding::Finding;
 use crate::domain::prompt_hash::PromptHash;
 
-/// How findings are asked about: two services with the same settings ask the same.
+/// The settings of all questions.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Questions {
-    /// The model's name on the Ollama host.
+    /// The name of the model on the Ollama host.
     pub model: String,
-    /// What it runs with.
+    /// The options of the model.
     pub options: Options,
 }
 
-/// A prompt, and the facts that its answer is checked against.
+/// A prompt, and the facts against which its answer is checked.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Question {
-    /// What is sent.
+    /// The prompt.
     pub prompt: Prompt,
-    /// What is true.
+    /// The facts.
     pub facts: Facts,
 }
 
 impl Questions {
-    /// The question about a finding, with what public sources and the rule say of it, and its hash.
+    /// Builds the question about a finding and its enrichment, and the hash of the prompt.
     ///
     /// # Errors
     /// Those of [`Prompt::build`] and [`Prompt::hash`].

@@ -1,8 +1,7 @@
-//! Whether an answer says anything: garbage is refused, and what helps nobody is marked.
+//! Refuses answers without content, and marks useless ones.
 //!
-//! [`super::evidence`] takes out what the facts do not support; text can be free of that and still be worthless. No
-//! dictionary is needed: English prose is a third function words, and what else an explanation needs is in the facts
-//! or among the words of the trade (`words`).
+//! [`super::evidence`] removes unsupported sentences; the rest may still be worthless. English prose consists of function
+//! words for a third, and the other words of an explanation are in the facts or are technical terms (`words`).
 
 use std::collections::{HashMap, HashSet};
 
@@ -15,28 +14,24 @@ use super::text::{fold, sentences};
 mod actions;
 mod words;
 
-/// Why the text of a part is worthless. All are worth the repair attempt.
+/// A part of an answer is worthless. Each variant is worth the repair attempt.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages describe the variants")]
 pub enum Hollow {
-    /// The same few words again and again.
     #[error("the {0} repeats its words")]
     Repetitive(Section),
-    /// Hardly a word of English or of the facts.
     #[error("the {0} is not English prose about the facts")]
     Gibberish(Section),
-    /// `[package]`, `{{version}}`, `TODO`: something was to be filled in.
     #[error("the {0} has a placeholder")]
     Placeholder(Section),
-    /// The rules or the names of the facts' fields came back.
     #[error("the {0} repeats the prompt")]
     Echo(Section),
-    /// The model declines to answer.
     #[error("the {0} is a refusal")]
     Refusal(Section),
 }
 
 impl Hollow {
-    /// A stable name for logs, metrics and stored state.
+    /// Returns a stable name for logs, metrics and stored state.
     #[must_use]
     pub const fn name(&self) -> &'static str {
         match self {
@@ -49,35 +44,35 @@ impl Hollow {
     }
 }
 
-/// Texts with fewer words are too short to be measured by ratios.
-const FEWEST_WORDS: usize = 8;
-/// Sentences with fewer words may well have none that is known: a name, a command.
-const FEWEST_WORDS_OF_A_SENTENCE: usize = 3;
-/// The least share of distinct words. Answers that fill their limits are above 0.5.
-const LEAST_DISTINCT: f64 = 0.4;
-/// The largest share of word triples that came before.
-const MOST_REPEATED: f64 = 0.3;
-/// The least share of words that are English function words, of the trade, or in the facts.
-const LEAST_KNOWN: f64 = 0.5;
-/// The least share of English function words in a text of [`FEWEST_WORDS`] or more.
-const LEAST_FUNCTION_WORDS: f64 = 0.1;
-/// The largest share: prose has 0.6 at most, and more is a heap of them.
-const MOST_FUNCTION_WORDS: f64 = 0.75;
+/// The fewest words of a text that is measured by ratios.
+const MIN_WORDS: usize = 8;
+/// The fewest words of a sentence that needs a known word; a shorter one may be a name or a command.
+const MIN_WORDS_OF_A_SENTENCE: usize = 3;
+/// The least share of distinct words; the longest answers are above 0.5.
+const MIN_DISTINCT: f64 = 0.4;
+/// The largest share of repeated word triples.
+const MAX_REPEATED: f64 = 0.3;
+/// The least share of English function words, technical terms and words of the facts.
+const MIN_KNOWN: f64 = 0.5;
+/// The least share of English function words in a text of [`MIN_WORDS`] or more.
+const MIN_FUNCTION_WORDS: f64 = 0.1;
+/// The largest share of English function words; prose has at most 0.6.
+const MAX_FUNCTION_WORDS: f64 = 0.75;
 /// The least share of letters, digits and blanks among the characters.
-const LEAST_TEXT: f64 = 0.75;
-/// So many words in the order of the rules are no coincidence.
-const ECHOED_WORDS: usize = 7;
+const MIN_TEXT: f64 = 0.75;
+/// The number of consecutive words of the rules that is an echo.
+const ECHO_LENGTH: usize = 7;
 
-/// Refuses an answer that is garbage, and marks one that is of no use to whoever has to act.
+/// Refuses a worthless answer, and marks one that is useless for triage.
 ///
 /// # Errors
-/// [`Hollow`] for garbage.
+/// [`Hollow`]
 pub fn weigh(mut checked: Checked, facts: &Facts) -> Result<Checked, Hollow> {
     let known = Known::of(facts);
     let recommendations = checked.recommendations.join("\n");
     known.refuse(Section::Summary, &checked.summary)?;
     known.refuse(Section::Recommendations, &recommendations)?;
-    if !known.are_spoken_of_in(&checked.summary) {
+    if !known.appear_in(&checked.summary) {
         checked.review.push(Review::NothingOfTheFinding);
     }
     let asks = |item: &String| sentences(item).any(|sentence| actions::asks_for(&fold(sentence).to_lowercase()));
@@ -91,7 +86,7 @@ pub fn weigh(mut checked: Checked, facts: &Facts) -> Result<Checked, Hollow> {
     Ok(checked)
 }
 
-/// True if there is no fix, or one of its versions is among the words.
+/// Tells whether a fixed version is named, if the report has one.
 fn names_a_fix(recommendations: &str, facts: &Facts) -> bool {
     let fixed = facts.fixed_versions();
     let text = fold(recommendations).to_lowercase();
@@ -109,7 +104,7 @@ fn names_a_fix(recommendations: &str, facts: &Facts) -> bool {
     fixed.is_empty() || fixed.into_iter().any(has)
 }
 
-/// The words of a text in lower case, without numbers and signs.
+/// Splits a text into words in lower case, without numbers and signs.
 fn words_of(text: &str) -> Vec<String> {
     let lower = fold(text).to_lowercase();
     lower
@@ -120,11 +115,11 @@ fn words_of(text: &str) -> Vec<String> {
         .collect()
 }
 
-/// What the facts and the language make known.
+/// The known words of a finding.
 struct Known {
-    /// The facts' words, by their stems.
+    /// The stems of the facts' words.
     facts: HashSet<String>,
-    /// Those of them that are about this finding and no other.
+    /// The stems that are particular to this finding.
     own: HashSet<String>,
     /// The facts as running text.
     running: String,
@@ -163,7 +158,7 @@ impl Known {
         }
         let is_noise = |sentence: &str| {
             let words = words_of(sentence);
-            words.len() >= FEWEST_WORDS_OF_A_SENTENCE && !words.iter().any(|word| self.knows(word))
+            words.len() >= MIN_WORDS_OF_A_SENTENCE && !words.iter().any(|word| self.knows(word))
         };
         let is_gibberish = |line: &str| self.is_gibberish(line, &words_of(line)) || sentences(line).any(is_noise);
         if self.is_gibberish(&lower, &words) || text.lines().any(is_gibberish) {
@@ -172,7 +167,7 @@ impl Known {
         Ok(())
     }
 
-    /// Brackets around a word of a template, unless the facts have them, and words that stand for text to come.
+    /// Finds a word in brackets that the facts do not have, or a word that stands for missing text.
     fn has_placeholder(&self, lower: &str) -> bool {
         const STANDINS: [&str; 9] = [
             "x.y.z",
@@ -187,7 +182,7 @@ impl Known {
         ];
         let pairs = [('[', ']'), ('{', '}'), ('<', '>')];
         let bracketed = pairs.iter().any(|(open, close)| {
-            // After a name it is an index or a part of code.
+            // A bracket after a name is an index or a part of code.
             let follows_name =
                 |at: usize| lower.get(..at).is_some_and(|before| before.ends_with(char::is_alphanumeric));
             lower.match_indices(*open).filter(|(at, _)| !follows_name(*at)).any(|(at, _)| {
@@ -210,33 +205,30 @@ impl Known {
     fn is_gibberish(&self, lower: &str, words: &[String]) -> bool {
         let characters = lower.chars().count().max(1);
         let text = lower.chars().filter(|c| c.is_alphanumeric() || c.is_whitespace()).count();
-        if share(text, characters) < LEAST_TEXT {
+        if share(text, characters) < MIN_TEXT {
             return true;
         }
-        // Letters alone are no words; a long run of letters and digits is none either.
+        // Single letters are no words.
         let single = words.iter().filter(|word| word.chars().count() == 1 && *word != "a").count();
-        if words.len() >= FEWEST_WORDS && share(single, words.len()) > 0.5 {
+        if words.len() >= MIN_WORDS && share(single, words.len()) > 0.5 {
             return true;
         }
         let known = words.iter().filter(|word| self.knows(word)).count();
-        if words.len() < FEWEST_WORDS {
-            return words.len() >= 3 && share(known, words.len()) < LEAST_KNOWN;
+        if words.len() < MIN_WORDS {
+            return words.len() >= 3 && share(known, words.len()) < MIN_KNOWN;
         }
         let function = share(words.iter().filter(|word| words::is_function(word)).count(), words.len());
-        share(known, words.len()) < LEAST_KNOWN || !(LEAST_FUNCTION_WORDS..=MOST_FUNCTION_WORDS).contains(&function)
+        share(known, words.len()) < MIN_KNOWN || !(MIN_FUNCTION_WORDS..=MAX_FUNCTION_WORDS).contains(&function)
     }
 
-    /// A word of English, of the trade, or of the facts.
+    /// Tells whether a word is an English function word, a technical term or in the facts.
     fn knows(&self, word: &str) -> bool {
         let stem = words::stem(word);
-        words::is_function(word)
-            || words::is_of_the_trade(stem)
-            || self.facts.contains(stem)
-            || actions::is_action(word)
+        words::is_function(word) || words::is_technical(stem) || self.facts.contains(stem) || actions::is_action(word)
     }
 
-    /// A summary has to have a word of this finding. Facts that have hardly any cannot be spoken of.
-    fn are_spoken_of_in(&self, summary: &str) -> bool {
+    /// Tells whether a summary has a word of this finding, unless the facts have too few.
+    fn appear_in(&self, summary: &str) -> bool {
         self.own.len() < 3 || words_of(summary).iter().any(|word| self.own.contains(words::stem(word)))
     }
 }
@@ -246,12 +238,12 @@ fn share(part: usize, whole: usize) -> f64 {
     part as f64 / whole.max(1) as f64
 }
 
-/// Too few different words for a text of its length, or the same three in a row over and over.
+/// Tells whether a text has too few different words, or repeats word triples.
 fn repeats(words: &[String]) -> bool {
-    if words.len() < FEWEST_WORDS {
+    if words.len() < MIN_WORDS {
         return false;
     }
-    // Long texts have fewer new words: the first hundred tell.
+    // Long texts have fewer new words, so only the first hundred count.
     let first: Vec<&String> = words.iter().take(100).collect();
     let distinct: HashSet<&String> = first.iter().copied().collect();
     let mut triples: HashMap<&[String], usize> = HashMap::new();
@@ -259,8 +251,7 @@ fn repeats(words: &[String]) -> bool {
         *triples.entry(triple).or_default() += 1;
     }
     let repeated: usize = triples.values().map(|count| count - 1).sum();
-    share(distinct.len(), first.len()) < LEAST_DISTINCT
-        || share(repeated, words.len().saturating_sub(2)) > MOST_REPEATED
+    share(distinct.len(), first.len()) < MIN_DISTINCT || share(repeated, words.len().saturating_sub(2)) > MAX_REPEATED
 }
 
 fn is_refusal(lower: &str) -> bool {
@@ -281,7 +272,7 @@ fn is_refusal(lower: &str) -> bool {
     PHRASES.iter().any(|phrase| lower.contains(phrase))
 }
 
-/// Words of the rules in their order, or the names of several fields.
+/// Finds consecutive words of the rules, or the names of several fields.
 fn is_echo(lower: &str, words: &[String]) -> bool {
     const FIELDS: [&str; 8] = [
         "vulnerability_id",
@@ -297,8 +288,8 @@ fn is_echo(lower: &str, words: &[String]) -> bool {
         return true;
     }
     let rules = words_of(&format!("{SYSTEM}\n{REPAIR_SYSTEM}"));
-    let runs: HashSet<&[String]> = rules.windows(ECHOED_WORDS).collect();
-    words.windows(ECHOED_WORDS).any(|run| runs.contains(run))
+    let runs: HashSet<&[String]> = rules.windows(ECHO_LENGTH).collect();
+    words.windows(ECHO_LENGTH).any(|run| runs.contains(run))
 }
 
 #[cfg(test)]

@@ -1,6 +1,4 @@
-//! Text hygiene shared by the way in (facts) and the way out (answers).
-//!
-//! Which characters count as invisible is for [`crate::domain::text`] to say, for all text of others.
+//! Normalises the text of facts and answers.
 
 use icu_normalizer::ComposingNormalizerBorrowed;
 use icu_properties::props::{EnumeratedProperty, GeneralCategory, Script};
@@ -9,36 +7,27 @@ use unicode_segmentation::UnicodeSegmentation;
 use crate::domain::text::cut;
 pub use crate::domain::text::{clean, is_invisible};
 
-/// True when [`clean`] would remove a character that has no business in an advisory's text.
-///
-/// Carriage returns and other line breaks do not count: Windows writes them.
+/// Tells whether [`clean`] would remove a character other than a line break or a byte order mark.
 #[must_use]
 pub fn hides_characters(text: &str) -> bool {
     text.chars().any(|c| is_invisible(c) && !matches!(c, '\r' | '\u{85}' | '\u{b}' | '\u{c}' | '\u{feff}'))
 }
 
-/// The form in which text is compared: NFKC, cleaned, every dash a `-`, every space a blank.
+/// Folds text for comparison: NFKC, cleaned, every dash a `-`, every space a blank.
 ///
-/// NFKC turns fullwidth and mathematical letters and digits, `․` and `．` into ASCII. Dashes and a
-/// few full-stop look-alikes that NFKC keeps are mapped here, since a version or an identifier
-/// written with them reads the same to a person.
+/// NFKC turns fullwidth and mathematical letters and digits, `․` and `．` into ASCII. Dashes and a few look-alikes of the
+/// full stop that NFKC keeps are mapped too, since a version or an identifier with them looks the same.
 #[must_use]
 pub fn fold(text: &str) -> String {
     let text = clean(text);
     let text = ComposingNormalizerBorrowed::new_nfkc().normalize(&text);
-    // NFKC can expose ignorables again (U+FFA0 becomes a Hangul filler): clean once more.
+    // NFKC can create ignorable characters (U+FFA0 becomes a Hangul filler).
     clean(&text)
         .chars()
         .map(|c| match c {
             '。' | '‧' | '∙' | '·' | '•' | '⋅' | '۔' | '・' | 'ꓸ' => '.',
             '∕' | '⁄' | '⧸' => '/',
-            '‘' | '’' | 'ʼ' | '`' => {
-                if c == '`' {
-                    '`'
-                } else {
-                    '\''
-                }
-            }
+            '‘' | '’' | 'ʼ' => '\'',
             '“' | '”' => '"',
             '−' => '-',
             c if GeneralCategory::for_char(c) == GeneralCategory::DashPunctuation => '-',
@@ -49,19 +38,18 @@ pub fn fold(text: &str) -> String {
         .collect()
 }
 
-/// True when the text holds a letter of a script other than Latin, or a digit other than 0-9.
+/// Tells whether a text has a letter of a script other than Latin, or a digit other than 0-9.
 ///
-/// Answers are English: such a character is a look-alike (`СVE`, `аpache`, `١.٢`) or a language that
-/// the claims check cannot read. Greek letters alone (µ, α) are tolerated when no Latin letter or
-/// digit touches them.
+/// Answers are English: such a character is a look-alike (`СVE`, `аpache`, `١.٢`) or of a language that the claims check
+/// cannot read. Greek letters (µ, α) are permitted unless a Latin letter or digit is next to them.
 #[must_use]
-pub fn has_foreign_script(folded: &str) -> bool {
+pub fn has_other_script(folded: &str) -> bool {
     let mut previous = ' ';
     for c in folded.chars() {
         let script = Script::for_char(c);
-        let foreign_letter = c.is_alphabetic() && !matches!(script, Script::Latin | Script::Common | Script::Inherited);
-        let foreign_digit = GeneralCategory::for_char(c) == GeneralCategory::DecimalNumber && !c.is_ascii_digit();
-        if foreign_digit || (foreign_letter && (script != Script::Greek || previous.is_alphanumeric())) {
+        let other_letter = c.is_alphabetic() && !matches!(script, Script::Latin | Script::Common | Script::Inherited);
+        let other_digit = GeneralCategory::for_char(c) == GeneralCategory::DecimalNumber && !c.is_ascii_digit();
+        if other_digit || (other_letter && (script != Script::Greek || previous.is_alphanumeric())) {
             return true;
         }
         if c.is_alphanumeric() && Script::for_char(previous) == Script::Greek && previous.is_alphabetic() {
@@ -72,9 +60,7 @@ pub fn has_foreign_script(folded: &str) -> bool {
     false
 }
 
-/// Cuts after at most `max` bytes, at a character boundary, and says so with ` […]`.
-///
-/// The mark counts towards `max`; a text that fits is returned as it is.
+/// Cuts a text after at most `max` bytes, at a character boundary, and appends ` […]`, which counts too.
 #[must_use]
 pub fn cap(text: &str, max: usize) -> String {
     const MARK: &str = " […]";
@@ -85,9 +71,8 @@ pub fn cap(text: &str, max: usize) -> String {
     if max < MARK.len() { kept.to_owned() } else { format!("{}{MARK}", kept.trim_end()) }
 }
 
-/// The sentences of one line, trimmed and not empty: Unicode's rules (UAX #29), but only at white space.
-///
-/// The rules alone would break `9.11.4-26.P2` in two, and each half would be judged on its own.
+/// Splits a line into trimmed sentences by Unicode's rules (UAX #29), but only at white space: the rules alone would
+/// split `9.11.4-26.P2`.
 pub fn sentences(line: &str) -> impl Iterator<Item = &str> {
     let mut starts: Vec<usize> = line
         .split_sentence_bound_indices()
@@ -128,11 +113,11 @@ mod tests {
 
     #[test]
     fn a_letter_of_another_script_is_seen() {
-        assert!(has_foreign_script("СVE-2024-1"));
-        assert!(has_foreign_script("version ١"));
-        assert!(has_foreign_script("αpache"));
-        assert!(!has_foreign_script("Zürich 5 µ s – “quoted”"));
-        assert!(!has_foreign_script("the α parameter"));
+        assert!(has_other_script("СVE-2024-1"));
+        assert!(has_other_script("version ١"));
+        assert!(has_other_script("αpache"));
+        assert!(!has_other_script("Zürich 5 µ s – “quoted”"));
+        assert!(!has_other_script("the α parameter"));
     }
 
     #[test]

@@ -17,7 +17,7 @@ use crate::queue::{self, Queue};
 use crate::store::analyses::{Asked, Turn, TurnAnswer};
 use crate::store::{self, Store};
 use crate::telemetry::chain;
-use crate::telemetry::metrics::{self, Fact};
+use crate::telemetry::metrics::{self, Metric};
 
 /// Recovery looks this long after a question was asked whether its message was lost.
 pub(super) const FIRST_LOOK: Duration = Duration::from_secs(120);
@@ -61,9 +61,8 @@ impl Error {
     pub const fn is_transient(&self) -> bool {
         match self {
             Self::Store(error) => error.is_transient(),
-            Self::Queue(error) => error.is_transient(),
-            Self::Prompt(error) => error.is_transient(),
-            Self::Poison(_) => false,
+            Self::Queue(_) => true,
+            Self::Prompt(_) | Self::Poison(_) => false,
         }
     }
 }
@@ -90,7 +89,7 @@ pub async fn request(
     {
         // One that is pending or has failed is neither: nobody is asked, and there is no answer.
         if analysis.status == Status::Completed {
-            metrics::emit(Fact::Wanted { cached: 1, missing: 0 }, now);
+            metrics::emit(Metric::Wanted { cached: 1, missing: 0 }, now);
         }
         return Ok(analysis.clone());
     }
@@ -103,7 +102,7 @@ pub async fn request(
         },
     };
     if is_new {
-        metrics::emit(Fact::Wanted { cached: 0, missing: 1 }, now);
+        metrics::emit(Metric::Wanted { cached: 0, missing: 1 }, now);
         queue.send(hash).await?;
     }
     Ok(store.analysis(hash).await?.unwrap_or(Analysis { status: Status::Pending, answer: None, failure: None }))
@@ -199,9 +198,9 @@ pub async fn work(
             let answer = answered(*explanation, &question, now);
             // The host has worked for it, even if another worker's answer counts in the end.
             let (prompt, said) = (answer.prompt_tokens, answer.answer_tokens);
-            let fact =
-                Fact::Answered { prompt_tokens: prompt.unwrap_or_default(), answer_tokens: said.unwrap_or_default() };
-            metrics::emit(fact, now);
+            let metric =
+                Metric::Answered { prompt_tokens: prompt.unwrap_or_default(), answer_tokens: said.unwrap_or_default() };
+            metrics::emit(metric, now);
             // First: it is shown only where the present prompt has no answer, which this one then is.
             store.put_latest_answer(&question.facts.subject(), hash, &answer, now).await?;
             mine(store.complete_analysis(&turn, &answer).await, Worked::Completed)?

@@ -19,7 +19,7 @@ use crate::llm::{Question, Questions};
 use crate::queue::Queue;
 use crate::store::analyses::Asked;
 use crate::store::{self, Selection, Store, findings};
-use crate::telemetry::metrics::{self, Fact};
+use crate::telemetry::metrics::{self, Metric};
 
 /// Questions that are written at the same time.
 const CONCURRENCY: usize = 8;
@@ -108,7 +108,7 @@ pub async fn run(
             break;
         }
     }
-    metrics::emit(Fact::Wanted { cached: tally.cached, missing: tally.queued }, now);
+    metrics::emit(Metric::Wanted { cached: tally.cached, missing: tally.queued }, now);
     Ok(tally)
 }
 

@@ -310,7 +310,7 @@ async fn tell_all(
         rest.ordinal = end;
         let is_over = end < total && budget.is_over();
         // Whole orders, so that few are small.
-        let whole = if end < total && !is_over { order.len() / Order::IDS * Order::IDS } else { order.len() };
+        let whole = if end < total && !is_over { order.len() / Order::MAX_IDS * Order::MAX_IDS } else { order.len() };
         deps.queue.send_ids(&order.drain(..whole).collect::<Vec<_>>()).await?;
         if is_over {
             done.goes_on = true;

@@ -106,7 +106,7 @@ impl Error {
         match self {
             Self::Store(error) => error.is_transient(),
             Self::Objects(error) => error.is_transient(),
-            Self::Queue(error) => error.is_transient(),
+            Self::Queue(_) => true,
             Self::Fetch(error) => error.is_transient(),
             Self::Poison(_) | Self::Endless(_) => false,
             Self::Busy | Self::Random(_) => true,
@@ -219,7 +219,7 @@ impl Work<'_> {
         self.link(same).await?;
 
         let wanted = self.wanting(Source::Nvd, now);
-        for (id, said) in nvd::ask(&deps.mode, &deps.store, &wanted, budget).await? {
+        for (id, said) in nvd::ask_nvd(&deps.mode, &deps.store, &wanted, budget).await? {
             self.answer(id, Source::Nvd, said);
         }
 
@@ -350,11 +350,11 @@ pub(super) async fn feeds(deps: &Enrichment) -> Result<Feeds, Error> {
     let newest = deps.store.feed(FeedName::Epss).await?;
     if cache.epss.as_ref().map(|(feed, _)| feed) != newest.as_ref() {
         cache.epss = match newest {
-            Some(feed) => {
-                read_feed(deps, &feed, |bytes| epss::Snapshot::from_bytes(bytes).map_err(|error| error.to_string()))
-                    .await?
-                    .map(|snapshot| (feed, Arc::new(snapshot)))
-            }
+            Some(feed) => read_feed(deps, &feed, |bytes| {
+                epss::parse_packed(bytes, fetch::MAX_BYTES).map_err(|error| error.to_string())
+            })
+            .await?
+            .map(|snapshot| (feed, Arc::new(snapshot))),
             None => None,
         };
     }

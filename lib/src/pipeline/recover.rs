@@ -22,7 +22,7 @@ use crate::store::claims::{Claim, Claimed, Holder, Unfinished};
 use crate::store::walks::Walk;
 use crate::store::{self, Store};
 use crate::telemetry::chain;
-use crate::telemetry::metrics::{self, Fact};
+use crate::telemetry::metrics::{self, Metric};
 
 /// How many analyses one run looks at; the next run, a minute later, goes on.
 const BATCH: usize = 500;
@@ -113,7 +113,7 @@ pub async fn run(deps: &Recovery, request_id: &str, now: Timestamp, deadline: In
     let overdue = [due.first().map(|due| due.at), outbox.first().map(|(_, at)| *at)];
     let overdue =
         overdue.into_iter().flatten().map(|at| Duration::try_from(now.duration_since(at)).unwrap_or_default());
-    metrics::emit(Fact::Recovery { stuck, overdue: overdue.max().unwrap_or_default() }, now);
+    metrics::emit(Metric::Recovery { stuck, overdue: overdue.max().unwrap_or_default() }, now);
 
     let enrichment = ingestion.enrichment.as_ref().map(|queue| queue.on_behalf_of(request_id));
     if let Some(enrichment) = &enrichment {

@@ -140,7 +140,7 @@ async fn refresh(deps: &Enrichment, name: FeedName, budget: &Budget) -> Result<b
     if last.as_ref().is_some_and(|last| now.duration_since(last.fetched_at) < FETCHED_LATELY) {
         return Ok(false);
     }
-    let bytes = match feeds::get(&deps.mode, &deps.store, name, budget).await {
+    let bytes = match feeds::fetch_feed(&deps.mode, &deps.store, name, budget).await {
         Ok(bytes) => bytes,
         Err(error) => return Err(Failed::Source(chain(&error))),
     };
@@ -175,7 +175,7 @@ async fn refresh(deps: &Enrichment, name: FeedName, budget: &Budget) -> Result<b
                 model_version: snapshot.model_version().map(str::to_owned),
                 median: snapshot.median(),
             };
-            (feed, snapshot.to_bytes())
+            (feed, epss::pack(&bytes).map_err(|error| not_sane(&error))?)
         }
     };
     deps.objects.put_feed(&feed.object, stored).await?;

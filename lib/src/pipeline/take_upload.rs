@@ -201,7 +201,7 @@ async fn ingest(
     holder: &Holder,
     now: Timestamp,
 ) -> Result<Result<(Ingested, usize), report::Error>, Error> {
-    let compression = Compression::of(&bytes);
+    let compression = Compression::detect(&bytes);
     let submission = match Submission::read(bytes, compression, declared, deps.limits, deps.archive.is_some()) {
         Ok(submission) => submission,
         Err(refused) => return Ok(Err(refused)),

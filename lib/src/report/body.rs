@@ -1,11 +1,11 @@
-//! The framing of a body: gzip and zstd in every form that their formats allow, unpacked under a cap.
+//! Unpacks a body, gzip and zstd in every form that their formats allow, under a limit.
 //!
 //! | | read as one |
 //! |---|---|
 //! | gzip, RFC 1952 | any number of members, empty ones too; zero bytes after the last, as tapes and `dd` leave them |
 //! | zstd, RFC 8878 | any number of frames, empty ones too, and skippable frames anywhere, as `pzstd` writes them |
 //!
-//! Anything else after the end is refused with where it begins.
+//! Any other byte after the end is refused with its offset.
 
 use std::borrow::Cow;
 use std::io::{self, Read};
@@ -15,10 +15,10 @@ use zstd::zstd_safe::DCtx;
 
 use super::Error;
 
-/// How a report's bytes are packed.
+/// The compression of a report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Compression {
-    /// Not at all.
+    /// No compression.
     None,
     /// RFC 1952.
     Gzip,
@@ -27,35 +27,35 @@ pub enum Compression {
 }
 
 impl Compression {
-    /// How bytes are packed, by how they begin: what an object's name or type says of it may be wrong.
+    /// Recognises the compression by the first bytes, since an object's name or type may be wrong.
     #[must_use]
-    pub const fn of(bytes: &[u8]) -> Self {
+    pub const fn detect(bytes: &[u8]) -> Self {
         match bytes {
             [0x1F, 0x8B, ..] => Self::Gzip,
-            // The second is a skippable frame's.
+            // The second is the beginning of a skippable frame.
             [0x28, 0xB5, 0x2F, 0xFD, ..] | [0x50..=0x5F, 0x2A, 0x4D, 0x18, ..] => Self::Zstd,
             _ => Self::None,
         }
     }
 }
 
-/// The largest zstd window that is opened, as a power of two: 128 MiB, what the `zstd` command opens without being
-/// told to open more. Only as much of it takes memory as the frame has content.
+/// The largest zstd window, as a power of two: 128 MiB, the default limit of the `zstd` command. It takes no more memory
+/// than the frame has content.
 const ZSTD_WINDOW_LOG_MAX: u32 = 27;
 
-/// The most members or frames of one body. Blocked gzip (`bgzip`) has one for each 64 KiB.
+/// The most members or frames of one body; blocked gzip (`bgzip`) has one for each 64 KiB.
 const MAX_PARTS: usize = 65_536;
 
-/// What a body has in it.
+/// The content of a body.
 #[derive(Debug)]
 pub struct Unpacked<'b> {
-    /// The content.
+    /// The bytes.
     pub bytes: Cow<'b, [u8]>,
-    /// The body was one gzip member and nothing else, and thus is what any reader of gzip takes.
+    /// Whether the body is a single gzip member, which every reader of gzip accepts.
     pub is_one_member: bool,
 }
 
-/// Unpacks `body`, without ever holding more than `limit` bytes of output.
+/// Unpacks `body` without holding more than `limit` bytes of output.
 ///
 /// # Errors
 /// [`Error::TooLarge`] past the limit, [`Error::Compression`] if the stream is not whole, [`Error::Trailing`] if
@@ -77,7 +77,7 @@ pub fn unpack<'b>(
 fn gunzip<'b>(body: &[u8], limit: usize) -> Result<Unpacked<'b>, Error> {
     const FORMAT: &str = "gzip";
     let (mut content, mut rest, mut parts) = (Content::new(FORMAT, limit), body, 0);
-    // The length of the last member, as it says itself (RFC 1952 §2.3.1): most bodies have but one.
+    // The length of the last member (RFC 1952 §2.3.1): most bodies have only one.
     if let Some(length) = body.last_chunk().map(|tail| u32::from_le_bytes(*tail)) {
         content.expect(usize::try_from(length).unwrap_or_default(), body.len());
     }
@@ -130,7 +130,7 @@ fn unzstd<'b>(body: &[u8], limit: usize) -> Result<Unpacked<'b>, Error> {
     Ok(Unpacked { bytes: content.bytes.into(), is_one_member: false })
 }
 
-/// What has been unpacked so far.
+/// The unpacked bytes up to now.
 struct Content {
     bytes: Vec<u8>,
     format: &'static str,
@@ -138,17 +138,17 @@ struct Content {
 }
 
 impl Content {
-    /// Room is made in steps of a quarter of what there is: doubling would end at twice the content.
+    /// The first step of growth; further ones are a quarter, since doubling would end at twice the content.
     const FIRST_STEP: usize = 64 << 10;
 
     const fn new(format: &'static str, limit: usize) -> Self {
         Self { bytes: Vec::new(), format, limit }
     }
 
-    /// Makes room for content of a length that the `packed` bytes claim, as far as it can be believed.
+    /// Reserves the length that the `packed` bytes claim, as far as it is plausible.
     fn expect(&mut self, length: usize, packed: usize) {
-        const USUAL: usize = 16;
-        self.bytes.reserve_exact(length.min(packed.saturating_mul(USUAL)).min(self.limit).saturating_add(1));
+        const USUAL_RATIO: usize = 16;
+        self.bytes.reserve_exact(length.min(packed.saturating_mul(USUAL_RATIO)).min(self.limit).saturating_add(1));
     }
 
     fn append(&mut self, part: &mut impl Read) -> Result<(), Error> {
@@ -197,7 +197,7 @@ mod tests {
     }
 
     fn unpacked(body: Vec<u8>, compression: Compression, limit: usize) -> Result<Vec<u8>, Error> {
-        assert_eq!(Compression::of(&body), compression);
+        assert_eq!(Compression::detect(&body), compression);
         unpack(body, compression, limit).map(|unpacked| unpacked.bytes.into_owned())
     }
 
@@ -328,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cut_or_foreign_stream_is_refused() {
+    fn a_cut_stream_or_one_of_another_format_is_refused() {
         let whole = gzip(&[b'x'; 1000]);
         for length in 2..whole.len() {
             let cut = unpacked(whole[..length].to_vec(), Compression::Gzip, 9999);

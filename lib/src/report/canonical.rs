@@ -1,15 +1,13 @@
-//! One text for all spellings of a report.
+//! Writes the one canonical text of all spellings of a report.
 //!
 //! The canonical text is the report's JSON with object keys sorted by their bytes, no white space,
 //! numbers in one spelling (`7.50`, `75e-1` and `7.5` are one), and strings escaped only where JSON
-//! demands it. What changes from one scan to the next though nothing has changed is left out, and
-//! arrays that Trivy fills in any order are sorted; all other arrays keep their order.
+//! demands it. Members that differ between two scans of the same content are left out. Arrays that Trivy fills in any
+//! order are sorted; all other arrays keep their order.
 //!
-//! What Trivy knows of a layer depends on what its cache has seen, and some of what it says of a package on
-//! whether a server or the command itself looked it up. `Layer.Digest`, `PkgIdentifier.UID` and
-//! `DataSource.BaseID` are therefore not a part of the hash, but stay in the text, since findings are stored as the
-//! report has them: while the text is written, such a member stands between two marks, over which hash and order
-//! skip.
+//! `Layer.Digest` depends on Trivy's cache, and `PkgIdentifier.UID` and `DataSource.BaseID` on whether a Trivy server
+//! was used. They are not part of the hash, but stay in the text, since findings are stored as the report has them:
+//! while the text is written, such a member stands between two marks that hash and order skip.
 
 mod arrange;
 
@@ -28,7 +26,7 @@ use super::{Error, Limits, reason};
 use crate::domain::declared::Declared;
 use crate::domain::report_hash::ReportHash;
 
-/// The version of the canonical form. Equal reports have equal hashes only if the same version made both.
+/// The version of the canonical form. Only hashes of one version are comparable.
 ///
 /// 1 left out `CreatedAt` and `ReportID` of the top level. 2 also leaves out `Trivy.Server`, `Metadata.Layers` and
 /// the `Digest` of every `Layer`, sorts `Results` and, in each result, `Licenses` and
@@ -37,78 +35,76 @@ use crate::domain::report_hash::ReportHash;
 /// `BaseID` of every `DataSource`, which Trivy 0.76 loses there.
 pub const FORM: u32 = 3;
 
-/// The most elements of an array that is sorted. The largest known has 2,658.
-const MAX_SORTED: usize = 200_000;
+/// The most elements of an array that is sorted; the largest known one has 2,658.
+const MAX_SORTED_ELEMENTS: usize = 200_000;
 
-/// The most members of objects that are open at one time. The largest known object has a few hundred.
-const MAX_MEMBERS: usize = 50_000;
+/// The most members of all open objects; the largest known object has a few hundred.
+const MAX_OPEN_MEMBERS: usize = 50_000;
 
-/// The longest name of a member, in bytes as it is written.
-const MAX_NAME: usize = 16 << 10;
+/// The longest name of a member, in bytes of JSON.
+const MAX_NAME_BYTES: usize = 16 << 10;
 
-/// The longest `CreatedAt` that may be a time, in bytes of JSON.
-const MAX_CREATED_AT: usize = 200;
+/// The longest `CreatedAt`, in bytes of JSON.
+const MAX_CREATED_AT_BYTES: usize = 200;
 
-/// What the canonical text may have beyond one and a half times the JSON: only numbers with an exponent get longer,
-/// and Trivy writes none.
-const MAX_GROWTH: usize = 64 << 10;
+/// The bytes that the canonical text may have beyond one and a half times the JSON. Only numbers with an exponent get
+/// longer, and Trivy writes none.
+const MAX_GROWTH_BYTES: usize = 64 << 10;
 
-/// Stand around what is in the text but not in the hash: JSON has them only as escapes.
+/// Marks around text that is not hashed; JSON has these bytes only as escapes.
 const SKIP_FROM: u8 = 1;
 const SKIP_TO: u8 = 2;
 
-/// `serde_json` itself gives objects with such a key a meaning: what was stored could not be read.
+/// The beginning of keys that `serde_json` treats specially: it could not read such a stored object.
 const RESERVED: &[u8] = b"$serde_json::private::";
 
 /// A report's canonical text.
 #[derive(Debug)]
 pub struct Canonical {
     text: String,
-    /// Has taken in the text, without what is skipped.
+    /// The hash of the text without skipped members.
     sha: Sha256,
     created_at: Option<String>,
 }
 
 impl Canonical {
-    /// Reads any JSON value and writes it down in its canonical form.
+    /// Reads any JSON value and writes its canonical form.
     ///
     /// # Errors
     /// [`Error::TooLarge`], [`Error::NotJson`], [`Error::NotUtf8`], [`Error::NotUtf16`], [`Error::Syntax`],
     /// [`Error::SecondValue`], [`Error::TextAfter`], [`Error::Truncated`], [`Error::TooDeep`].
     pub fn read(bytes: &[u8], limits: &Limits) -> Result<Self, Error> {
-        Self::of(&mut Text::read(bytes, limits.max_bytes)?)
+        Self::from_text(&mut Text::read(bytes, limits.max_bytes)?)
     }
 
-    /// Does the same with what is known to be text. Half a surrogate pair in it becomes U+FFFD.
-    pub(super) fn of(json: &mut Text<'_>) -> Result<Self, Error> {
+    /// Writes the canonical form of a text. Half a surrogate pair becomes U+FFFD.
+    pub(super) fn from_text(json: &mut Text<'_>) -> Result<Self, Error> {
         let writer = match write(json.json()) {
-            // Hardly ever, so only what cannot be read without it pays for it.
-            Err(Error::Syntax { .. }) if json.mend_surrogates() => write(json.json())?,
+            // Rare, so it is only tried where the text cannot be read as it is.
+            Err(Error::Syntax { .. }) if json.replace_lone_surrogates() => write(json.json())?,
             written => written?,
         };
         let mut text = writer.text;
         let mut sha = Sha256::new();
-        pieces(&text).for_each(|piece| sha.update(piece));
+        hashed_parts(&text).for_each(|piece| sha.update(piece));
         text.retain(|&byte| byte != SKIP_FROM && byte != SKIP_TO);
         let text = String::from_utf8(text)
             .map_err(|_| Error::NotJson { found: "text that is not UTF-8", advice: "send UTF-8" })?;
         Ok(Self { text, sha, created_at: writer.created_at })
     }
 
-    /// The canonical text: JSON, UTF-8.
+    /// Returns the canonical text.
     #[must_use]
     pub fn text(&self) -> &str {
         &self.text
     }
 
-    /// Hashes the report and what its sender declares beyond it.
-    ///
-    /// The same old array, sent for two images, is two reports.
+    /// Hashes the report and the sender's declarations: one old array, sent for two images, is two reports.
     #[must_use]
     pub fn hash(&self, declared: &Declared) -> ReportHash {
         let Declared { image_name, scanners, severities } = declared;
         let mut sha = self.sha.clone();
-        // A line feed never occurs in canonical text, so no report can pretend to have been sent with any of them.
+        // Canonical text has no line feed, so no report can imitate a declaration.
         let mut add = |title: &str, value: &str| {
             sha.update(title);
             sha.update(value);
@@ -125,7 +121,7 @@ impl Canonical {
         ReportHash::from(<[u8; 32]>::from(sha.finalize()))
     }
 
-    /// The report's own time, RFC 3339 or (in one day's development builds) Unix seconds.
+    /// Reads `CreatedAt`, in RFC 3339 or (some development builds of Trivy) Unix seconds.
     ///
     /// # Errors
     /// [`Error::Field`] if it is neither.
@@ -144,7 +140,7 @@ impl Canonical {
     }
 }
 
-/// A time without the digits below the nanosecond, if it has any.
+/// Removes the digits below the nanosecond, if there are any.
 fn to_the_nanosecond(text: &str) -> Option<String> {
     let (seconds, fraction) = text.split_once(['.', ','])?;
     let digits = fraction.bytes().take_while(u8::is_ascii_digit).count();
@@ -155,7 +151,7 @@ fn to_the_nanosecond(text: &str) -> Option<String> {
 fn write(json: &str) -> Result<Writer, Error> {
     let mut writer = Writer::of(json);
     let mut deserializer = serde_json::Deserializer::from_str(json);
-    Next(&mut writer, Place::Report).deserialize(&mut deserializer).map_err(|error| broken(&error))?;
+    Next(&mut writer, Place::Report).deserialize(&mut deserializer).map_err(|error| classify(&error))?;
     deserializer.end().map_err(|error| {
         let (line, column) = (error.line(), error.column());
         match byte_at(json, line, column) {
@@ -171,18 +167,18 @@ fn byte_at(json: &str, line: usize, column: usize) -> Option<u8> {
     line.get(column.checked_sub(1)?).copied()
 }
 
-fn broken(error: &serde_json::Error) -> Error {
+fn classify(error: &serde_json::Error) -> Error {
     let (line, column) = (error.line(), error.column());
     if error.is_eof() {
         return Error::Truncated { line, column };
     }
-    match reason::plain(error) {
+    match reason::reword(error) {
         reason if reason == "recursion limit exceeded" => Error::TooDeep { line, column },
         reason => Error::Syntax { line, column, reason },
     }
 }
 
-/// Where a member of the object that is being written lies in the text.
+/// The position of a member of an open object in the text.
 struct Member {
     start: usize,
     key: Range<usize>,
@@ -195,8 +191,7 @@ struct Writer {
     /// Holds members or elements while they are put in order.
     scratch: Vec<u8>,
     created_at: Option<String>,
-    /// The bytes that the text may have.
-    most: usize,
+    max_bytes: usize,
 }
 
 impl Writer {
@@ -206,7 +201,7 @@ impl Writer {
             members: Vec::new(),
             scratch: Vec::new(),
             created_at: None,
-            most: json.len().saturating_add(json.len() / 2).saturating_add(MAX_GROWTH),
+            max_bytes: json.len().saturating_add(json.len() / 2).saturating_add(MAX_GROWTH_BYTES),
         }
     }
 
@@ -214,13 +209,11 @@ impl Writer {
         serde_json::to_writer(&mut self.text, value)
     }
 
-    /// Puts the members written since `first` in the order of their keys.
-    ///
-    /// Each of them is `"key":value,`, the last one too.
+    /// Sorts the members written since `first` by their keys. Each of them is `"key":value,`.
     fn sort(&mut self, first: usize) -> Result<(), String> {
         let Self { text, members, scratch, .. } = self;
         let open = members.get(first..).unwrap_or_default();
-        let key = |member: &Member| name(text.get(member.key.clone()).unwrap_or_default());
+        let key = |member: &Member| key_name(text.get(member.key.clone()).unwrap_or_default());
         if !open.is_sorted_by(|a, b| key(a) < key(b)) {
             let mut order: Vec<(Cow<'_, [u8]>, usize)> = open.iter().map(key).zip(0..).collect();
             order.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
@@ -234,9 +227,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Puts the elements that begin at `starts` in the order of what the hash sees of them.
-    ///
-    /// Each of them is `element,`, the last one too.
+    /// Sorts the elements that begin at `starts` by their hashed text. Each of them is `element,`.
     fn sort_elements(&mut self, starts: &[usize]) {
         let Self { text, scratch, .. } = self;
         let element = |at: usize| {
@@ -245,8 +236,8 @@ impl Writer {
         };
         let by_what_is_hashed = |&a: &usize, &b: &usize| {
             let (one, other) = (element(a), element(b));
-            let hashed = |text| pieces(text).flatten();
-            // What is skipped only settles which of two that are one to the hash comes first.
+            let hashed = |text| hashed_parts(text).flatten();
+            // Skipped members only decide between elements that are equal to the hash.
             hashed(one).cmp(hashed(other)).then_with(|| one.cmp(other)).then(a.cmp(&b))
         };
         let mut order: Vec<usize> = (0..starts.len()).collect();
@@ -257,12 +248,12 @@ impl Writer {
         rearrange(text, starts.iter().copied(), &order, scratch);
     }
 
-    /// Ends the members of an object of which one may be skipped: what is left without it has its commas right.
+    /// Closes an object of which members may be skipped, so that the commas fit without them too.
     fn close_around_skipped(&mut self) {
         if !self.text.ends_with(&[b',', SKIP_TO]) {
             return self.close(b'}');
         }
-        // It is the last one, so its comma goes, and the one before it is skipped with it.
+        // Removes the comma behind the last member, and moves the one before it between the marks.
         self.text.truncate(self.text.len().saturating_sub(2));
         if let Some(from) = self.text.iter().rposition(|&byte| byte == SKIP_FROM)
             && let Some(pair) = self.text.get_mut(from.saturating_sub(1)..=from)
@@ -273,7 +264,7 @@ impl Writer {
         self.text.extend_from_slice(&[SKIP_TO, b'}']);
     }
 
-    /// Ends a list of `item,` with its closing bracket.
+    /// Replaces the last comma of a list by its closing bracket.
     fn close(&mut self, bracket: u8) {
         match self.text.last_mut() {
             Some(comma) if *comma == b',' => *comma = bracket,
@@ -282,7 +273,7 @@ impl Writer {
     }
 }
 
-/// Brings the parts of a text that begin at `starts`, up to its end, into an order of their indices.
+/// Reorders the parts of a text that begin at `starts`, up to its end.
 fn rearrange(text: &mut [u8], starts: impl Iterator<Item = usize> + Clone, order: &[usize], scratch: &mut Vec<u8>) {
     let Some(first) = starts.clone().next() else { return };
     let ends = starts.clone().skip(1).chain([text.len()]);
@@ -297,29 +288,29 @@ fn rearrange(text: &mut [u8], starts: impl Iterator<Item = usize> + Clone, order
     }
 }
 
-/// The beginning of a name that a message quotes.
+/// Shortens a name for a message.
 fn shortened(name: &str) -> &str {
-    const MOST: usize = 100;
-    crate::domain::text::cut(name, MOST)
+    const MAX_QUOTED: usize = 100;
+    crate::domain::text::cut(name, MAX_QUOTED)
 }
 
-/// The name that a key, written with its quotes, stands for: jq sorts by it too.
-fn name(key: &[u8]) -> Cow<'_, [u8]> {
+/// Decodes a key, written with its quotes.
+fn key_name(key: &[u8]) -> Cow<'_, [u8]> {
     if key.contains(&b'\\') {
         return Cow::Owned(serde_json::from_slice::<String>(key).unwrap_or_default().into_bytes());
     }
     Cow::Borrowed(key.get(1..key.len().saturating_sub(1)).unwrap_or_default())
 }
 
-/// The parts of a text that are not skipped.
-fn pieces(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+/// Splits a text into its parts outside the skip marks.
+fn hashed_parts(text: &[u8]) -> impl Iterator<Item = &[u8]> {
     text.split(|&byte| byte == SKIP_FROM).map(|part| {
         let skipped = part.iter().position(|&byte| byte == SKIP_TO).map_or(0, |at| at + 1);
         part.get(skipped..).unwrap_or_default()
     })
 }
 
-/// Where in a report a value stands, as far as that decides how it is written.
+/// The place of a value in a report, as far as it decides how the value is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Place {
     /// The whole document.
@@ -340,13 +331,13 @@ enum Place {
     Identifier,
     /// The value of any `DataSource`.
     DataSource,
-    /// Inside what is skipped.
+    /// Inside a skipped member.
     Skipped,
     /// Anywhere else.
     Elsewhere,
 }
 
-/// What becomes of a member of an object.
+/// The treatment of a member of an object.
 enum Fate {
     Written(Place),
     Skipped,
@@ -381,13 +372,13 @@ impl Place {
         }
     }
 
-    /// Trivy fills the array in any order.
+    /// Tells whether Trivy fills the array in any order.
     const fn is_set(self) -> bool {
         matches!(self, Self::Results | Self::Set)
     }
 }
 
-/// Writes the value that comes next.
+/// Writes the next value.
 struct Next<'w>(&'w mut Writer, Place);
 
 impl<'de> DeserializeSeed<'de> for Next<'_> {
@@ -424,9 +415,9 @@ impl<'de> Visitor<'de> for Next<'_> {
     }
 
     fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<(), E> {
-        /// Up to here every whole number is exact as a float.
+        /// 2^53, up to which every whole number is exact as a float.
         const EXACT: f64 = 9_007_199_254_740_992.0;
-        if self.0.text.len() > self.0.most {
+        if self.0.text.len() > self.0.max_bytes {
             return Err(E::custom("more numbers with an exponent than any report has"));
         }
         if value.fract() == 0.0 && value.abs() <= EXACT {
@@ -441,7 +432,7 @@ impl<'de> Visitor<'de> for Next<'_> {
         self.0.json(&value).map_err(E::custom)
     }
 
-    /// What `serde_json` lends has no escapes, and so needs none.
+    /// Writes a borrowed text, which has no escapes and needs none.
     fn visit_borrowed_str<E: serde::de::Error>(self, value: &'de str) -> Result<(), E> {
         let text = &mut self.0.text;
         text.push(b'"');
@@ -461,9 +452,9 @@ impl<'de> Visitor<'de> for Next<'_> {
             }
             writer.text.push(b',');
             if place.is_set() {
-                if starts.len() == MAX_SORTED {
+                if starts.len() == MAX_SORTED_ELEMENTS {
                     return Err(A::Error::custom(format_args!(
-                        "an array of more than {MAX_SORTED} results, licenses or modified findings"
+                        "an array of more than {MAX_SORTED_ELEMENTS} results, licenses or modified findings"
                     )));
                 }
                 starts.push(start);
@@ -485,18 +476,18 @@ impl<'de> Visitor<'de> for Next<'_> {
                 break;
             }
             let mut key = start..writer.text.len();
-            if key.len() > MAX_NAME {
-                return Err(A::Error::custom(format_args!("a name of more than {MAX_NAME} bytes")));
+            if key.len() > MAX_NAME_BYTES {
+                return Err(A::Error::custom(format_args!("a name of more than {MAX_NAME_BYTES} bytes")));
             }
-            if writer.members.len() == MAX_MEMBERS {
+            if writer.members.len() == MAX_OPEN_MEMBERS {
                 return Err(A::Error::custom(format_args!(
-                    "more than {MAX_MEMBERS} members in one object, or in it and those around it"
+                    "more than {MAX_OPEN_MEMBERS} members in one object, or in it and those around it"
                 )));
             }
             writer.text.push(b':');
             let value = writer.text.len();
             let fate = {
-                let name = name(writer.text.get(key.clone()).unwrap_or_default());
+                let name = key_name(writer.text.get(key.clone()).unwrap_or_default());
                 if name.starts_with(RESERVED) {
                     return Err(A::Error::custom("a key that begins with $serde_json::private, which no tool writes"));
                 }
@@ -520,8 +511,8 @@ impl<'de> Visitor<'de> for Next<'_> {
                     members.next_value_seed(Next(writer, Place::Skipped))?;
                     if name == "CreatedAt" {
                         let json = writer.text.get(value..).unwrap_or_default();
-                        // What is longer is no time, and its beginning is none either.
-                        let json = json.get(..MAX_CREATED_AT).unwrap_or(json);
+                        // A longer text is no time, and neither is its beginning.
+                        let json = json.get(..MAX_CREATED_AT_BYTES).unwrap_or(json);
                         writer.created_at = Some(String::from_utf8_lossy(json).into_owned());
                     }
                     left_out.push(name);

@@ -1,8 +1,8 @@
-//! From unpacked bytes to JSON text: which encoding it is in, and whether it is JSON at all.
+//! Decodes unpacked bytes into JSON text, and recognises files that are no JSON.
 //!
-//! Programs on Windows write UTF-16: PowerShell's `>` does. API Gateway's HTTP API hands a JSON body over as text, in
-//! which each byte that is not UTF-8 has become U+FFFD; the two bytes of the byte order mark always have. Where nothing
-//! else was lost the rest is read, else the sender is told.
+//! Programs on Windows write UTF-16, such as PowerShell's `>`. API Gateway's HTTP API passes a JSON body as text and
+//! replaces each byte that is not UTF-8 by U+FFFD, always the two bytes of the byte order mark. If nothing else was
+//! replaced, the rest is read.
 
 use std::borrow::Cow;
 
@@ -12,23 +12,23 @@ use super::Error;
 #[derive(Debug)]
 pub(super) struct Text<'b> {
     text: Cow<'b, str>,
-    /// A byte order mark has so many bytes.
+    /// The length of the byte order mark.
     mark: usize,
-    /// The text has the bytes that were sent.
+    /// Whether the text has the bytes that were sent.
     pub(super) is_as_sent: bool,
 }
 
-/// U+FFFD in UTF-8: what a gateway leaves of a byte that is not UTF-8.
+/// U+FFFD in UTF-8, with which a gateway replaces a byte that is not UTF-8.
 const LOST: [u8; 3] = [0xEF, 0xBF, 0xBD];
 
 const REPORT: &str = "send the file that `trivy image --format json --output report.json …` writes";
 const SEND_UTF8: &str = "send it as UTF-8: let Trivy write the file itself with --output";
 
 impl<'b> Text<'b> {
-    /// Reads bytes as the text of a JSON document of `limit` bytes at most, in UTF-8 or UTF-16.
+    /// Decodes a JSON document in UTF-8 or UTF-16 of at most `limit` bytes.
     ///
     /// # Errors
-    /// [`Error::NotJson`] with what it looks like, [`Error::NotUtf8`], [`Error::NotUtf16`], [`Error::TooLarge`].
+    /// [`Error::NotJson`], [`Error::NotUtf8`], [`Error::NotUtf16`], [`Error::TooLarge`].
     pub(super) fn read(bytes: impl Into<Cow<'b, [u8]>>, limit: usize) -> Result<Self, Error> {
         let bytes = bytes.into();
         if bytes.len() > limit {
@@ -48,7 +48,7 @@ impl<'b> Text<'b> {
             _ => {}
         }
         let mark = if bytes.starts_with(b"\xEF\xBB\xBF") { 3 } else { 0 };
-        if let Some((found, advice)) = other(bytes.get(mark..).unwrap_or_default()) {
+        if let Some((found, advice)) = recognise(bytes.get(mark..).unwrap_or_default()) {
             return not_json(found, advice);
         }
         let text = match bytes {
@@ -68,21 +68,19 @@ impl<'b> Text<'b> {
         }
     }
 
-    /// The JSON, without a byte order mark.
+    /// Returns the JSON, without a byte order mark.
     pub(super) fn json(&self) -> &str {
         self.text.get(self.mark..).unwrap_or_default()
     }
 
-    /// All of the text.
     pub(super) fn bytes(&self) -> &[u8] {
         self.text.as_bytes()
     }
 
-    /// Writes U+FFFD for each escape that is half of a surrogate pair, which stands for no character. Says whether
-    /// there was one.
-    pub(super) fn mend_surrogates(&mut self) -> bool {
+    /// Replaces each escape of half a surrogate pair by U+FFFD. Returns whether there was one.
+    pub(super) fn replace_lone_surrogates(&mut self) -> bool {
         let mut bytes = std::mem::take(&mut self.text).into_owned().into_bytes();
-        let mut mended = false;
+        let mut replaced = false;
         let mut at = 0;
         while let Some(escape) = bytes.get(at..).and_then(|rest| Some(at + rest.iter().position(|&b| b == b'\\')?)) {
             at = escape
@@ -91,7 +89,7 @@ impl<'b> Text<'b> {
                     (Some(_), _) => {
                         if let Some(digits) = bytes.get_mut(escape + 2..escape + 6) {
                             digits.copy_from_slice(b"fffd");
-                            mended = true;
+                            replaced = true;
                         }
                         6
                     }
@@ -100,38 +98,38 @@ impl<'b> Text<'b> {
         }
         // ASCII was written over ASCII.
         self.text = String::from_utf8(bytes).unwrap_or_default().into();
-        self.is_as_sent &= !mended;
-        mended
+        self.is_as_sent &= !replaced;
+        replaced
     }
 }
 
-/// The surrogate that is escaped there.
+/// Reads the escape at an offset, if it is a surrogate.
 fn surrogate(bytes: &[u8], at: usize) -> Option<u16> {
     let digits = bytes.get(at..at + 6)?.strip_prefix(b"\\u")?;
     let digits = std::str::from_utf8(digits).ok().filter(|digits| !digits.starts_with('+'))?;
     u16::from_str_radix(digits, 16).ok().filter(|unit| (0xD800..=0xDFFF).contains(unit))
 }
 
-/// UTF-16 whose byte order mark a gateway may have ruined, or that has none.
+/// Decodes UTF-16 without a byte order mark, or with one that a gateway has replaced.
 fn mangled_utf16<'b>(bytes: &[u8], limit: usize) -> Result<Text<'b>, Error> {
     if bytes.windows(LOST.len()).any(|window| window == LOST) {
         const FOUND: &str = "UTF-16 text of which API Gateway has replaced bytes (as it does with JSON bodies)";
         return Err(Error::NotJson { found: FOUND, advice: SEND_UTF8 });
     }
-    let of = if bytes.first() == Some(&0) { u16::from_be_bytes } else { u16::from_le_bytes };
-    utf16(bytes, 0, of, limit)
+    let unit = if bytes.first() == Some(&0) { u16::from_be_bytes } else { u16::from_le_bytes };
+    utf16(bytes, 0, unit, limit)
 }
 
-/// Reads UTF-16, which begins `before` bytes into the document.
-fn utf16<'b>(bytes: &[u8], before: usize, of: fn([u8; 2]) -> u16, limit: usize) -> Result<Text<'b>, Error> {
+/// Decodes UTF-16 that begins `before` bytes into the document.
+fn utf16<'b>(bytes: &[u8], before: usize, unit: fn([u8; 2]) -> u16, limit: usize) -> Result<Text<'b>, Error> {
     let (pairs, left) = bytes.as_chunks::<2>();
     let mut text = String::new();
     let mut at = before;
-    for unit in char::decode_utf16(pairs.iter().map(|&pair| of(pair))) {
-        let c = unit.map_err(|_| Error::NotUtf16 { offset: at })?;
+    for decoded in char::decode_utf16(pairs.iter().map(|&pair| unit(pair))) {
+        let c = decoded.map_err(|_| Error::NotUtf16 { offset: at })?;
         at += 2 * c.len_utf16();
         if text.capacity() - text.len() < c.len_utf8() {
-            // By a quarter: what is left of the rest is hardly more than half of it.
+            // The remaining text mostly takes half as many bytes in UTF-8.
             text.reserve_exact((text.len() / 4).max(bytes.len() / 2 + 16));
         }
         text.push(c);
@@ -142,21 +140,20 @@ fn utf16<'b>(bytes: &[u8], before: usize, of: fn([u8; 2]) -> u16, limit: usize) 
     if text.len() > limit {
         return Err(Error::TooLarge { limit });
     }
-    match other(text.as_bytes()) {
+    match recognise(text.as_bytes()) {
         Some((found, advice)) => Err(Error::NotJson { found, advice }),
         None => Ok(Text { text: text.into(), mark: 0, is_as_sent: false }),
     }
 }
 
-/// Line and column of a byte, both counted from 1.
+/// Finds the line and column of a byte, both counted from 1.
 fn position(bytes: &[u8], offset: usize) -> (usize, usize) {
     let before = bytes.get(..offset).unwrap_or_default();
     let line_start = before.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
     (before.iter().filter(|&&byte| byte == b'\n').count() + 1, offset - line_start + 1)
 }
 
-/// Files that are sent by mistake: how they begin, also once a gateway has ruined what is not UTF-8 of that, their name,
-/// and what to send instead.
+/// Files that are sent by mistake: their first bytes, also as a gateway passes them, the name and the advice.
 const FILES: [(&[&[u8]], &str, &str); 8] = [
     (&[b"\x1F\x8B", b"\x1F\xEF\xBF\xBD\x08"], "gzip", "send it, packed once, with Content-Type: application/gzip"),
     (
@@ -173,9 +170,9 @@ const FILES: [(&[&[u8]], &str, &str); 8] = [
 ];
 const PACKED: &str = "send the report in it as JSON, or packed with gzip or zstd";
 
-/// What bytes are if they are not a JSON object or array, and what to send instead.
-fn other(bytes: &[u8]) -> Option<(&'static str, &'static str)> {
-    /// Where a tar says that it is one: POSIX.1-1988 (ustar), header block.
+/// Names the format of bytes that are no JSON object or array, with advice.
+fn recognise(bytes: &[u8]) -> Option<(&'static str, &'static str)> {
+    /// The offset of `ustar` in the header of a tar archive (POSIX.1-1988).
     const TAR: usize = 257;
     if let Some((_, found, advice)) =
         FILES.iter().find(|(beginnings, ..)| beginnings.iter().any(|beginning| bytes.starts_with(beginning)))
@@ -206,7 +203,7 @@ fn other(bytes: &[u8]) -> Option<(&'static str, &'static str)> {
     }
 }
 
-/// `[INFO] …`: an opening bracket that begins a line of log, not an array.
+/// Recognises `[INFO] …`, a line of a log and not an array.
 fn looks_like_a_log_line(text: &[u8]) -> bool {
     text.strip_prefix(b"[").is_some_and(|rest| rest.first().is_some_and(u8::is_ascii_uppercase))
 }
@@ -306,7 +303,7 @@ mod tests {
             (r#"["\u+d80"]"#, r#"["\u+d80"]"#),
         ] {
             let mut text = Text::read(json.as_bytes(), LIMIT).unwrap();
-            assert_eq!(text.mend_surrogates(), json != expected, "{json}");
+            assert_eq!(text.replace_lone_surrogates(), json != expected, "{json}");
             assert_eq!((text.json(), text.is_as_sent), (expected, json == expected));
         }
     }
@@ -355,7 +352,7 @@ mod tests {
         #[test]
         fn any_bytes_are_read_without_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..40)) {
             if let Ok(mut text) = Text::read(bytes, LIMIT) {
-                text.mend_surrogates();
+                text.replace_lone_surrogates();
             }
         }
     }

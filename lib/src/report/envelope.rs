@@ -1,4 +1,4 @@
-//! The members of a report's top level that Sirius uses. Every one of them is optional in Trivy's structs:
+//! Reads the top-level members of a report. Each of them is optional in Trivy's structs:
 //! <https://github.com/aquasecurity/trivy/blob/main/pkg/types/report.go>.
 
 use std::borrow::Cow;
@@ -28,13 +28,13 @@ pub(super) struct Envelope<'c> {
     pub(super) metadata: Option<Metadata<'c>>,
     #[serde(borrow, deserialize_with = "object")]
     pub(super) trivy: Option<Trivy<'c>>,
-    /// Kept as text until it is known that the document is Trivy's.
+    /// Read only once the document is known to be Trivy's.
     #[serde(borrow)]
     pub(super) results: Option<&'c RawValue>,
 }
 
 impl Envelope<'_> {
-    /// Whether `SchemaVersion` is 2. In canonical text 2.0 is 2 as well.
+    /// Tells whether `SchemaVersion` is 2; canonical text has 2.0 as 2.
     pub(super) fn is_version_2(&self) -> bool {
         self.schema_version.is_some_and(|version| version.get() == "2")
     }
@@ -77,11 +77,11 @@ pub(super) struct Trivy<'c> {
     pub(super) version: Option<Text<'c>>,
 }
 
-/// The first texts of an array, of which the rest is not looked at.
+/// The first [`MAX_TEXTS`] texts of an array.
 #[derive(Debug, Default)]
 pub(super) struct Texts<'c>(pub(super) Vec<Cow<'c, str>>);
 
-/// The most texts of one array. An image has a digest in each repository, and its tags.
+/// The most texts of one array; an image has a digest in each repository, and its tags.
 const MAX_TEXTS: usize = 1000;
 
 impl<'de: 'c, 'c> Deserialize<'de> for Texts<'c> {
@@ -115,7 +115,7 @@ impl<'de: 'c, 'c> Deserialize<'de> for Texts<'c> {
     }
 }
 
-/// The image's own words, which are not Trivy's: what cannot be read of them is not there.
+/// The image's configuration, which is not Trivy's: unreadable members count as missing.
 #[derive(Debug, Default, serde::Deserialize)]
 #[serde(default)]
 pub(super) struct ImageConfig<'c> {
@@ -129,13 +129,13 @@ pub(super) struct ImageConfig<'c> {
     created: Option<&'c RawValue>,
 }
 
-/// Reproducible builds set the time of an image to 0 or to 1980; there was no Docker before 2013.
+/// The start of 2013, before which there was no Docker: reproducible builds set the time of an image to 0 or to 1980.
 const FIRST_IMAGE: Timestamp = Timestamp::constant(1_356_998_400, 0);
 /// The end of the year 2100.
 const LAST_IMAGE: Timestamp = Timestamp::constant(4_133_980_799, 0);
 
 impl ImageConfig<'_> {
-    /// The platform, if both system and architecture are given.
+    /// Returns the platform, if both system and architecture are given.
     pub(super) fn platform(&self) -> Option<Platform> {
         let word = |raw| text(raw).filter(|word| !word.is_empty() && !word.contains('/'));
         let platform = format!("{}/{}", word(self.os)?, word(self.architecture)?);
@@ -143,7 +143,7 @@ impl ImageConfig<'_> {
         variant.or_else(|| platform.parse().ok())
     }
 
-    /// The time at which the image was built, if it says so.
+    /// Returns the time at which the image was built, if it is plausible.
     pub(super) fn created_at(&self) -> Option<Timestamp> {
         let created: Timestamp = text(self.created)?.parse().ok()?;
         (FIRST_IMAGE..=LAST_IMAGE).contains(&created).then_some(created)
@@ -155,7 +155,7 @@ fn text(raw: Option<&RawValue>) -> Option<String> {
     serde_json::from_str(raw.map(RawValue::get).filter(|json| json.len() <= MAX_BYTES)?).ok()
 }
 
-/// Reads an object or `null`. What serde derives would take an array as well, as the values of the fields in turn.
+/// Reads an object or `null`. A derived reader would accept an array of the fields' values too.
 pub(super) fn object<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
     struct ObjectVisitor<T>(PhantomData<T>);
 

@@ -1,4 +1,4 @@
-//! The vulnerabilities of a report, open and suppressed: collected, put in order, exact repeats collapsed.
+//! Collects the open and suppressed vulnerabilities of a report, orders them and collapses exact repeats.
 
 use std::borrow::Cow;
 use std::cmp::{Ordering, Reverse};
@@ -16,7 +16,7 @@ use crate::domain::remediation::has_fix;
 use crate::domain::scan::OtherFindings;
 use crate::domain::severity::Severity;
 
-/// One entry of the report's `Results`: what was looked at.
+/// A distribution, file or application that was scanned: an entry of the report's `Results`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Scanned<'c> {
     /// `os-pkgs`, `lang-pkgs`, …; old reports may lack it.
@@ -30,27 +30,27 @@ pub struct Scanned<'c> {
 /// One vulnerability object of a report.
 #[derive(Debug)]
 pub struct Finding<'c> {
-    /// Where it was found: an index into the report's [`Scanned`].
+    /// The index of its place in the report's [`Scanned`].
     pub scanned: usize,
-    /// How bad Trivy says it is.
+    /// Trivy's severity.
     pub severity: Severity,
     /// `CVE-…`, `GHSA-…`, …
     pub vulnerability_id: Option<Cow<'c, str>>,
-    /// The package.
+    /// The name of the package.
     pub pkg_name: Option<Cow<'c, str>>,
-    /// The version found.
+    /// The installed version.
     pub installed_version: Option<Cow<'c, str>>,
-    /// The package's own file, if it has one.
+    /// The file of the package, if it has one.
     pub pkg_path: Option<Cow<'c, str>>,
-    /// The report names a version in which it is fixed.
+    /// Whether the report names a fixed version.
     pub fixable: bool,
-    /// Every other member of the object, as canonical JSON: those before, between and after `PkgName` and
-    /// `VulnerabilityID`, in the order of their names, without the commas between the three.
+    /// All other members as canonical JSON: those before, between and after `PkgName` and `VulnerabilityID`, without
+    /// the commas between the three parts.
     rest: [&'c str; 3],
 }
 
 impl Finding<'_> {
-    /// Writes the object's members but for `VulnerabilityID` and `PkgName`, as a canonical JSON object.
+    /// Writes all members except `VulnerabilityID` and `PkgName` as a canonical JSON object.
     pub fn write_rest(&self, out: &mut Vec<u8>) {
         out.push(b'{');
         for (at, members) in self.rest().enumerate() {
@@ -66,7 +66,7 @@ impl Finding<'_> {
         self.rest.into_iter().filter(|members| !members.is_empty())
     }
 
-    fn rest_in_order(&self, other: &Finding<'_>) -> Ordering {
+    fn cmp_rest(&self, other: &Finding<'_>) -> Ordering {
         if self.rest == other.rest {
             return Ordering::Equal;
         }
@@ -76,17 +76,16 @@ impl Finding<'_> {
         bytes(self).cmp(bytes(other))
     }
 
-    /// Two findings of one scan with equal content are one finding.
     fn is_repeat_of(&self, other: &Finding<'_>) -> bool {
         self.vulnerability_id == other.vulnerability_id
             && self.pkg_name == other.pkg_name
             && self.scanned == other.scanned
-            && self.rest_in_order(other) == Ordering::Equal
+            && self.cmp_rest(other) == Ordering::Equal
     }
 
-    /// The order is that of the ordinals (severity, vulnerability id, package), then that of the
-    /// finding key, then of all the rest, so that equal reports give equal ordinals.
-    fn in_order(&self, other: &Finding<'_>) -> Ordering {
+    /// Compares in the order of ordinals (severity, vulnerability id, package), then by all other members, so that
+    /// equal reports give equal ordinals.
+    fn cmp_ordinal(&self, other: &Finding<'_>) -> Ordering {
         Reverse(self.severity)
             .cmp(&Reverse(other.severity))
             .then_with(|| self.vulnerability_id.cmp(&other.vulnerability_id))
@@ -94,35 +93,36 @@ impl Finding<'_> {
             .then_with(|| self.scanned.cmp(&other.scanned))
             .then_with(|| self.installed_version.cmp(&other.installed_version))
             .then_with(|| self.pkg_path.cmp(&other.pkg_path))
-            .then_with(|| self.rest_in_order(other))
+            .then_with(|| self.cmp_rest(other))
     }
 }
 
-/// The largest vulnerability object that is taken, in bytes of canonical JSON. The largest known has
-/// 25,669; a DynamoDB item, even of bytes that do not compress, must stay below 400 KB.
+/// The largest vulnerability object, in bytes of canonical JSON. The largest known one has 25,669; a DynamoDB item must
+/// stay below 400 KB even if its bytes do not compress.
 const MAX_FINDING_BYTES: usize = 256 << 10;
 
-/// The longest `VulnerabilityID` or `PkgName` that is taken, in bytes; the longest known have 24 and 50.
+/// The longest `VulnerabilityID` or `PkgName`, in bytes; the longest known ones have 24 and 50.
 const MAX_NAME_BYTES: usize = 2 << 10;
 
-/// The longest Target, Class or Type that is taken, in bytes; the longest known has 97.
+/// The longest Target, Class or Type, in bytes; the longest known one has 97.
 const MAX_PLACE_BYTES: usize = 8 << 10;
 
-/// What the findings of a report are gathered in while it is read.
+/// Gathers the findings of a report while it is read.
 #[derive(Debug, Default)]
 pub(super) struct Collector<'c> {
-    /// The canonical text that is read.
+    /// The canonical text of the report.
     pub(super) text: &'c str,
     pub(super) scanned: Vec<Scanned<'c>>,
     pub(super) findings: Vec<Finding<'c>>,
     pub(super) suppressed: Vec<Suppressed<'c>>,
     pub(super) other: OtherFindings,
-    /// A result shows that vulnerabilities were looked for.
+    /// Whether a result shows that vulnerabilities were looked for.
     pub(super) looked_for_vulnerabilities: bool,
-    /// The first target, and the first that is `name (os version)`: what may name an old report.
+    /// The first target.
     pub(super) first_target: Option<Cow<'c, str>>,
+    /// The first target of the form `name (os version)`, which names an old report.
     pub(super) os_target: Option<Cow<'c, str>>,
-    /// Two operating systems, which no image has.
+    /// Whether there are results of two operating systems, which no image has.
     pub(super) has_several_systems: bool,
     pub(super) over_limit: bool,
     pub(super) limit: usize,
@@ -133,7 +133,6 @@ impl<'c> Collector<'c> {
         Self { text, limit, ..Self::default() }
     }
 
-    /// Fails if there is no room for one more finding.
     fn make_room<E: serde::de::Error>(&mut self) -> Result<(), E> {
         if self.findings.len() + self.suppressed.len() == self.limit {
             self.over_limit = true;
@@ -142,11 +141,10 @@ impl<'c> Collector<'c> {
         Ok(())
     }
 
-    /// Orders the findings and collapses exact repeats. Answers how many open ones there were before.
+    /// Orders the findings and collapses exact repeats. Returns the number of open ones before that.
     pub(super) fn finish(&mut self) -> usize {
         let reported = self.findings.len();
-        // One entry for each distinct place, so that comparing two findings' places is comparing
-        // numbers: the same target, class and type can occur twice in a report.
+        // The same target, class and type can occur twice. One entry each makes places comparable as numbers.
         let mut places: Vec<usize> = (0..self.scanned.len()).collect();
         places.sort_by(|&a, &b| self.scanned.get(a).cmp(&self.scanned.get(b)).then(a.cmp(&b)));
         let mut rank = vec![0; places.len()];
@@ -166,18 +164,27 @@ impl<'c> Collector<'c> {
         }
         self.scanned = distinct.iter().filter_map(|&place| self.scanned.get(place).cloned()).collect();
 
-        self.findings.sort_by(|a, b| a.in_order(b));
+        self.findings.sort_by(|a, b| a.cmp_ordinal(b));
         self.findings.dedup_by(|a, b| a.is_repeat_of(b));
-        self.suppressed.sort_by(|a, b| a.finding.in_order(&b.finding).then_with(|| a.why().cmp(&b.why())));
-        self.suppressed.dedup_by(|a, b| a.finding.is_repeat_of(&b.finding) && a.why() == b.why());
+        self.suppressed.sort_by(|a, b| a.finding.cmp_ordinal(&b.finding).then_with(|| a.reasons().cmp(&b.reasons())));
+        self.suppressed.dedup_by(|a, b| a.finding.is_repeat_of(&b.finding) && a.reasons() == b.reasons());
         reported
     }
 }
 
-/// Reads `Results`, or an old report's array, into the collector.
-pub(super) struct Results<'a, 'c>(pub(super) &'a mut Collector<'c>);
+/// Takes the elements of an array one by one.
+pub(super) trait Elements<'c> {
+    /// What an error message calls the array.
+    const EXPECTED: &'static str;
 
-impl<'c> DeserializeSeed<'c> for Results<'_, 'c> {
+    /// Takes the next element; returns whether there was one.
+    fn take_next<A: SeqAccess<'c>>(&mut self, items: &mut A) -> Result<bool, A::Error>;
+}
+
+/// Reads an array or `null`.
+pub(super) struct Array<E>(pub(super) E);
+
+impl<'c, E: Elements<'c>> DeserializeSeed<'c> for Array<E> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'c>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -185,24 +192,35 @@ impl<'c> DeserializeSeed<'c> for Results<'_, 'c> {
     }
 }
 
-impl<'c> Visitor<'c> for Results<'_, 'c> {
+impl<'c, E: Elements<'c>> Visitor<'c> for Array<E> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an array of results")
+        f.write_str(E::EXPECTED)
     }
 
-    fn visit_unit<E>(self) -> Result<(), E> {
+    fn visit_unit<R>(self) -> Result<(), R> {
         Ok(())
     }
 
-    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<(), E> {
+    fn visit_str<R: serde::de::Error>(self, text: &str) -> Result<(), R> {
         Err(not_a_text(text, &self))
     }
 
-    fn visit_seq<A: SeqAccess<'c>>(self, mut items: A) -> Result<(), A::Error> {
-        while items.next_element_seed(ResultEntry(self.0))?.is_some() {}
+    fn visit_seq<A: SeqAccess<'c>>(mut self, mut items: A) -> Result<(), A::Error> {
+        while self.0.take_next(&mut items)? {}
         Ok(())
+    }
+}
+
+/// Collects from `Results`, or from the array of an old report.
+pub(super) struct Results<'a, 'c>(pub(super) &'a mut Collector<'c>);
+
+impl<'c> Elements<'c> for Results<'_, 'c> {
+    const EXPECTED: &'static str = "an array of results";
+
+    fn take_next<A: SeqAccess<'c>>(&mut self, items: &mut A) -> Result<bool, A::Error> {
+        Ok(items.next_element_seed(ResultEntry(self.0))?.is_some())
     }
 }
 
@@ -236,12 +254,18 @@ impl<'c> Visitor<'c> for ResultEntry<'_, 'c> {
                 "Target" => target = members.next_value::<Option<Text<'c>>>()?,
                 "Class" => class = members.next_value::<Option<Text<'c>>>()?,
                 "Type" => kind = members.next_value::<Option<Text<'c>>>()?,
-                "Vulnerabilities" => members.next_value_seed(Vulnerabilities(collector))?,
-                "ExperimentalModifiedFindings" => members.next_value_seed(Modified(collector))?,
-                "Secrets" => members.next_value_seed(Count::<IgnoredAny>(&mut collector.other.secrets, |_| true))?,
-                "Licenses" => members.next_value_seed(Count::<IgnoredAny>(&mut collector.other.licenses, |_| true))?,
+                "Vulnerabilities" => members.next_value_seed(Array(Vulnerabilities(collector)))?,
+                "ExperimentalModifiedFindings" => members.next_value_seed(Array(Modified(collector)))?,
+                "Secrets" => {
+                    members.next_value_seed(Array(Count::<IgnoredAny>(&mut collector.other.secrets, |_| true)))?
+                }
+                "Licenses" => {
+                    members.next_value_seed(Array(Count::<IgnoredAny>(&mut collector.other.licenses, |_| true)))?
+                }
                 "Misconfigurations" => members
-                    .next_value_seed(Count::<Check>(&mut collector.other.misconfigurations, |check| check.failed))?,
+                    .next_value_seed(Array(Count::<Check>(&mut collector.other.misconfigurations, |check| {
+                        check.failed
+                    })))?,
                 _ => drop(members.next_value::<IgnoredAny>()?),
             }
         }
@@ -264,7 +288,7 @@ impl<'c> Visitor<'c> for ResultEntry<'_, 'c> {
             }
         }
         let has_findings = collector.findings.len() > before.0;
-        // Results of Trivy before v0.20 have no class; they are of vulnerabilities, unless they show something else.
+        // Results of Trivy before v0.20 have no class; they are of vulnerabilities unless they have other findings.
         let is_of_vulnerabilities = match class.as_ref().map(|class| &*class.0) {
             Some("os-pkgs" | "lang-pkgs") => true,
             None | Some("") => has_findings || collector.other == before.2,
@@ -278,12 +302,12 @@ impl<'c> Visitor<'c> for ResultEntry<'_, 'c> {
     }
 }
 
-/// `alpine:3.10 (alpine 3.10.2)`, of class `os-pkgs` where there are classes.
+/// Recognises `alpine:3.10 (alpine 3.10.2)`, of class `os-pkgs` where there are classes.
 fn is_os_target(class: Option<&Text<'_>>, target: &str) -> bool {
     class.is_none_or(|class| class.0 == "os-pkgs") && target.ends_with(')') && target.contains(" (")
 }
 
-/// Whether what stands in the bracket is a Linux distribution with its version.
+/// Tells whether the text in brackets is a Linux distribution with its version.
 fn names_a_system(target: &str) -> bool {
     const FAMILIES: [&str; 16] = [
         "alpine",
@@ -310,121 +334,54 @@ fn names_a_system(target: &str) -> bool {
 
 struct Vulnerabilities<'a, 'c>(&'a mut Collector<'c>);
 
-impl<'c> DeserializeSeed<'c> for Vulnerabilities<'_, 'c> {
-    type Value = ();
+impl<'c> Elements<'c> for Vulnerabilities<'_, 'c> {
+    const EXPECTED: &'static str = "an array of vulnerabilities";
 
-    fn deserialize<D: Deserializer<'c>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'c> Visitor<'c> for Vulnerabilities<'_, 'c> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an array of vulnerabilities")
-    }
-
-    fn visit_unit<E>(self) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<(), E> {
-        Err(not_a_text(text, &self))
-    }
-
-    fn visit_seq<A: SeqAccess<'c>>(self, mut items: A) -> Result<(), A::Error> {
-        let Self(collector) = self;
-        let scanned = collector.scanned.len();
-        while let Some(mut finding) = items.next_element_seed(FindingIn(collector.text))? {
-            collector.make_room()?;
-            finding.scanned = scanned;
-            collector.findings.push(finding);
-        }
-        Ok(())
+    fn take_next<A: SeqAccess<'c>>(&mut self, items: &mut A) -> Result<bool, A::Error> {
+        let Some(mut finding) = items.next_element_seed(FindingIn(self.0.text))? else { return Ok(false) };
+        self.0.make_room()?;
+        finding.scanned = self.0.scanned.len();
+        self.0.findings.push(finding);
+        Ok(true)
     }
 }
 
 struct Modified<'a, 'c>(&'a mut Collector<'c>);
 
-impl<'c> DeserializeSeed<'c> for Modified<'_, 'c> {
-    type Value = ();
+impl<'c> Elements<'c> for Modified<'_, 'c> {
+    const EXPECTED: &'static str = "an array of modified findings";
 
-    fn deserialize<D: Deserializer<'c>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'c> Visitor<'c> for Modified<'_, 'c> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an array of modified findings")
-    }
-
-    fn visit_unit<E>(self) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<(), E> {
-        Err(not_a_text(text, &self))
-    }
-
-    fn visit_seq<A: SeqAccess<'c>>(self, mut items: A) -> Result<(), A::Error> {
-        let Self(collector) = self;
-        let scanned = collector.scanned.len();
-        while let Some(ModifiedEntry(suppressed)) = items.next_element()? {
-            let Some(mut suppressed) = suppressed else { continue };
-            collector.make_room()?;
-            suppressed.finding.scanned = scanned;
-            collector.suppressed.push(suppressed);
+    fn take_next<A: SeqAccess<'c>>(&mut self, items: &mut A) -> Result<bool, A::Error> {
+        let Some(ModifiedEntry(suppressed)) = items.next_element()? else { return Ok(false) };
+        if let Some(mut suppressed) = suppressed {
+            self.0.make_room()?;
+            suppressed.finding.scanned = self.0.scanned.len();
+            self.0.suppressed.push(suppressed);
         }
-        Ok(())
+        Ok(true)
     }
 }
 
-/// Adds to a number how many elements an array has of a kind.
+/// Counts the elements of a kind.
 struct Count<'a, T>(&'a mut u32, fn(&T) -> bool);
 
-impl<'c, T: Deserialize<'c>> DeserializeSeed<'c> for Count<'_, T> {
-    type Value = ();
+impl<'c, T: Deserialize<'c>> Elements<'c> for Count<'_, T> {
+    const EXPECTED: &'static str = "an array";
 
-    fn deserialize<D: Deserializer<'c>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_any(self)
+    fn take_next<A: SeqAccess<'c>>(&mut self, items: &mut A) -> Result<bool, A::Error> {
+        let Some(item) = items.next_element()? else { return Ok(false) };
+        *self.0 = self.0.saturating_add(u32::from((self.1)(&item)));
+        Ok(true)
     }
 }
 
-impl<'c, T: Deserialize<'c>> Visitor<'c> for Count<'_, T> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an array")
-    }
-
-    fn visit_unit<E>(self) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<(), E> {
-        Err(not_a_text(text, &self))
-    }
-
-    fn visit_seq<A: SeqAccess<'c>>(self, mut items: A) -> Result<(), A::Error> {
-        let Self(total, counts) = self;
-        while let Some(item) = items.next_element()? {
-            *total = total.saturating_add(u32::from(counts(&item)));
-        }
-        Ok(())
-    }
-}
-
-/// Refuses a text in the place of something else. Serde would quote all of it, in a message that takes as much memory.
+/// Refuses a text of the wrong place without quoting all of it, which would take as much memory again.
 pub(super) fn not_a_text<E: serde::de::Error>(text: &str, expected: &dyn Expected) -> E {
     const MAX_QUOTED: usize = 100;
     E::invalid_type(Unexpected::Str(crate::domain::text::cut(text, MAX_QUOTED)), expected)
 }
 
-/// A misconfiguration that was looked for: failed, passed, or made an exception of.
+/// A check for a misconfiguration: failed, passed or excepted.
 struct Check {
     failed: bool,
 }
@@ -460,7 +417,7 @@ impl<'c> Deserialize<'c> for Check {
     }
 }
 
-/// Reads a vulnerability that lies in this canonical text.
+/// Reads a vulnerability that is a part of this canonical text.
 pub(super) struct FindingIn<'c>(pub(super) &'c str);
 
 impl<'c> DeserializeSeed<'c> for FindingIn<'c> {
@@ -494,7 +451,7 @@ impl<'c> Visitor<'c> for FindingIn<'c> {
             fixable: false,
             rest: [""; 3],
         };
-        // Members lie one after the other, with a comma between them.
+        // `rest` borrows runs of adjacent members from the text.
         let (mut run, mut start) = (0, None);
         while let Some(Text(name)) = members.next_key()? {
             let RawText { raw, text: value } = match &*name {
@@ -509,7 +466,6 @@ impl<'c> Visitor<'c> for FindingIn<'c> {
                 Some(from) => from,
                 None => place.saturating_sub(written_len(&name) + 1),
             };
-            // The member after a run that has ended begins a new one.
             let mut is_in_a_run = true;
             match &*name {
                 "VulnerabilityID" => (finding.vulnerability_id, is_in_a_run) = (value, false),
@@ -526,7 +482,6 @@ impl<'c> Visitor<'c> for FindingIn<'c> {
                 }
                 start = Some(from);
             } else {
-                // What stands before it is whole.
                 run += usize::from(start.is_some());
                 start = None;
             }
@@ -548,14 +503,14 @@ impl<'c> Visitor<'c> for FindingIn<'c> {
     }
 }
 
-/// The bytes of a text as canonical JSON.
+/// Measures a text as canonical JSON, in bytes.
 fn written_len(text: &str) -> usize {
     let has_escapes = text.bytes().any(|byte| byte < b' ' || byte == b'"' || byte == b'\\');
     let escaped = || serde_json::to_vec(text).map_or(0, |json| json.len());
     if has_escapes { escaped() } else { text.len() + 2 }
 }
 
-/// Text that is borrowed where it has no escapes. (`Option<Cow<str>>` never borrows.)
+/// A text that is borrowed if it has no escapes. (`Option<Cow<str>>` never borrows.)
 #[derive(Debug, Default)]
 pub(super) struct Text<'c>(pub(super) Cow<'c, str>);
 
@@ -583,7 +538,7 @@ impl<'de: 'c, 'c> Deserialize<'de> for Text<'c> {
     }
 }
 
-/// A string or `null`, both as it is written and as it reads.
+/// A string or `null`, as JSON and as text.
 struct RawText<'c> {
     raw: &'c RawValue,
     text: Option<Cow<'c, str>>,
@@ -594,7 +549,7 @@ impl<'c> Deserialize<'c> for RawText<'c> {
         let raw = <&'c RawValue>::deserialize(deserializer)?;
         match serde_json::from_str::<Option<Text<'c>>>(raw.get()) {
             Ok(text) => Ok(Self { raw, text: text.map(|t| t.0) }),
-            Err(error) => Err(D::Error::custom(reason::plain(&error))),
+            Err(error) => Err(D::Error::custom(reason::reword(&error))),
         }
     }
 }

@@ -1,26 +1,23 @@
-//! What a JSON document is, if it is not a Trivy report.
+//! Recognises JSON of other tools and of Trivy's other formats, by the names of its top-level members.
 //!
-//! Recognised by the names of its top-level members only; the shapes are those listed in the docs
-//! of the tools, and every one of them is in the corpus that the tests run over. Of an array the first element is
-//! looked at, and nothing is kept of the others.
+//! The names are from the tools' documentation, and the corpus of the tests has a document of each format.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::Deserialize;
-use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserializer as _, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::Error;
-use super::findings::{Text, not_a_text};
 
 const SEND_TRIVY: &str = "send the output of `trivy image --format json <image>`";
 const SCAN_SBOM: &str = "scan it with `trivy sbom --format json <file>` and send what that prints";
 const SCAN_IMAGES: &str = "scan each image with `trivy image --format json <image>` and send those reports";
 const SEND_EACH: &str = "send each by itself";
 
-/// Members that give a format away, its name, and what to send instead. The first match wins.
+/// The members, name and advice of each format. The first match wins.
 const OBJECTS: [(&[&str], &str, &str); 36] = [
     (&["bomFormat"], "a CycloneDX SBOM", SCAN_SBOM),
     (&["spdxVersion"], "an SPDX SBOM", SCAN_SBOM),
@@ -72,13 +69,13 @@ const OBJECTS: [(&[&str], &str, &str); 36] = [
     (&["vulnerabilities"], "another scanner's report", SEND_TRIVY),
 ];
 
-/// A prefix of a member's name that gives Harbor away:
+/// The beginning of a member's name in Harbor's results:
 /// <https://github.com/goharbor/pluggable-scanner-spec>.
 const HARBOR: &str = "application/vnd.security.vulnerability.report";
 
 const UNKNOWN: &str = "JSON of no known kind";
 
-/// The canonical text that is looked at has no object of more members than are read of one.
+/// The members of an object of canonical text, which limits their number.
 #[derive(Deserialize)]
 struct Members<'a>(#[serde(borrow)] BTreeMap<Cow<'a, str>, &'a RawValue>);
 
@@ -87,7 +84,7 @@ impl<'a> Members<'a> {
         json.starts_with('{').then(|| serde_json::from_str(json).ok()).flatten()
     }
 
-    fn known(&self) -> Option<Error> {
+    fn format(&self) -> Option<Error> {
         let has_all = |names: &[&str]| names.iter().all(|name| self.0.contains_key(*name));
         if let Some(&(_, looks_like, advice)) = OBJECTS.iter().find(|(names, ..)| has_all(names)) {
             return Some(Error::NotTrivy { looks_like, advice });
@@ -97,16 +94,16 @@ impl<'a> Members<'a> {
     }
 }
 
-/// Names the format of an object, if another tool or another command of Trivy's writes it.
-pub(super) fn known(json: &str) -> Option<Error> {
-    Members::of(json)?.known()
+/// Names the format of an object, if it is a known one.
+pub(super) fn known_format(json: &str) -> Option<Error> {
+    Members::of(json)?.format()
 }
 
-/// Names the format of an object that is not a report.
-pub(super) fn of_object(json: &str) -> Error {
+/// Returns the error for an object that is not a report.
+pub(super) fn reject_object(json: &str) -> Error {
     let not_trivy = |looks_like, advice| Error::NotTrivy { looks_like, advice };
     let Some(members) = Members::of(json) else { return not_trivy(UNKNOWN, SEND_TRIVY) };
-    if let Some(known) = members.known() {
+    if let Some(known) = members.format() {
         return known;
     }
     if let Some(version) = members.0.get("SchemaVersion") {
@@ -121,8 +118,8 @@ pub(super) fn of_object(json: &str) -> Error {
     not_trivy(UNKNOWN, SEND_TRIVY)
 }
 
-/// An object of trivy-operator's, or a list that begins with one: scripts around
-/// `kubectl get … -o json` make dictionaries of both.
+/// Recognises an object of trivy-operator, or a list that begins with one, as scripts around
+/// `kubectl get … -o json` collect them.
 fn is_kubernetes(json: &str) -> bool {
     let object = if json.starts_with('[') { first_of(json) } else { Some(json) };
     object
@@ -130,8 +127,8 @@ fn is_kubernetes(json: &str) -> bool {
         .is_some_and(|Members(inner)| inner.contains_key("apiVersion") || inner.contains_key("report"))
 }
 
-/// Names the format of an array that is not an old report.
-pub(super) fn of_array(json: &str) -> Error {
+/// Returns the error for an array that is not an old report.
+pub(super) fn reject_array(json: &str) -> Error {
     let not_trivy = |looks_like, advice| Error::NotTrivy { looks_like, advice };
     let Some(first) = first_of(json) else {
         return not_trivy(
@@ -155,108 +152,53 @@ pub(super) fn of_array(json: &str) -> Error {
     if has("Target") {
         return not_trivy("an array of results of which some are no objects with a Target", SEND_TRIVY);
     }
-    match of_object(first) {
+    match reject_object(first) {
         Error::NotTrivy { looks_like, advice } if looks_like != UNKNOWN => not_trivy(looks_like, advice),
         _ => not_trivy("an array of objects without a Target", SEND_TRIVY),
     }
 }
 
-/// The refusal of an array in which there is more than one report.
+/// Returns the error for an array of several reports.
 pub(super) const fn several_reports() -> Error {
     Error::NotTrivy { looks_like: "an array of Trivy reports, each of which is of another image", advice: SEND_EACH }
 }
 
-/// Whether an array is a report of Trivy up to v0.19: objects that each have a Target.
+/// Recognises an array of a Trivy up to v0.19: objects that each have a Target.
 pub(super) fn is_old_report(json: &str) -> bool {
-    json.starts_with('[') && serde_json::from_str::<OldReport>(json).is_ok_and(|OldReport { is_empty }| !is_empty)
+    let (mut count, mut all_have_target) = (0, true);
+    let is_array = json.starts_with('[')
+        && for_each_element(json, |element| {
+            count += 1;
+            all_have_target &= Members::of(element).is_some_and(|members| members.0.contains_key("Target"));
+        });
+    is_array && count > 0 && all_have_target
 }
 
-struct OldReport {
-    is_empty: bool,
-}
-
-impl<'de> Deserialize<'de> for OldReport {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct OldReportVisitor;
-
-        impl<'de> Visitor<'de> for OldReportVisitor {
-            type Value = OldReport;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an array of results")
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<OldReport, A::Error> {
-                let mut is_empty = true;
-                while items.next_element::<Targeted>()?.is_some() {
-                    is_empty = false;
-                }
-                Ok(OldReport { is_empty })
-            }
-        }
-
-        deserializer.deserialize_seq(OldReportVisitor)
-    }
-}
-
-/// An object that has a Target.
-struct Targeted;
-
-impl<'de> Deserialize<'de> for Targeted {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct TargetedVisitor;
-
-        impl<'de> Visitor<'de> for TargetedVisitor {
-            type Value = Targeted;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object with a Target")
-            }
-
-            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Targeted, E> {
-                Err(not_a_text(text, &self))
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Targeted, A::Error> {
-                let mut has_target = false;
-                while let Some((Text(name), IgnoredAny)) = members.next_entry::<Text<'de>, _>()? {
-                    has_target |= name == "Target";
-                }
-                if has_target { Ok(Targeted) } else { Err(A::Error::missing_field("Target")) }
-            }
-        }
-
-        deserializer.deserialize_any(TargetedVisitor)
-    }
-}
-
-/// The first element of an array; nothing is kept of the others.
 fn first_of(json: &str) -> Option<&str> {
-    struct First<'a>(Option<&'a RawValue>);
+    let mut first = None;
+    for_each_element(json, |element| first = first.or(Some(element))).then_some(first)?
+}
 
-    impl<'de> Deserialize<'de> for First<'de> {
-        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-            struct FirstVisitor;
+/// Calls `look` with each element of an array; returns false if the text is none.
+fn for_each_element<'a>(json: &'a str, look: impl FnMut(&'a str)) -> bool {
+    struct Elements<F>(F);
 
-            impl<'de> Visitor<'de> for FirstVisitor {
-                type Value = First<'de>;
+    impl<'de, F: FnMut(&'de str)> Visitor<'de> for Elements<F> {
+        type Value = ();
 
-                fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                    f.write_str("an array")
-                }
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an array")
+        }
 
-                fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<First<'de>, A::Error> {
-                    let first = items.next_element()?;
-                    while items.next_element::<IgnoredAny>()?.is_some() {}
-                    Ok(First(first))
-                }
+        fn visit_seq<A: SeqAccess<'de>>(mut self, mut items: A) -> Result<(), A::Error> {
+            while let Some(element) = items.next_element::<&RawValue>()? {
+                (self.0)(element.get());
             }
-
-            deserializer.deserialize_seq(FirstVisitor)
+            Ok(())
         }
     }
 
-    serde_json::from_str::<First<'_>>(json).ok()?.0.map(RawValue::get)
+    serde_json::Deserializer::from_str(json).deserialize_seq(Elements(look)).is_ok()
 }
 
 #[cfg(test)]
@@ -264,7 +206,7 @@ mod tests {
     use super::*;
 
     fn said(json: &str) -> String {
-        if json.starts_with('[') { of_array(json).to_string() } else { of_object(json).to_string() }
+        if json.starts_with('[') { reject_array(json).to_string() } else { reject_object(json).to_string() }
     }
 
     #[test]

@@ -1,7 +1,7 @@
-//! What a report calls the thing that was scanned, and which of its digests is that of the image that was asked for.
+//! Finds the name and the digest of the scanned artifact in a report.
 //!
-//! Trivy writes as `ArtifactName` what was typed: of a tar, a folder or a checkout that is a path, which is the same
-//! for many things. Newer reports say elsewhere what it was.
+//! `ArtifactName` is what was typed: for a tar, a folder or a checkout a path, which many artifacts share. Newer reports
+//! have a better name in other members.
 
 use std::borrow::Cow;
 
@@ -9,31 +9,29 @@ use super::envelope::{Envelope, Texts};
 use super::findings::{Collector, Text};
 use crate::domain::image_name::{is_archive, is_path, repository};
 
-/// A report's own name for its artifact.
+/// The name that a report gives its artifact.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct OwnName {
     pub(super) text: String,
-    /// It is a path, or in another way no more than where something was.
+    /// Whether it is a path or another mere place.
     pub(super) nameless: bool,
 }
 
-/// Finds the name that a report gives its artifact. Arrays of Trivy up to v0.19 have none, but the target of their
-/// operating system is `name (family version)`.
+/// Finds the name of the artifact. Arrays of Trivy up to v0.19 have it in the target `name (family version)` only.
 pub(super) fn own_name(envelope: &Envelope<'_>, collector: &Collector<'_>) -> Option<OwnName> {
     let metadata = envelope.metadata.as_ref();
-    let typed = named(text(envelope.artifact_name.as_ref()));
-    let tag = named(metadata.and_then(|metadata| metadata.repo_tags.as_ref()?.0.first()).map(AsRef::as_ref));
-    let reference = named(metadata.and_then(|metadata| text(metadata.reference.as_ref())));
+    let typed = non_blank(as_str(envelope.artifact_name.as_ref()));
+    let tag = non_blank(metadata.and_then(|metadata| metadata.repo_tags.as_ref()?.0.first()).map(AsRef::as_ref));
+    let reference = non_blank(metadata.and_then(|metadata| as_str(metadata.reference.as_ref())));
     let reference = reference.filter(|text| !is_archive(text));
-    let url = named(metadata.and_then(|metadata| text(metadata.repo_url.as_ref())));
-    let os = named(collector.os_target.as_ref().and_then(|target| Some(target.rsplit_once(" (")?.0)));
+    let url = non_blank(metadata.and_then(|metadata| as_str(metadata.repo_url.as_ref())));
+    let os = non_blank(collector.os_target.as_ref().and_then(|target| Some(target.rsplit_once(" (")?.0)));
     let any = typed.or(tag).or(os).or(collector.first_target.as_deref());
-    let (text, nameless) = match (text(envelope.artifact_type.as_ref()), typed) {
+    let (text, nameless) = match (as_str(envelope.artifact_type.as_ref()), typed) {
         (Some("container_image"), Some(typed)) => {
-            let is_said_better =
-                is_archive(typed) || reference.is_some_and(|said| repository(said) != repository(typed));
-            let said = reference.or_else(|| tag.filter(|tag| !is_archive(tag))).filter(|_| is_said_better);
-            (said.unwrap_or(typed), said.is_none() && (is_archive(typed) || is_unpacked(envelope, typed)))
+            let is_vague = is_archive(typed) || reference.is_some_and(|name| repository(name) != repository(typed));
+            let better = reference.or_else(|| tag.filter(|tag| !is_archive(tag))).filter(|_| is_vague);
+            (better.unwrap_or(typed), better.is_none() && (is_archive(typed) || is_unpacked(envelope, typed)))
         }
         (Some("repository"), _) if url.is_some_and(|url| !is_path(url)) => (url?, false),
         (Some("repository"), Some(typed)) => (typed, !is_remote(typed)),
@@ -42,7 +40,7 @@ pub(super) fn own_name(envelope: &Envelope<'_>, collector: &Collector<'_>) -> Op
             let text = reference.or(any)?;
             (text, is_path(text))
         }
-        // What was typed is the path of the document, or of the disk.
+        // The typed name is the path of the document or the disk.
         (Some("cyclonedx" | "spdx"), _) => (reference.or(any)?, reference.is_none()),
         (Some("vm"), _) => (any?, !["ami:", "ebs:"].iter().any(|kind| any.is_some_and(|any| any.starts_with(kind)))),
         _ => (any?, is_path(any?)),
@@ -50,20 +48,20 @@ pub(super) fn own_name(envelope: &Envelope<'_>, collector: &Collector<'_>) -> Op
     Some(OwnName { text: without_password(text).into_owned(), nameless })
 }
 
-/// Recognises an image that came from no registry and no engine, but from a folder or file whatever its name: Trivy
-/// gives it the id of its configuration as `ArtifactID`, and has nothing else to call it.
+/// Recognises an image that was read from a folder or file: its only name is the id of its configuration, which is its
+/// `ArtifactID` too.
 fn is_unpacked(envelope: &Envelope<'_>, typed: &str) -> bool {
     let Some(metadata) = &envelope.metadata else { return false };
     let is_empty = |texts: Option<&Texts<'_>>| texts.is_none_or(|texts| texts.0.is_empty());
-    let id = text(metadata.image_id.as_ref()).filter(|id| !id.is_empty());
+    let id = as_str(metadata.image_id.as_ref()).filter(|id| !id.is_empty());
     let is_id = |id: &str| id == typed || id.strip_prefix("sha256:").is_some_and(|hex| hex.starts_with(typed));
-    let is_unnamed = named(text(metadata.reference.as_ref())).is_none()
+    let is_unnamed = non_blank(as_str(metadata.reference.as_ref())).is_none()
         && is_empty(metadata.repo_tags.as_ref())
         && is_empty(metadata.repo_digests.as_ref());
-    is_unnamed && id.is_some() && id == text(envelope.artifact_id.as_ref()) && !id.is_some_and(is_id)
+    is_unnamed && id.is_some() && id == as_str(envelope.artifact_id.as_ref()) && !id.is_some_and(is_id)
 }
 
-/// Removes user and password from an address: names are shown to all who may read.
+/// Removes user and password from an address, since all readers see names.
 fn without_password(text: &str) -> Cow<'_, str> {
     let Some((scheme, rest)) = text.split_once("://") else { return text.into() };
     let host = rest.split_once('/').map_or(rest, |(host, _)| host);
@@ -76,15 +74,15 @@ fn without_password(text: &str) -> Cow<'_, str> {
     }
 }
 
-fn text<'t>(text: Option<&'t Text<'_>>) -> Option<&'t str> {
+fn as_str<'t>(text: Option<&'t Text<'_>>) -> Option<&'t str> {
     text.map(|Text(text)| &**text)
 }
 
-fn named(text: Option<&str>) -> Option<&str> {
+fn non_blank(text: Option<&str>) -> Option<&str> {
     text.filter(|text| !text.trim().is_empty())
 }
 
-/// Whether a text names a repository on some host: `https://host/app`, `host.tld/app`, `git@host.tld:app`.
+/// Recognises a repository on a host: `https://host/app`, `host.tld/app`, `git@host.tld:app`.
 fn is_remote(text: &str) -> bool {
     let host = || {
         let (host, _) = text.split_once('/')?;
@@ -96,8 +94,7 @@ fn is_remote(text: &str) -> bool {
     !is_path(text) && (text.contains("://") || host().is_some_and(is_host))
 }
 
-/// Finds the digest of the repository that was scanned among `RepoDigests`: that of the first of `names` that any of
-/// them is of, else the one that all have.
+/// Finds the digest of the scanned repository: that of the first of `names` that is in `RepoDigests`, else the only one.
 pub(super) fn digest<'d>(repo_digests: &'d [impl AsRef<str>], names: &[&str]) -> Option<&'d str> {
     let digests = || repo_digests.iter().filter_map(|entry| entry.as_ref().rsplit_once('@'));
     let of = |name: &&str| digests().find(|(of, _)| repository(of) == repository(name));

@@ -1,14 +1,14 @@
-//! A JSON parser's words in words for somebody who has never seen its types.
+//! Rewords a JSON parser's message without its Rust types.
 
 use std::fmt::{self, Display, Write as _};
 
-/// The most of a parser's words that is looked at: they quote what they are about, which may be megabytes.
-const MAX_BYTES: usize = 400;
+/// The longest beginning of a message that is read, in bytes: it quotes the value, which may have megabytes.
+const MAX_MESSAGE_BYTES: usize = 400;
 
-/// Says why a document was not read, without the position that the parser adds.
-pub(crate) fn plain(error: &impl Display) -> String {
+/// Rewords the reason, without the position that the parser adds.
+pub(crate) fn reword(error: &impl Display) -> String {
     let mut words = Beginning(String::new());
-    // Fails where there are more words than are wanted.
+    // Fails once the buffer is full.
     let _ = write!(words, "{error}");
     let words = words.0.rsplit_once(" at line ").map_or(words.0.as_str(), |(reason, _)| reason);
     if let Some((found, expected)) = words
@@ -17,9 +17,10 @@ pub(crate) fn plain(error: &impl Display) -> String {
         .or_else(|| words.strip_prefix("invalid length "))
         .map(|rest| rest.rsplit_once(", expected ").unwrap_or((rest, "")))
     {
-        // A length is that of an array which a derived reader takes for the fields in turn.
+        // A derived reader accepts an array of the fields' values, and complains about its length.
         let is_length = words.starts_with("invalid length ");
-        let (found, expected) = (if is_length { "an array".to_owned() } else { value(found) }, kind(expected));
+        let (found, expected) =
+            (if is_length { "an array".to_owned() } else { found_name(found) }, expected_name(expected));
         return if expected.is_empty() {
             format!("found {found}")
         } else {
@@ -43,19 +44,19 @@ pub(crate) fn plain(error: &impl Display) -> String {
     words.to_owned()
 }
 
-/// Keeps the beginning of what is written to it.
+/// A buffer that keeps only the beginning.
 struct Beginning(String);
 
 impl fmt::Write for Beginning {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        let room = MAX_BYTES.saturating_sub(self.0.len());
+        let room = MAX_MESSAGE_BYTES.saturating_sub(self.0.len());
         self.0.push_str(crate::domain::text::cut(text, room));
         if text.len() > room { Err(fmt::Error) } else { Ok(()) }
     }
 }
 
-/// What was found, by the name that serde has for it.
-fn value(found: &str) -> String {
+/// Renames the value that serde found.
+fn found_name(found: &str) -> String {
     let quoted = |name: &str| Some(found.strip_prefix(name)?.trim_matches('`'));
     if let Some(number) = quoted("integer ").or_else(|| quoted("floating point ")) {
         return format!("the number {number}");
@@ -77,8 +78,8 @@ fn value(found: &str) -> String {
     .to_owned()
 }
 
-/// What was expected: serde's derived readers name Rust's types.
-fn kind(expected: &str) -> &str {
+/// Renames the type that serde expected.
+fn expected_name(expected: &str) -> &str {
     match expected {
         "a sequence" => "an array",
         "a map" => "an object",
@@ -119,7 +120,7 @@ mod tests {
     }
 
     fn of(json: &str) -> String {
-        plain(&serde_json::from_str::<Order>(json).unwrap_err())
+        reword(&serde_json::from_str::<Order>(json).unwrap_err())
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! A report as it was sent: unpacked, and packed again for the archive.
+//! Unpacks a report, and packs it again for the archive.
 
 use std::borrow::Cow;
 use std::io::Write as _;
@@ -10,22 +10,22 @@ use super::encoding::Text;
 use super::{Canonical, Error, Limits, Report};
 use crate::domain::declared::Declared;
 
-/// Fast, and within a tenth of the smallest: an archive is written once and read hardly ever.
-const LEVEL: flate2::Compression = flate2::Compression::new(4);
+/// Fast, and within a tenth of the smallest size: an archived report is rarely read.
+const GZIP_LEVEL: flate2::Compression = flate2::Compression::new(4);
 
-/// A report that was sent, not yet known to be one.
+/// A JSON document that was sent as a report.
 #[derive(Debug)]
 pub struct Submission {
     canonical: Canonical,
     declared: Declared,
     limits: Limits,
-    /// The bytes that were sent, as gzip; empty if they are not to be kept.
+    /// The sent bytes as gzip; empty if they are not kept.
     packed: Vec<u8>,
 }
 
 impl Submission {
-    /// Unpacks a body and reads its JSON. With `keep`, the JSON is packed for the archive, as UTF-8 whatever it was
-    /// sent in; gzip is kept as it came, if any reader of gzip takes it.
+    /// Unpacks a body and reads its JSON. With `keep`, the JSON is packed for the archive as UTF-8; gzip that every
+    /// reader accepts is kept unchanged.
     ///
     /// # Errors
     /// [`Error::TooLarge`], those of [`body::unpack`], and those of broken JSON.
@@ -42,14 +42,14 @@ impl Submission {
             Compression::Gzip | Compression::Zstd => {
                 let Unpacked { bytes, is_one_member } = body::unpack(&*body, compression, limits.max_bytes)?;
                 let bytes: Cow<'_, [u8]> = Cow::Owned(bytes.into_owned());
-                // What hardly packs would be in memory beside everything else; it is packed again at the end.
-                let is_small = body.len() <= bytes.len() / 2 + MAX_OVERHEAD;
+                // Large gzip is not held in memory meanwhile; the JSON is packed again at the end.
+                let is_small = body.len() <= bytes.len() / 2 + MAX_GZIP_OVERHEAD;
                 (Some(body).filter(|_| keep && is_one_member && is_small), bytes)
             }
         };
         let mut json = Text::read(bytes, limits.max_bytes)?;
-        // The last thing that needs the JSON is the packing, since while it is read there is more in memory.
-        let canonical = Canonical::of(&mut json)?;
+        // Reading takes the most memory, so the JSON is packed afterwards.
+        let canonical = Canonical::from_text(&mut json)?;
         let packed = match sent {
             _ if !keep => Vec::new(),
             Some(gzip) if json.is_as_sent => gzip.into_owned(),
@@ -58,7 +58,7 @@ impl Submission {
         Ok(Self { canonical, declared, limits, packed })
     }
 
-    /// The report.
+    /// Reads the report.
     ///
     /// # Errors
     /// Those of [`Report::read`].
@@ -66,30 +66,30 @@ impl Submission {
         Report::read(&self.canonical, &self.declared, &self.limits)
     }
 
-    /// What was sent, as gzip; empty if it was not to be kept.
+    /// Returns the sent bytes as gzip; empty if they are not kept.
     #[must_use]
     pub fn packed(&self) -> &[u8] {
         &self.packed
     }
 
-    /// Returns what the sender says of the report.
+    /// Returns the declarations of the sender.
     #[must_use]
     pub const fn declared(&self) -> &Declared {
         &self.declared
     }
 
-    /// Bytes of the canonical text, for the log.
+    /// Returns the length of the canonical text, for the log.
     #[must_use]
     pub fn canonical_bytes(&self) -> usize {
         self.canonical.text().len()
     }
 }
 
-/// Bytes that gzip may have more than what is in it, to be kept as it is: its header can hold anything.
-const MAX_OVERHEAD: usize = 64;
+/// The bytes that kept gzip may have beyond half of its content: its header can hold anything.
+const MAX_GZIP_OVERHEAD: usize = 64;
 
 fn pack(json: &[u8]) -> Result<Vec<u8>, Error> {
-    let mut encoder = GzEncoder::new(Vec::new(), LEVEL);
+    let mut encoder = GzEncoder::new(Vec::new(), GZIP_LEVEL);
     let packed = encoder.write_all(json).and_then(|()| encoder.finish());
     packed.map_err(|source| Error::Compression { format: "gzip", source })
 }
@@ -124,7 +124,7 @@ mod tests {
     fn gzip_in_pieces_or_padded_is_packed_anew() {
         let (a, b) = REPORT.split_at(20);
         let (whole, empty) = (pack(REPORT).unwrap(), pack(b"").unwrap());
-        let mut stuffed = flate2::GzBuilder::new().extra(vec![1; 5000]).write(Vec::new(), LEVEL);
+        let mut stuffed = flate2::GzBuilder::new().extra(vec![1; 5000]).write(Vec::new(), GZIP_LEVEL);
         stuffed.write_all(REPORT).unwrap();
         for sent in [
             [pack(a).unwrap(), pack(b).unwrap()].concat(),

@@ -1,4 +1,4 @@
-//! The vulnerabilities that Trivy has found and then left out, as `--show-suppressed` keeps them.
+//! Reads the vulnerabilities that Trivy has suppressed, as `--show-suppressed` reports them.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -10,29 +10,29 @@ use super::findings::{Finding, FindingIn, Text, not_a_text};
 use super::reason;
 use crate::domain::text;
 
-/// A vulnerability that Trivy has found and then left out: an ignore file, a policy or a VEX document says so.
+/// A vulnerability that an ignore file, a policy or a VEX document suppresses.
 #[derive(Debug)]
 pub struct Suppressed<'c> {
-    /// The vulnerability, whole.
+    /// The vulnerability.
     pub finding: Finding<'c>,
     /// `ignored`, `not_affected`, `fixed`, …
     pub status: Option<Cow<'c, str>>,
-    /// The file that says so, or `CycloneDX VEX`, `Filtered by Rego` …
+    /// The file that suppresses it, or `CycloneDX VEX`, `Filtered by Rego` …
     pub source: Option<Cow<'c, str>>,
-    /// Why, in the words of the file.
+    /// The reason in the file.
     pub statement: Option<Cow<'c, str>>,
 }
 
 impl Suppressed<'_> {
-    pub(super) fn why(&self) -> [Option<&str>; 3] {
+    pub(super) fn reasons(&self) -> [Option<&str>; 3] {
         [self.status.as_deref(), self.source.as_deref(), self.statement.as_deref()]
     }
 }
 
-/// The most that is kept of a status, a source or a statement, in bytes.
-const MAX_WHY_BYTES: usize = 2 << 10;
+/// The longest kept status, source or statement, in bytes.
+const MAX_REASON_BYTES: usize = 2 << 10;
 
-/// A modified finding, if it is a vulnerability: there are misconfigurations, secrets and licences as well.
+/// A modified finding; none if it is no vulnerability.
 pub(super) struct ModifiedEntry<'c>(pub(super) Option<Suppressed<'c>>);
 
 impl<'c> Deserialize<'c> for ModifiedEntry<'c> {
@@ -62,7 +62,7 @@ impl<'c> Visitor<'c> for ModifiedEntryVisitor {
                 "Status" => status = members.next_value::<Option<Text<'c>>>()?,
                 "Source" => source = members.next_value::<Option<Text<'c>>>()?,
                 "Statement" => statement = members.next_value::<Option<Text<'c>>>()?,
-                // What it is, only its type tells.
+                // Kept as text: only `Type` tells its kind.
                 "Finding" => finding = members.next_value::<Option<&'c RawValue>>()?,
                 _ => drop(members.next_value::<IgnoredAny>()?),
             }
@@ -73,18 +73,18 @@ impl<'c> Visitor<'c> for ModifiedEntryVisitor {
         let Some(finding) = finding else { return Err(A::Error::missing_field("Finding")) };
         let finding = FindingIn(finding.get())
             .deserialize(&mut serde_json::Deserializer::from_str(finding.get()))
-            .map_err(|error| A::Error::custom(reason::plain(&error)))?;
+            .map_err(|error| A::Error::custom(reason::reword(&error)))?;
         let [status, source, statement] = [status, source, statement].map(|text| shortened(text?.0));
         Ok(ModifiedEntry(Some(Suppressed { finding, status, source, statement })))
     }
 }
 
-/// The beginning of a text that is not empty.
+/// Shortens a text; none if it is empty.
 fn shortened(text: Cow<'_, str>) -> Option<Cow<'_, str>> {
     let text = match text {
-        Cow::Borrowed(text) => Cow::Borrowed(text::cut(text, MAX_WHY_BYTES)),
+        Cow::Borrowed(text) => Cow::Borrowed(text::cut(text, MAX_REASON_BYTES)),
         Cow::Owned(mut text) => {
-            text.truncate(text::cut(&text, MAX_WHY_BYTES).len());
+            text.truncate(text::cut(&text, MAX_REASON_BYTES).len());
             Cow::Owned(text)
         }
     };

@@ -1,11 +1,11 @@
-//! A Trivy report, read from its canonical text.
+//! Reads a Trivy report from its canonical text.
 
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde::de::DeserializeSeed;
 
 use super::envelope::Envelope;
-use super::findings::{Collector, Finding, Results, Scanned, Text};
+use super::findings::{Array, Collector, Finding, Results, Scanned, Text};
 use super::naming::{self, OwnName};
 use super::suppressed::Suppressed;
 use super::{Canonical, Error, Limits, lookalike, reason, warnings};
@@ -16,14 +16,14 @@ use crate::domain::scan::{Artifact, ClassCounts, OtherFindings};
 use crate::domain::severity::SeverityCounts;
 use crate::domain::warning::{Warning, WarningCode};
 
-/// A report that is fit to be stored.
+/// A report that can be stored.
 #[derive(Debug)]
 pub struct Report<'c> {
-    /// Which report it is.
+    /// The identity of the report.
     pub hash: ReportHash,
-    /// What was scanned.
+    /// The scanned artifact.
     pub artifact: Artifact,
-    /// When it was made, if it says so and can have been.
+    /// The time at which it was made, if it is plausible.
     pub created_at: Option<Timestamp>,
     /// Whether vulnerabilities were looked for: the report's results show it, and the sender does not say otherwise.
     pub is_vulnerability_scan: bool,
@@ -35,23 +35,23 @@ pub struct Report<'c> {
     pub findings: Vec<Finding<'c>>,
     /// The open findings by the class of their result.
     pub class_counts: ClassCounts,
-    /// What Trivy has suppressed, in the same order; exact repeats are collapsed.
+    /// The suppressed findings, in the same order; exact repeats are collapsed.
     pub suppressed: Vec<Suppressed<'c>>,
     /// The suppressed findings by the class of their result.
     pub suppressed_class_counts: ClassCounts,
-    /// What else the report has.
+    /// The counts of other findings.
     pub other_findings: OtherFindings,
-    /// What the sender should know.
+    /// Warnings for the sender.
     pub warnings: Vec<Warning>,
 }
 
-/// There is no Trivy before 2019. Programs around it that set no time write Go's zero time.
+/// The start of 2019, before which there was no Trivy; some programs write Go's zero time.
 const FIRST_REPORT: Timestamp = Timestamp::constant(1_546_300_800, 0);
 
 impl<'c> Report<'c> {
     /// Reads a report of `SchemaVersion` 2, or an array of Trivy up to v0.19.
     ///
-    /// A name that the sender declares is the name; without one the report must name itself.
+    /// A declared name wins; without one the report must have a name.
     ///
     /// # Errors
     /// [`Error::NotTrivy`], [`Error::SchemaVersion`], [`Error::Field`], [`Error::TooManyFindings`],
@@ -67,7 +67,7 @@ impl<'c> Report<'c> {
             read_object(text, declared, &mut collector)?
         };
         let own_name = naming::own_name(&envelope, &collector);
-        let hash = canonical.hash(&beyond_the_report(declared, own_name.as_ref()));
+        let hash = canonical.hash(&declared_beyond(declared, own_name.as_ref()));
         let (image_name, nameless) = match (&declared.image_name, &own_name) {
             (Some(given), _) => (given.clone(), is_path(given.as_str())),
             (None, Some(own)) => {
@@ -96,7 +96,7 @@ impl<'c> Report<'c> {
             suppressed: collector.suppressed,
             warnings: Vec::new(),
         };
-        report.warnings = warnings::of(&report, declared);
+        report.warnings = warnings::warnings_of(&report, declared);
         if let (Some(time), None) = (stated_time, report.created_at) {
             let message = format!("CreatedAt is {time}, before there was any Trivy: the time of ingestion counts");
             report.warnings.push(Warning::new(WarningCode::CreatedAt, message));
@@ -104,7 +104,7 @@ impl<'c> Report<'c> {
         Ok(report)
     }
 
-    /// How many open findings there are of each severity: all of them, and the fixable ones.
+    /// Counts the open findings of each severity: all of them, and the fixable ones.
     #[must_use]
     pub fn counts(&self) -> (SeverityCounts, SeverityCounts) {
         let (mut all, mut fixable) = (SeverityCounts::default(), SeverityCounts::default());
@@ -126,36 +126,35 @@ impl<'c> Report<'c> {
     }
 }
 
-/// What the sender declares and the report does not say itself. A path that the report has says nothing.
-fn beyond_the_report(declared: &Declared, own_name: Option<&OwnName>) -> Declared {
-    let says = |name: &ImageName| own_name.is_some_and(|own| !own.nameless && own.text == name.as_str());
+/// Removes the declared name if it is the report's own name and no path.
+fn declared_beyond(declared: &Declared, own_name: Option<&OwnName>) -> Declared {
+    let has = |name: &ImageName| own_name.is_some_and(|own| !own.nameless && own.text == name.as_str());
     let mut declared = declared.clone();
-    declared.image_name = declared.image_name.filter(|name| !says(name));
+    declared.image_name = declared.image_name.filter(|name| !has(name));
     declared
 }
 
 fn read_object<'c>(text: &'c str, declared: &Declared, collector: &mut Collector<'c>) -> Result<Envelope<'c>, Error> {
-    // What is wrong is found by reading again, without the first error in memory.
+    // A second read finds the error, once the memory of the first is free.
     let read = serde_json::from_str::<Envelope<'c>>(text).ok();
     let envelope = read.ok_or_else(|| misread(text))?;
-    is_report(&envelope, declared, text)?;
+    check_is_report(&envelope, declared, text)?;
     if let Some(results) = envelope.results {
         read_results(results.get(), "Results", collector)?;
     }
     Ok(envelope)
 }
 
-/// Whether an object is a report: its version and the name or type of its artifact say so, and nothing looser would
-/// tell it from other tools' files, which have `Results` as well. Programs that build reports leave the artifact out;
-/// of those the sender has to say what was scanned.
-fn is_report(envelope: &Envelope<'_>, declared: &Declared, text: &str) -> Result<(), Error> {
+/// Checks that an object is a report, by its version and the name or type of its artifact: other tools' files have
+/// `Results` too. Without an artifact, which some programs leave out, the sender has to name it.
+fn check_is_report(envelope: &Envelope<'_>, declared: &Declared, text: &str) -> Result<(), Error> {
     if !envelope.is_version_2() {
-        return Err(lookalike::of_object(text));
+        return Err(lookalike::reject_object(text));
     }
     if envelope.artifact_type.is_some() || envelope.artifact_name.is_some() {
         return Ok(());
     }
-    if let Some(another) = lookalike::known(text) {
+    if let Some(another) = lookalike::known_format(text) {
         return Err(another);
     }
     let no_artifact = |missing, advice| Err(Error::NoArtifact { missing, advice });
@@ -172,7 +171,7 @@ fn is_report(envelope: &Envelope<'_>, declared: &Declared, text: &str) -> Result
     }
 }
 
-/// Why the top level of an object could not be read: it may not be a report in the first place.
+/// Explains why the top level of an object could not be read: it may be no report at all.
 fn misread(text: &str) -> Error {
     #[derive(Default, Deserialize)]
     #[serde(rename_all = "PascalCase", default)]
@@ -183,18 +182,18 @@ fn misread(text: &str) -> Error {
 
     let version = serde_json::from_str::<Version<'_>>(text).unwrap_or_default().schema_version;
     if version.is_none_or(|version| version.get() != "2") {
-        return lookalike::of_object(text);
+        return lookalike::reject_object(text);
     }
     let deserializer = &mut serde_json::Deserializer::from_str(text);
     match serde_path_to_error::deserialize::<_, Envelope<'_>>(deserializer) {
-        Ok(_) => lookalike::of_object(text),
+        Ok(_) => lookalike::reject_object(text),
         Err(error) => field(&error, ""),
     }
 }
 
 fn read_array<'c>(text: &'c str, collector: &mut Collector<'c>) -> Result<(), Error> {
     if !lookalike::is_old_report(text) {
-        return Err(lookalike::of_array(text));
+        return Err(lookalike::reject_array(text));
     }
     read_results(text, "", collector)?;
     if collector.has_several_systems {
@@ -205,19 +204,19 @@ fn read_array<'c>(text: &'c str, collector: &mut Collector<'c>) -> Result<(), Er
 
 fn read_results<'c>(text: &'c str, path: &str, collector: &mut Collector<'c>) -> Result<(), Error> {
     let mut deserializer = serde_json::Deserializer::from_str(text);
-    if Results(collector).deserialize(&mut deserializer).is_ok() {
+    if Array(Results(collector)).deserialize(&mut deserializer).is_ok() {
         return Ok(());
     }
     if collector.over_limit {
         return Err(Error::TooManyFindings { limit: collector.limit });
     }
-    // Only a report that is refused pays for knowing where; what was read of it is not needed.
+    // Only a refused report is read again for the path of the error.
     *collector = Collector::new(collector.text, collector.limit);
     let mut deserializer = serde_json::Deserializer::from_str(text);
     let mut track = serde_path_to_error::Track::new();
     let traced = serde_path_to_error::Deserializer::new(&mut deserializer, &mut track);
     let mut discarded = Collector::new(collector.text, collector.limit);
-    match Results(&mut discarded).deserialize(traced) {
+    match Array(Results(&mut discarded)).deserialize(traced) {
         Ok(()) => Ok(()),
         Err(error) => Err(field(&serde_path_to_error::Error::new(track.path(), error), path)),
     }
@@ -230,11 +229,10 @@ fn field(error: &serde_path_to_error::Error<serde_json::Error>, inside: &str) ->
             "." => inside.to_owned(),
             path => format!("{inside}{path}"),
         },
-        reason: reason::plain(error.inner()),
+        reason: reason::reword(error.inner()),
     }
 }
 
-/// The most tags of an image that are kept.
 const MAX_TAGS: usize = 50;
 
 fn artifact(
@@ -264,7 +262,7 @@ fn artifact(
         artifact_id: short(envelope.artifact_id, "ArtifactID")?,
         image_created_at: image_config.created_at(),
         artifact_type: short(envelope.artifact_type, "ArtifactType")?,
-        // Trivy 0.59 calls a system that it does not know so.
+        // The name of an unknown system in Trivy 0.59.
         os_family: short(os.family, "Metadata.OS.Family")?.filter(|family| family != "none"),
         os_name: short(os.name, "Metadata.OS.Name")?,
         os_end_of_life: os.eosl.unwrap_or(false),
@@ -273,7 +271,7 @@ fn artifact(
     })
 }
 
-/// A text that is there, and short enough for an item that is copied into an index and a transaction.
+/// Checks that a text fits into an item that is copied into an index and a transaction; none if it is empty.
 fn short(text: Option<Text<'_>>, path: &str) -> Result<Option<String>, Error> {
     const MAX_BYTES: usize = 512;
     match text {

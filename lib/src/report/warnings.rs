@@ -1,11 +1,11 @@
-//! What the sender of a report that is taken should know all the same.
+//! Warns the sender of an accepted report.
 
 use super::Report;
 use crate::domain::declared::Declared;
 use crate::domain::warning::{Warning, WarningCode};
 
-/// Lists the warnings that a report gives cause for by itself.
-pub(super) fn of(report: &Report<'_>, declared: &Declared) -> Vec<Warning> {
+/// Lists the warnings about a report.
+pub(super) fn warnings_of(report: &Report<'_>, declared: &Declared) -> Vec<Warning> {
     let mut warnings = Vec::new();
     let mut warn = |code, message: String| warnings.push(Warning::new(code, message));
     if report.artifact.nameless {

@@ -1,76 +1,53 @@
-//! KEV and EPSS as a whole.
+//! Fetches the KEV and EPSS feeds.
 
 use reqwest::StatusCode;
 use url::Url;
 
-use super::fetch::{self, Answered, Budget, Manner};
-use super::mode::{self, Mode, file};
+use super::fetch::{self, Budget, FetchPolicy, Response};
+use super::mode::{self, Mode, read_mirrored_file};
 use crate::domain::feed::FeedName;
 use crate::store::Store;
 
-/// Where the EPSS scores move to now and then: the newest file is a redirect to that of the day, and the
-/// host of former years redirects to today's.
+/// Hosts to which the EPSS address redirects: the newest file is that of the day, and older hosts name newer ones.
 const EPSS_HOSTS: &[&str] = &["epss.empiricalsecurity.com", "epss.cyentia.com"];
 
-/// Why a feed could not be had. The last good one stays.
+/// A feed could not be fetched; the last good one stays.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages describe the variants")]
 pub enum Error {
-    /// From its source.
     #[error(transparent)]
     Fetch(#[from] fetch::Error),
-    /// From the mirror or folder.
     #[error(transparent)]
     File(#[from] mode::FileError),
-    /// The mirror or folder does not have it.
     #[error("there is no {folder}/{name}")]
-    Missing {
-        /// The folder.
-        folder: &'static str,
-        /// The file.
-        name: &'static str,
-    },
-    /// The source answered with something else.
+    Missing { folder: &'static str, name: &'static str },
     #[error("the feed {feed} was answered with {status}")]
-    Status {
-        /// Which.
-        feed: FeedName,
-        /// With what.
-        status: StatusCode,
-    },
+    Status { feed: FeedName, status: StatusCode },
 }
 
-impl Error {
-    /// Whether trying again later may help.
-    #[must_use]
-    pub const fn is_transient(&self) -> bool {
-        match self {
-            Self::Fetch(error) => error.is_transient(),
-            Self::File(error) => error.is_transient(),
-            Self::Missing { .. } | Self::Status { .. } => true,
-        }
-    }
-}
-
-/// The bytes of a feed, unpacked. Whether they can be believed is the caller's to judge.
+/// Fetches the unpacked bytes of a feed. Whether they are plausible is for the caller to judge.
 ///
 /// # Errors
 /// [`Error`]
-pub async fn get(mode: &Mode, store: &Store, feed: FeedName, budget: &Budget) -> Result<Vec<u8>, Error> {
+pub async fn fetch_feed(mode: &Mode, store: &Store, feed: FeedName, budget: &Budget) -> Result<Vec<u8>, Error> {
     let Mode::Live(live) = mode else {
         let (folder, names): (_, &[&'static str]) = match feed {
             FeedName::Kev => ("kev", &["known_exploited_vulnerabilities.json"]),
             FeedName::Epss => ("epss", &["epss_scores-current.csv.gz", "epss_scores-current.csv"]),
         };
         for name in names {
-            if let Some(bytes) = file(mode, folder, name).await? {
+            if let Some(bytes) = read_mirrored_file(mode, folder, name).await? {
                 return Ok(bytes);
             }
         }
         return Err(Error::Missing { folder, name: names.first().copied().unwrap_or_default() });
     };
     let get = async |source_name: &'static str, url: &Url, redirects_to| {
-        let manner = Manner { source_name, interval: live.paces.feeds, redirects_to };
-        body(feed, live.fetcher.get(store, &manner, url, None, budget).await?)
+        let policy = FetchPolicy { redirects_to, ..FetchPolicy::new(source_name, live.intervals.feeds) };
+        match live.fetcher.get(store, &policy, url, budget).await? {
+            Response { status: StatusCode::OK, body, .. } => Ok(body),
+            Response { status, .. } => Err(Error::Status { feed, status }),
+        }
     };
     let addresses = &live.addresses;
     match feed {
@@ -83,9 +60,4 @@ pub async fn get(mode: &Mode, store: &Store, feed: FeedName, budget: &Budget) ->
             }
         },
     }
-}
-
-fn body(feed: FeedName, answered: Answered) -> Result<Vec<u8>, Error> {
-    let Answered { status, body, .. } = answered;
-    if status == StatusCode::OK { Ok(body) } else { Err(Error::Status { feed, status }) }
 }

@@ -1,4 +1,4 @@
-//! One GET of a public source: in its turn, with patience, within a budget of time.
+//! Sends one GET to a public source, within its rate limit and a budget of time.
 
 use std::io::Read as _;
 use std::sync::Arc;
@@ -7,29 +7,26 @@ use std::time::Duration;
 use flate2::read::MultiGzDecoder;
 use jiff::{SignedDuration, Timestamp};
 use reqwest::header::{ACCEPT_ENCODING, HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER};
-use reqwest::{Client, Response, StatusCode, redirect};
+use reqwest::{Client, StatusCode, redirect};
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout_at};
 use url::Url;
 
-use crate::domain::pace::Turn;
+use super::rate_limit::{Permit, SourceState};
 use crate::store::{self, Store};
 
-/// The largest answer, unpacked: a hundred CVEs of NVD have about 5 MB, all EPSS scores 12 MB.
+/// The largest body that is read, unpacked: a hundred CVEs of NVD have about 5 MB, all EPSS scores 12 MB.
 pub const MAX_BYTES: usize = 32 << 20;
-/// From the first byte sent to the last one read. NVD takes up to a minute on bad days.
-const WHOLE: Duration = Duration::from_secs(60);
-const CONNECT: Duration = Duration::from_secs(5);
-/// Who asks; with whom to reach about it, if whoever runs this says.
+/// From the first byte sent to the last one read; NVD takes up to a minute on bad days.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const USER_AGENT: &str = concat!("sirius/", env!("CARGO_PKG_VERSION"));
-/// How often one GET is tried.
-const TRIES: u32 = 4;
-/// The longest pause between two tries, without `Retry-After`.
-const LONGEST_PAUSE: Duration = Duration::from_secs(20);
-/// How often one GET is sent elsewhere.
-const REDIRECTS: usize = 3;
+const MAX_TRIES: u32 = 4;
+/// The longest pause between two tries without a `Retry-After`.
+const MAX_PAUSE: Duration = Duration::from_secs(20);
+const MAX_REDIRECTS: usize = 3;
 
-/// Time that may be spent, by a clock that starts at a given moment.
+/// A limit on time, with a clock that starts at a given moment.
 #[derive(Debug, Clone, Copy)]
 pub struct Budget {
     started: Instant,
@@ -38,96 +35,69 @@ pub struct Budget {
 }
 
 impl Budget {
-    /// From `now` on for so long.
+    /// Starts a budget of `time` at `now`.
     #[must_use]
     pub fn new(now: Timestamp, time: Duration) -> Self {
         let started = Instant::now();
         Self { started, now, deadline: started + time }
     }
 
-    /// What time it is.
+    /// Returns the current time.
     #[must_use]
     pub fn now(&self) -> Timestamp {
         self.now.checked_add(self.started.elapsed()).unwrap_or(Timestamp::MAX)
     }
 
-    /// When it is used up.
-    fn latest(&self) -> Timestamp {
+    fn end(&self) -> Timestamp {
         self.now().checked_add(self.left()).unwrap_or(Timestamp::MAX)
     }
 
-    /// How much of it is left.
+    /// Returns the time that is left.
     #[must_use]
     pub fn left(&self) -> Duration {
         self.deadline.saturating_duration_since(Instant::now())
     }
 
-    /// Whether it is used up.
+    /// Tells whether no time is left.
     #[must_use]
     pub fn is_over(&self) -> bool {
         Instant::now() >= self.deadline
     }
 }
 
-/// What a source answered in the end. Statuses that pass are not among them.
+/// The last response of a source: a success or a refusal, never a status that a retry may change.
 #[derive(Debug)]
-pub struct Answered {
-    /// The status: 200, or a refusal.
+pub struct Response {
+    /// The status.
     pub status: StatusCode,
-    /// NVD's header `message`, where it says why it refuses.
+    /// The header `message`, in which NVD gives the reason of a refusal.
     pub message: Option<String>,
-    /// The body, unpacked.
+    /// The unpacked body.
     pub body: Vec<u8>,
 }
 
-/// Why there is no answer.
+/// A source gave no response.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages describe the variants")]
 pub enum Error {
-    /// It is not our turn in time: others are before, or the source has asked for patience.
     #[error("{source_name} is busy until {until}")]
-    Busy {
-        /// The source.
-        source_name: &'static str,
-        /// When there will be a turn.
-        until: Timestamp,
-    },
-    /// The source has failed so often that it is left alone.
-    #[error("{source_name} is left alone until {until}")]
-    Open {
-        /// The source.
-        source_name: &'static str,
-        /// When somebody tries again.
-        until: Timestamp,
-    },
-    /// It failed each time that it was asked.
+    Busy { source_name: &'static str, until: Timestamp },
+    #[error("{source_name} failed too often and is not asked until {until}")]
+    Open { source_name: &'static str, until: Timestamp },
     #[error("{source_name} did not answer, after {tries} tries: {reason}")]
-    Failed {
-        /// The source.
-        source_name: &'static str,
-        /// How often.
-        tries: u32,
-        /// The last failure.
-        reason: String,
-    },
-    /// It sends us elsewhere.
-    #[error("{source_name} redirects to a place that is not allowed")]
-    Redirected {
-        /// The source.
-        source_name: &'static str,
-    },
-    /// What is to be sent cannot be.
+    Failed { source_name: &'static str, tries: u32, reason: String },
+    #[error("{source_name} redirects to a host that is not allowed")]
+    Redirected { source_name: &'static str },
     #[error("the request cannot be made: {0}")]
     Request(String),
-    /// The HTTP client cannot be made.
     #[error("no HTTP client could be made: {0}")]
     Client(String),
-    /// The table of turns.
     #[error(transparent)]
     Store(#[from] store::Error),
 }
 
 impl Error {
-    /// Whether asking again later may help.
+    /// Tells whether asking again later may help.
     #[must_use]
     pub const fn is_transient(&self) -> bool {
         match self {
@@ -137,48 +107,54 @@ impl Error {
         }
     }
 
-    /// Whether the source has failed, as opposed to our time or table.
+    /// Tells whether the source has failed, as opposed to the time or the table.
     #[must_use]
     pub const fn is_of_source(&self) -> bool {
         matches!(self, Self::Open { .. } | Self::Failed { .. } | Self::Redirected { .. })
     }
 }
 
-/// How a source is asked.
-#[derive(Debug, Clone, Copy)]
-pub struct Manner {
-    /// Its name in the table of turns.
+/// The limits of requests to a source.
+#[derive(Debug, Clone)]
+pub struct FetchPolicy {
+    /// The source's name in the table.
     pub source_name: &'static str,
-    /// The time between two turns.
+    /// The time between two requests.
     pub interval: Duration,
-    /// Hosts that it may send us to, besides its own; none: no redirects at all.
+    /// Hosts that a redirect may name besides the source's own; with none, no redirect is followed.
     pub redirects_to: &'static [&'static str],
+    /// A header with a key, sent to the source's own host only.
+    pub key: Option<(HeaderName, HeaderValue)>,
 }
 
-/// A client for all sources.
+impl FetchPolicy {
+    /// Returns a policy without redirects and key.
+    #[must_use]
+    pub const fn new(source_name: &'static str, interval: Duration) -> Self {
+        Self { source_name, interval, redirects_to: &[], key: None }
+    }
+}
+
+/// An HTTP client for all sources.
 #[derive(Debug)]
 pub struct Fetcher {
     client: Client,
-    /// The first pause between two tries; doubled by each further one, and cut at random.
+    /// The longest pause after the first try; each further try doubles it.
     pause: Duration,
-    /// Turns are taken one after the other: together they would only stand in each other's way.
-    turns: Mutex<()>,
+    /// Serialises the writes of source states, which would otherwise refuse each other.
+    state_lock: Mutex<()>,
 }
 
-/// How one try ended.
+/// The result of one try.
 enum Tried {
-    Answered(Answered),
-    Elsewhere(Url),
-    /// Worth another try, after the time that the source asks for.
-    Again {
-        reason: String,
-        retry_after: Option<Duration>,
-    },
+    Responded(Response),
+    Redirected(Url),
+    Failed { reason: String, retry_after: Option<Duration> },
 }
 
 impl Fetcher {
-    /// A client that connects to nothing yet. `pause` is the first one between two tries; `contact` goes
-    /// to the sources, which ask for one.
+    /// Creates a client, without connecting. `pause` is the first one between two tries; `contact` is sent to the
+    /// sources, as they ask for one.
     ///
     /// # Errors
     /// [`Error::Client`]
@@ -193,133 +169,117 @@ impl Fetcher {
             .with_no_client_auth();
         let client = Client::builder()
             .tls_backend_preconfigured(tls)
-            // Followed here, where there is a list of the hosts that may be named.
+            // `get` follows redirects, to allowed hosts only.
             .redirect(redirect::Policy::none())
             .no_proxy()
-            .connect_timeout(CONNECT)
+            .connect_timeout(CONNECT_TIMEOUT)
             .user_agent(agent)
             .build()
             .map_err(|error| Error::Client(error.to_string()))?;
-        Ok(Self { client, pause, turns: Mutex::new(()) })
+        Ok(Self { client, pause, state_lock: Mutex::new(()) })
     }
 
-    /// Gets `url` when it is our turn; again while that may help and there is time. What comes back is an
-    /// answer that asking again would not change.
+    /// Gets `url` within the source's rate limit, and tries again while that may help and there is time.
     ///
     /// # Errors
     /// [`Error`]
     pub async fn get(
         &self,
         store: &Store,
-        manner: &Manner,
+        policy: &FetchPolicy,
         url: &Url,
-        header: Option<(HeaderName, HeaderValue)>,
         budget: &Budget,
-    ) -> Result<Answered, Error> {
-        let Manner { source_name, .. } = *manner;
+    ) -> Result<Response, Error> {
+        let source_name = policy.source_name;
         let own_host = url.host_str().map(str::to_owned);
         let (mut url, mut redirects, mut tries) = (url.clone(), 0, 0);
         loop {
-            self.turn(store, manner, budget).await?;
+            self.wait_for_permit(store, policy, budget).await?;
             tries += 1;
-            // A key is for the source itself, and not for whom it names.
-            let header = header.clone().filter(|_| url.host_str().map(str::to_owned) == own_host);
-            let (reason, retry_after) = match self.once(&url, header, budget).await {
-                Tried::Answered(answered) => {
-                    self.report(store, source_name, None, budget).await?;
-                    return Ok(answered);
+            let header = policy.key.clone().filter(|_| url.host_str().map(str::to_owned) == own_host);
+            let (reason, retry_after) = match self.try_once(&url, header, budget).await {
+                Tried::Responded(response) => {
+                    self.change_state(store, source_name, SourceState::record_success).await?;
+                    return Ok(response);
                 }
-                Tried::Elsewhere(next) => {
+                Tried::Redirected(next) => {
                     redirects += 1;
-                    if redirects > REDIRECTS || !is_allowed(&next, &url, manner.redirects_to) {
+                    if redirects > MAX_REDIRECTS || !is_allowed(&next, &url, policy.redirects_to) {
                         return Err(Error::Redirected { source_name });
                     }
                     url = next;
                     tries = 0;
                     continue;
                 }
-                Tried::Again { reason, retry_after } => (reason, retry_after),
+                Tried::Failed { reason, retry_after } => (reason, retry_after),
             };
             tracing::info!(source_name, tries, reason, "a source failed");
-            self.report(store, source_name, Some(retry_after), budget).await?;
+            let signed = retry_after.and_then(|time| SignedDuration::try_from(time).ok());
+            self.change_state(store, source_name, |state| state.record_failure(budget.now(), signed)).await?;
             let pause = self.pause_after(tries).max(retry_after.unwrap_or_default());
             let resume = Instant::now() + pause;
-            if tries >= TRIES || resume >= budget.deadline {
+            if tries >= MAX_TRIES || resume >= budget.deadline {
                 return Err(Error::Failed { source_name, tries, reason });
             }
             tokio::time::sleep_until(resume).await;
         }
     }
 
-    /// Waits for our turn.
-    async fn turn(&self, store: &Store, manner: &Manner, budget: &Budget) -> Result<(), Error> {
-        let Manner { source_name, interval, .. } = *manner;
+    async fn wait_for_permit(&self, store: &Store, policy: &FetchPolicy, budget: &Budget) -> Result<(), Error> {
+        let FetchPolicy { source_name, interval, .. } = *policy;
         let interval = SignedDuration::try_from(interval).unwrap_or(SignedDuration::MAX);
-        let turn = {
-            let _one_at_a_time = self.turns.lock().await;
-            store.turn_at(source_name, budget.now(), interval, budget.latest()).await?
-        };
-        match turn {
-            Turn::At(at) => {
+        let take = |state: &mut SourceState| state.take_permit(budget.now(), interval, budget.end());
+        match self.change_state(store, source_name, take).await? {
+            Permit::At(at) => {
                 let wait = Duration::try_from(at.duration_since(budget.now())).unwrap_or_default();
                 tokio::time::sleep(wait).await;
                 Ok(())
             }
-            Turn::Busy(until) => Err(Error::Busy { source_name, until }),
-            Turn::Open(until) => Err(Error::Open { source_name, until }),
+            Permit::Busy(until) => Err(Error::Busy { source_name, until }),
+            Permit::Open(until) => Err(Error::Open { source_name, until }),
         }
     }
 
-    /// Tells the others how it went: `failed` is none after an answer.
-    async fn report(
+    async fn change_state<T>(
         &self,
         store: &Store,
         source_name: &str,
-        failed: Option<Option<Duration>>,
-        budget: &Budget,
-    ) -> Result<(), Error> {
-        let _one_at_a_time = self.turns.lock().await;
-        match failed {
-            None => store.source_succeeded(source_name).await?,
-            Some(retry_after) => {
-                let patience = retry_after.and_then(|time| SignedDuration::try_from(time).ok());
-                store.source_failed(source_name, budget.now(), patience).await?;
-            }
-        }
-        Ok(())
+        change: impl Fn(&mut SourceState) -> T,
+    ) -> Result<T, Error> {
+        let _one_at_a_time = self.state_lock.lock().await;
+        Ok(store.change_source_state(source_name, change).await?)
     }
 
-    /// Full jitter: <https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/>.
+    /// Chooses a pause with full jitter: <https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/>.
     fn pause_after(&self, tries: u32) -> Duration {
-        let longest = self.pause.saturating_mul(1 << tries.min(10)).min(LONGEST_PAUSE);
+        let longest = self.pause.saturating_mul(1 << tries.min(10)).min(MAX_PAUSE);
         longest.mul_f64(fastrand::f64())
     }
 
-    async fn once(&self, url: &Url, header: Option<(HeaderName, HeaderValue)>, budget: &Budget) -> Tried {
-        let again = |reason: String| Tried::Again { reason, retry_after: None };
-        let end = (Instant::now() + WHOLE).min(budget.deadline);
+    async fn try_once(&self, url: &Url, header: Option<(HeaderName, HeaderValue)>, budget: &Budget) -> Tried {
+        let again = |reason: String| Tried::Failed { reason, retry_after: None };
+        let end = (Instant::now() + REQUEST_TIMEOUT).min(budget.deadline);
         let mut request = self.client.get(url.clone()).header(ACCEPT_ENCODING, "gzip");
         if let Some((name, value)) = header {
             request = request.header(name, value);
         }
         let mut response = match timeout_at(end, request.send()).await {
             Ok(Ok(response)) => response,
-            // Without the URL: it is long, and says nothing that the source's name does not.
             Ok(Err(error)) => return again(error.without_url().to_string()),
             Err(_) => return again("timed out".to_owned()),
         };
         let status = response.status();
         if status.is_redirection() {
-            return match location(&response, url) {
-                Some(next) => Tried::Elsewhere(next),
+            return match redirect_target(&response, url) {
+                Some(next) => Tried::Redirected(next),
                 None => again("a redirect to nowhere".to_owned()),
             };
         }
         // 403 is how NVD says that there were too many requests.
         if matches!(status.as_u16(), 403 | 408 | 429) || status.is_server_error() {
-            return Tried::Again { reason: status.to_string(), retry_after: retry_after(response.headers(), budget) };
+            return Tried::Failed { reason: status.to_string(), retry_after: retry_after(response.headers(), budget) };
         }
-        let message = response.headers().get("message").and_then(|value| value.to_str().ok()).map(plain);
+        let message = response.headers().get("message").and_then(|value| value.to_str().ok()).map(printable);
         let mut body = Vec::new();
         loop {
             match timeout_at(end, response.chunk()).await {
@@ -332,28 +292,27 @@ impl Fetcher {
                 Err(_) => return again("timed out in the middle".to_owned()),
             }
         }
-        match unpacked(body) {
-            Ok(body) => Tried::Answered(Answered { status, message, body }),
+        match unpack(body) {
+            Ok(body) => Tried::Responded(Response { status, message, body }),
             Err(reason) => again(reason),
         }
     }
 }
 
-/// Where a redirect leads.
-fn location(response: &Response, from: &Url) -> Option<Url> {
+fn redirect_target(response: &reqwest::Response, from: &Url) -> Option<Url> {
     let text = response.headers().get(LOCATION)?.to_str().ok()?;
     from.join(text).ok()
 }
 
-/// No redirect leads to another scheme, nor to a host that nobody has named.
+/// Allows a redirect to the same scheme, and to the same host or a listed one.
 fn is_allowed(next: &Url, from: &Url, hosts: &[&str]) -> bool {
     let Some(host) = next.host_str() else { return false };
-    let same_place = (next.host_str(), next.port()) == (from.host_str(), from.port());
-    let named = hosts.contains(&host) && next.port().is_none();
-    !hosts.is_empty() && next.scheme() == from.scheme() && next.username().is_empty() && (same_place || named)
+    let same_host = (next.host_str(), next.port()) == (from.host_str(), from.port());
+    let listed = hosts.contains(&host) && next.port().is_none();
+    !hosts.is_empty() && next.scheme() == from.scheme() && next.username().is_empty() && (same_host || listed)
 }
 
-/// `Retry-After`, seconds or a date: RFC 9110, section 10.2.3.
+/// Reads `Retry-After`, in seconds or as a date: RFC 9110, section 10.2.3.
 fn retry_after(headers: &HeaderMap, budget: &Budget) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     if let Ok(seconds) = text.parse() {
@@ -363,13 +322,13 @@ fn retry_after(headers: &HeaderMap, budget: &Budget) -> Option<Duration> {
     Some(Duration::try_from(date.duration_since(budget.now())).unwrap_or_default())
 }
 
-/// What a header says, fit for a log.
-fn plain(text: &str) -> String {
+/// Makes a header safe for the log.
+fn printable(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).take(200).collect()
 }
 
-/// The body, without gzip: by its first bytes, for feeds are files that are gzip themselves.
-pub(super) fn unpacked(body: Vec<u8>) -> Result<Vec<u8>, String> {
+/// Unpacks gzip, recognised by its first bytes since feeds are themselves files of gzip.
+pub(super) fn unpack(body: Vec<u8>) -> Result<Vec<u8>, String> {
     if !body.starts_with(&[0x1f, 0x8b]) {
         return Ok(body);
     }
@@ -391,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn a_redirect_leads_only_where_it_was_foreseen() {
+    fn a_redirect_leads_only_to_an_allowed_host() {
         let from = url("https://epss.example/a.gz");
         let hosts = &["other.example"];
         for (next, expected) in [
@@ -409,7 +368,7 @@ mod tests {
     }
 
     #[test]
-    fn patience_is_read_as_seconds_and_as_a_date() {
+    fn retry_after_is_read_as_seconds_and_as_a_date() {
         let budget = Budget::new("2026-11-21T10:00:00Z".parse().unwrap(), Duration::from_secs(60));
         let read = |text: &str| {
             let headers = HeaderMap::from_iter([(RETRY_AFTER, HeaderValue::from_str(text).unwrap())]);
@@ -428,11 +387,11 @@ mod tests {
             encoder.write_all(bytes).unwrap();
             encoder.finish().unwrap()
         };
-        assert_eq!(unpacked(b"{}".to_vec()).unwrap(), b"{}");
-        assert_eq!(unpacked(packed(b"{}")).unwrap(), b"{}");
+        assert_eq!(unpack(b"{}".to_vec()).unwrap(), b"{}");
+        assert_eq!(unpack(packed(b"{}")).unwrap(), b"{}");
         let mut cut = packed(&[7; 1000]);
         cut.truncate(15);
-        assert!(unpacked(cut).is_err());
-        assert!(unpacked(packed(&vec![0; MAX_BYTES + 1])).is_err());
+        assert!(unpack(cut).is_err());
+        assert!(unpack(packed(&vec![0; MAX_BYTES + 1])).is_err());
     }
 }

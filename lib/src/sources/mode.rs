@@ -1,4 +1,4 @@
-//! Where answers come from.
+//! Chooses where answers come from.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -17,9 +17,9 @@ use crate::objects::{self, Objects};
 pub enum Mode {
     /// The sources themselves.
     Live(Box<Live>),
-    /// A bucket that somebody with access to the internet fills: docs/ENRICHMENT.md has its layout.
+    /// A bucket that is filled by hand where there is no internet access: docs/ENRICHMENT.md has its layout.
     Mirror(Objects),
-    /// A folder of the same layout, for development and tests. Its feeds are believed, however small.
+    /// A folder of the same layout, for development and tests. Feeds of any size are accepted from it.
     Folder(PathBuf),
 }
 
@@ -27,16 +27,14 @@ pub enum Mode {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BaseUrl(Url);
 
-/// The text is no such address.
+/// The text is no address of a source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages describe the variants")]
 pub enum InvalidUrl {
-    /// Not a URL.
     #[error("is not a URL")]
     Syntax,
-    /// Neither `https` nor `http` to a loopback address.
     #[error("is not https")]
     Scheme,
-    /// It has a user name, a query or a fragment.
     #[error("has more than a host and a path")]
     Parts,
 }
@@ -64,17 +62,17 @@ impl FromStr for BaseUrl {
 }
 
 impl BaseUrl {
-    /// The address itself.
+    /// Returns the URL.
     #[must_use]
     pub fn url(&self) -> Url {
         self.0.clone()
     }
 
-    /// The address with more segments, each percent-encoded.
+    /// Appends segments, each percent-encoded.
     #[must_use]
     pub fn join(&self, segments: &[&str]) -> Url {
         let mut url = self.0.clone();
-        // Only a URL without a host cannot have segments, and there is none here.
+        // Fails for a URL without a host only.
         if let Ok(mut path) = url.path_segments_mut() {
             path.pop_if_empty().extend(segments);
         }
@@ -82,10 +80,10 @@ impl BaseUrl {
     }
 }
 
-/// Where the live sources are.
+/// The addresses of the live sources.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Addresses {
-    /// NVD's API: the whole endpoint.
+    /// The endpoint of NVD's API.
     pub nvd: BaseUrl,
     /// OSV's API, to which `/v1/vulns/{id}` is added.
     pub osv: BaseUrl,
@@ -93,28 +91,28 @@ pub struct Addresses {
     pub cve_services: BaseUrl,
     /// The KEV catalogue.
     pub kev: BaseUrl,
-    /// The same elsewhere, for the day on which CISA's firewall takes us for a robot.
+    /// A copy of the catalogue, for when CISA's firewall blocks the request.
     pub kev_mirror: BaseUrl,
     /// The EPSS scores.
     pub epss: BaseUrl,
 }
 
-/// The time between two requests to each source.
+/// The least time between two requests to each source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Paces {
+pub struct Intervals {
     /// NVD without a key: 5 requests in 30 seconds, <https://nvd.nist.gov/developers/start-here>.
     pub nvd: Duration,
     /// NVD with a key: 50 in 30 seconds.
     pub nvd_with_key: Duration,
-    /// OSV, which has no limit.
+    /// OSV, which sets no limit.
     pub osv: Duration,
-    /// CVE Services, which names none.
+    /// CVE Services, which documents no limit.
     pub cve_services: Duration,
     /// Feeds.
     pub feeds: Duration,
 }
 
-impl Default for Paces {
+impl Default for Intervals {
     fn default() -> Self {
         Self {
             nvd: Duration::from_secs(6),
@@ -131,21 +129,21 @@ impl Default for Paces {
 pub struct Live {
     pub(super) fetcher: Fetcher,
     pub(super) addresses: Addresses,
-    pub(super) paces: Paces,
+    pub(super) intervals: Intervals,
     nvd_key: Option<HeaderValue>,
-    /// NVD has refused the key: from then on it is asked without, at the slower pace.
+    /// NVD has refused the key, and is asked without it, at the longer interval.
     key_refused: AtomicBool,
 }
 
 impl Live {
-    /// The sources at these addresses. `pause` is the first one between two tries, `contact` whom a source
-    /// may turn to, `nvd_key` NVD's API key.
+    /// Creates a client of the sources. `pause` is the first one between two tries, `contact` an address for the
+    /// sources' operators.
     ///
     /// # Errors
     /// If the key cannot be a header, or no client can be made.
     pub fn new(
         addresses: Addresses,
-        paces: Paces,
+        intervals: Intervals,
         pause: Duration,
         contact: Option<&str>,
         nvd_key: Option<&str>,
@@ -159,18 +157,18 @@ impl Live {
         Ok(Self {
             fetcher: Fetcher::new(pause, contact)?,
             addresses,
-            paces,
+            intervals,
             nvd_key: nvd_key.map(header).transpose()?,
             key_refused: AtomicBool::new(false),
         })
     }
 
-    /// NVD's key, unless NVD has refused it.
+    /// Returns NVD's key, unless NVD has refused it.
     pub(super) fn nvd_key(&self) -> Option<HeaderValue> {
         self.nvd_key.clone().filter(|_| !self.key_refused.load(Ordering::Relaxed))
     }
 
-    /// Goes on without the key. Says so once.
+    /// Stops using NVD's key, and logs that once.
     pub(super) fn drop_nvd_key(&self, message: &str) {
         if !self.key_refused.swap(true, Ordering::Relaxed) {
             tracing::error!(message, "NVD refuses the API key; it is asked without one, ten times slower");
@@ -190,30 +188,17 @@ impl fmt::Display for Mode {
 
 /// A file of a mirror or folder could not be read.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages describe the variants")]
 pub enum FileError {
-    /// The bucket.
     #[error(transparent)]
     Objects(#[from] objects::Error),
-    /// The folder.
     #[error("the folder of sources: {0}")]
     Folder(#[from] std::io::Error),
-    /// Larger than any answer, or broken gzip.
     #[error("a file of the mirror: {0}")]
     Content(String),
 }
 
-impl FileError {
-    /// Whether reading again later may help.
-    #[must_use]
-    pub const fn is_transient(&self) -> bool {
-        match self {
-            Self::Objects(error) => error.is_transient(),
-            Self::Folder(_) | Self::Content(_) => false,
-        }
-    }
-}
-
-/// The layout of a mirror or folder: what each source would answer, one file per record.
+/// Reads a file of a mirror or folder, unpacked; none if there is no such file. Each file is one answer of a source.
 ///
 /// ```text
 /// nvd/CVE-2026-0001.json     NVD's answer, or its bare `cve` object
@@ -224,12 +209,12 @@ impl FileError {
 /// ```
 ///
 /// A `:` in an id is written `%3A`.
-pub(super) async fn file(mode: &Mode, folder: &str, name: &str) -> Result<Option<Vec<u8>>, FileError> {
+pub(super) async fn read_mirrored_file(mode: &Mode, folder: &str, name: &str) -> Result<Option<Vec<u8>>, FileError> {
     let name = name.replace(':', "%3A");
     let bytes = match mode {
         Mode::Live(_) => None,
         Mode::Mirror(objects) => objects.mirrored(&format!("{folder}/{name}"), fetch::MAX_BYTES).await?,
-        // Ids have neither `/` nor a leading dot, and so cannot leave the folder.
+        // Ids have neither `/` nor a leading dot, so the path stays inside the folder.
         Mode::Folder(root) => {
             let path = root.join(folder).join(name);
             match tokio::task::spawn_blocking(move || std::fs::read(path)).await.map_err(std::io::Error::other)? {
@@ -239,7 +224,7 @@ pub(super) async fn file(mode: &Mode, folder: &str, name: &str) -> Result<Option
             }
         }
     };
-    bytes.map(fetch::unpacked).transpose().map_err(FileError::Content)
+    bytes.map(fetch::unpack).transpose().map_err(FileError::Content)
 }
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
-//! NVD: up to a hundred CVEs in one call, <https://nvd.nist.gov/developers/vulnerabilities>.
+//! NVD, up to a hundred CVEs in one call: <https://nvd.nist.gov/developers/vulnerabilities>.
 //!
-//! NVD refuses a batch that it does not like with 404, whatever the reason is: an id, the key, or that
-//! it (or a mirror of it) knows no `cveIds`. So a refused batch is halved until what is refused is one
-//! id; and if both halves of the first one are, CVEs are asked for one by one. A 404 never means that
-//! there is no such CVE: only an answer without it does.
+//! NVD answers 404 to any batch that it refuses, because of an id, of the key, or because it (or a mirror of it) does
+//! not support `cveIds`. A refused batch is therefore halved until a single id is refused; if both halves of the first
+//! batch are refused, CVEs are asked for one by one. A 404 never means that a CVE does not exist: only a list without
+//! it does.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -11,45 +11,41 @@ use reqwest::StatusCode;
 use reqwest::header::HeaderName;
 use url::Url;
 
-use super::fetch::{self, Answered, Budget, Manner};
-use super::mode::{Live, Mode, file};
+use super::fetch::{self, Budget, FetchPolicy, Response};
+use super::mode::{Live, Mode, read_mirrored_file};
 use crate::domain::vulnerability_id::VulnerabilityId;
 use crate::enrichment::merge::Said;
 use crate::enrichment::nvd;
 use crate::store::Store;
 
-/// NVD takes no more ids at once.
-pub const BATCH: usize = 100;
-/// Answers of no use in a row after which NVD is left alone for this time. To find one bad id among a
-/// hundred takes no more than two.
-const PATIENCE: usize = 8;
+/// The most ids that NVD accepts in one call.
+pub const MAX_BATCH: usize = 100;
+/// Refused calls in a row after which a run stops asking NVD. To find one bad id among a hundred takes two at most.
+const MAX_REFUSALS: usize = 8;
 
-/// What is known of `cveIds` so far.
+/// Whether NVD supports `cveIds`, as far as the calls show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Batches {
-    Untried,
-    /// None was answered yet, and so many were refused.
-    Doubted {
+enum BatchSupport {
+    Unknown,
+    /// All batches up to now were refused.
+    Doubtful {
         refused: usize,
     },
-    Work,
-    Refused,
+    Works,
+    Missing,
 }
 
-/// How one call ended.
+/// The result of one call.
 enum Asked {
-    /// What NVD says of each id of the batch.
     Answers(BTreeMap<VulnerabilityId, Said>),
-    /// NVD does not like it.
     Refused(String),
 }
 
-/// Asks NVD about CVEs. Those that there was no time, or no turn, to ask about are missing from the
-/// answer.
+/// Asks NVD about CVEs. The result lacks those that there was no time, or no permit, to ask about.
 ///
 /// # Errors
 /// Those of the table.
-pub async fn ask(
+pub async fn ask_nvd(
     mode: &Mode,
     store: &Store,
     ids: &[VulnerabilityId],
@@ -58,45 +54,45 @@ pub async fn ask(
     let Mode::Live(live) = mode else {
         let mut answers = BTreeMap::new();
         for id in ids {
-            let said = match file(mode, "nvd", &format!("{id}.json")).await {
-                Ok(Some(body)) => of_file(id, &body),
+            let answer = match read_mirrored_file(mode, "nvd", &format!("{id}.json")).await {
+                Ok(Some(body)) => read_file(id, &body),
                 Ok(None) => Said::Error,
-                Err(error) => failed(id, &error),
+                Err(error) => log_failure(id, &error),
             };
-            answers.insert(id.clone(), said);
+            answers.insert(id.clone(), answer);
         }
         return Ok(answers);
     };
-    let mut left: VecDeque<Vec<VulnerabilityId>> = ids.chunks(BATCH).map(<[VulnerabilityId]>::to_vec).collect();
-    let (mut answers, mut batches, mut useless) = (BTreeMap::new(), Batches::Untried, 0);
-    while let Some(batch) = left.pop_front() {
+    let mut pending: VecDeque<Vec<VulnerabilityId>> = ids.chunks(MAX_BATCH).map(<[VulnerabilityId]>::to_vec).collect();
+    let (mut answers, mut support, mut refusals) = (BTreeMap::new(), BatchSupport::Unknown, 0);
+    while let Some(batch) = pending.pop_front() {
         if budget.is_over() {
             return Ok(answers);
         }
-        if useless >= PATIENCE {
+        if refusals >= MAX_REFUSALS {
             answers.extend(batch.into_iter().map(|id| (id, Said::Error)));
             continue;
         }
-        if batches == Batches::Refused && batch.len() > 1 {
-            left.extend(batch.into_iter().map(|id| vec![id]));
+        if support == BatchSupport::Missing && batch.len() > 1 {
+            pending.extend(batch.into_iter().map(|id| vec![id]));
             continue;
         }
-        let refused = match one(live, store, &batch, budget).await {
-            Ok(Asked::Answers(said)) => {
+        let refused = match ask_batch(live, store, &batch, budget).await {
+            Ok(Asked::Answers(batch_answers)) => {
                 if batch.len() > 1 {
-                    batches = Batches::Work;
+                    support = BatchSupport::Works;
                 }
-                useless = 0;
-                answers.extend(said);
+                refusals = 0;
+                answers.extend(batch_answers);
                 continue;
             }
             Ok(Asked::Refused(reason)) => reason,
             Err(fetch::Error::Store(error)) => return Err(error.into()),
-            // It may be one id that NVD chokes on: 500 for a hundred CVEs because of one.
+            // NVD answers 500 to a hundred CVEs because of one of them.
             Err(error @ fetch::Error::Failed { .. }) => error.to_string(),
             Err(error) if error.is_of_source() => {
                 tracing::warn!(%error, "NVD is not asked any more for now");
-                useless = PATIENCE;
+                refusals = MAX_REFUSALS;
                 answers.extend(batch.into_iter().map(|id| (id, Said::Error)));
                 continue;
             }
@@ -105,19 +101,19 @@ pub async fn ask(
                 return Ok(answers);
             }
         };
-        useless += 1;
-        batches = match batches {
-            Batches::Untried if batch.len() > 1 => Batches::Doubted { refused: 1 },
-            Batches::Doubted { refused: 1 } if batch.len() > 1 => Batches::Doubted { refused: 2 },
-            Batches::Doubted { refused: _ } if batch.len() > 1 => Batches::Refused,
+        refusals += 1;
+        support = match support {
+            BatchSupport::Unknown if batch.len() > 1 => BatchSupport::Doubtful { refused: 1 },
+            BatchSupport::Doubtful { refused: 1 } if batch.len() > 1 => BatchSupport::Doubtful { refused: 2 },
+            BatchSupport::Doubtful { refused: _ } if batch.len() > 1 => BatchSupport::Missing,
             known => known,
         };
         if batch.len() > 1 {
             tracing::warn!(reason = refused, ids = batch.len(), "NVD refuses a batch, which is halved");
             let (first, second) = batch.split_at(batch.len() / 2);
-            // Behind the others: one that NVD answers shows that batches work at all.
-            left.push_back(first.to_vec());
-            left.push_back(second.to_vec());
+            // Behind the other batches: one that is answered shows that batches work.
+            pending.push_back(first.to_vec());
+            pending.push_back(second.to_vec());
         } else if let [id] = batch.as_slice() {
             tracing::warn!(reason = refused, %id, "NVD refuses to answer about a CVE");
             answers.insert(id.clone(), Said::Error);
@@ -126,45 +122,49 @@ pub async fn ask(
     Ok(answers)
 }
 
-async fn one(live: &Live, store: &Store, batch: &[VulnerabilityId], budget: &Budget) -> Result<Asked, fetch::Error> {
+async fn ask_batch(
+    live: &Live,
+    store: &Store,
+    batch: &[VulnerabilityId],
+    budget: &Budget,
+) -> Result<Asked, fetch::Error> {
     loop {
         let key = live.nvd_key();
-        let interval = if key.is_some() { live.paces.nvd_with_key } else { live.paces.nvd };
-        let manner = Manner { source_name: "nvd", interval, redirects_to: &[] };
-        let header = key.map(|key| (HeaderName::from_static("apikey"), key));
-        let had_key = header.is_some();
-        let url = address(live, batch);
-        let answered = live.fetcher.get(store, &manner, &url, header, budget).await?;
-        if answered.status == StatusCode::OK {
-            return Ok(read(batch, &answered));
+        let had_key = key.is_some();
+        let interval = if had_key { live.intervals.nvd_with_key } else { live.intervals.nvd };
+        let key = key.map(|key| (HeaderName::from_static("apikey"), key));
+        let policy = FetchPolicy { key, ..FetchPolicy::new("nvd", interval) };
+        let response = live.fetcher.get(store, &policy, &request_url(live, batch), budget).await?;
+        if response.status == StatusCode::OK {
+            return Ok(read_batch(batch, &response));
         }
-        let message = answered.message.unwrap_or_default();
+        let message = response.message.unwrap_or_default();
         if had_key && message.to_ascii_lowercase().contains("apikey") {
             live.drop_nvd_key(&message);
             continue;
         }
-        return Ok(Asked::Refused(format!("{} {message}", answered.status)));
+        return Ok(Asked::Refused(format!("{} {message}", response.status)));
     }
 }
 
-fn address(live: &Live, batch: &[VulnerabilityId]) -> Url {
+fn request_url(live: &Live, batch: &[VulnerabilityId]) -> Url {
     let mut url = live.addresses.nvd.url();
     let ids: Vec<&str> = batch.iter().map(VulnerabilityId::as_str).collect();
     let name = if ids.len() == 1 { "cveId" } else { "cveIds" };
-    // A CVE's id has letters, digits and hyphens only, so nothing of it needs encoding.
+    // Ids of CVEs need no encoding.
     url.set_query(Some(&format!("{name}={}", ids.join(","))));
     url
 }
 
-/// What the answer says of each id; those it says nothing certain of are errors.
-fn read(batch: &[VulnerabilityId], answered: &Answered) -> Asked {
-    let mut page = match nvd::parse(&answered.body) {
+/// Reads the answer about each id; an id about which nothing is certain gets an error.
+fn read_batch(batch: &[VulnerabilityId], response: &Response) -> Asked {
+    let mut page = match nvd::parse(&response.body) {
         Ok(page) => page,
         Err(error) => return Asked::Refused(error.to_string()),
     };
     let wanted: BTreeSet<&VulnerabilityId> = batch.iter().collect();
     if page.cves.keys().any(|id| !wanted.contains(id)) {
-        // One that does not know `cveIds` ignores it, and lists everything.
+        // A server without support for `cveIds` ignores it and lists all CVEs.
         return Asked::Refused("an answer about other CVEs".to_owned());
     }
     for entry in &page.unreadable {
@@ -172,7 +172,7 @@ fn read(batch: &[VulnerabilityId], answered: &Answered) -> Asked {
     }
     let listed = u64::try_from(page.cves.len() + page.unreadable.len()).unwrap_or(u64::MAX);
     let is_whole = page.total_results <= listed;
-    let said = |id: &VulnerabilityId| match page.cves.remove(id) {
+    let mut answer = |id: &VulnerabilityId| match page.cves.remove(id) {
         Some(facts) => Some(Said::Facts(Box::new(facts))),
         None if page.unreadable.iter().any(|entry| entry.id.as_ref().is_none_or(|named| named == id)) => {
             Some(Said::Error)
@@ -180,32 +180,31 @@ fn read(batch: &[VulnerabilityId], answered: &Answered) -> Asked {
         None if is_whole => Some(Said::Absent),
         None => None,
     };
-    let mut said = said;
-    let answers: BTreeMap<VulnerabilityId, Option<Said>> = batch.iter().map(|id| (id.clone(), said(id))).collect();
-    // A page that was cut short says nothing about whom it leaves out: smaller batches do.
+    let answers: BTreeMap<VulnerabilityId, Option<Said>> = batch.iter().map(|id| (id.clone(), answer(id))).collect();
+    // A truncated page says nothing about the ids that it lacks; smaller batches do.
     if batch.len() > 1 && answers.values().any(Option::is_none) {
         return Asked::Refused(format!("only {listed} of {} CVEs", page.total_results));
     }
-    Asked::Answers(answers.into_iter().map(|(id, said)| (id, said.unwrap_or(Said::Error))).collect())
+    Asked::Answers(answers.into_iter().map(|(id, answer)| (id, answer.unwrap_or(Said::Error))).collect())
 }
 
-/// A file is an answer, or the bare `cve` object in it.
-fn of_file(id: &VulnerabilityId, body: &[u8]) -> Said {
+/// Reads a mirrored file, which is an answer or only the `cve` object of one.
+fn read_file(id: &VulnerabilityId, body: &[u8]) -> Said {
     if let Ok(mut page) = nvd::parse(body) {
         return match page.cves.remove(id) {
             Some(facts) => Said::Facts(Box::new(facts)),
             None if page.total_results == 0 => Said::Absent,
-            None => failed(id, &"its file is about another CVE"),
+            None => log_failure(id, &"its file is about another CVE"),
         };
     }
     match nvd::parse_cve(body) {
         Ok((named, facts)) if named == *id => Said::Facts(Box::new(facts)),
-        Ok((named, _)) => failed(id, &format_args!("its file is about {named}")),
-        Err(error) => failed(id, &error),
+        Ok((named, _)) => log_failure(id, &format_args!("its file is about {named}")),
+        Err(error) => log_failure(id, &error),
     }
 }
 
-fn failed(id: &VulnerabilityId, error: &dyn std::fmt::Display) -> Said {
+fn log_failure(id: &VulnerabilityId, error: &dyn std::fmt::Display) -> Said {
     tracing::warn!(%id, %error, "no answer of NVD in the mirror");
     Said::Error
 }

@@ -2,27 +2,26 @@
 
 use jiff::Timestamp;
 
-use super::fetch::Manner;
+use super::fetch::FetchPolicy;
 use super::record::{Source, Unreadable};
 use crate::domain::enrichment::Facts;
 use crate::enrichment::merge::Said;
 use crate::enrichment::osv;
 
-/// It is asked about ids of its own.
+/// Answers about the ids of its databases.
 pub const SOURCE: Source = Source {
-    called: "OSV",
+    display_name: "OSV",
     folder: "osv",
     request: |live, id| {
-        let manner = Manner { source_name: "osv", interval: live.paces.osv, redirects_to: &[] };
-        (manner, live.addresses.osv.join(&["v1", "vulns", id.as_str()]))
+        let policy = FetchPolicy::new("osv", live.intervals.osv);
+        (policy, live.addresses.osv.join(&["v1", "vulns", id.as_str()]))
     },
     read: |body, _| Ok(osv::parse(body)?),
-    not_found,
+    not_found: read_not_found,
 };
 
-/// A 404 may say under which other ids OSV knows it: then it is not unknown. Fails at a 404 that is not OSV's own,
-/// but that of something on the way.
-fn not_found(body: &[u8], now: Timestamp) -> Result<Said, Unreadable> {
+/// Reads a 404, which may name other ids of a record that OSV has. Fails at the 404 of a proxy.
+fn read_not_found(body: &[u8], now: Timestamp) -> Result<Said, Unreadable> {
     let aliases = osv::parse_not_found(body)?.aliases;
     if aliases.is_empty() {
         return Ok(Said::Absent);

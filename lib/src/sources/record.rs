@@ -1,4 +1,4 @@
-//! Asking a source about one id: what OSV and CVE Services have in common.
+//! Asks a source about one id: the part that OSV and CVE Services share.
 
 use std::error::Error;
 use std::fmt::Display;
@@ -7,35 +7,34 @@ use jiff::Timestamp;
 use reqwest::StatusCode;
 use url::Url;
 
-use super::fetch::{self, Budget, Manner};
-use super::mode::{Live, Mode, file};
+use super::fetch::{self, Budget, FetchPolicy};
+use super::mode::{Live, Mode, read_mirrored_file};
 use crate::domain::enrichment::Facts;
 use crate::domain::vulnerability_id::VulnerabilityId;
 use crate::enrichment::merge::Said;
 use crate::store::Store;
 
-/// Why an answer could not be read.
 pub(super) type Unreadable = Box<dyn Error + Send + Sync>;
-/// Reads an answer that came at a time.
+/// Reads an answer that arrived at a time.
 type Read<T> = fn(&[u8], Timestamp) -> Result<T, Unreadable>;
 
 /// A source that answers about one id at a time.
 #[derive(Debug)]
 pub struct Source {
-    /// What people call it.
-    pub(super) called: &'static str,
-    /// Its folder in a mirror.
+    /// The name in the log.
+    pub(super) display_name: &'static str,
+    /// The folder in a mirror.
     pub(super) folder: &'static str,
-    /// Under which pace, and where, it is asked about an id.
-    pub(super) request: fn(&Live, &VulnerabilityId) -> (Manner, Url),
-    /// Which id an answer is about, and what it says.
+    /// Builds the request about an id.
+    pub(super) request: fn(&Live, &VulnerabilityId) -> (FetchPolicy, Url),
+    /// Reads an answer into its id and facts.
     pub(super) read: Read<(VulnerabilityId, Facts)>,
-    /// What a 404 says.
+    /// Reads a 404.
     pub(super) not_found: Read<Said>,
 }
 
 impl Source {
-    /// Asks about an id of its own. None if there was no time, or no turn, to ask.
+    /// Asks about an id. Returns none if there was no time, or no permit, to ask.
     ///
     /// # Errors
     /// Those of the table.
@@ -47,37 +46,37 @@ impl Source {
         budget: &Budget,
     ) -> Result<Option<Said>, fetch::Error> {
         let Mode::Live(live) = mode else {
-            return Ok(Some(match file(mode, self.folder, &format!("{id}.json")).await {
-                Ok(Some(body)) => self.said(id, &body, budget),
+            return Ok(Some(match read_mirrored_file(mode, self.folder, &format!("{id}.json")).await {
+                Ok(Some(body)) => self.read_answer(id, &body, budget),
                 Ok(None) => Said::Error,
-                Err(error) => self.failed(id, &error),
+                Err(error) => self.log_failure(id, &error),
             }));
         };
-        let (manner, url) = (self.request)(live, id);
-        match live.fetcher.get(store, &manner, &url, None, budget).await {
-            Ok(answered) if answered.status == StatusCode::OK => Ok(Some(self.said(id, &answered.body, budget))),
-            Ok(answered) if answered.status == StatusCode::NOT_FOUND => {
-                let said = (self.not_found)(&answered.body, budget.now());
-                Ok(Some(said.unwrap_or_else(|error| self.failed(id, &error))))
+        let (policy, url) = (self.request)(live, id);
+        match live.fetcher.get(store, &policy, &url, budget).await {
+            Ok(response) if response.status == StatusCode::OK => Ok(Some(self.read_answer(id, &response.body, budget))),
+            Ok(response) if response.status == StatusCode::NOT_FOUND => {
+                let answer = (self.not_found)(&response.body, budget.now());
+                Ok(Some(answer.unwrap_or_else(|error| self.log_failure(id, &error))))
             }
-            Ok(answered) => Ok(Some(self.failed(id, &answered.status))),
+            Ok(response) => Ok(Some(self.log_failure(id, &response.status))),
             Err(fetch::Error::Store(error)) => Err(error.into()),
-            Err(error) if error.is_of_source() => Ok(Some(self.failed(id, &error))),
+            Err(error) if error.is_of_source() => Ok(Some(self.log_failure(id, &error))),
             Err(_) => Ok(None),
         }
     }
 
-    /// What a record says, if it is about the id that was asked about.
-    fn said(&self, id: &VulnerabilityId, body: &[u8], budget: &Budget) -> Said {
+    /// Reads a record, and refuses one that is about another id.
+    fn read_answer(&self, id: &VulnerabilityId, body: &[u8], budget: &Budget) -> Said {
         match (self.read)(body, budget.now()) {
             Ok((named, facts)) if named == *id => Said::Facts(Box::new(facts)),
-            Ok((named, _)) => self.failed(id, &format_args!("it answered about {named}")),
-            Err(error) => self.failed(id, &error),
+            Ok((named, _)) => self.log_failure(id, &format_args!("it answered about {named}")),
+            Err(error) => self.log_failure(id, &error),
         }
     }
 
-    fn failed(&self, id: &VulnerabilityId, error: &dyn Display) -> Said {
-        tracing::info!(%id, %error, "{} did not answer", self.called);
+    fn log_failure(&self, id: &VulnerabilityId, error: &dyn Display) -> Said {
+        tracing::info!(%id, %error, "{} did not answer", self.display_name);
         Said::Error
     }
 }

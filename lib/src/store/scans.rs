@@ -232,7 +232,7 @@ impl Store {
             scans = self.scans_of_image(image, None, LATEST).await?.scans;
             scans.retain(|scan| is_wanted(&scan.artifact.platform));
         }
-        Ok(scans.into_iter().max_by_key(|scan| (!scan.retired, standing::place(scan))))
+        Ok(scans.into_iter().max_by_key(|scan| (!scan.retired, standing::time_order(scan))))
     }
 
     /// The published ones of some scans, in no order; strongly consistent.

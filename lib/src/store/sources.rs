@@ -1,65 +1,29 @@
-//! How fast each source may be asked, and which feed is the last good one: shared by all functions.
+//! The state of each source, and which stored feed is the last good one: shared by all functions.
 
-use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use super::item::{Item, VERSION, typed};
 use super::keys::Key;
 use super::{Error, Store, backoff};
 use crate::domain::feed::{Feed, FeedName};
-use crate::domain::pace::{Pace, Turn};
 
 impl Store {
-    /// Takes the next turn at asking a source, turns being `interval` apart, if it comes by `latest`.
+    /// Changes the state of a source, as often as it takes until no other caller has changed it in between.
     ///
     /// # Errors
     /// [`Error::Unavailable`], [`Error::Unprocessed`], [`Error::Refused`], [`Error::Corrupt`].
-    pub async fn turn_at(
-        &self,
-        source: &str,
-        now: Timestamp,
-        interval: SignedDuration,
-        latest: Timestamp,
-    ) -> Result<Turn, Error> {
-        self.change_pace(source, |pace| pace.take(now, interval, latest)).await
-    }
-
-    /// Writes down that a source works.
-    ///
-    /// # Errors
-    /// Those of [`Store::turn_at`].
-    pub async fn source_succeeded(&self, source: &str) -> Result<(), Error> {
-        self.change_pace(source, Pace::succeeded).await
-    }
-
-    /// Writes down that a source has failed, and how long it wants to be left alone, if it says.
-    ///
-    /// # Errors
-    /// Those of [`Store::turn_at`].
-    pub async fn source_failed(
-        &self,
-        source: &str,
-        now: Timestamp,
-        retry_after: Option<SignedDuration>,
-    ) -> Result<(), Error> {
-        self.change_pace(source, |pace| pace.failed(now, retry_after)).await
-    }
-
-    /// How a source is doing.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`], [`Error::Refused`], [`Error::Corrupt`].
-    pub async fn pace(&self, source: &str) -> Result<Pace, Error> {
-        self.read_pace(source).await.map(|(pace, _)| pace)
-    }
-
-    async fn change_pace<T>(&self, source: &str, change: impl Fn(&mut Pace) -> T) -> Result<T, Error> {
+    pub async fn change_source_state<S, T>(&self, source: &str, change: impl Fn(&mut S) -> T) -> Result<T, Error>
+    where
+        S: Serialize + DeserializeOwned + Default + Clone + PartialEq,
+    {
         const OPERATION: &str = "PutItem(source)";
         let mut delays = backoff::delays();
         let mut tries = 0;
         loop {
             tries += 1;
-            let (old, version) = self.read_pace(source).await?;
-            let mut new = old;
+            let (old, version) = self.source_state::<S>(source).await?;
+            let mut new = old.clone();
             let answer = change(&mut new);
             if new == old {
                 return Ok(answer);
@@ -67,7 +31,6 @@ impl Store {
             let mut item: Item = serde_dynamo::to_item(new)
                 .map_err(|source| Error::Refused { operation: OPERATION, source: source.into() })?;
             item.extend(Key::Source(source.to_owned()).attributes());
-            // Else others ask the same source: once more, with what they have written.
             if self.put_version(OPERATION, item, version).await? {
                 return Ok(answer);
             }
@@ -78,16 +41,20 @@ impl Store {
         }
     }
 
-    async fn read_pace(&self, source: &str) -> Result<(Pace, u64), Error> {
+    /// Reads the state of a source, and its version for the next write.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`], [`Error::Refused`], [`Error::Corrupt`].
+    pub async fn source_state<S: DeserializeOwned + Default>(&self, source: &str) -> Result<(S, u64), Error> {
         let Some(item) = self.get("GetItem(source)", &Key::Source(source.to_owned()), true).await? else {
-            return Ok((Pace::new(), 0));
+            return Ok((S::default(), 0));
         };
         let version = item.get(VERSION).and_then(|n| n.as_n().ok()?.parse().ok());
         let version = version.ok_or_else(|| Error::corrupt(source, "no version"))?;
         Ok((typed(item)?, version))
     }
 
-    /// The last good one of a feed; none if there never was one.
+    /// Reads the last good version of a feed; none if there never was one.
     ///
     /// # Errors
     /// [`Error::Unavailable`], [`Error::Refused`], [`Error::Corrupt`].
@@ -95,7 +62,7 @@ impl Store {
         self.get("GetItem(feed)", &Key::Feed(name), true).await?.map(typed).transpose()
     }
 
-    /// Makes a feed the last good one.
+    /// Writes the last good version of a feed.
     ///
     /// # Errors
     /// [`Error::Unavailable`], [`Error::Refused`].

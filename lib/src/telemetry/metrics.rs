@@ -1,7 +1,4 @@
-//! Metrics: lines of the log in the embedded metric format, of which `CloudWatch` makes metrics
-//! by itself. No call, no agent, no crate for it: docs/decisions/0013.
-//!
-//! Specification:
+//! Writes metrics as lines of the log in `CloudWatch`'s embedded metric format (docs/decisions/0013):
 //! <https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>.
 
 use std::io::Write as _;
@@ -9,94 +6,92 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value as Json, json};
 
 const NAMESPACE: &str = "Sirius";
 const SERVICE: &str = "Service";
 const FUNCTION: &str = "Function";
 
-/// Whose metrics these are: the two dimensions that all of them have.
+/// The two dimensions that all metrics have.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Source {
-    /// The stack.
+    /// The name of the stack.
     pub service: String,
-    /// The function, as Lambda names it.
+    /// The name of the function.
     pub function: String,
 }
 
-/// What takes a line, without the line break at its end.
+/// Writes a line, which comes without a line break.
 pub type Sink = fn(&str);
 
-/// As with the log, there is one for the process: what is counted is known deep inside, and nobody
-/// who counts should have to care where to.
+/// One for the process, as with the log: metrics are counted deep inside the library.
 static INSTALLED: OnceLock<(Source, Sink)> = OnceLock::new();
 
-/// Says whose metrics these are and what takes them. Before that nothing is written, and only the
-/// first call counts.
+/// Sets the source and the sink of all metrics. Without a call nothing is written; only the first call has an effect.
 pub fn install(source: Source, sink: Sink) {
-    // A second one, as tests may have it, changes nothing.
     let _ = INSTALLED.set((source, sink));
 }
 
-/// The sink of a function: its log.
+/// Writes a line to the log.
 pub(super) fn to_log(line: &str) {
-    // One write under the lock that the log takes too, so that no line is cut by another one. A metric
-    // that cannot be written must not fail what it counts.
+    // One write under the lock that the log takes too, so that no other line ends up inside it. A metric that cannot
+    // be written must not fail what it counts.
     let _ = writeln!(std::io::stdout().lock(), "{line}");
 }
 
-/// What is counted. Every text in it is one of a few that the code spells: each new one is a new
-/// metric on the bill, and nothing that a client sends may become one.
+/// An event that is counted. Its texts are constants of the code, never a client's: each distinct one is another metric
+/// on the bill.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fact {
+pub enum Metric {
     /// A new report was stored.
     Ingested {
-        /// Findings that were stored.
+        /// Stored findings.
         findings: usize,
         /// From the report's arrival to its publication.
         took: Duration,
     },
-    /// A report came that is stored already.
+    /// A report was stored already.
     Duplicate,
-    /// A report was not taken in.
+    /// A report was refused.
     Refused {
         /// The code of the problem document.
         code: &'static str,
     },
-    /// A worker is through with a message about an analysis.
+    /// A worker finished a message about an analysis.
     Worked {
-        /// How it went.
+        /// The result.
         outcome: &'static str,
-        /// How long it took, the model included.
+        /// The duration, the model's included.
         took: Duration,
     },
-    /// The model gave an answer that can be used. Zero tokens if its host does not count them.
+    /// The model gave a usable answer. Token counts are zero if its host does not count them.
     Answered {
-        /// Tokens it read.
+        /// Tokens of the prompt.
         prompt_tokens: u64,
-        /// Tokens it wrote.
+        /// Tokens of the answer.
         answer_tokens: u64,
     },
-    /// Somebody wanted analyses.
+    /// Analyses were requested.
     Wanted {
-        /// So many had been answered before.
+        /// Those that are answered already.
         cached: usize,
-        /// The model has to be asked about so many.
+        /// Those about which the model has to be asked.
         missing: usize,
     },
-    /// Recovery looked at what is due.
+    /// Recovery looked for overdue work.
     Recovery {
-        /// Analyses whose worker did not get to its end.
+        /// Analyses whose worker did not finish.
         stuck: usize,
-        /// How long the longest due of all has been due.
+        /// The time by which the most overdue one is late.
         overdue: Duration,
     },
 }
 
-type Metric = (&'static str, &'static str, u64);
+/// Name, unit, value.
+type Value = (&'static str, &'static str, u64);
 
-impl Fact {
-    /// The dimension that it has besides those of its source.
+impl Metric {
+    /// Returns the dimension besides those of the source.
     const fn dimension(self) -> Option<(&'static str, &'static str)> {
         match self {
             Self::Refused { code } => Some(("Reason", code)),
@@ -105,10 +100,9 @@ impl Fact {
         }
     }
 
-    /// Names, units and values.
-    fn metrics(self) -> Vec<Metric> {
+    fn values(self) -> Vec<Value> {
         let count = |name, value: usize| (name, "Count", u64::try_from(value).unwrap_or(u64::MAX));
-        let millis = |name, took: Duration| -> Metric {
+        let millis = |name, took: Duration| -> Value {
             (name, "Milliseconds", u64::try_from(took.as_millis()).unwrap_or(u64::MAX))
         };
         match self {
@@ -131,18 +125,18 @@ impl Fact {
     }
 }
 
-/// Counts something that happened at `now`.
-pub fn emit(fact: Fact, now: Timestamp) {
+/// Counts an event that happened at `now`.
+pub fn emit(metric: Metric, now: Timestamp) {
     if let Some((source, sink)) = INSTALLED.get() {
-        sink(&document(source, fact, now).to_string());
+        sink(&document(source, metric, now).to_string());
     }
 }
 
-fn document(source: &Source, fact: Fact, now: Timestamp) -> Value {
-    let (dimension, metrics) = (fact.dimension(), fact.metrics());
+fn document(source: &Source, metric: Metric, now: Timestamp) -> Json {
+    let (dimension, values) = (metric.dimension(), metric.values());
     let mut dimensions = vec![SERVICE, FUNCTION];
     dimensions.extend(dimension.map(|(name, _)| name));
-    let declared: Vec<Value> = metrics.iter().map(|(name, unit, _)| json!({"Name": name, "Unit": unit})).collect();
+    let declared: Vec<Json> = values.iter().map(|(name, unit, _)| json!({"Name": name, "Unit": unit})).collect();
     let mut members = Map::new();
     members.insert(
         "_aws".to_owned(),
@@ -154,8 +148,8 @@ fn document(source: &Source, fact: Fact, now: Timestamp) -> Value {
     members.insert(SERVICE.to_owned(), source.service.as_str().into());
     members.insert(FUNCTION.to_owned(), source.function.as_str().into());
     members.extend(dimension.map(|(name, value)| (name.to_owned(), value.into())));
-    members.extend(metrics.into_iter().map(|(name, _, value)| (name.to_owned(), value.into())));
-    Value::Object(members)
+    members.extend(values.into_iter().map(|(name, _, value)| (name.to_owned(), value.into())));
+    Json::Object(members)
 }
 
 #[cfg(test)]
@@ -165,25 +159,25 @@ mod tests {
     use super::*;
 
     const SECOND: Duration = Duration::from_secs(1);
-    const ALL: [Fact; 7] = [
-        Fact::Ingested { findings: 15, took: SECOND },
-        Fact::Duplicate,
-        Fact::Refused { code: "too_large" },
-        Fact::Worked { outcome: "completed", took: SECOND },
-        Fact::Answered { prompt_tokens: 900, answer_tokens: 300 },
-        Fact::Wanted { cached: 7, missing: 3 },
-        Fact::Recovery { stuck: 1, overdue: SECOND },
+    const ALL: [Metric; 7] = [
+        Metric::Ingested { findings: 15, took: SECOND },
+        Metric::Duplicate,
+        Metric::Refused { code: "too_large" },
+        Metric::Worked { outcome: "completed", took: SECOND },
+        Metric::Answered { prompt_tokens: 900, answer_tokens: 300 },
+        Metric::Wanted { cached: 7, missing: 3 },
+        Metric::Recovery { stuck: 1, overdue: SECOND },
     ];
 
-    fn of(fact: Fact) -> Value {
+    fn document_of(metric: Metric) -> Json {
         let source = Source { service: "sirius-prod".to_owned(), function: "sirius-prod-IngestScan-1A2B".to_owned() };
-        document(&source, fact, Timestamp::from_millisecond(1_795_255_200_123).unwrap())
+        document(&source, metric, Timestamp::from_millisecond(1_795_255_200_123).unwrap())
     }
 
     #[test]
     fn a_document_is_what_cloudwatch_reads() {
         assert_eq!(
-            of(Fact::Ingested { findings: 15, took: Duration::from_millis(345) }).to_string(),
+            document_of(Metric::Ingested { findings: 15, took: Duration::from_millis(345) }).to_string(),
             r#"{"FindingsIngested":15,"Function":"sirius-prod-IngestScan-1A2B","IngestLatency":345,"ReportsIngested":1,"#
                 .to_owned()
                 + r#""Service":"sirius-prod","_aws":{"CloudWatchMetrics":[{"Dimensions":[["Service","Function"]],"#
@@ -194,7 +188,7 @@ mod tests {
 
     #[test]
     fn the_reason_of_a_refusal_is_a_dimension() {
-        let refused = of(Fact::Refused { code: "not_a_trivy_report" });
+        let refused = document_of(Metric::Refused { code: "not_a_trivy_report" });
         let directive = &refused["_aws"]["CloudWatchMetrics"][0];
         assert_eq!(directive["Dimensions"], json!([["Service", "Function", "Reason"]]));
         assert_eq!((&refused["Reason"], &refused["ReportsRefused"]), (&json!("not_a_trivy_report"), &json!(1)));
@@ -203,11 +197,11 @@ mod tests {
     #[test]
     fn whatever_a_document_declares_it_has_and_one_line_is_enough() {
         let mut names = BTreeSet::new();
-        for fact in ALL {
-            let document = of(fact);
+        for metric in ALL {
+            let document = document_of(metric);
             let directive = &document["_aws"]["CloudWatchMetrics"][0];
-            for metric in directive["Metrics"].as_array().unwrap() {
-                let name = metric["Name"].as_str().unwrap();
+            for declared in directive["Metrics"].as_array().unwrap() {
+                let name = declared["Name"].as_str().unwrap();
                 assert!(document[name].is_u64(), "{name}");
                 assert!(names.insert(name.to_owned()), "{name} is counted in two places");
             }

@@ -8,7 +8,7 @@ use super::exposure::{Exposure, Reach};
 use super::ssvc::{CvssVersion, Derived, Exploitation, Ssvc, derive_ssvc};
 use super::table::row;
 use super::*;
-use crate::domain::shared::shared;
+use crate::domain::tests::shared;
 
 /// In KEV, exposed, automatable, total: the rows of BOD 26-04 by number, typed from its table.
 const BOD_26_04: [(bool, bool, bool, bool, Band); 16] = [

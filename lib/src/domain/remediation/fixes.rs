@@ -1,14 +1,14 @@
-//! `FixedVersion` of a report: one version, a list, or the ranges of an advisory.
+//! Reads `FixedVersion` of a report: one version, a list, or the ranges of an advisory.
 
 use super::shown;
 use crate::domain::vulnerability_id::VulnerabilityId;
 
-/// A version that has the fix.
+/// A fixed version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fix<'a> {
-    /// As the report spells it.
+    /// The version in the spelling of the report.
     pub version: &'a str,
-    /// Not this version has the fix, but those above it: `> 1.2.3`.
+    /// Only versions above it have the fix: `> 1.2.3`.
     pub above: bool,
 }
 
@@ -19,18 +19,18 @@ impl Fix<'_> {
     }
 }
 
-/// The most versions that are read of one list; the most known are 8.
-const MOST: usize = 64;
+/// The most versions of one list; the longest known one has 8.
+const MAX_VERSIONS: usize = 64;
 
-/// The fixed versions in the order of the list.
+/// Reads the fixed versions in the order of the list.
 ///
-/// Lists have commas, semicolons or `||`; ranges are as `~> 5.2.4, >= 6.0.3`, of which the lower bounds count.
-/// What has no digit (`N/A`, `none`, `-`), an address and the id of an advisory are no versions.
+/// Separators are commas, semicolons and `||`. In ranges such as `~> 5.2.4, >= 6.0.3` the lower bounds count. Words
+/// without a digit (`N/A`, `none`, `-`), addresses and ids of advisories are skipped.
 #[must_use]
 pub fn fixes(list: &str) -> Vec<Fix<'_>> {
     const OPERATORS: [char; 6] = ['<', '>', '=', '~', '^', '!'];
     let mut fixes: Vec<Fix<'_>> = Vec::new();
-    // An operator may be apart from its version.
+    // There may be a blank between an operator and its version.
     let mut operator = "";
     for word in list.split(|c: char| c.is_whitespace() || matches!(c, ',' | ';' | '|')) {
         let word = word.trim_matches(['(', ')', '[', ']', '"', '\'', '{', '}']);
@@ -49,20 +49,20 @@ pub fn fixes(list: &str) -> Vec<Fix<'_>> {
         if is_version && !is_bound_above && !fixes.contains(&fix) {
             fixes.push(fix);
         }
-        if fixes.len() == MOST {
+        if fixes.len() == MAX_VERSIONS {
             break;
         }
     }
     fixes
 }
 
-/// Whether a report names a version with the fix.
+/// Tells whether a report names a fixed version.
 #[must_use]
 pub fn has_fix(list: &str) -> bool {
     !fixes(list).is_empty()
 }
 
-/// Recognises what can be a version in any ecosystem.
+/// Recognises a possible version of any ecosystem.
 fn is_version(word: &str) -> bool {
     let is_of_versions = |byte: u8| byte.is_ascii_alphanumeric() || b"._-+~:^".contains(&byte);
     word.bytes().any(|byte| byte.is_ascii_digit())

@@ -1,42 +1,32 @@
-//! One version of a package that has the fixes of all its findings.
+//! Finds one version of a package that has the fixes of all its findings.
 
 use super::{Fix, Stated, fixes, shown};
 use crate::domain::versions::{Scheme, Version};
 
-/// Why no version can be named that clears all findings of a package.
+/// No version is known to clear all findings of a package.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages describe the variants")]
 pub enum NoUpgrade {
-    /// Nothing was found.
     #[error("there is no finding")]
     Nothing,
-    /// Some findings have no fixed version.
     #[error("{unfixed} of {findings} findings have no fixed version")]
-    Unfixed {
-        /// How many.
-        unfixed: usize,
-        /// Of how many.
-        findings: usize,
-    },
-    /// The findings name several versions, and the order of this ecosystem is not known.
+    Unfixed { unfixed: usize, findings: usize },
     #[error("the order of versions of this ecosystem is not known")]
     UnknownOrder,
-    /// A version is none by the rules of its ecosystem.
     #[error("{0} is no version that can be compared")]
     Unreadable(String),
-    /// No fixed version that a finding names has the fixes of all, or all are below the installed one.
     #[error("no fixed version that the report names has the fixes of all findings")]
     NoneSuffices,
 }
 
-/// The smallest of the fixed versions that findings of one package in one image name, above all of its installed
-/// versions, that clears all of the findings. They must be of one kind.
+/// Finds the smallest fixed version that clears all findings of one package in one image, above all installed versions.
 ///
-/// A version clears a finding if it is one of the finding's fixed versions, above all of them, or between two of them
-/// and of the release line of the lower: it shares more of its first numbers with that one than with the upper.
-/// `2.8.12` clears `2.7.9, 2.8.11`, and `2.8.0` does not. For n versions in all this takes n log n steps.
+/// A version clears a finding if it is one of the finding's fixed versions, above all of them, or between two of them and
+/// of the release line of the lower: it shares more of its first numbers with that one than with the upper. `2.8.12`
+/// clears `2.7.9, 2.8.11`, and `2.8.0` does not. For n versions this takes n log n steps.
 ///
 /// # Errors
-/// The reason if there is none.
+/// [`NoUpgrade`]
 pub fn smallest_upgrade<'a>(findings: &[Stated<'a>]) -> Result<&'a str, NoUpgrade> {
     let lists: Vec<Vec<Fix<'a>>> = findings.iter().map(|stated| fixes(stated.fixed_version.unwrap_or(""))).collect();
     let unfixed = lists.iter().filter(|list| list.is_empty()).count();
@@ -48,7 +38,7 @@ pub fn smallest_upgrade<'a>(findings: &[Stated<'a>]) -> Result<&'a str, NoUpgrad
         _ => return Err(NoUpgrade::Nothing),
     };
     let Some(scheme) = kind.and_then(Scheme::of) else {
-        // What all name alone needs no order.
+        // A version that all findings name needs no order.
         let is_only = !first.above && lists.iter().flatten().all(|fix| fix == first);
         return if is_only { Ok(first.version) } else { Err(NoUpgrade::UnknownOrder) };
     };
@@ -74,7 +64,7 @@ pub fn smallest_upgrade<'a>(findings: &[Stated<'a>]) -> Result<&'a str, NoUpgrad
     candidates.sort();
     candidates.dedup_by(|one, other| one.0 == other.0);
 
-    // How many findings each candidate clears, as steps up and down along the candidates.
+    // The number of findings that each candidate clears, as differences between neighbours.
     let mut steps = vec![0_i64; candidates.len() + 1];
     for versions in &ordered {
         for (at, (fixed, above)) in versions.iter().enumerate() {

@@ -1,10 +1,10 @@
-//! Versions of Alpine's packages: the tokens of apk-tools, as a key that is compared token by token.
+//! Versions of Alpine's packages, as the tokens of apk-tools.
 
 /// `1.2.3a_rc1-r4`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Version(Vec<Token>);
 
-/// In the order in which what follows a common beginning decides: a pre-release is less than the end, all else more.
+/// A token, in the order in which the first differing one decides: only a pre-release sorts before the end.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Token {
     PreRelease(usize),
@@ -20,7 +20,7 @@ enum Token {
 const PRE_RELEASES: [&str; 4] = ["alpha", "beta", "pre", "rc"];
 const SUFFIXES: [&str; 5] = ["cvs", "svn", "git", "hg", "p"];
 
-/// More digits do not fit into apk's own numbers.
+/// The most digits of a number in apk-tools.
 const MAX_DIGITS: usize = 17;
 
 impl Version {

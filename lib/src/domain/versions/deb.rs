@@ -1,4 +1,4 @@
-//! dpkg's order of versions: `verrevcmp` of `lib/dpkg/version.c`, as keys that are compared part by part.
+//! dpkg's versions: `verrevcmp` of `lib/dpkg/version.c`, as keys that are compared part by part.
 
 /// `epoch:upstream-revision`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -8,8 +8,7 @@ pub(super) struct Version {
     revision: Vec<Part>,
 }
 
-/// A run of other characters and the number that follows it. dpkg compares the runs by [`weight`], where the end
-/// of one weighs 0, and then the numbers; so each run ends with that weight here.
+/// A run of characters other than digits, as their [`weight`]s and a final 0, and the number that follows it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Part {
     other: Vec<i32>,
@@ -42,8 +41,7 @@ fn parts(text: &str) -> Vec<Part> {
         parts.push(Part { other, number: Number(digits.len(), digits.to_owned()) });
         rest = after;
     }
-    // What ends goes on with nothing and zero for ever: one such part stands for all of them, for no part is less
-    // than it without a tilde, and none is equal to it.
+    // The end compares as an endless row of empty parts. One of them suffices: a part is less only with a tilde.
     let end = Part { other: vec![0], number: Number(0, String::new()) };
     while parts.last() == Some(&end) {
         parts.pop();
@@ -52,7 +50,7 @@ fn parts(text: &str) -> Vec<Part> {
     parts
 }
 
-/// `~` before the end, letters after it, everything else after letters.
+/// Orders `~` before the end, letters after it, and all else after letters.
 fn weight(byte: u8) -> i32 {
     match byte {
         b'~' => -1,

@@ -1,15 +1,13 @@
-//! Numbers with dots and a pre-release, as Semantic Versioning orders them; any number of numbers is taken.
-
-use std::cmp::Ordering;
+//! Semantic Versioning with any number of release numbers.
 
 use semver::Prerelease;
 
-use super::compare_padded;
+use super::Padded;
 
-/// `1.2.3-rc.1`; what follows a `+` does not count.
-#[derive(Debug, Clone)]
+/// `1.2.3-rc.1`; a build after `+` is ignored.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Version {
-    release: Vec<u64>,
+    release: Padded<u64>,
     pre: Prerelease,
 }
 
@@ -27,30 +25,10 @@ impl Version {
         };
         let numbers = if rest.is_empty() { numbers } else { numbers.strip_suffix('.').unwrap_or(numbers) };
         let release = numbers.split('.').map(|number| number.parse().ok()).collect::<Option<Vec<u64>>>()?;
-        Some(Self { release, pre: Prerelease::new(pre).ok()? })
+        Some(Self { release: Padded(release), pre: Prerelease::new(pre).ok()? })
     }
 
     pub(super) fn release(&self) -> &[u64] {
-        &self.release
+        &self.release.0
     }
 }
-
-impl Ord for Version {
-    fn cmp(&self, other: &Self) -> Ordering {
-        compare_padded(&self.release, &other.release, &0).then_with(|| self.pre.cmp(&other.pre))
-    }
-}
-
-impl PartialOrd for Version {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl PartialEq for Version {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other).is_eq()
-    }
-}
-
-impl Eq for Version {}

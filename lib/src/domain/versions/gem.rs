@@ -1,14 +1,12 @@
-//! `Gem::Version`: runs of digits and of letters, where letters come before digits.
+//! `Gem::Version`: runs of digits and of letters; letters sort before digits.
 
-use std::cmp::Ordering;
+use super::Padded;
 
-use super::compare_padded;
-
-/// The segments, as `Gem::Version#canonical_segments` has them.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Version {
-    release: Vec<u64>,
-    segments: Vec<Segment>,
+    /// As `Gem::Version#canonical_segments` has them. They alone decide: equal segments have equal releases.
+    segments: Padded<Segment>,
+    release: Padded<u64>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -17,9 +15,15 @@ enum Segment {
     Number(u64),
 }
 
+impl Default for Segment {
+    fn default() -> Self {
+        Self::Number(0)
+    }
+}
+
 impl Version {
     pub(super) fn read(text: &str) -> Option<Self> {
-        // Trivy names the platform too: `1.13.10-x86_64-linux`. To Ruby, `-` alone begins a pre-release.
+        // Trivy appends the platform: `1.13.10-x86_64-linux`. Otherwise `-` begins a pre-release.
         let known = ["-x86_64", "-x86", "-aarch64", "-arm", "-java", "-universal", "-x64"];
         let end = known.iter().filter_map(|platform| text.find(platform)).min().unwrap_or(text.len());
         let text = text.get(..end)?.replace('-', ".pre.");
@@ -45,11 +49,11 @@ impl Version {
             Segment::Number(number) => *number,
             Segment::Letters(_) => 0,
         });
-        let release = numbers.collect();
+        let release = Padded(numbers.collect());
         Self::trim(&mut segments);
         segments.extend(tail);
         Self::trim(&mut segments);
-        Some(Self { release, segments })
+        Some(Self { segments: Padded(segments), release })
     }
 
     fn trim(segments: &mut Vec<Segment>) {
@@ -59,26 +63,6 @@ impl Version {
     }
 
     pub(super) fn release(&self) -> &[u64] {
-        &self.release
+        &self.release.0
     }
 }
-
-impl Ord for Version {
-    fn cmp(&self, other: &Self) -> Ordering {
-        compare_padded(&self.segments, &other.segments, &Segment::Number(0))
-    }
-}
-
-impl PartialOrd for Version {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl PartialEq for Version {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other).is_eq()
-    }
-}
-
-impl Eq for Version {}

@@ -1,28 +1,24 @@
-//! Maven's versions: numbers with dots, then qualifiers of which some come before the release.
-//!
-//! Read are those that begin with a number, which is all but a few: so the order is that of two lists, each
-//! padded, and total.
+//! Maven's versions: numbers with dots, then qualifiers. Only versions that begin with a number are read.
 
-use std::cmp::Ordering;
-
-use super::compare_padded;
+use super::Padded;
 
 /// `2.9.10.4`, `1.0.0-M2`, `4.1.77.Final`, `31.1-jre`.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Version {
-    release: Vec<u64>,
-    qualifiers: Vec<Qualifier>,
+    release: Padded<u64>,
+    qualifiers: Padded<Qualifier>,
 }
 
 /// In the order of the specification.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
 enum Qualifier {
     Alpha,
     Beta,
     Milestone,
     Candidate,
     Snapshot,
-    /// Nothing, `final`, `ga`, `release`.
+    /// None, `final`, `ga`, `release`.
+    #[default]
     Release,
     ServicePack,
     Other(String),
@@ -47,11 +43,11 @@ impl Version {
         while qualifiers.last().is_some_and(|last| matches!(last, Qualifier::Release | Qualifier::Number(0))) {
             qualifiers.pop();
         }
-        Some(Self { release, qualifiers })
+        Some(Self { release: Padded(release), qualifiers: Padded(qualifiers) })
     }
 
     pub(super) fn release(&self) -> &[u64] {
-        &self.release
+        &self.release.0
     }
 }
 
@@ -73,24 +69,3 @@ impl Qualifier {
         })
     }
 }
-
-impl Ord for Version {
-    fn cmp(&self, other: &Self) -> Ordering {
-        let numbers = compare_padded(&self.release, &other.release, &0);
-        numbers.then_with(|| compare_padded(&self.qualifiers, &other.qualifiers, &Qualifier::Release))
-    }
-}
-
-impl PartialOrd for Version {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl PartialEq for Version {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other).is_eq()
-    }
-}
-
-impl Eq for Version {}

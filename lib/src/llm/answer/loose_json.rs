@@ -1,4 +1,4 @@
-//! An answer in JSON: the repair attempt's schema, and what models make of it.
+//! Reads an answer in JSON: the repair attempt's schema, and the variants that models write.
 
 use serde::Deserialize;
 
@@ -16,7 +16,7 @@ struct Answer {
     risk_score: Number,
 }
 
-/// A list, or one text for all.
+/// A list, or one text for all recommendations.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Texts {
@@ -44,14 +44,14 @@ impl Default for Number {
     }
 }
 
-/// True for a text that means to be a JSON object.
+/// Recognises a text that seems to be a JSON object.
 pub(super) fn looks_like(text: &str) -> bool {
     let text = text.trim_start();
     text.starts_with('{') && text.contains('"')
 }
 
-/// Reads one JSON object; its strings may hold Markdown, which is flattened like the rest.
-pub(super) fn read(text: &str) -> Result<Draft, Error> {
+/// Reads one JSON object. Its strings may be Markdown, which is flattened.
+pub(super) fn read_json(text: &str) -> Result<Draft, Error> {
     let answer: Answer = serde_json::from_str(text.trim()).map_err(Error::Json)?;
     let lines = |text: &str| paragraphs(flatten(text).lines);
     let recommendations = match answer.recommendations {
@@ -59,8 +59,8 @@ pub(super) fn read(text: &str) -> Result<Draft, Error> {
         Texts::One(text) => lines(&text),
     };
     let risk_score = match answer.risk_score {
-        Number::Value(value) => score::read(&value.to_string())?,
-        Number::Text(text) => score::read(&text)?,
+        Number::Value(value) => score::read_score(&value.to_string())?,
+        Number::Text(text) => score::read_score(&text)?,
     };
     Ok(Draft { summary: lines(&answer.summary), recommendations, risk_score: Some(risk_score) })
 }

@@ -1,8 +1,8 @@
-//! Markdown → flat lines of plain text, by `pulldown-cmark`'s events.
+//! Flattens Markdown into lines of plain text.
 
 use pulldown_cmark::{CodeBlockKind, Event, HeadingLevel, Parser, Tag, TagEnd};
 
-/// What a line was in the document.
+/// The kind of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     /// A heading, 1 to 6.
@@ -20,13 +20,13 @@ pub(super) enum Kind {
 pub(super) struct Line {
     pub(super) kind: Kind,
     pub(super) text: String,
-    /// It begins in bold: maybe a heading in disguise.
+    /// It begins in bold, and may be a heading.
     pub(super) bold: bool,
-    /// It goes on with the paragraph or item of the line before.
+    /// It continues the paragraph or item of the line before.
     pub(super) continues: bool,
 }
 
-/// A document: its lines, and its code blocks once more as they are.
+/// A document: its lines, and its code blocks unchanged.
 #[derive(Debug, Default)]
 pub(super) struct Document {
     pub(super) lines: Vec<Line>,
@@ -48,13 +48,13 @@ struct Walk {
     document: Document,
     text: String,
     bold: bool,
-    /// What the next line is; the lines after it in the same block continue it.
+    /// The level of the open heading.
     heading: Option<u8>,
     fresh_item: bool,
     fresh_block: bool,
     items: usize,
     code: Option<String>,
-    /// Targets of open links and images, with the text's length when they opened.
+    /// Targets of open links and images, with the length of the text before them.
     targets: Vec<(String, usize)>,
 }
 
@@ -68,7 +68,7 @@ impl Walk {
                 None => self.push(&text),
             },
             Event::Code(code) => self.push(&code_span(&code)),
-            // Literal, so that the evidence check sees it and says so; a line break is only layout.
+            // Kept, so that the evidence check sees it; a line break is only layout.
             Event::Html(html) | Event::InlineHtml(html) => {
                 if html.trim_end().to_ascii_lowercase().replace([' ', '/'], "") == "<br>" {
                     self.end_line();
@@ -88,7 +88,7 @@ impl Walk {
         match tag {
             Tag::Heading { level, .. } => {
                 self.new_block();
-                self.heading = Some(number(level));
+                self.heading = Some(heading_level(level));
             }
             Tag::Item => {
                 self.new_block();
@@ -97,7 +97,7 @@ impl Walk {
             }
             Tag::CodeBlock(kind) => {
                 self.new_block();
-                // The info string is text of the model as well, but no part of the answer.
+                // The info string is no part of the answer.
                 let (CodeBlockKind::Fenced(_) | CodeBlockKind::Indented) = kind;
                 self.code = Some(String::new());
             }
@@ -170,7 +170,7 @@ impl Walk {
     fn end_line(&mut self) {
         let text = std::mem::take(&mut self.text);
         let bold = std::mem::take(&mut self.bold);
-        // An open link goes on in the next line: its text starts there.
+        // An open link continues at the start of the next line.
         for (_, start) in &mut self.targets {
             *start = 0;
         }
@@ -188,12 +188,12 @@ impl Walk {
     }
 }
 
-/// A backtick inside would end the span early for a reader who renders it.
+/// Encloses code in backticks, and replaces those inside, which would end the span.
 fn code_span(code: &str) -> String {
     format!("`{}`", code.replace('`', "'"))
 }
 
-const fn number(level: HeadingLevel) -> u8 {
+const fn heading_level(level: HeadingLevel) -> u8 {
     match level {
         HeadingLevel::H1 => 1,
         HeadingLevel::H2 => 2,

@@ -1,9 +1,9 @@
-//! The risk score in words and figures: `**7.5**/10`, `7 out of 10`, `Score: 7`.
+//! Reads the risk score: `**7.5**/10`, `7 out of 10`, `Score: 7`.
 
 use crate::llm::answer::RiskScore;
 use crate::llm::text::fold;
 
-/// Why a text is no score.
+/// A text is no score.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ScoreError {
     /// No number; `N/10` is none.
@@ -17,18 +17,18 @@ pub enum ScoreError {
     Contradicting,
 }
 
-/// A number in the text and how it stands there.
+/// A number in the text and its surroundings.
 struct Found {
     value: f64,
     /// `/10` or `out of 10` follows.
     of_ten: bool,
-    /// Nothing but words like "score" and "is" comes before.
+    /// Only words like "score" and "is" come before it.
     leads: bool,
 }
 
-/// Every `n/10` and `n out of ten` of a folded, lower-case text; `None` when one is of no such scale.
+/// Finds each `n/10` and `n out of ten` of a folded, lower-case text; none if there is another scale.
 pub(crate) fn ratings(text: &str) -> Option<Vec<f64>> {
-    let text = spelled_digits(text);
+    let text = with_digits(text);
     let rates = text.contains("/10") || text.contains("/ 10") || text.contains("of 10");
     if !rates {
         return Some(Vec::new());
@@ -37,9 +37,9 @@ pub(crate) fn ratings(text: &str) -> Option<Vec<f64>> {
     Some(found.iter().filter(|n| n.of_ten).map(|n| n.value).collect())
 }
 
-/// Reads the one score of a text.
-pub(super) fn read(text: &str) -> Result<RiskScore, ScoreError> {
-    let text = spelled_digits(&fold(text).to_lowercase());
+/// Reads the only score of a text.
+pub(super) fn read_score(text: &str) -> Result<RiskScore, ScoreError> {
+    let text = with_digits(&fold(text).to_lowercase());
     let found = numbers(&text)?;
     let of_ten: Vec<f64> = found.iter().filter(|n| n.of_ten).map(|n| n.value).collect();
     let values = match (of_ten.as_slice(), found.as_slice()) {
@@ -64,11 +64,11 @@ fn numbers(text: &str) -> Result<Vec<Found>, ScoreError> {
         let (value, length) = leading_number(tail);
         let rest = tail.get(length..).unwrap_or_default();
         at = start + length;
-        // `N/10`: a scale without a number.
+        // `N/10` is a scale without a number.
         if before.trim_end().ends_with('/') || before.trim_end().ends_with("out of") {
             continue;
         }
-        // A CVSS score beside the risk score is a fact, not a second opinion.
+        // A CVSS score beside the risk score is a fact.
         if quotes_cvss(before) {
             if let Some((_, skipped)) = denominator(rest) {
                 at += skipped;
@@ -98,7 +98,7 @@ fn numbers(text: &str) -> Result<Vec<Found>, ScoreError> {
     Ok(found)
 }
 
-/// The number a text starts with, and its length. A decimal comma counts when a digit follows.
+/// Reads the number at the start of a text, and its length. A decimal comma counts if a digit follows.
 fn leading_number(text: &str) -> (f64, usize) {
     let mut length = 0;
     let mut separator = false;
@@ -116,9 +116,9 @@ fn leading_number(text: &str) -> (f64, usize) {
     (number.parse().unwrap_or(f64::INFINITY), length)
 }
 
-/// `/10`, `out of 10`, `of 10`: the scale and the bytes it takes.
+/// Reads `/10`, `out of 10` or `of 10`: the scale and its length.
 fn denominator(rest: &str) -> Option<(f64, usize)> {
-    // Emphasis around the number leaves nothing behind, a stray `*` or `)` may.
+    // A stray `*` or `)` may follow the number.
     let after = rest.trim_start_matches([' ', '*', '_', ')']);
     let after = ["/", "out of", "of"].iter().find_map(|sign| after.strip_prefix(sign))?;
     let after = after.trim_start_matches([' ', '*', '_']);
@@ -141,8 +141,8 @@ fn quotes_cvss(before: &str) -> bool {
     before.rsplit(|c: char| c.is_whitespace()).take(5).any(|word| word.contains("cvss"))
 }
 
-/// `seven out of ten` → `7 out of 10`; words elsewhere (`one of the …`) stay.
-fn spelled_digits(text: &str) -> String {
+/// Turns `seven out of ten` into `7 out of 10`, and keeps words elsewhere (`one of the …`).
+fn with_digits(text: &str) -> String {
     const WORDS: [&str; 10] = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"];
     if !text.contains("out of") && !text.contains("/10") && !text.contains("/ 10") {
         return text.to_owned();
@@ -181,7 +181,7 @@ mod tests {
             ("High: 8/10, it stays 8/10", 8.0),
             ("7.85/10", 7.9),
         ] {
-            assert_eq!(read(text).map(RiskScore::value), Ok(value), "{text}");
+            assert_eq!(read_score(text).map(RiskScore::value), Ok(value), "{text}");
         }
     }
 
@@ -204,7 +204,7 @@ mod tests {
             ("9/10 or rather 1/10", ScoreError::Contradicting),
             ("99999999999999999999999999/10", ScoreError::OutOfRange),
         ] {
-            assert_eq!(read(text), Err(error), "{text}");
+            assert_eq!(read_score(text), Err(error), "{text}");
         }
     }
 }

@@ -1,10 +1,10 @@
-//! Flat lines → the three parts, by headings in whatever form the model writes them.
+//! Splits flat lines into the three parts, by headings in any form.
 
 use super::markdown::{Kind, Line, flatten};
 use super::{Error, RiskScore, ScoreError, Section, loose_json, score};
 use crate::llm::text::fold;
 
-/// The parts as found, not yet judged.
+/// The parts, not yet validated.
 #[derive(Debug, Default)]
 pub(super) struct Draft {
     pub(super) summary: Vec<String>,
@@ -15,17 +15,17 @@ pub(super) struct Draft {
 /// Finds the parts of an answer in Markdown, JSON, or either of them inside a code fence.
 pub(super) fn draft(text: &str) -> Result<Draft, Error> {
     if loose_json::looks_like(text) {
-        return loose_json::read(text);
+        return loose_json::read_json(text);
     }
     let document = flatten(text);
     let parts = split(document.lines);
     if !parts.is_empty() {
         return assemble(parts);
     }
-    // No heading at all: the answer may be inside a fence, or JSON may follow some words.
+    // Without a heading, the answer may be inside a fence, or JSON may follow some words.
     for code in &document.code_blocks {
         if loose_json::looks_like(code) {
-            return loose_json::read(code);
+            return loose_json::read_json(code);
         }
         let parts = split(flatten(code).lines);
         if !parts.is_empty() {
@@ -36,7 +36,7 @@ pub(super) fn draft(text: &str) -> Result<Draft, Error> {
         (Some(start), Some(end)) if start < end => {
             let object = text.get(start..=end).unwrap_or_default();
             if loose_json::looks_like(object) {
-                return loose_json::read(object);
+                return loose_json::read_json(object);
             }
         }
         _ => {}
@@ -51,20 +51,20 @@ struct Part {
 
 fn split(lines: Vec<Line>) -> Vec<Part> {
     let mut parts: Vec<Part> = Vec::new();
-    // The level of the heading that opened the current part; none for a bold or plain label.
+    // The level of the current part's heading; none for a bold or plain label.
     let mut level = None;
     let mut open = false;
     for line in lines {
         let found = label(&line);
         match (line.kind, found) {
             (Kind::Heading(depth), Some((section, rest))) => {
-                parts.push(Part { section, lines: body(rest, false) });
+                parts.push(Part { section, lines: first_line(rest, false) });
                 (level, open) = (Some(depth), true);
             }
-            // A heading that is none of ours ends the part, unless it is a level below it.
+            // Another heading ends the part, unless its level is below.
             (Kind::Heading(depth), None) => open &= level.is_some_and(|level| depth > level),
             (_, Some((section, rest))) => {
-                let rest = body(rest, line.kind == Kind::Item);
+                let rest = first_line(rest, line.kind == Kind::Item);
                 match parts.last_mut() {
                     // `- Recommendation: …` inside the recommendations opens nothing new.
                     Some(part) if open && part.section == section => part.lines.extend(rest),
@@ -85,15 +85,15 @@ fn split(lines: Vec<Line>) -> Vec<Part> {
     parts
 }
 
-fn body(rest: String, item: bool) -> Vec<Line> {
+fn first_line(rest: String, item: bool) -> Vec<Line> {
     let kind = if item { Kind::Item } else { Kind::Text };
     let line = Line { kind, text: rest, bold: false, continues: false };
     if line.text.is_empty() { Vec::new() } else { vec![line] }
 }
 
-/// The part a line announces, and what else the line says.
+/// Returns the part that a line names, and the rest of the line.
 ///
-/// A heading announces with its first words; any other line must end there or go on with a colon.
+/// A heading names it with its first words; any other line must end there or continue with a colon.
 fn label(line: &Line) -> Option<(Section, String)> {
     const NAMES: [(&str, Section); 11] = [
         ("executive summary", Section::Summary),
@@ -109,7 +109,7 @@ fn label(line: &Line) -> Option<(Section, String)> {
         ("risk", Section::RiskScore),
     ];
     let heading = matches!(line.kind, Kind::Heading(_));
-    // `1. Summary`, `🔒 Summary`, `## Summary` inside bold: what stands before the first letter is dress.
+    // `1. Summary`, `🔒 Summary`, `## Summary` inside bold.
     let text = line.text.trim_start_matches(|c: char| !c.is_alphabetic());
     let (section, rest) = NAMES.iter().find_map(|(name, section)| {
         let head = text.get(..name.len())?;
@@ -118,18 +118,18 @@ fn label(line: &Line) -> Option<(Section, String)> {
     if rest.starts_with(|c: char| c.is_alphanumeric() || c == '_') {
         return None;
     }
-    let dress = |c: char| c.is_whitespace() || matches!(c, '*' | '_' | '#' | ':' | '-' | '–' | '—' | '=');
+    let is_decoration = |c: char| c.is_whitespace() || matches!(c, '*' | '_' | '#' | ':' | '-' | '–' | '—' | '=');
     let trimmed = rest.trim_start_matches(['*', '_', '#', ' ']);
     let score_follows =
         section == Section::RiskScore && rest.contains(|c: char| c.is_ascii_digit()) && (heading || line.bold);
-    if rest.trim_matches(dress).is_empty() {
+    if rest.trim_matches(is_decoration).is_empty() {
         Some((section, String::new()))
     } else if trimmed.starts_with([':', '：']) {
         Some((section, trimmed.trim_start_matches([':', '：']).trim_start_matches(['*', ' ']).trim().to_owned()))
     } else if score_follows {
         Some((section, trimmed.trim().to_owned()))
     } else if heading {
-        // `Summary of the vulnerability`: the words name the part, they are not its text.
+        // `Summary of the vulnerability` is a name, and not the text of the part.
         Some((section, String::new()))
     } else {
         None
@@ -149,7 +149,7 @@ fn assemble(parts: Vec<Part>) -> Result<Draft, Error> {
             Section::RiskScore => {
                 score_seen = true;
                 if !texts.is_empty() {
-                    scores.push(score::read(&texts.join(" "))?);
+                    scores.push(score::read_score(&texts.join(" "))?);
                 }
                 continue;
             }
@@ -177,7 +177,7 @@ fn same(a: &[String], b: &[String]) -> bool {
     flat(a) == flat(b)
 }
 
-/// Lines joined to paragraphs and items; headings that survived are dropped.
+/// Joins lines to paragraphs and items, and drops headings.
 pub(super) fn paragraphs(lines: Vec<Line>) -> Vec<String> {
     let mut texts: Vec<String> = Vec::new();
     for line in lines {
@@ -193,7 +193,7 @@ pub(super) fn paragraphs(lines: Vec<Line>) -> Vec<String> {
     texts
 }
 
-/// The recommendations: `We recommend:` before a list is not one.
+/// Joins lines to recommendations; `We recommend:` before a list is none.
 fn items(lines: Vec<Line>) -> Vec<String> {
     let listed = lines.iter().any(|line| line.kind == Kind::Item);
     let lines =

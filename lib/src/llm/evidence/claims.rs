@@ -1,44 +1,43 @@
-//! Claims in words: a fix, its absence, exploitation, harmlessness, a severity, bad advice.
+//! Checks claims: a fix, its absence, exploitation, harmlessness, a severity, harmful advice.
 //!
-//! Word lists, not language understanding: they lean towards removing, since what goes is marked and
-//! what stays is believed.
+//! The word lists tend to remove too much: a removal is marked, and the rest is believed.
 
-use super::tokens::{Kind, kind, of};
-use super::words::{has, said_in};
+use super::tokens::{Kind, token_kind, tokens_of};
+use super::words::{has_phrase, list_has};
 use super::{Evidence, Reason};
 use crate::llm::answer::{RiskScore, Section, ratings};
 
-/// Words that speak of a fix.
+/// Recognises words about a fix.
 fn is_fix_word(word: &str) -> bool {
     const STEMS: [&str; 9] =
         ["upgrad", "updat", "patch", "hotfix", "bump", "remediat", "downgrad", "rollback", "backport"];
-    has("fix, fixed, fixes, fixing, bugfix, pin, pinned, revert, reverting", word)
+    list_has("fix, fixed, fixes, fixing, bugfix, pin, pinned, revert, reverting", word)
         || STEMS.iter().any(|stem| word.starts_with(stem))
 }
 
-/// More words that speak of a fix; too common to be read that way where there is one.
+/// More words about a fix, too common to be checked if the report has one.
 const LOOSE_FIX_WORDS: &str =
     "solved, solves, corrected, correction, corrections, remedied, cured, newer, newest, latest";
 const LOOSE_FIX_PHRASES: &str = "has been addressed, was addressed, is addressed, been resolved, was resolved upstream, \
     resolved upstream, resolves it, resolves this, resolves the issue, resolves the problem, resolved in, addressed in, \
     current release, current version, next release, next version, next major, new release, new version, fresh version";
 
-/// Phrases that speak of a fix besides the words.
+/// Phrases about a fix.
 const FIX_PHRASES: &str = "resolved in, addressed in, corrected in, roll back, solved in, repaired in, new version, \
     newer version, latest version, newest version, latest release, newer release, later version, safe version, \
     secure version, safe release";
 
-/// Words before a fix word after which it claims nothing: denials, conditions, waiting.
+/// Words before a fix word that take the claim back: denials, conditions, waiting.
 const HEDGES_AHEAD: &str = "no, never, without, nor, whether, unless, lacks, lacking, awaiting, await, wait, waiting, \
     monitor, watch, track, check, look, follow, future, cannot, neither, before, where, eventual, any, whenever, \
     subscribe, unfixed, expected, upcoming";
 
-/// Words that take a claim back even behind the fix word.
+/// Words before or after a fix word that take the claim back.
 const HEDGES_BEHIND: &str = "not, yet, none, once, when, until, if, missing, pending, planned, unavailable, announced";
 
 const NEGATIONS: &str = "no, not, never, cannot, avoid, neither, refrain, skip, delay, postpone, defer, ignore";
 
-/// Dismissals that no condition excuses.
+/// Dismissals, under whatever condition.
 const DISMISSALS: &str = "false positive, false alarm, safe to ignore, safely ignore, safely ignored, can be ignored, \
     ignore this, ignore the finding, harmless, not a risk, not exploitable, cannot be exploited, not a vulnerability, \
     not a real, no security impact, poses no, suppress, suppressed, already fixed, already patched, whitelist, close this, \
@@ -46,7 +45,7 @@ const DISMISSALS: &str = "false positive, false alarm, safe to ignore, safely ig
     unimportant, accept the risk, leave the package, leave it as, stay on the installed, breaks production, \
     no need to worry";
 
-/// Dismissals that are advice under a condition: `no action is needed if …`.
+/// Dismissals that a condition permits: `no action is needed if …`.
 const SOFT_DISMISSALS: &str = "no action, nothing to do, do nothing, no risk, no need to act";
 
 const EXPLOITATION: &str = "in the wild, actively exploited, active exploitation, known exploited, known to be exploited, \
@@ -54,14 +53,15 @@ const EXPLOITATION: &str = "in the wild, actively exploited, active exploitation
     attackers exploit, criminals exploit, are exploiting, exploit is public, public exploit, \
     public exploits, exploit code, exploit is available, exploit exists, exploits exist, proof-of-concept, proof of concept";
 
-/// Those of the above that SSVC's `poc` supports.
+/// The phrases of [`EXPLOITATION`] that SSVC's `poc` supports.
 const PROOFS_OF_CONCEPT: &str = "exploit is public, public exploit, public exploits, exploit code, exploit is available, \
     exploit exists, exploits exist, proof-of-concept, proof of concept";
 
-/// What nobody should be told to switch off, and to give away.
+/// Protections that no advice may switch off.
 const PROTECTIONS: &str = "verification, validation, certificate, certificates, firewall, firewalls, selinux, apparmor, \
     seccomp, authentication, authorization, antivirus, logging, monitoring, auditing, scanner, scanning, sandbox, waf, \
     signature, signatures, checks";
+/// Secrets that no advice may give away.
 const SECRETS: &str =
     "credentials, credential, secrets, secret, environment, password, passwords, token, tokens, variables";
 
@@ -74,7 +74,7 @@ impl Evidence {
             .collect();
         let running = format!(" {} ", words.join(" "));
         let speaks_of_fix =
-            words.iter().any(|word| is_fix_word(word) && *word != self.package) || said_in(FIX_PHRASES, &running);
+            words.iter().any(|word| is_fix_word(word) && *word != self.package) || has_phrase(FIX_PHRASES, &running);
         self.check_fix(lower, &words, &running)
             .or_else(|| self.check_dismissal(&running))
             .or_else(|| self.check_versions_offered(lower, section, speaks_of_fix, &running))
@@ -82,14 +82,14 @@ impl Evidence {
             .or_else(|| self.check_severity(&words))
             .or_else(|| self.check_ratings(lower, score))
             .or_else(|| self.check_packages_offered(lower))
-            .or_else(|| harms(&words, section))
+            .or_else(|| find_harm(&words, section))
     }
 
     fn check_fix(&self, lower: &str, words: &[&str], running: &str) -> Option<Reason> {
         if self.fixed.is_empty() { self.invents_fix(lower, running) } else { denies_fix(words) }
     }
 
-    /// The report has no fix: clause by clause, a fix word needs a hedge near it.
+    /// Finds a fix word without a hedge near it in its clause, where the report has no fix.
     fn invents_fix(&self, lower: &str, running: &str) -> Option<Reason> {
         const NEAR: usize = 5;
         let lower = lower
@@ -100,30 +100,33 @@ impl Evidence {
         for clause in lower.split([',', ';', '(', ')', '!', '?', '"']).flat_map(|part| part.split(": ")) {
             let words: Vec<&str> =
                 clause.split_whitespace().map(|word| word.trim_matches(['.', ':', '`', '*'])).collect();
-            // `watch the tracker for a fix`: the waiting may be said far ahead.
-            let waits = words.iter().any(|word| has("monitor, watch, check, look, wait, track, subscribe", word));
+            // `watch the tracker for a fix`: the verb of waiting may be far ahead.
+            let waits = words.iter().any(|word| list_has("monitor, watch, check, look, wait, track, subscribe", word));
             let hedged = |at: usize| {
                 let ahead = words.iter().take(at).skip(at.saturating_sub(NEAR));
                 let behind = words.iter().skip(at + 1).take(NEAR);
-                let takes_back = |word: &str| has(HEDGES_BEHIND, word) || word.ends_with("n't");
-                ahead.into_iter().any(|word| has(HEDGES_AHEAD, word) || takes_back(word) || (waits && *word == "for"))
+                let takes_back = |word: &str| list_has(HEDGES_BEHIND, word) || word.ends_with("n't");
+                ahead
+                    .into_iter()
+                    .any(|word| list_has(HEDGES_AHEAD, word) || takes_back(word) || (waits && *word == "for"))
                     || behind.into_iter().any(|word| takes_back(word))
             };
             let mut claims = words
                 .iter()
                 .enumerate()
-                .filter(|(_, word)| (is_fix_word(word) || has(LOOSE_FIX_WORDS, word)) && **word != self.package);
+                .filter(|(_, word)| (is_fix_word(word) || list_has(LOOSE_FIX_WORDS, word)) && **word != self.package);
             if claims.any(|(at, _)| !hedged(at)) {
                 return Some(Reason::NoSuchFix);
             }
         }
-        // Phrases have no place of their own to look around: any hedge in the sentence will do.
-        let hedged =
-            running.split(' ').any(|word| has(HEDGES_AHEAD, word) || has(HEDGES_BEHIND, word) || word.ends_with("n't"));
-        (said_in(LOOSE_FIX_PHRASES, running) && !hedged).then_some(Reason::NoSuchFix)
+        // For phrases, a hedge anywhere in the sentence counts.
+        let hedged = running
+            .split(' ')
+            .any(|word| list_has(HEDGES_AHEAD, word) || list_has(HEDGES_BEHIND, word) || word.ends_with("n't"));
+        (has_phrase(LOOSE_FIX_PHRASES, running) && !hedged).then_some(Reason::NoSuchFix)
     }
 
-    /// In advice, and wherever a fix is spoken of, only fixed versions and the installed one may stand.
+    /// Permits only fixed versions and the installed one in advice and in sentences about a fix.
     fn check_versions_offered(
         &self,
         lower: &str,
@@ -132,15 +135,16 @@ impl Evidence {
         running: &str,
     ) -> Option<Reason> {
         const OFFERS: &str = "safe, secure, correct, recommended, unaffected, use, deploy, run, install, switch, move, migrate, stay, choose";
-        if section != Section::Recommendations && !speaks_of_fix && !said_in(OFFERS, running) {
+        if section != Section::Recommendations && !speaks_of_fix && !has_phrase(OFFERS, running) {
             return None;
         }
         let mut previous = "";
-        for token in of(lower) {
+        for token in tokens_of(lower) {
             let before = std::mem::replace(&mut previous, token);
-            let target = has("to, in, version, release, least, install, use", before);
+            let target = list_has("to, in, version, release, least, install, use", before);
             let integer = token.bytes().all(|b| b.is_ascii_digit());
-            let version = kind(token) == Kind::Version || (integer && target && before != "in" && before != "use");
+            let version =
+                token_kind(token) == Kind::Version || (integer && target && before != "in" && before != "use");
             if !version || self.fixed.iter().any(|fixed| fixed == token) {
                 continue;
             }
@@ -152,7 +156,7 @@ impl Evidence {
         None
     }
 
-    /// Scores, dates and numbers of ids: known figures that nobody installs.
+    /// Recognises known scores, dates and numbers of ids, which are no versions.
     fn is_other_figure(&self, token: &str) -> bool {
         let date = token.len() == 10 && token.bytes().filter(|b| *b == b'-').count() == 2;
         let decimal = token.parse::<f64>().is_ok_and(|value| (0.0..=100.0).contains(&value));
@@ -169,17 +173,17 @@ impl Evidence {
         if self.not_affected {
             return None;
         }
-        let here = said_in("this, installed, image, your, our, it", running);
-        let denied = said_in("not affected, not vulnerable, unaffected, isn't affected, isn't vulnerable", running);
-        // `no action is needed if the service is off` is a condition; a false positive is one in any case.
-        let condition = said_in("if, unless, when, where", running);
-        let dismissed = said_in(DISMISSALS, running) || (said_in(SOFT_DISMISSALS, running) && !condition);
+        let here = has_phrase("this, installed, image, your, our, it", running);
+        let denied = has_phrase("not affected, not vulnerable, unaffected, isn't affected, isn't vulnerable", running);
+        // `no action is needed if the service is off` is a condition.
+        let condition = has_phrase("if, unless, when, where", running);
+        let dismissed = has_phrase(DISMISSALS, running) || (has_phrase(SOFT_DISMISSALS, running) && !condition);
         (dismissed || (here && denied)).then_some(Reason::Dismissal)
     }
 
-    /// In the wild, in KEV, by ransomware: only when a fact says so, or the title or description does.
+    /// Finds a claim of exploitation that neither a fact nor the title or description supports.
     fn check_exploitation(&self, running: &str) -> Option<Reason> {
-        let shown = |claim: &str| self.proof_of_concept && has(PROOFS_OF_CONCEPT, claim);
+        let shown = |claim: &str| self.proof_of_concept && list_has(PROOFS_OF_CONCEPT, claim);
         let unsupported = |claim: &str| claims(claim, running) && !self.running.contains(claim) && !shown(claim);
         (!self.known_exploited && EXPLOITATION.split(", ").any(unsupported)).then_some(Reason::Exploitation)
     }
@@ -202,7 +206,7 @@ impl Evidence {
         None
     }
 
-    /// `1/10`, `two out of ten`: the model's own score or a CVSS score of the facts.
+    /// Permits only the model's own score and CVSS scores in `1/10`, `two out of ten`.
     fn check_ratings(&self, lower: &str, score: RiskScore) -> Option<Reason> {
         let equals = |rating: f64, known: f64| (rating - known).abs() < f64::EPSILON;
         let known = |rating: &f64| {
@@ -214,14 +218,13 @@ impl Evidence {
         }
     }
 
-    /// `install x`, `switch to x`, `replace … with x`, `libcurl4-evil`: x must be a name of the report's
-    /// own fields.
+    /// Finds an unknown package in `install x`, `switch to x`, `replace … with x` or a name like `libcurl4-evil`.
     fn check_packages_offered(&self, lower: &str) -> Option<Reason> {
         const PLAIN: &str = "the, a, an, any, all, latest, newest, updated, new, newer, fixed, patched, security, vendor, \
             vendor's, official, supported, available, updates, update, patch, patches, fix, version, versions, release, \
             package, packages, it, them, this, that, only, from, in, another, alternative, your, distribution, maintained, \
             base, image, its, one, these, as";
-        // A command in backticks has its own check; a single name in backticks is looked at here.
+        // `check_code` checks commands in backticks, so only single names in backticks are taken.
         let prose: Vec<&str> = lower
             .split('`')
             .enumerate()
@@ -229,7 +232,7 @@ impl Evidence {
             .map(|(_, part)| part)
             .collect();
         let prose = prose.join(" ");
-        let tokens: Vec<&str> = of(&prose).collect();
+        let tokens: Vec<&str> = tokens_of(&prose).collect();
         for (at, word) in tokens.iter().enumerate() {
             let next = |n: usize| tokens.get(at + n).copied().unwrap_or_default();
             let offered = match (*word, next(1)) {
@@ -241,21 +244,25 @@ impl Evidence {
                     .position(|word| matches!(*word, "with" | "by"))
                     .map(|with| next(with + 1))
                     .unwrap_or_default(),
-                // Like the package's own name, and another.
+                // A longer name that contains the package's.
                 (name, _) if self.package.len() >= 4 && name.contains(&self.package) && name.contains(['-', '_']) => {
                     name
                 }
                 _ => continue,
             };
             if !offered.is_empty()
-                && !has(PLAIN, offered)
+                && !list_has(PLAIN, offered)
                 && !self.structured.contains(offered)
                 && !self.mentions(offered)
             {
                 return Some(Reason::UnknownName(offered.to_owned()));
             }
-            // What is offered for installation must be more than mentioned in somebody's prose.
-            if !offered.is_empty() && offered != *word && !has(PLAIN, offered) && !self.structured.contains(offered) {
+            // A package to install must be in a structured field, not only mentioned in a description.
+            if !offered.is_empty()
+                && offered != *word
+                && !list_has(PLAIN, offered)
+                && !self.structured.contains(offered)
+            {
                 return Some(Reason::UnknownName(offered.to_owned()));
             }
         }
@@ -263,21 +270,21 @@ impl Evidence {
     }
 }
 
-/// Says it, without taking it back in the three words before: `not known to be exploited` claims nothing,
-/// `exploited in the wild and does not need a password` does.
+/// Finds a claim without a denial in the three words before it: `not known to be exploited` is no claim, but
+/// `exploited in the wild and does not need a password` is.
 fn claims(claim: &str, running: &str) -> bool {
     running.match_indices(claim).any(|(at, _)| {
         let before = running.get(..at).unwrap_or_default();
         let after = running.get(at + claim.len()..).unwrap_or_default();
-        let denied = before.split_whitespace().rev().take(3).any(|word| has("no, not, never, without", word));
+        let denied = before.split_whitespace().rev().take(3).any(|word| list_has("no, not, never, without", word));
         before.ends_with(' ') && after.starts_with(' ') && !denied
     })
 }
 
-/// The report has a fix: nobody may say there is none, or advise against it.
+/// Finds a denial of a fix, or advice against it, where the report has a fix.
 fn denies_fix(words: &[&str]) -> Option<Reason> {
     const NEAR: usize = 4;
-    let negates = |word: &str| has(NEGATIONS, word) || word.ends_with("n't");
+    let negates = |word: &str| list_has(NEGATIONS, word) || word.ends_with("n't");
     for (at, word) in words.iter().enumerate() {
         if word.starts_with("downgrad") || *word == "rollback" {
             return Some(Reason::FixDenied);
@@ -289,11 +296,11 @@ fn denies_fix(words: &[&str]) -> Option<Reason> {
         let behind: Vec<&str> = words.iter().skip(at + 1).take(NEAR).copied().collect();
         let missing = behind.iter().any(|word| negates(word))
             && behind.iter().any(|w| {
-                has("available, released, exist, exists, provided, planned, needed, necessary, required, worth", w)
+                list_has("available, released, exist, exists, provided, planned, needed, necessary, required, worth", w)
             });
-        let useless = behind.iter().any(|w| has("unnecessary, optional, pointless, useless", w));
+        let useless = behind.iter().any(|w| list_has("unnecessary, optional, pointless, useless", w));
         // `if you cannot upgrade`: a condition denies nothing.
-        let condition = words.iter().take(at).any(|word| has("if, when, where, until, unless", word));
+        let condition = words.iter().take(at).any(|word| list_has("if, when, where, until, unless", word));
         if (missing || useless || ahead.any(|word| negates(word))) && !condition {
             return Some(Reason::FixDenied);
         }
@@ -301,19 +308,19 @@ fn denies_fix(words: &[&str]) -> Option<Reason> {
     None
 }
 
-/// Switching a protection off, or giving a secret away, is no advice that a report supports.
+/// Finds advice to switch off a protection or to give away a secret.
 ///
-/// Advice is what stands among the recommendations or begins with the verb: an attacker may well
-/// disable a check, and a summary may say so.
-fn harms(words: &[&str], section: Section) -> Option<Reason> {
+/// Advice is a recommendation or begins with the verb: a summary may say that an attacker disables a check.
+fn find_harm(words: &[&str], section: Section) -> Option<Reason> {
     const NEAR: usize = 5;
     words.iter().enumerate().find_map(|(at, word)| {
-        let after = |list: &str| words.iter().skip(at + 1).take(NEAR).any(|word| has(list, word));
-        let off = has("disable, disabling, deactivate, stop", word)
+        let after = |list: &str| words.iter().skip(at + 1).take(NEAR).any(|word| list_has(list, word));
+        let off = list_has("disable, disabling, deactivate, stop", word)
             || (matches!(*word, "turn" | "switch") && words.get(at + 1) == Some(&"off"));
-        let away = has("send, share, post, upload, email, forward, publish, paste, submit", word);
+        let away = list_has("send, share, post, upload, email, forward, publish, paste, submit", word);
         let advice = at == 0 || section == Section::Recommendations;
-        let denied = words.iter().take(at).skip(at.saturating_sub(3)).any(|w| has(NEGATIONS, w) || w.ends_with("n't"));
+        let denied =
+            words.iter().take(at).skip(at.saturating_sub(3)).any(|w| list_has(NEGATIONS, w) || w.ends_with("n't"));
         let harm = (off && after(PROTECTIONS)) || (away && after(SECRETS));
         (harm && advice && !denied).then(|| Reason::HarmfulAdvice((*word).to_owned()))
     })

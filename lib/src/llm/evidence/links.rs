@@ -1,12 +1,12 @@
-//! Links, addresses, markup and commands: nothing a reader could click, load or paste by mistake.
+//! Checks links, addresses, markup and commands, which a reader could click, load or paste by mistake.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use super::words::{found_in, has};
+use super::words::{find_entry, list_has};
 use super::{Evidence, Reason, tokens};
 
-/// HTML, an image or a Markdown link in plain text. The answer's parser has resolved real ones; what
-/// is left was escaped or spelled with entities, and a dashboard that renders Markdown would revive it.
+/// Finds HTML, an image or a Markdown link in plain text. The parser has resolved real ones; an escaped one could become
+/// real where text is rendered as Markdown.
 pub(super) fn has_markup(lower: &str) -> bool {
     let tag = lower.match_indices('<').any(|(at, _)| {
         lower
@@ -17,7 +17,7 @@ pub(super) fn has_markup(lower: &str) -> bool {
 }
 
 impl Evidence {
-    /// Checks every URL, host, address and e-mail, and gives the sentence back without its URLs.
+    /// Checks every URL, host, address and e-mail, and returns the sentence without its URLs.
     pub(super) fn check_links(&self, folded: &str) -> Result<String, Reason> {
         const SCHEMES: &str = "javascript:, data:, vbscript:, mailto:, file:, tel:, blob:, magnet:";
         let lower = folded.to_lowercase();
@@ -46,7 +46,7 @@ impl Evidence {
             {
                 return Err(Reason::UnknownLink(bare));
             }
-            // Brackets and commas join words: every piece is looked at on its own.
+            // Brackets and commas may join words.
             for piece in word.split([',', ';', '(', ')', '[', ']', '{', '}', '"', '\'', '`', '=', '|', '<', '>']) {
                 self.check_address(&trim(piece).to_lowercase())?;
             }
@@ -64,7 +64,7 @@ impl Evidence {
             .map_or(0, |before| before + 1);
         let url = word.get(scheme..).unwrap_or_default();
         let prefix = word.get(..scheme).unwrap_or_default();
-        // References do end in brackets; a sentence's own bracket or full stop is not part of one.
+        // A reference may end in a bracket; the bracket or full stop of the sentence is not part of it.
         let known = [url, url.trim_end_matches(['.', ',', ';', ':', '!', '?']), trim(url)]
             .into_iter()
             .any(|candidate| url::Url::parse(candidate).is_ok_and(|url| self.urls.contains(url.as_str())));
@@ -75,7 +75,7 @@ impl Evidence {
         }
     }
 
-    /// A word that is a host, an address, an e-mail or a package path.
+    /// Checks a word that may be a host, an address, an e-mail or a package path.
     fn check_address(&self, word: &str) -> Result<(), Reason> {
         let unknown = || Err(Reason::UnknownLink(word.to_owned()));
         let (first, path) = word.split_once('/').unwrap_or((word, ""));
@@ -89,10 +89,10 @@ impl Evidence {
             return unknown();
         }
         if let Some((name, domain)) = word.split_once('@') {
-            // `name@version` and `@scope/name` are a package's, anything else an address.
+            // `name@version` and `@scope/name` are packages.
             let package = name.is_empty() || domain.starts_with(|c: char| c.is_ascii_digit() || c == 'v');
             return if (package
-                && tokens::of(name).all(|t| self.mentioned.contains(t))
+                && tokens::tokens_of(name).all(|t| self.mentioned.contains(t))
                 && (!name.is_empty() || self.paths.contains(word)))
                 || self.paths.contains(word)
             {
@@ -118,33 +118,33 @@ impl Evidence {
         if known { Ok(()) } else { unknown() }
     }
 
-    /// A host of the references, or the domain above one.
+    /// Tells whether a host is that of a reference, or a domain above one.
     pub(super) fn knows_host(&self, host: &str) -> bool {
         self.hosts.iter().any(|known| known == host || known.strip_suffix(host).is_some_and(|sub| sub.ends_with('.')))
     }
 
-    /// Code in backticks: one known name, or a package manager's command about known packages.
+    /// Permits in backticks only a known name, or a package manager's command about known packages.
     pub(super) fn check_code(&self, lower: &str) -> Option<Reason> {
         const MANAGERS: &str = "apt, apt-get, dnf, yum, microdnf, apk, zypper, npm, yarn, pnpm, pip, pip3, go, \
             cargo, gem, bundle, composer, mvn, gradle, sudo, dpkg, rpm";
         const VERBS: &str = "update, upgrade, install, add, get, audit, fix, only-upgrade, y, u, no-cache, list, \
             show, info, list-installed, dist-upgrade, only, require, tidy, mod, q, check-update, l, qa, qi";
         const PIPES: &str = "rm -rf, base64 -d, chmod 777, --privileged, | sh, |sh, | bash, |bash, eval(, wget ";
-        if let Some(pipe) = found_in(PIPES, lower) {
+        if let Some(pipe) = find_entry(PIPES, lower) {
             return Some(Reason::Command(pipe.to_owned()));
         }
         for code in lower.split('`').skip(1).step_by(2) {
             // `apt-get update && apt-get install x` is two commands.
             for command in code.split("&&") {
-                let words: Vec<&str> = tokens::of(command).collect();
+                let words: Vec<&str> = tokens::tokens_of(command).collect();
                 let single = command.split_whitespace().count() <= 1;
                 let known = if single {
-                    words.iter().all(|word| self.mentions(word) || has(MANAGERS, word))
+                    words.iter().all(|word| self.mentions(word) || list_has(MANAGERS, word))
                 } else {
-                    words.first().is_some_and(|first| has(MANAGERS, first))
-                        && words
-                            .iter()
-                            .all(|word| has(MANAGERS, word) || has(VERBS, word) || self.structured.contains(*word))
+                    words.first().is_some_and(|first| list_has(MANAGERS, first))
+                        && words.iter().all(|word| {
+                            list_has(MANAGERS, word) || list_has(VERBS, word) || self.structured.contains(*word)
+                        })
                 };
                 if !known && single {
                     return Some(Reason::UnknownName(command.trim().to_owned()));
@@ -158,8 +158,7 @@ impl Evidence {
     }
 }
 
-/// A name whose last part is in the Public Suffix List or reserved for names that are not public:
-/// `evil.com` is a host, `java.lang.Runtime` is not.
+/// Recognises a name whose last part is in the Public Suffix List or reserved: `evil.com`, but not `java.lang.Runtime`.
 pub(super) fn is_domain(host: &str) -> bool {
     /// RFC 2606, 6761, 6762, 7686, 9476, and what private networks use.
     const RESERVED: &str = "example, test, localhost, local, internal, onion, invalid, alt, lan, home, corp, \
@@ -168,7 +167,7 @@ pub(super) fn is_domain(host: &str) -> bool {
     let labels = host.split('.').filter(|label| !label.is_empty()).count();
     let last = host.rsplit('.').next().unwrap_or_default();
     let named = last.starts_with(|c: char| c.is_alphabetic());
-    let reserved = has(RESERVED, last);
+    let reserved = list_has(RESERVED, last);
     labels >= 2 && named && (reserved || psl::suffix(host.as_bytes()).is_some_and(|suffix| suffix.is_known()))
 }
 

@@ -1,25 +1,24 @@
-//! Facts that read like instructions to a model.
+//! Finds facts that read like instructions to a model.
 //!
-//! Anybody can write a CVE description. A model that obeys one can bend its words in ways no rule sees
-//! afterwards, so an analysis of such facts is always marked. Word lists again, on folded text with
-//! punctuation removed; they lean towards marking.
+//! A CVE description is third-party text. A model that obeys it may change its answer in ways that no rule finds, so an
+//! analysis of such facts is always marked. The word lists tend to mark too much.
 
 use serde::{Deserialize, Serialize};
 
-use super::words::{found_in, has, said_in};
+use super::words::{find_entry, has_phrase, list_has};
 use crate::llm::facts::Facts;
-use crate::llm::text::{fold, has_foreign_script, hides_characters};
+use crate::llm::text::{fold, has_other_script, hides_characters};
 
-/// What looked suspicious, and where.
+/// A suspicious fact.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Suspicion {
-    /// The fact's name, as in [`Facts`].
+    /// The name of the fact in [`Facts`].
     pub field: String,
-    /// What it looked like.
+    /// The kind of suspicion.
     pub kind: SuspicionKind,
 }
 
-/// What suspicious text looks like.
+/// A kind of suspicious text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SuspicionKind {
@@ -27,11 +26,11 @@ pub enum SuspicionKind {
     HiddenCharacters,
     /// An order to a model: "ignore previous instructions", "respond with".
     Instruction,
-    /// A speaker's mark or a chat template's token: `system:`, `<|im_start|>`.
+    /// A role or a token of a chat template: `system:`, `<|im_start|>`.
     RoleMark,
     /// The parts of an answer: `## Summary`, `"risk_score"`, "risk score".
     AnswerForm,
-    /// The data block's own marks.
+    /// A marker of the data block.
     FenceMark,
     /// A long run of encoded text.
     EncodedBlob,
@@ -43,8 +42,8 @@ pub enum SuspicionKind {
     ProseInName,
 }
 
-/// All suspicions, at most one of a kind per field.
-pub(super) fn of(facts: &Facts) -> Vec<Suspicion> {
+/// Lists the suspicions, at most one of a kind per field.
+pub(super) fn suspicions_of(facts: &Facts) -> Vec<Suspicion> {
     let empty = String::new();
     let enrichment = facts.enrichment.clone().unwrap_or_default();
     let prose = [("title", &facts.title), ("description", &facts.description)];
@@ -111,7 +110,7 @@ fn kinds(text: &str) -> impl Iterator<Item = SuspicionKind> + use<> {
     .filter_map(|(kind, found)| found.then_some(kind))
 }
 
-/// An imperative and its object within a few words, or a phrase no advisory needs.
+/// Finds an imperative and its object within a few words, or a phrase that no advisory needs.
 fn instructs(words: &[&str], running: &str) -> bool {
     const VERBS: &str = "ignore, ignoring, disregard, forget, override, overrule, bypass, skip, follow, \
         obey, discard, ignora, ignoriere, ignorez, oublie, vergiss, drop, neglect, replace, \
@@ -132,11 +131,10 @@ fn instructs(words: &[&str], running: &str) -> bool {
         in your response, your answer, your summary, your response, your recommendations, \
         do not mention, don't mention, must be rated, rate this, score this, \
         this is a test, end of data, end of description, end of facts";
-    let near = words
-        .iter()
-        .enumerate()
-        .any(|(at, word)| has(VERBS, word) && words.iter().skip(at + 1).take(5).any(|word| has(OBJECTS, word)));
-    near || said_in(PHRASES, running)
+    let near = words.iter().enumerate().any(|(at, word)| {
+        list_has(VERBS, word) && words.iter().skip(at + 1).take(5).any(|word| list_has(OBJECTS, word))
+    });
+    near || has_phrase(PHRASES, running)
 }
 
 fn marks_role(lower: &str) -> bool {
@@ -146,9 +144,9 @@ fn marks_role(lower: &str) -> bool {
     let speaks = lower.split(['\n', '.', '!', '?', '"', '}', ']', '*', '#']).any(|line| {
         line.trim_start_matches(|c: char| !c.is_alphanumeric())
             .split_once(':')
-            .is_some_and(|(speaker, _)| has(SPEAKERS, speaker.trim()))
+            .is_some_and(|(speaker, _)| list_has(SPEAKERS, speaker.trim()))
     });
-    speaks || found_in(TOKENS, lower).is_some()
+    speaks || find_entry(TOKENS, lower).is_some()
 }
 
 fn forms_answer(lower: &str, running: &str) -> bool {
@@ -162,8 +160,8 @@ fn forms_answer(lower: &str, running: &str) -> bool {
     });
     const PHRASES: &str = "risk score, risk rating, score of 1, out of 10, out of ten, score to 1, score is 1";
     rates
-        || found_in(SHAPES, lower).is_some()
-        || said_in(PHRASES, running)
+        || find_entry(SHAPES, lower).is_some()
+        || has_phrase(PHRASES, running)
         || lower.lines().any(|line| line.trim_start_matches(['#', '*', ' ']).starts_with("recommendations:"))
 }
 
@@ -186,7 +184,7 @@ fn marks_fence(lower: &str) -> bool {
     .any(|mark| lower.contains(mark))
 }
 
-/// Base64 or the like: long, mixed, neither a hash in hex nor a path.
+/// Recognises Base64 or a similar encoding: long and mixed, neither a hash in hex nor a path.
 fn is_blob(word: &str) -> bool {
     word.split(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '+' | '/' | '='))).any(|run| {
         let digits = run.bytes().filter(u8::is_ascii_digit).count();
@@ -208,5 +206,5 @@ fn is_disguised(folded: &str) -> bool {
     let spaced = words
         .chunk_by(|a, b| a.chars().count() == 1 && b.chars().count() == 1)
         .any(|run| run.len() >= 6 && run.iter().all(|word| word.chars().all(char::is_alphabetic)));
-    spaced || has_foreign_script(folded)
+    spaced || has_other_script(folded)
 }

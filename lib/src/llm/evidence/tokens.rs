@@ -1,35 +1,35 @@
-//! Versions, identifiers and names in a sentence: exact tokens, each in the facts or a reason to go.
+//! Checks that the versions, identifiers and names of a sentence are in the facts.
 
 use std::collections::HashSet;
 
-use super::words::{found_in, has};
+use super::words::{find_entry, list_has};
 use super::{Evidence, Reason};
 use crate::llm::answer::RiskScore;
 use crate::llm::text::fold;
 
-/// What advisory ids begin with. A sentence may name only ids that the facts name.
+/// The prefixes of advisory ids.
 const ADVISORY_PREFIXES: &str = "cve, ghsa, rhsa, rhba, rhea, dsa, dla, dtsa, usn, lsn, alas, alas2, elsa, elba, \
     glsa, pysec, rustsec, go, mal, osv, snyk, zdi, talos, vu, jvn, jvndb, cwe, capec, \
     edb, bdu, cnvd, cnnvd, suse, opensuse, fedora, mfsa, xsa, apsb, icsa, bid, bit, \
     gms, wid, nswg, hsec, psf, cga, temp, can, euvd, gsd, mgasa";
 
-/// Words after which even a plain integer is a version.
+/// Words after which an integer is a version.
 const VERSION_CONTEXT: &str = "version, versions, v, release, to, before, below, after, above, than, until, \
     through, since, from, series, build, branch, least, patch, revision";
 
 const SPELLED: &str = "zero, one, two, three, four, five, six, seven, eight, nine, ten, eleven, twelve";
 
-/// The tokens of a lower-case, folded text: versions with epoch, tilde and plus stay in one piece.
-pub(super) fn of(text: &str) -> impl Iterator<Item = &str> {
+/// Splits a lower-case, folded text into tokens, which keep the epoch, tilde and plus of versions.
+pub(super) fn tokens_of(text: &str) -> impl Iterator<Item = &str> {
     text.split(|c: char| !(c.is_alphanumeric() || matches!(c, '.' | '_' | ':' | '+' | '~' | '-')))
         .map(|token| token.trim_matches(['.', '_', ':', '+', '~', '-']))
         .filter(|token| !token.is_empty())
 }
 
-/// Adds a text's tokens, and the parts of those that are joined by a colon (`CVSS:3.1`, `group:artifact`).
+/// Adds the tokens of a text, and the parts of those with a colon (`CVSS:3.1`, `group:artifact`).
 pub(super) fn learn(set: &mut HashSet<String>, text: &str) {
     let lower = fold(text).to_lowercase();
-    for token in of(&lower) {
+    for token in tokens_of(&lower) {
         set.insert(token.to_owned());
         for part in token.split(':').filter(|part| !part.is_empty()) {
             set.insert(part.to_owned());
@@ -41,7 +41,7 @@ pub(super) fn learn(set: &mut HashSet<String>, text: &str) {
     }
 }
 
-/// What a token is, as far as the facts are concerned.
+/// The kind of a token.
 #[derive(PartialEq, Eq)]
 pub(super) enum Kind {
     Advisory,
@@ -50,12 +50,12 @@ pub(super) enum Kind {
     Word,
 }
 
-pub(super) fn kind(token: &str) -> Kind {
+pub(super) fn token_kind(token: &str) -> Kind {
     let digits = token.bytes().filter(u8::is_ascii_digit).count();
     let prefix = token.split(['-', ':', '_']).next().unwrap_or_default();
     let glued = token.trim_end_matches(|c: char| c.is_ascii_digit() || matches!(c, '-' | '_'));
-    if has(ADVISORY_PREFIXES, prefix) && prefix.len() < token.len() && (digits >= 2 || prefix == "ghsa")
-        || (has(ADVISORY_PREFIXES, glued) && token.len() >= glued.len() + 4)
+    if list_has(ADVISORY_PREFIXES, prefix) && prefix.len() < token.len() && (digits >= 2 || prefix == "ghsa")
+        || (list_has(ADVISORY_PREFIXES, glued) && token.len() >= glued.len() + 4)
     {
         return Kind::Advisory;
     }
@@ -96,11 +96,11 @@ pub(super) fn kind(token: &str) -> Kind {
     }
 }
 
-/// The ends of hosts that people spell out.
+/// The last parts of hosts that are checked in obfuscated spellings.
 const HOST_ENDS: &str = "com, org, net, io, dev, app, co, sh, ru, cn, info, xyz, example, test, me, zip, \
     top, site";
 
-/// `e v i l . c o m`.
+/// Finds `e v i l . c o m`.
 fn has_spaced_letters(lower: &str) -> bool {
     let words: Vec<&str> = lower.split_whitespace().collect();
     words
@@ -108,30 +108,30 @@ fn has_spaced_letters(lower: &str) -> bool {
         .any(|run| run.len() >= 4 && run.iter().filter(|w| w.chars().all(char::is_alphabetic)).count() >= 3)
 }
 
-/// `evil,com`.
+/// Finds `evil,com`.
 fn has_comma_host(lower: &str) -> bool {
     lower.split_whitespace().any(|word| {
         word.split_once(',').is_some_and(|(left, right)| {
-            left.ends_with(char::is_alphanumeric) && has(HOST_ENDS, right.trim_matches(['.', ',', '/']))
+            left.ends_with(char::is_alphanumeric) && list_has(HOST_ENDS, right.trim_matches(['.', ',', '/']))
         })
     })
 }
 
-/// A version, link or id written so that a comparison of tokens misses it: `1(.)2`, `nine point two`,
-/// `hxxps`, `evil[.]com`. Honest text has no reason to.
+/// Finds a version, link or id that is spelled to evade a comparison: `1(.)2`, `nine point two`, `hxxps`, `evil[.]com`.
 pub(super) fn is_obfuscated(lower: &str) -> bool {
     const SIGNS: &str = "(.), [.], {.}, <.>, (dot), [dot], {dot}, (point), [point], (at), [at], {at}, hxxp, \
         [:], [://], h**p";
-    if found_in(SIGNS, lower).is_some() || has_spaced_letters(lower) || has_comma_host(lower) {
+    if find_entry(SIGNS, lower).is_some() || has_spaced_letters(lower) || has_comma_host(lower) {
         return true;
     }
     let words: Vec<&str> =
         lower.split_whitespace().map(|w| w.trim_matches([',', ';', ':', '"', '\'', '`', '*', '(', ')'])).collect();
     let number =
-        |word: &str| has(SPELLED, word.trim_end_matches('.')) || word.starts_with(|c: char| c.is_ascii_digit());
+        |word: &str| list_has(SPELLED, word.trim_end_matches('.')) || word.starts_with(|c: char| c.is_ascii_digit());
     let spelled = words.windows(3).any(|three| match three {
         [left, "point" | "dot" | "." | "period", right] => {
-            (number(left) && number(right)) || (three.get(1) == Some(&"dot") && has(HOST_ENDS, right.trim_matches('.')))
+            (number(left) && number(right))
+                || (three.get(1) == Some(&"dot") && list_has(HOST_ENDS, right.trim_matches('.')))
         }
         [left, middle, _] => {
             // `1 .2`, `1. 2`
@@ -144,28 +144,28 @@ pub(super) fn is_obfuscated(lower: &str) -> bool {
         _ => false,
     });
     let version_word = words.windows(2).any(|two| match two {
-        ["version" | "release" | "cve" | "ghsa", word] => has(SPELLED, word.trim_matches('.')),
+        ["version" | "release" | "cve" | "ghsa", word] => list_has(SPELLED, word.trim_matches('.')),
         _ => false,
     });
     let spoken = words.windows(2).any(|two| match two {
         ["cve", "dash" | "hyphen"] => true,
-        [end, "slash"] => has(HOST_ENDS, end),
+        [end, "slash"] => list_has(HOST_ENDS, end),
         _ => false,
     });
     spelled || version_word || spoken
 }
 
 impl Evidence {
-    /// Every version, id and dotted name must be in the facts.
+    /// Finds a version, id or dotted name that is not in the facts.
     pub(super) fn check_tokens(&self, lower: &str, score: RiskScore) -> Option<Reason> {
         let own_score = score.to_string();
         let speaks_of_score = lower.contains("score") || lower.contains("/10") || lower.contains("out of 10");
         let mut previous = "";
-        for token in of(lower) {
+        for token in tokens_of(lower) {
             let before = std::mem::replace(&mut previous, token);
             if self.mentions(token) || (token == own_score && speaks_of_score) {
-                // `CVE 2024 1234`: the parts may be known, the whole must be.
-                if has(ADVISORY_PREFIXES, before)
+                // `CVE 2024 1234` has to be known as a whole.
+                if list_has(ADVISORY_PREFIXES, before)
                     && before != "go"
                     && before != "can"
                     && before != "bit"
@@ -175,7 +175,7 @@ impl Evidence {
                 }
                 continue;
             }
-            match kind(token) {
+            match token_kind(token) {
                 Kind::Advisory => return Some(Reason::UnknownId(token.to_owned())),
                 Kind::Version => return Some(Reason::UnknownVersion(token.to_owned())),
                 Kind::Dotted => {
@@ -186,7 +186,7 @@ impl Evidence {
                 }
                 Kind::Word => {
                     let integer = token.bytes().all(|b| b.is_ascii_digit());
-                    if integer && (has(VERSION_CONTEXT, before) || has(ADVISORY_PREFIXES, before)) {
+                    if integer && (list_has(VERSION_CONTEXT, before) || list_has(ADVISORY_PREFIXES, before)) {
                         return Some(Reason::UnknownVersion(token.to_owned()));
                     }
                 }
@@ -195,25 +195,26 @@ impl Evidence {
         None
     }
 
-    /// True when the facts hold the token, or both ends of a range, or all parts around a colon.
+    /// Tells whether the facts have the token, both ends of a range, or both parts around a colon.
     pub(super) fn mentions(&self, token: &str) -> bool {
         if self.mentioned.contains(token) {
             return true;
         }
         let parts = |separator: char| {
             let parts: Vec<&str> = token.split(separator).collect();
-            parts.len() == 2 && parts.iter().all(|part| self.mentioned.contains(*part) && kind(part) != Kind::Advisory)
+            parts.len() == 2
+                && parts.iter().all(|part| self.mentioned.contains(*part) && token_kind(part) != Kind::Advisory)
         };
-        // `versions:2.15.0`, `2.0-2.14.1`; `1-2` made of known integers would be a new version.
+        // `versions:2.15.0`, `2.0-2.14.1`, but not `1-2`, which may be a version.
         (token.contains(':') && parts(':')) || (token.matches('.').count() >= 2 && parts('-'))
     }
 }
 
-/// Names with a dot that are neither facts nor inventions.
+/// Recognises common names and abbreviations with a dot.
 pub(super) fn is_common_dotted(token: &str) -> bool {
     const COMMON: &str = "node.js, vue.js, next.js, asp.net, package.json, package-lock.json, yarn.lock, \
         requirements.txt, pyproject.toml, pom.xml, build.gradle, go.mod, go.sum, \
         cargo.toml, cargo.lock, gemfile.lock, composer.json, composer.lock, e.g, i.e, \
         a.k.a, u.s";
-    has(COMMON, token)
+    list_has(COMMON, token)
 }

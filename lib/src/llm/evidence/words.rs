@@ -1,12 +1,12 @@
-//! Word lists as text, so that they can be read: entries separated by a comma and a blank.
+//! Looks words up in lists, whose entries are separated by a comma and a blank.
 
-/// True when `word` is an entry.
-pub(super) fn has(list: &str, word: &str) -> bool {
+/// Tells whether `word` is an entry.
+pub(super) fn list_has(list: &str, word: &str) -> bool {
     list.split(", ").any(|entry| entry == word)
 }
 
-/// True when a text of blank-separated words, with a blank at either end, holds an entry whole.
-pub(super) fn said_in(list: &str, running: &str) -> bool {
+/// Tells whether a text of blank-separated words, with a blank at either end, has an entry as whole words.
+pub(super) fn has_phrase(list: &str, running: &str) -> bool {
     list.split(", ").any(|entry| {
         running.match_indices(entry).any(|(at, _)| {
             let before = running.get(..at).unwrap_or_default();
@@ -16,8 +16,8 @@ pub(super) fn said_in(list: &str, running: &str) -> bool {
     })
 }
 
-/// The first entry that occurs anywhere in a text.
-pub(super) fn found_in<'a>(list: &'a str, text: &str) -> Option<&'a str> {
+/// Finds the first entry that occurs anywhere in a text.
+pub(super) fn find_entry<'a>(list: &'a str, text: &str) -> Option<&'a str> {
     list.split(", ").find(|entry| text.contains(entry))
 }
 
@@ -27,9 +27,9 @@ mod tests {
 
     #[test]
     fn entries_are_matched_whole_or_anywhere_as_asked() {
-        assert!(has("ab, cd", "cd") && !has("ab, cd", "c"));
-        assert!(said_in("in the wild", " used in the wild "));
-        assert!(!said_in("wild", " wilder "));
-        assert_eq!(found_in("x, | sh", "a | sh"), Some("| sh"));
+        assert!(list_has("ab, cd", "cd") && !list_has("ab, cd", "c"));
+        assert!(has_phrase("in the wild", " used in the wild "));
+        assert!(!has_phrase("wild", " wilder "));
+        assert_eq!(find_entry("x, | sh", "a | sh"), Some("| sh"));
     }
 }

@@ -1,8 +1,7 @@
-//! Where the Ollama host may be: not at an address that hands out credentials.
+//! Refuses Ollama hosts at addresses that hand out credentials.
 //!
-//! The URL comes from the deployment, never from a request. It is still checked, as it is written and
-//! again after name resolution, since Lambda's and EC2's metadata services answer on link-local addresses
-//! (<https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-data-retrieval.html>).
+//! The URL comes from the deployment, never from a request. It is still checked, as text and again after name resolution,
+//! since the metadata services of Lambda and EC2 answer on link-local addresses.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -11,32 +10,27 @@ use std::str::FromStr;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::{Host, Url};
 
-/// The Lambda runtime API listens here on the loopback address: no Ollama host may claim the port.
+/// The port of Lambda's runtime API on the loopback address.
 const RUNTIME_API_PORT: u16 = 9001;
 
-/// Base URL of an Ollama host; its path may be a proxy's prefix.
+/// The base URL of an Ollama host, whose path may be a proxy's prefix.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OllamaUrl(Url);
 
-/// Why a text is no Ollama URL. All of it is configuration, none transient.
+/// A text is no Ollama URL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages describe the variants")]
 pub enum InvalidUrl {
-    /// Not an absolute URL.
     #[error("not an absolute URL")]
     Syntax,
-    /// Another scheme than `http` or `https`.
     #[error("the scheme must be http or https")]
     Scheme,
-    /// `user:password@`; a token belongs in the bearer setting.
     #[error("user or password in the URL")]
     UserInfo,
-    /// `?…` or `#…`.
     #[error("query or fragment in the URL")]
     Query,
-    /// No host, or one that is refused: link-local, metadata, unspecified, multicast.
     #[error("the host is missing or a refused address")]
     Host,
-    /// The port of Lambda's runtime API.
     #[error("port 9001 belongs to the Lambda runtime API")]
     Port,
 }
@@ -55,7 +49,7 @@ impl FromStr for OllamaUrl {
         if url.query().is_some() || url.fragment().is_some() {
             return Err(InvalidUrl::Query);
         }
-        // The url crate has already turned 0xA9FEA9FE, 2852039166 and 169.254.43518 into dotted form.
+        // `Url` writes 0xA9FEA9FE, 2852039166 and 169.254.43518 in dotted form.
         match url.host() {
             Some(Host::Ipv4(ip)) if !is_refused(ip.into()) => {}
             Some(Host::Ipv6(ip)) if !is_refused(ip.into()) => {}
@@ -76,7 +70,7 @@ impl fmt::Display for OllamaUrl {
 }
 
 impl OllamaUrl {
-    /// The URL of an endpoint, under the proxy's prefix if there is one.
+    /// Returns the URL of an endpoint, under the proxy's prefix if there is one.
     pub(super) fn endpoint(&self, path: &str) -> Url {
         let mut url = self.0.clone();
         let prefix = url.path().trim_end_matches('/').to_owned();
@@ -84,7 +78,7 @@ impl OllamaUrl {
         url
     }
 
-    /// True when a bearer token would travel unencrypted over a network.
+    /// Tells whether a bearer token would be sent unencrypted over a network.
     pub(super) fn is_plain_remote(&self) -> bool {
         let loopback = match self.0.host() {
             Some(Host::Ipv4(ip)) => ip.is_loopback(),
@@ -96,8 +90,8 @@ impl OllamaUrl {
     }
 }
 
-/// Link-local (metadata services), unspecified, multicast and broadcast addresses, the metadata range
-/// of EC2 over IPv6, and every IPv6 form that carries such an IPv4 address.
+/// Refuses link-local (metadata services), unspecified, multicast and broadcast addresses, EC2's metadata range in IPv6,
+/// and every IPv6 form of such an IPv4 address.
 #[must_use]
 pub fn is_refused(ip: IpAddr) -> bool {
     match ip {
@@ -118,7 +112,7 @@ fn is_refused_v6(ip: Ipv6Addr) -> bool {
         // Mapped ::ffff:a.b.c.d, compatible ::a.b.c.d, translated ::ffff:0:a.b.c.d.
         (0, 0, 0, 0, 0, 0xffff) | (0, 0, 0, 0, 0xffff, 0) => v4(g, h),
         (0, 0, 0, 0, 0, 0) => ip != Ipv6Addr::LOCALHOST && v4(g, h),
-        // NAT64 64:ff9b::/96 and its local-use kin 64:ff9b:1::/48.
+        // NAT64 64:ff9b::/96 and its local-use form 64:ff9b:1::/48.
         (0x64, 0xff9b, _, _, _, _) => v4(g, h),
         // 6to4.
         (0x2002, ..) => v4(b, c),
@@ -127,12 +121,12 @@ fn is_refused_v6(ip: Ipv6Addr) -> bool {
     embedded || ip.is_unicast_link_local() || ip.is_multicast() || (a, b) == (0xfd00, 0xec2)
 }
 
-/// Every address of a name was refused; travels inside reqwest's connect error.
+/// Every address of a name is refused; a cause of reqwest's connect error.
 #[derive(Debug, thiserror::Error)]
 #[error("{0} resolves to refused addresses only")]
 pub(super) struct AllRefused(String);
 
-/// The name has no address; travels inside reqwest's connect error.
+/// A name has no address; a cause of reqwest's connect error.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot resolve {name}")]
 pub(super) struct Unresolved {
@@ -140,10 +134,8 @@ pub(super) struct Unresolved {
     source: std::io::Error,
 }
 
-/// The system's resolver without the addresses of [`is_refused`].
-///
-/// Checking what is connected to, not what was looked up earlier, leaves no gap for a name that
-/// changes its address in between.
+/// The system's resolver without the addresses of [`is_refused`]. The connection uses the checked address, so a name that
+/// changes its address in between cannot evade the check.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct GuardedResolver;
 
@@ -153,12 +145,12 @@ impl Resolve for GuardedResolver {
         Box::pin(async move {
             let found = tokio::net::lookup_host((name.as_str(), 0)).await;
             let found = found.map_err(|source| Unresolved { name: name.clone(), source })?;
-            Ok(permitted(&name, found)?)
+            Ok(allowed_addresses(&name, found)?)
         })
     }
 }
 
-pub(super) fn permitted(name: &str, found: impl Iterator<Item = SocketAddr>) -> Result<Addrs, AllRefused> {
+pub(super) fn allowed_addresses(name: &str, found: impl Iterator<Item = SocketAddr>) -> Result<Addrs, AllRefused> {
     let kept: Vec<SocketAddr> = found.filter(|address| !is_refused(address.ip())).collect();
     if kept.is_empty() { Err(AllRefused(name.to_owned())) } else { Ok(Box::new(kept.into_iter())) }
 }
@@ -237,9 +229,9 @@ mod tests {
     #[test]
     fn a_name_keeps_only_its_permitted_addresses() {
         let found = ["169.254.169.254:0", "10.0.0.7:0", "[fe80::1]:0"].map(|a| a.parse().unwrap());
-        let kept: Vec<_> = permitted("n", found.into_iter()).unwrap_or_else(|e| panic!("{e}")).collect();
+        let kept: Vec<_> = allowed_addresses("n", found.into_iter()).unwrap_or_else(|e| panic!("{e}")).collect();
         assert_eq!(kept, ["10.0.0.7:0".parse().unwrap()]);
-        assert!(permitted("n", found.into_iter().filter(|a: &SocketAddr| is_refused(a.ip()))).is_err());
+        assert!(allowed_addresses("n", found.into_iter().filter(|a: &SocketAddr| is_refused(a.ip()))).is_err());
     }
 
     #[test]

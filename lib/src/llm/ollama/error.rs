@@ -1,138 +1,82 @@
-//! Names every way in which a chat fails, each as a variant of its own.
+//! The failures of a chat.
 
 use std::time::Duration;
 
 use reqwest::StatusCode;
 
-/// Why there is no answer.
+/// A request got no answer.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages describe the variants")]
 pub enum Error {
-    /// Nothing listens there: the server is down.
     #[error("connection refused")]
     Refused(#[source] reqwest::Error),
-    /// The host's name has no address.
     #[error("the host name does not resolve")]
     Dns(#[source] reqwest::Error),
-    /// The host's name has refused addresses only (link-local, metadata).
     #[error("the host name resolves to a refused address")]
     RefusedAddress(#[source] reqwest::Error),
-    /// No connection for another reason: no route, time-out while connecting, TLS.
     #[error("cannot connect")]
     Connect(#[source] reqwest::Error),
-    /// No first token in time. Ollama sends headers only after queue, model load and prompt; a client
-    /// that gives up aborts the load, so try again with the same or a longer time, never a shorter one.
+    /// A client that gives up aborts the load of the model: a retry needs the same time or more.
     #[error("no first token within {0:?}")]
     FirstTokenTimeout(Duration),
-    /// The stream paused for too long.
     #[error("no further token within {0:?}")]
     IdleTimeout(Duration),
-    /// The caller's deadline passed.
     #[error("deadline passed")]
     Deadline,
-    /// 400: our request is wrong, or the model lacks the feature.
     #[error("the server refuses the request: {0}")]
     BadRequest(String),
-    /// 400: the prompt is longer than the context.
     #[error("the prompt is longer than the context: {0}")]
     PromptTooLong(String),
-    /// 401 or 403: the proxy wants another token.
     #[error("not authorised ({0})")]
     Unauthorised(StatusCode),
-    /// 404: the model is not on the host.
     #[error("the host has no model {model:?}: {message}")]
-    ModelMissing {
-        /// The model asked for.
-        model: String,
-        /// The server's words.
-        message: String,
-    },
-    /// 500 about an option or the format: our bug.
+    ModelMissing { model: String, message: String },
+    /// A 500 about an option or the format, which is a bug of this client.
     #[error("the server refuses an option: {0}")]
     OptionRefused(String),
-    /// 500: the model's process stopped.
     #[error("the model runner stopped: {0}")]
     RunnerStopped(String),
-    /// 429, 502, 503 or 504: too busy, or a proxy without its server.
     #[error("the server is busy ({status})")]
-    Busy {
-        /// Which of them.
-        status: StatusCode,
-        /// The server's `Retry-After`, when it gives seconds.
-        retry_after: Option<Duration>,
-    },
-    /// 3xx; redirects are never followed.
+    Busy { status: StatusCode, retry_after: Option<Duration> },
     #[error("the server redirects ({0})")]
     Redirect(StatusCode),
-    /// 408, 499 and the other 5xx.
     #[error("the server failed ({status}): {message}")]
-    Server {
-        /// The status.
-        status: StatusCode,
-        /// The server's words.
-        message: String,
-    },
-    /// Any other status, such as 405 or 204: this is no Ollama, or not at this path.
+    Server { status: StatusCode, message: String },
+    /// Another status, such as 405 or 204: the host is no Ollama, or the path is wrong.
     #[error("unexpected status {status}: {message}")]
-    UnexpectedStatus {
-        /// The status.
-        status: StatusCode,
-        /// The server's words.
-        message: String,
-    },
-    /// `{"error": …}` as a line of a 200 stream.
+    UnexpectedStatus { status: StatusCode, message: String },
     #[error("the server failed in mid-stream: {0}")]
     Stream(String),
-    /// The stream ended without `"done": true`.
     #[error("the stream ended early")]
     StreamCut,
-    /// The connection broke while an answer was read.
     #[error("the connection broke")]
     Broken(#[source] reqwest::Error),
-    /// A line of the stream is not Ollama's JSON.
     #[error("line {line} of the stream is not Ollama's JSON")]
     BadLine {
-        /// Counted from 1.
         line: u64,
-        /// What serde says.
         #[source]
         source: serde_json::Error,
     },
-    /// The answer is larger than the cap.
     #[error("the answer is larger than {0} bytes")]
     Oversized(usize),
-    /// `prompt_eval_count` is far below what our prompt must take: the server cut it silently.
+    /// The server has cut the prompt silently.
     #[error("the server read {counted} tokens of a prompt of at least {expected}")]
-    PromptCut {
-        /// The server's count.
-        counted: u64,
-        /// Our lower bound.
-        expected: u64,
-    },
-    /// `done_reason` is `load` or `unload`: the model was loaded or unloaded, nothing was asked.
+    PromptCut { counted: u64, expected: u64 },
     #[error("not an answer: done_reason {0:?}")]
     NotAnAnswer(String),
-    /// `done_reason` is `length`: the answer is cut off.
     #[error("the answer was cut off at num_predict")]
-    Truncated {
-        /// All of `num_predict` may have gone into thoughts.
-        thinking_present: bool,
-    },
-    /// An answer without text.
+    Truncated { thinking_present: bool },
     #[error("the answer is empty")]
-    Empty {
-        /// Thoughts there were.
-        thinking_present: bool,
-    },
-    /// The request could not be made: a bearer token that is no header value, an unusable TLS set-up.
+    Empty { thinking_present: bool },
     #[error("the client is misconfigured")]
     Config(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
 impl Error {
-    /// True when the same request may succeed later; false when somebody must change something first.
+    /// Tells whether the same request may succeed later.
     ///
-    /// [`Self::Truncated`] and [`Self::Empty`] are neither: the model answered, badly. They are final
-    /// for this request and worth a repair attempt ([`Self::is_repairable`]).
+    /// [`Self::Truncated`] and [`Self::Empty`] are final for this request, and worth a repair attempt
+    /// ([`Self::is_repairable`]).
     #[must_use]
     pub const fn is_transient(&self) -> bool {
         match self {
@@ -166,13 +110,13 @@ impl Error {
         }
     }
 
-    /// True when the model answered and another way of asking may get a better answer.
+    /// Tells whether the model answered and another prompt may get a better answer.
     #[must_use]
     pub const fn is_repairable(&self) -> bool {
         matches!(self, Self::Truncated { .. } | Self::Empty { .. } | Self::Oversized(_))
     }
 
-    /// A stable name for logs, metrics and stored state.
+    /// Returns a stable name for logs, metrics and stored state.
     #[must_use]
     pub const fn name(&self) -> &'static str {
         match self {
@@ -207,7 +151,7 @@ impl Error {
     }
 }
 
-/// What a status other than 200 means; `message` is the body's `error`, cleaned and capped.
+/// Classifies a status other than 200. `message` is the `error` of the body, cleaned and capped.
 pub(super) fn from_status(status: StatusCode, retry_after: Option<Duration>, model: &str, message: String) -> Error {
     let text = message.to_ascii_lowercase();
     match status.as_u16() {
@@ -219,7 +163,7 @@ pub(super) fn from_status(status: StatusCode, retry_after: Option<Duration>, mod
         }
         400 => Error::BadRequest(message),
         401 | 403 => Error::Unauthorised(status),
-        // A proxy's 404 has no such words: then it is the path that is wrong.
+        // Without these words it is a proxy's 404 for a wrong path.
         404 if text.contains("model") => Error::ModelMissing { model: model.to_owned(), message },
         429 | 502 | 503 | 504 => Error::Busy { status, retry_after },
         500 if text.contains("option \"") || text.contains("must be of type") || text.contains("format") => {

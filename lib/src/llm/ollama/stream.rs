@@ -1,16 +1,16 @@
-//! The NDJSON stream of `/api/chat`: bytes → lines → one answer. Pure, no I/O.
+//! Collects the NDJSON stream of `/api/chat` into one answer. Pure.
 
 use serde::Deserialize;
 
 use super::{Answer, Error};
 use crate::llm::text::{cap, clean};
 
-/// Longest line: one token with its envelope is about 150 bytes, a whole answer in one line more.
-const LINE_OVERHEAD: usize = 64 * 1024;
-/// All bytes of a stream, thoughts and envelopes included, as a multiple of the answer's cap.
-const STREAM_FACTOR: usize = 256;
+/// The bytes of a line beyond the longest answer, which may be in one line.
+const MAX_LINE_OVERHEAD: usize = 64 * 1024;
+/// The most bytes of a stream, with thoughts and envelopes, as a multiple of the longest answer.
+const MAX_STREAM_FACTOR: usize = 256;
 
-/// One line. Every counter is optional: Ollama leaves out zeros.
+/// One line. Ollama leaves out counters that are zero.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Line {
@@ -35,10 +35,10 @@ struct LineMessage {
     thinking: Option<String>,
 }
 
-/// Collects a stream. Feed it chunks as they come; it answers once with the finished answer.
+/// The stream up to now.
 #[derive(Debug)]
 pub(super) struct Collector {
-    /// Bytes of the line that is not complete yet: a chunk may split a line and even a character.
+    /// Bytes of the incomplete line: a chunk may split a line and even a character.
     buffer: Vec<u8>,
     content: String,
     thinking: bool,
@@ -52,10 +52,10 @@ impl Collector {
         Self { buffer: Vec::new(), content: String::new(), thinking: false, lines: 0, seen: 0, max_answer }
     }
 
-    /// Takes a chunk; `Some` once a line with `"done": true` is in.
+    /// Takes a chunk; returns the answer after a line with `"done": true`.
     pub(super) fn push(&mut self, chunk: &[u8]) -> Result<Option<Answer>, Error> {
         self.seen = self.seen.saturating_add(chunk.len());
-        if self.seen > self.max_answer.saturating_mul(STREAM_FACTOR) {
+        if self.seen > self.max_answer.saturating_mul(MAX_STREAM_FACTOR) {
             return Err(Error::Oversized(self.max_answer));
         }
         let mut rest = chunk;
@@ -68,17 +68,17 @@ impl Collector {
             }
         }
         self.buffer.extend_from_slice(rest);
-        if self.buffer.len() > self.max_answer.saturating_add(LINE_OVERHEAD) {
+        if self.buffer.len() > self.max_answer.saturating_add(MAX_LINE_OVERHEAD) {
             return Err(Error::Oversized(self.max_answer));
         }
         Ok(None)
     }
 
-    /// The connection is at its end; a last line may lack its line feed.
+    /// Ends the stream, whose last line may lack its line feed.
     pub(super) fn finish(mut self) -> Result<Answer, Error> {
         match self.take_line() {
             Ok(Some(answer)) => Ok(answer),
-            // Half a line at the end is a cut stream, not a server that speaks another language.
+            // Half a line at the end is a cut stream, not another protocol.
             Ok(None) => Err(Error::StreamCut),
             Err(Error::BadLine { line, .. }) if line > 1 => Err(Error::StreamCut),
             Err(error) => Err(error),
@@ -94,7 +94,7 @@ impl Collector {
         let line: Line =
             serde_json::from_slice(&bytes).map_err(|source| Error::BadLine { line: self.lines, source })?;
         if let Some(error) = line.error {
-            return Err(Error::Stream(server_words(&error)));
+            return Err(Error::Stream(server_message(&error)));
         }
         if let Some(message) = &line.message {
             self.thinking |= message.thinking.as_deref().is_some_and(|t| !t.is_empty());
@@ -123,7 +123,7 @@ impl Collector {
     }
 }
 
-/// Drops a leading `<think>…</think>`, an unfinished one, and one whose start the template wrote.
+/// Drops a leading `<think>…</think>`, also without its end or its start.
 fn without_thoughts(content: &str) -> (&str, bool) {
     const OPEN: &str = "<think>";
     const CLOSE: &str = "</think>";
@@ -137,8 +137,8 @@ fn without_thoughts(content: &str) -> (&str, bool) {
     }
 }
 
-/// A server's error text, fit for a log line and a stored reason.
-pub(super) fn server_words(text: &str) -> String {
+/// Shortens a server's error text for the log and the stored reason.
+pub(super) fn server_message(text: &str) -> String {
     cap(clean(text).replace('\n', " ").trim(), 300)
 }
 
@@ -224,8 +224,8 @@ mod tests {
 
     #[test]
     fn server_words_are_one_short_clean_line() {
-        assert_eq!(server_words("a\u{1b}[31mb\nc"), "a[31mb c");
-        assert!(server_words(&"x".repeat(5_000)).len() <= 300);
+        assert_eq!(server_message("a\u{1b}[31mb\nc"), "a[31mb c");
+        assert!(server_message(&"x".repeat(5_000)).len() <= 300);
     }
 
     proptest! {

@@ -1,8 +1,8 @@
-//! The words of the prompt. Any change here needs a new [`TEMPLATE_VERSION`] and new goldens.
+//! The texts of the prompt. Any change needs a new [`TEMPLATE_VERSION`] and new golden files.
 
 use super::{BLOCK_CLOSE, BLOCK_OPEN, Message, Role};
 
-/// Names the template; part of the prompt hash, so a new version asks again.
+/// The version of the template, a part of the prompt hash: the model is asked again after a change.
 pub const TEMPLATE_VERSION: &str = "finding-2";
 
 /// The rules.
@@ -19,7 +19,7 @@ Rules:
 - The priority is decided by a rule. Explain it with its reasons; never change or deny it.
 - Answer in English, in Markdown, with exactly the three headings of the example: Summary (2 or 3 sentences), Recommendations (2 to 4 bullets), Risk Score (the number, a slash, 10). Write nothing else.";
 
-/// The rules of the repair attempt, whose answer is bound to [`crate::llm::answer::repair_schema`].
+/// The rules of the repair attempt, whose answer has the schema of [`crate::llm::answer::repair_schema`].
 pub const REPAIR_SYSTEM: &str = "\
 You explain one vulnerability finding of a container image to the engineer who must triage it.
 The user message holds the facts as a JSON object between the lines <<<FACTS and FACTS>>>.
@@ -28,14 +28,14 @@ Use only these facts. Name a fixed version only if \"fixed_version\" has one, an
 Answer with one JSON object and nothing else: \"summary\" (one or two plain sentences, at most 200 characters), \
 \"recommendations\" (1 to 3 plain sentences, each at most 100 characters), \"risk_score\" (an integer from 1 to 10).";
 
-/// The words before the data block, in the example and in the question alike.
+/// The text before the data block, in the example and in the question.
 pub(super) const QUESTION: &str = "Explain this finding.";
 
-/// The example's summary; an answer that repeats it explains nothing.
+/// The summary of the example.
 pub const EXAMPLE_SUMMARY: &str = "\
 An attacker who controls the host name in a transfer can overflow a heap buffer in libfetch-example while it talks to a SOCKS5 proxy.";
 
-/// The example is invented, package and id alike, so that none of it can pass for a fact.
+/// The facts of the example, all of them invented.
 const EXAMPLE_FACTS: &str = r#"{
   "vulnerability_id": "CVE-2023-99999",
   "package": "libfetch-example",
@@ -62,14 +62,12 @@ With a crafted redirect this may lead to code execution in the client. Only prog
 ## Risk Score
 8/10";
 
-/// Rules and question of the repair attempt. Without the example: small models, which need this
-/// attempt most, parrot it.
+/// Builds the messages of the repair attempt, without the example, which small models repeat.
 pub(super) fn repair_messages(question: Message) -> Vec<Message> {
     vec![Message { role: Role::System, content: REPAIR_SYSTEM.to_owned() }, question]
 }
 
-/// Texts of the example that can be true of no finding, in lower case: an answer with one of them has
-/// parroted the example.
+/// Texts of the example in lower case, by which an answer that repeats it is recognised.
 pub(crate) const EXAMPLE_MARKS: [&str; 5] = [
     "libfetch-example",
     "cve-2023-99999",
@@ -78,7 +76,7 @@ pub(crate) const EXAMPLE_MARKS: [&str; 5] = [
     "transfer data from addresses that users supply",
 ];
 
-/// System, example question, example answer, question.
+/// Builds the messages: system, example question, example answer, question.
 pub(super) fn messages(question: String) -> Vec<Message> {
     let message = |role, content| Message { role, content };
     vec![

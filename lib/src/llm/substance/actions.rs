@@ -1,8 +1,8 @@
-//! Advice that asks for something: a verb of action where an imperative stands.
+//! Recognises advice that asks for an action, by a verb in the place of an imperative.
 
-use super::words::has;
+use super::words::list_has;
 
-/// Verbs by which somebody changes or finds out something.
+/// Verbs of changing or finding out something.
 const VERBS: &str = "add adjust alert allow apply assess audit avoid back backport block bound bump cap change check clean \
     close configure confirm constrain contact control cut decommission delete deny deploy deprecate detect determine \
     disable discard downgrade drop eliminate enable encrypt enforce ensure escape evaluate examine exclude execute extract \
@@ -14,7 +14,7 @@ const VERBS: &str = "add adjust alert allow apply assess audit avoid back backpo
     strip subscribe switch terminate test throttle track turn uninstall unpack update upgrade use validate verify wait \
     watch wrap";
 
-/// What comes before a verb that is asked for, besides the beginning of a sentence or clause.
+/// Words before an imperative, besides the beginning of a sentence or clause.
 const LEADS: &str = "to please must should can could may and or then also immediately now first next finally always be \
     consider considering recommend recommended by you not don't never until instead either otherwise just simply only \
     promptly carefully regularly temporarily we need needs";
@@ -23,21 +23,21 @@ const LEADS: &str = "to please must should can could may and or then also immedi
 const EMPTY: [&str; 6] =
     ["use caution", "use care", "be careful", "take care", "wait and see", "consult a professional"];
 
-/// True for a form of one of the verbs.
+/// Recognises a form of one of the verbs.
 pub(super) fn is_action(word: &str) -> bool {
-    has(VERBS, word) || is_form(word, "s") || is_form(word, "es") || is_form(word, "ed") || is_form(word, "ing")
+    list_has(VERBS, word) || is_form(word, "s") || is_form(word, "es") || is_form(word, "ed") || is_form(word, "ing")
 }
 
-/// `upgrading`, `limiting`, `dropped`: a verb with that ending.
+/// Recognises a verb with an ending: `upgrading`, `limiting`, `dropped`.
 fn is_form(word: &str, ending: &str) -> bool {
     word.strip_suffix(ending).is_some_and(|stem| {
         let short = stem.get(..stem.len().saturating_sub(1)).unwrap_or_default();
         let doubled = short.chars().last() == stem.chars().last();
-        has(VERBS, stem) || has(VERBS, &format!("{stem}e")) || (doubled && has(VERBS, short))
+        list_has(VERBS, stem) || list_has(VERBS, &format!("{stem}e")) || (doubled && list_has(VERBS, short))
     })
 }
 
-/// True if the sentence, in lower case, asks for an action.
+/// Tells whether a sentence in lower case asks for an action.
 pub(super) fn asks_for(sentence: &str) -> bool {
     if EMPTY.iter().any(|empty| sentence.contains(empty)) {
         return false;
@@ -49,9 +49,9 @@ pub(super) fn asks_for(sentence: &str) -> bool {
             .collect();
         words.iter().enumerate().any(|(at, word)| {
             let before = at.checked_sub(1).and_then(|before| words.get(before)).copied().unwrap_or("and");
-            let leads = has(LEADS, before) || before.ends_with("ly");
-            (leads && (has(VERBS, word) || is_form(word, "ing")))
-                || (has("be get being", before) && is_form(word, "ed"))
+            let leads = list_has(LEADS, before) || before.ends_with("ly");
+            (leads && (list_has(VERBS, word) || is_form(word, "ing")))
+                || (list_has("be get being", before) && is_form(word, "ed"))
         })
     })
 }

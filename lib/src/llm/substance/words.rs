@@ -1,4 +1,4 @@
-//! English in a few hundred words: those that hold sentences together, and those of advisories.
+//! Lists of English function words and of words of advisories.
 
 /// Articles, pronouns, prepositions, conjunctions, auxiliaries and the commonest adverbs.
 const FUNCTION: &str = "a about above after again against all also although always among an and another any are as at away be \
@@ -11,7 +11,7 @@ const FUNCTION: &str = "a about above after again against all also although alwa
     to together too toward under unless until up upon us use used uses using very via was way we well were what whatever when \
     where whether which while who whoever whom whose why will with within without would yes yet you your";
 
-/// What any advisory may say, whatever the finding: it tells nothing of this one.
+/// Words of any advisory, which tell nothing about a particular finding.
 const GENERAL: &str = "abuse access advisory affect allow application apply arbitrary attack attacker automat availability available \
     avoid bug cause change client code common component computer consequence consider could critical current cve \
     cvss cwe damage danger data database debian defect describ detail detect develop developer due edit effect \
@@ -28,8 +28,8 @@ const GENERAL: &str = "abuse access advisory affect allow application apply arbi
     user valu value vector vendor verify version vulnerability vulnerabl vulnerable weakness work workaround \
     workload world wrong";
 
-/// What many advisories and their readers speak of: words of a finding, where its facts have them.
-const TRADE: &str = "account action address admin administrator archive argument artifact authenticate authentication base behavior \
+/// Technical terms of many advisories, which are particular to a finding if its facts have them.
+const TECHNICAL: &str = "account action address admin administrator archive argument artifact authenticate authentication base behavior \
     behaviour binary block browser buffer build bypass call check class command condition confidentiality configur \
     configuration connection container content control corrupt crafted crash create credential default denial depend \
     dependency deploy deployment device disclos disk distribution document download endpoint engine engineer event \
@@ -40,32 +40,31 @@ const TRADE: &str = "account action address admin administrator archive argument
     show stack stop store string text traffic transfer type unauthenticated unauthorized uninstall untrusted \
     upstream url valid validat validation web website write";
 
-/// True if `word` is an entry of a list with blanks.
-pub(super) fn has(list: &str, word: &str) -> bool {
+/// Tells whether `word` is an entry of a list with blanks.
+pub(super) fn list_has(list: &str, word: &str) -> bool {
     list.split_ascii_whitespace().any(|entry| entry == word)
 }
 
-/// True for a word that holds sentences together.
+/// Recognises a function word.
 pub(super) fn is_function(word: &str) -> bool {
-    has(FUNCTION, word)
+    list_has(FUNCTION, word)
 }
 
-/// True for the [`stem`] of a word that any advisory may have.
+/// Recognises the [`stem`] of a function word or of a word of any advisory.
 pub(super) fn is_general(stem: &str) -> bool {
     is_function(stem) || has_stem(GENERAL, stem)
 }
 
-/// True for the [`stem`] of a word that is of the trade.
-pub(super) fn is_of_the_trade(stem: &str) -> bool {
-    has_stem(GENERAL, stem) || has_stem(TRADE, stem)
+/// Recognises the [`stem`] of a technical term.
+pub(super) fn is_technical(stem: &str) -> bool {
+    has_stem(GENERAL, stem) || has_stem(TECHNICAL, stem)
 }
 
 fn has_stem(list: &str, stem: &str) -> bool {
     list.split_ascii_whitespace().any(|entry| self::stem(entry) == stem)
 }
 
-/// A word without the ending that English bends it by: `requests`, `requested`, `requesting` are one. Rough, and the
-/// same for all that is compared.
+/// Removes an English ending, roughly: `requests`, `requested` and `requesting` have one stem.
 pub(super) fn stem(word: &str) -> &str {
     const ENDINGS: [&str; 11] = ["ations", "ation", "ingly", "ings", "ing", "ers", "ies", "ed", "es", "er", "ly"];
     let bare = ENDINGS

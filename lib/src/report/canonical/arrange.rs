@@ -1,45 +1,45 @@
-//! Pieces of a text, brought into another order where they stand.
+//! Reorders the pieces of a text in place.
 
 /// A piece of a text.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Piece {
-    /// Which place it has in the order that is wanted, counted from 0.
+    /// Its place in the new order, counted from 0.
     pub(super) rank: usize,
-    /// Its bytes.
+    /// Its length in bytes.
     pub(super) len: usize,
 }
 
-/// What is copied aside at most, if the text is small; of a large one it is an eighth.
-const MIN_ASIDE: usize = 1 << 20;
+/// The buffer for a small text, in bytes; for a large one it is an eighth of the text.
+const MIN_BUFFER: usize = 1 << 20;
 
-/// Brings `text`, which is made of `pieces` one after the other, into their order, in time that grows with its bytes
-/// and the square of the logarithm of how often the part that may be copied aside fits into it.
-pub(super) fn arrange(text: &mut [u8], pieces: &mut [Piece], aside: &mut Vec<u8>) {
+/// Reorders `text`, which consists of `pieces` one after the other. The time grows with its bytes, and with the square of
+/// the logarithm of its size in buffers.
+pub(super) fn arrange(text: &mut [u8], pieces: &mut [Piece], buffer: &mut Vec<u8>) {
     let mut lens = vec![0; pieces.len()];
     for piece in pieces.iter() {
         if let Some(len) = lens.get_mut(piece.rank) {
             *len = piece.len;
         }
     }
-    let bound = (text.len() / 8).max(MIN_ASIDE);
-    Arranger { lens: &lens, bound, aside }.arrange(text, pieces, 0);
+    let bound = (text.len() / 8).max(MIN_BUFFER);
+    Arranger { lens: &lens, bound, buffer }.arrange(text, pieces, 0);
 }
 
 struct Arranger<'a> {
-    /// Of each rank.
+    /// The length of the piece of each rank.
     lens: &'a [usize],
     bound: usize,
-    aside: &'a mut Vec<u8>,
+    buffer: &'a mut Vec<u8>,
 }
 
 impl Arranger<'_> {
-    /// Arranges pieces that have the ranks from `first` on.
+    /// Arranges pieces of the ranks from `first` on.
     fn arrange(&mut self, text: &mut [u8], pieces: &mut [Piece], first: usize) {
         if pieces.len() < 2 || pieces.is_sorted_by_key(|piece| piece.rank) {
             return;
         }
         if text.len() <= self.bound {
-            return self.through_aside(text, pieces, |piece| piece.rank);
+            return self.through_buffer(text, pieces, |piece| piece.rank);
         }
         let lens = self.lens.get(first..first + pieces.len()).unwrap_or_default();
         let middle = first + halfway(lens.iter().copied(), text.len(), pieces.len());
@@ -49,11 +49,11 @@ impl Arranger<'_> {
         self.arrange(high, high_pieces, middle);
     }
 
-    /// Sorts pieces by a key, those of one key in the order that they have.
-    fn through_aside(&mut self, text: &mut [u8], pieces: &mut [Piece], key: impl Fn(&Piece) -> usize) {
-        self.aside.clear();
-        self.aside.reserve_exact(text.len());
-        self.aside.extend_from_slice(text);
+    /// Sorts pieces by a key, stably.
+    fn through_buffer(&mut self, text: &mut [u8], pieces: &mut [Piece], key: impl Fn(&Piece) -> usize) {
+        self.buffer.clear();
+        self.buffer.reserve_exact(text.len());
+        self.buffer.extend_from_slice(text);
         let mut at = 0;
         let mut starts: Vec<(Piece, usize)> = Vec::with_capacity(pieces.len());
         for &piece in pieces.iter() {
@@ -64,15 +64,14 @@ impl Arranger<'_> {
         let mut rest = text;
         for (place, (piece, start)) in pieces.iter_mut().zip(starts) {
             let (into, after) = rest.split_at_mut(piece.len.min(rest.len()));
-            if let Some(from) = self.aside.get(start..start + into.len()) {
+            if let Some(from) = self.buffer.get(start..start + into.len()) {
                 into.copy_from_slice(from);
             }
             (*place, rest) = (piece, after);
         }
     }
 
-    /// Brings the pieces of ranks below `middle` to the front, in the order that they have. Answers how many they are,
-    /// and their bytes.
+    /// Moves the pieces of ranks below `middle` to the front, stably. Returns their number and bytes.
     fn partition(&mut self, text: &mut [u8], pieces: &mut [Piece], middle: usize) -> (usize, usize) {
         let (count, bytes) = (pieces.iter().filter(|piece| piece.rank < middle))
             .fold((0, 0), |(count, bytes), piece| (count + 1, bytes + piece.len));
@@ -80,7 +79,7 @@ impl Arranger<'_> {
             return (count, bytes);
         }
         if text.len() <= self.bound {
-            self.through_aside(text, pieces, |piece| usize::from(piece.rank >= middle));
+            self.through_buffer(text, pieces, |piece| usize::from(piece.rank >= middle));
             return (count, bytes);
         }
         let half = halfway(pieces.iter().map(|piece| piece.len), text.len(), pieces.len());
@@ -98,7 +97,7 @@ impl Arranger<'_> {
     }
 }
 
-/// How many of the pieces, at least one and not all, make about half of the bytes.
+/// Counts the first pieces that make about half of the bytes: at least one and not all.
 fn halfway(lens: impl Iterator<Item = usize>, bytes: usize, count: usize) -> usize {
     let mut sum = 0;
     let before = lens.take_while(|len| {
@@ -131,20 +130,20 @@ mod tests {
             expected.sort_unstable();
             let mut by_rank = vec![0; count];
             pieces.iter().for_each(|piece| by_rank[piece.rank] = piece.len);
-            Arranger { lens: &by_rank, bound, aside: &mut Vec::new() }.arrange(&mut text, &mut pieces, 0);
+            Arranger { lens: &by_rank, bound, buffer: &mut Vec::new() }.arrange(&mut text, &mut pieces, 0);
             prop_assert_eq!(text, expected);
             prop_assert!(pieces.iter().enumerate().all(|(at, piece)| piece.rank == at));
         }
     }
 
     #[test]
-    fn a_large_text_is_arranged_with_an_eighth_of_it_aside() {
+    fn a_large_text_is_arranged_with_an_eighth_of_it_buffer() {
         let huge = 12 << 20;
         let mut text = [vec![b'z'; huge], vec![b'a'; 100], vec![b'b'; 3 << 20]].concat();
         let mut pieces = [Piece { rank: 2, len: huge }, Piece { rank: 0, len: 100 }, Piece { rank: 1, len: 3 << 20 }];
-        let mut aside = Vec::new();
-        arrange(&mut text, &mut pieces, &mut aside);
+        let mut buffer = Vec::new();
+        arrange(&mut text, &mut pieces, &mut buffer);
         assert!(text.is_sorted());
-        assert!(aside.capacity() <= text.len() / 8, "{}", aside.capacity());
+        assert!(buffer.capacity() <= text.len() / 8, "{}", buffer.capacity());
     }
 }

@@ -6,7 +6,7 @@ use proptest::sample::subsequence;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::domain::shared::shared;
+use crate::domain::tests::shared;
 
 /// The filter that docs/decisions/0003 gives for `jq --sort-keys --compact-output --join-output`.
 const JQ: &str = r#"def sorted: if type == "object" then . as $o | reduce keys[] as $k ({}; .[$k] = ($o[$k] | sorted)) elif type == "array" then map(sorted) else . end; del(.. | objects | (.Layer | objects | .Digest), (.PkgIdentifier, .Identifier | objects | .UID), (.DataSource | objects | .BaseID)) | sorted | if type == "object" then del(.CreatedAt, .ReportID, (.Trivy | objects | .Server), (.Metadata | objects | .Layers)) | (.Results | arrays | .[] | objects | .Licenses, .ExperimentalModifiedFindings | arrays) |= sort_by(tojson) | (.Results | arrays) |= sort_by(tojson) else . end"#;
@@ -269,10 +269,10 @@ fn half_a_surrogate_pair_is_read_as_a_replacement_character() {
 
 #[test]
 fn endless_members_names_and_exponents_are_refused() {
-    let members: String = (0..=MAX_MEMBERS).map(|n| format!("\"{n}\":0,")).collect();
+    let members: String = (0..=MAX_OPEN_MEMBERS).map(|n| format!("\"{n}\":0,")).collect();
     let wide = format!("{{{members}\"x\":0}}");
     assert!(matches!(canonical(&wide), Err(Error::Syntax { reason, .. }) if reason.contains("50000 members")));
-    let long = format!("{{\"{}\":0}}", "n".repeat(MAX_NAME));
+    let long = format!("{{\"{}\":0}}", "n".repeat(MAX_NAME_BYTES));
     assert!(matches!(canonical(&long), Err(Error::Syntax { reason, .. }) if reason.contains("16384 bytes")));
     let numbers = format!("[{}0]", "1e15,".repeat(100_000));
     assert!(matches!(canonical(&numbers), Err(Error::Syntax { reason, .. }) if reason.contains("exponent")));
@@ -455,7 +455,7 @@ fn results_are_sorted_by_what_the_hash_sees_of_them() {
 
 #[test]
 fn an_endless_array_that_would_be_sorted_is_refused() {
-    let report = format!(r#"{{"Results":[{}0]}}"#, "0,".repeat(MAX_SORTED));
+    let report = format!(r#"{{"Results":[{}0]}}"#, "0,".repeat(MAX_SORTED_ELEMENTS));
     assert!(matches!(canonical(&report), Err(Error::Syntax { reason, .. }) if reason.contains("200000")));
     assert!(canonical(&report.replace("Results", "results")).is_ok());
 }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::domain::severity::Severity;
-use crate::domain::shared::shared;
+use crate::domain::tests::shared;
 
 fn canonical(report: &Value) -> Canonical {
     Canonical::read(report.to_string().as_bytes(), &Limits::default()).unwrap()

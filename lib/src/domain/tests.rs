@@ -1,9 +1,9 @@
-//! The team's data that lie beside a checkout (`SIRIUS_SHARED`, else `../shared`): not ours to copy, and not always there.
+//! Finds test data beside a checkout (`SIRIUS_SHARED`, else `../shared`), which is not part of the repository.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-/// A file or folder of the shared data; none, with a notice that nobody overlooks, where it is not.
+/// Finds a file or folder of the shared data; prints a notice if it is missing.
 pub(crate) fn shared(path: &str) -> Option<PathBuf> {
     let shared = std::env::var_os("SIRIUS_SHARED")
         .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared"), PathBuf::from);
@@ -11,7 +11,7 @@ pub(crate) fn shared(path: &str) -> Option<PathBuf> {
     if found.exists() {
         return Some(found);
     }
-    // Not by a macro: of a test that passes, `cargo test` keeps back what those print.
+    // `cargo test` hides what the print macros write in a test that passes.
     let notice = format!("\nSKIPPED: no {}\n", found.display());
     std::io::stderr().write_all(notice.as_bytes()).unwrap();
     None
