@@ -29,8 +29,8 @@ impl Error {
         Self::Invalid { name, reason: reason.into() }
     }
 
-    fn refused(name: &'static str, error: impl Display) -> Self {
-        Self::invalid(name, format!("refused: it {error}"))
+    pub(super) fn refused(name: &'static str, error: impl Display) -> Self {
+        Self::invalid(name, format!("refused: {error}"))
     }
 }
 
@@ -114,7 +114,7 @@ impl Setting {
     /// Parses the text.
     ///
     /// # Errors
-    /// [`Error::Invalid`] with the parser's reason, a sentence without its subject.
+    /// [`Error::Invalid`] with the parser's reason.
     pub fn parse<T>(&self) -> Result<T, Error>
     where
         T: FromStr<Err: Display>,

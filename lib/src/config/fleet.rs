@@ -14,7 +14,7 @@ use crate::domain::priority::exposure::Exposures;
 pub fn exposures(environment: &Environment) -> Result<Exposures, Error> {
     const NAME: &str = "EXPOSURE";
     let text = environment.text(NAME).unwrap_or_default();
-    Exposures::parse(text).map_err(|error| Error::invalid(NAME, format!("refused: it {error}")))
+    Exposures::parse(text).map_err(|error| Error::refused(NAME, format_args!("it {error}")))
 }
 
 /// Reads which images count: `FLEET_SCOPE` (`tags`, the default, or `newest-per-repository`) and `FLEET_MAX_AGE_DAYS`

@@ -1,7 +1,6 @@
 //! One GET of a public source: in its turn, with patience, within a budget of time.
 
 use std::io::Read as _;
-use std::sync::Arc;
 use std::time::Duration;
 
 use flate2::read::MultiGzDecoder;
@@ -14,6 +13,7 @@ use url::Url;
 
 use crate::domain::pace::Turn;
 use crate::store::{self, Store};
+use crate::tls;
 
 /// The largest answer, unpacked: a hundred CVEs of NVD have about 5 MB, all EPSS scores 12 MB.
 pub const MAX_BYTES: usize = 32 << 20;
@@ -184,13 +184,7 @@ impl Fetcher {
     /// [`Error::Client`]
     pub fn new(pause: Duration, contact: Option<&str>) -> Result<Self, Error> {
         let agent = contact.map_or_else(|| USER_AGENT.to_owned(), |contact| format!("{USER_AGENT} ({contact})"));
-        let roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let tls = rustls::ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .map_err(|error| Error::Client(error.to_string()))?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
+        let tls = tls::client(tls::public_roots()).map_err(|error| Error::Client(error.to_string()))?;
         let client = Client::builder()
             .tls_backend_preconfigured(tls)
             // Followed here, where there is a list of the hosts that may be named.

@@ -31,13 +31,13 @@ pub struct BaseUrl(Url);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidUrl {
     /// Not a URL.
-    #[error("is not a URL")]
+    #[error("not a URL")]
     Syntax,
     /// Neither `https` nor `http` to a loopback address.
-    #[error("is not https")]
+    #[error("not https")]
     Scheme,
     /// It has a user name, a query or a fragment.
-    #[error("has more than a host and a path")]
+    #[error("user, query or fragment in the URL")]
     Parts,
 }
 
