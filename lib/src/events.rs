@@ -17,10 +17,7 @@ mod sqs;
 ///
 /// # Errors
 /// If the runtime cannot be reached.
-pub async fn run<D, E, A>(
-    state: &D,
-    handle: impl AsyncFn(&D, LambdaEvent<E>) -> Result<A, Error>,
-) -> Result<(), Error>
+pub async fn run<D, E, A>(state: &D, handle: impl AsyncFn(&D, LambdaEvent<E>) -> Result<A, Error>) -> Result<(), Error>
 where
     E: DeserializeOwned,
     A: Serialize,

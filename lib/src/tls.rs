@@ -10,8 +10,8 @@ use rustls::{ClientConfig, Error, RootCertStore};
 /// # Errors
 /// If ring does not have the protocol versions that rustls considers safe.
 pub fn client(roots: RootCertStore) -> Result<ClientConfig, Error> {
-    let versions =
-        ClientConfig::builder_with_provider(Arc::new(ring::default_provider())).with_safe_default_protocol_versions()?;
+    let versions = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()?;
     Ok(versions.with_root_certificates(roots).with_no_client_auth())
 }
 

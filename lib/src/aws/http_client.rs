@@ -62,8 +62,11 @@ impl Http {
         let mut tcp = connect::HttpConnector::new();
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
-        let connector =
-            HttpsConnectorBuilder::new().with_tls_config(tls::client(roots)?).https_or_http().enable_http1().wrap_connector(tcp);
+        let connector = HttpsConnectorBuilder::new()
+            .with_tls_config(tls::client(roots)?)
+            .https_or_http()
+            .enable_http1()
+            .wrap_connector(tcp);
         let connector = InTime { connector, time: connect };
         Ok(Self(Client::builder(TokioExecutor::new()).pool_timer(TokioTimer::new()).build(connector)))
     }

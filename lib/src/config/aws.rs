@@ -65,7 +65,8 @@ mod tests {
 
     #[test]
     fn s3_is_emulated_where_its_endpoint_or_that_of_all_services_is_set() {
-        let emulated = |name| Aws::read(&KEYS.into_iter().chain([(name, "http://x")]).collect()).unwrap().s3_is_emulated;
+        let emulated =
+            |name| Aws::read(&KEYS.into_iter().chain([(name, "http://x")]).collect()).unwrap().s3_is_emulated;
         assert!(emulated("AWS_ENDPOINT_URL") && emulated("AWS_ENDPOINT_URL_S3"));
         assert!(!emulated("AWS_ENDPOINT_URL_DYNAMODB"));
     }

@@ -48,7 +48,9 @@ impl fmt::Debug for Environment {
 impl<N: Into<String>, V: Into<String>> FromIterator<(N, V)> for Environment {
     fn from_iter<I: IntoIterator<Item = (N, V)>>(variables: I) -> Self {
         let variables = variables.into_iter().map(|(name, value)| (name.into(), value.into()));
-        Self(variables.filter(|(_, value)| !value.is_empty()).collect())
+        let mut variables: BTreeMap<_, _> = variables.collect();
+        variables.retain(|_, value: &mut String| !value.is_empty());
+        Self(variables)
     }
 }
 

@@ -94,8 +94,7 @@ mod tests {
     #[test]
     fn a_number_of_findings_out_of_its_range_is_named_and_not_shown() {
         for value in ["0", "100001", "many", "-1"] {
-            let message =
-                Ingestion::read(&Environment::from_iter([("MAX_FINDINGS", value)])).unwrap_err().to_string();
+            let message = Ingestion::read(&Environment::from_iter([("MAX_FINDINGS", value)])).unwrap_err().to_string();
             assert_eq!(message, "the environment variable MAX_FINDINGS is not a number from 1 to 100000");
         }
     }
