@@ -10,6 +10,7 @@ use sirius::domain::severity::Severity;
 use sirius::llm::Ollama;
 use sirius::llm::OllamaConfig;
 use sirius::pipeline::analyze::{self, Worked};
+use sirius::pipeline::judge::Judge;
 use sirius::pipeline::recover::Recovered;
 use support::app::App;
 use support::proxy::Fault;

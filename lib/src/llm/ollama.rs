@@ -359,7 +359,7 @@ mod tests {
     #[tokio::test]
     async fn a_name_with_metadata_addresses_only_is_refused_before_connecting() {
         let client = Client::builder()
-            .tls_backend_preconfigured(tls(None).unwrap())
+            .tls_backend_preconfigured(tls_config(None).unwrap())
             .dns_resolver(MetadataOnly)
             .no_proxy()
             .build()
