@@ -2,10 +2,12 @@
 //!
 //! | file | what it builds |
 //! |---|---|
-//! | [`mod@http`] | the state of the functions behind the API |
-//! | [`mod@events`] | the state of the functions behind queues and schedules |
+//! | `http` | the state of the functions behind the API |
+//! | `events` | the state of the functions that ingest, analyse and look up |
 //!
-//! One method for each state, and nothing that a function does not name: the linker leaves the rest out of its package.
+//! One method builds each state, so that the linker leaves out of a package what its function does not need.
+
+use std::fmt;
 
 use crate::aws::{self, Clients};
 use crate::config::bucket::Bucket;
@@ -26,7 +28,7 @@ mod http;
 mod tests;
 
 /// Why a function cannot start.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 pub enum Error {
     /// A variable is missing or wrong.
     #[error(transparent)]
@@ -40,6 +42,13 @@ pub enum Error {
     /// The client of the public sources cannot be made.
     #[error(transparent)]
     Sources(#[from] fetch::Error),
+}
+
+/// Writes the message and its causes: this is the form in which an error that `main` returns gets into the log.
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&telemetry::chain(self))
+    }
 }
 
 /// What every state is built from.

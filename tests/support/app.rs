@@ -131,13 +131,18 @@ impl App {
     /// What vulnerabilities are looked up with, as a new function instance has it.
     pub async fn enrichment(&self, mode: Mode) -> Enrichment {
         let own = [("ENRICHMENT_SOURCES", "mirror"), ("LEASE_SECONDS", "330")];
-        Enrichment { mode, ..self.startup(&own).enrichment().await.unwrap() }
+        let startup = self.startup_with(own.map(|(name, value)| (name, value.to_owned())).into());
+        Enrichment { mode, ..startup.enrichment().await.unwrap() }
     }
 
-    /// A function instance that starts in this deployment, with some variables of its own.
-    pub fn startup<V: Into<String> + Clone>(&self, own: &[(&'static str, V)]) -> Startup {
-        let environment: Environment =
-            self.variables().into_iter().chain(own.iter().map(|(name, value)| (*name, value.clone().into()))).collect();
+    /// The start of a function in this deployment.
+    pub fn startup(&self) -> Startup {
+        self.startup_with(Vec::new())
+    }
+
+    /// The same with variables that only this function has.
+    fn startup_with(&self, own: Vec<(&'static str, String)>) -> Startup {
+        let environment: Environment = self.variables().into_iter().chain(own).collect();
         let clients = Clients::new(&environment).unwrap().with_retries(table::retries());
         Startup::new(environment, clients).unwrap()
     }
@@ -222,7 +227,7 @@ impl App {
 
     /// What reports are ingested with.
     pub async fn ingestion(&self) -> Ingestion {
-        self.startup::<&str>(&[]).ingestion().unwrap()
+        self.startup().ingestion().unwrap()
     }
 
     /// Delivers a report at a given second, past HTTP.
@@ -244,8 +249,9 @@ impl App {
     /// What recovery works with.
     pub async fn recovery(&self) -> Recovery {
         // It needs a bucket, if only to have one.
-        let own: &[_] = if self.bucket == "none" { &[("BUCKET_NAME", "absent")] } else { &[] };
-        Recovery { retention: self.retention, ..self.startup(own).recovery().unwrap() }
+        let bucket = if self.bucket == "none" { "absent" } else { &self.bucket };
+        let startup = self.startup_with(vec![("BUCKET_NAME", bucket.to_owned())]);
+        Recovery { retention: self.retention, ..startup.recovery().unwrap() }
     }
 
     /// The same with a queue, in a deployment where findings are analysed.
@@ -291,7 +297,7 @@ impl App {
 
     /// Has the handler of a function answer a request.
     pub async fn invoke(&self, function: &str, request: Request) -> Answer {
-        let startup = self.startup(&self.own_variables(function)).connected().await;
+        let startup = self.startup_with(self.own_variables(function)).connected().await;
         self.proxy.take_calls();
         answer(match function {
             "ingest-scan" => serve(request, startup.ingestion(), ingest_scan::handle).await,

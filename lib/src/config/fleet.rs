@@ -22,7 +22,7 @@ pub fn exposures(environment: &Environment) -> Result<Exposures, Error> {
 ///
 /// # Errors
 /// If the scope is neither, or the days are not a number from 0 to 36,500.
-pub fn fleet(environment: &Environment) -> Result<Fleet, Error> {
+pub fn read(environment: &Environment) -> Result<Fleet, Error> {
     const SCOPE: &str = "FLEET_SCOPE";
     let scope = match environment.text(SCOPE) {
         Some(scope) => scope.parse().map_err(|error: ParseScopeError| Error::invalid(SCOPE, error.to_string()))?,

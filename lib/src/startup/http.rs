@@ -67,14 +67,14 @@ impl Startup {
     /// Builds the state of `get-cve`.
     pub fn get_cve(self) -> Result<get_cve::Deps, Error> {
         let enriched = queues::enrichment_url(&self.environment).is_some();
-        let (judge, fleet) = (self.judge()?, fleet::fleet(&self.environment)?);
+        let (judge, fleet) = (self.judge()?, fleet::read(&self.environment)?);
         Ok(get_cve::Deps { store: self.store, judge, fleet, enriched })
     }
 
     /// Builds the state of `list-priorities`.
     pub fn list_priorities(self) -> Result<list_priorities::Deps, Error> {
         let enriched = queues::enrichment_url(&self.environment).is_some();
-        let (judge, fleet) = (self.judge()?, fleet::fleet(&self.environment)?);
+        let (judge, fleet) = (self.judge()?, fleet::read(&self.environment)?);
         Ok(list_priorities::Deps { store: self.store, judge, fleet, enriched, time: list_priorities::TIME })
     }
 

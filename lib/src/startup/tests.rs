@@ -130,7 +130,8 @@ async fn each_variable_that_a_function_needs_is_named_when_it_is_missing() {
         for name in variables.keys() {
             let others = variables.iter().filter(|(other, _)| *other != name);
             if let Err(error) = build(&method, others.collect()).await {
-                assert_eq!(error.to_string(), format!("the environment variable {name} is not set"), "{function}");
+                // As it gets into the log.
+                assert_eq!(format!("{error:?}"), format!("the environment variable {name} is not set"), "{function}");
                 needed.insert(name.as_str());
             }
         }

@@ -24,24 +24,23 @@ pub struct Source {
     pub function: String,
 }
 
-/// What takes a line, without the line break at its end.
+/// Writes a line, which comes without the line break at its end.
 pub type Sink = fn(&str);
 
-/// As with the log, there is one for the process: what is counted is known deep inside, and nobody
-/// who counts should have to care where to.
+/// One for the process, like the log: what is counted is known in the innermost functions, and to pass a sink down
+/// to them would burden all others.
 static INSTALLED: OnceLock<(Source, Sink)> = OnceLock::new();
 
-/// Says whose metrics these are and what takes them. Before that nothing is written, and only the
-/// first call counts.
+/// Sets whose metrics these are and where they are written. Before the first call nothing is written.
 pub fn install(source: Source, sink: Sink) {
-    // A second one, as tests may have it, changes nothing.
+    // A second call, which tests may make, changes nothing.
     let _ = INSTALLED.set((source, sink));
 }
 
-/// The sink of a function: its log.
+/// Writes a line of a function into its log.
 pub(super) fn to_log(line: &str) {
-    // One write under the lock that the log takes too, so that no line is cut by another one. A metric
-    // that cannot be written must not fail what it counts.
+    // One write under the lock that the log takes as well, so that lines stay whole. A metric that cannot be written
+    // must not fail what it counts.
     let _ = writeln!(std::io::stdout().lock(), "{line}");
 }
 
