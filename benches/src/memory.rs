@@ -6,16 +6,15 @@
 
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
 use jiff::Timestamp;
 use sirius::aws::Clients;
-use sirius::config::Bucket;
+use sirius::config::Environment;
 use sirius::domain::upload::UploadId;
 use sirius::http::{self, ingest_scan};
 use sirius::pipeline::ingest::Ingestion;
 use sirius::pipeline::take_upload::{self, Object, Taken};
-use sirius::report::Limits;
+use sirius::startup::Startup;
 use sirius::store::claims::Holder;
 use support::app::event;
 use support::{bucket, table};
@@ -79,16 +78,11 @@ async fn peak_of_child(way: &str, file: &Path) -> Option<u64> {
 /// Runs the measured process.
 pub(crate) async fn child(arguments: &[String]) {
     let [way, table, bucket, file] = arguments else { panic!("{CHILD} takes a way, a table, a bucket and a file") };
-    let clients = Clients::load().unwrap();
-    let ingestion = Ingestion {
-        store: clients.store(table.clone()).await,
-        archive: Some(clients.objects(Bucket { name: bucket.clone(), owner: None })),
-        auto: None,
-        enrichment: None,
-        limits: Limits::default(),
-        require_image_name: false,
-        lease: Duration::from_secs(60),
-    };
+    let aws = std::env::vars().filter(|(name, _)| name.starts_with("AWS_"));
+    let own = [("TABLE_NAME", table), ("BUCKET_NAME", bucket)].map(|(name, value)| (name.to_owned(), value.clone()));
+    let environment: Environment = aws.chain(own).collect();
+    let clients = Clients::new(&environment).unwrap();
+    let ingestion = Startup::new(environment, clients).unwrap().connected().await.ingestion().unwrap();
     match way.as_str() {
         UPLOAD => upload(&ingestion, Path::new(file)).await,
         POST => post(&ingestion, Path::new(file)).await,

@@ -40,7 +40,24 @@ mod reply;
 
 pub use error::ApiError;
 
-/// Runs a function: answers its requests with `handle` until Lambda ends it.
+/// The `handle` of an endpoint, whose state is a `D`.
+///
+/// In place of `AsyncFn(&D, &Request)`: the runtime needs futures that are `Send`, which cannot be required of an
+/// `AsyncFn`.
+pub trait Handle<'a, D: 'a>: Fn(&'a D, &'a Request) -> Self::Answering {
+    /// The future of an answer.
+    type Answering: Future<Output = Result<Response<Body>, ApiError>> + Send + 'a;
+}
+
+impl<'a, D: 'a, H, F> Handle<'a, D> for H
+where
+    H: Fn(&'a D, &'a Request) -> F,
+    F: Future<Output = Result<Response<Body>, ApiError>> + Send + 'a,
+{
+    type Answering = F;
+}
+
+/// Answers requests with `handle` until Lambda ends the process.
 ///
 /// As `lambda_http::run`, but for requests that would make its conversion panic: it puts the query,
 /// the host and the protocol into a URL as they came, and expects that to work. Nothing here reads
@@ -48,12 +65,14 @@ pub use error::ApiError;
 ///
 /// # Errors
 /// If the runtime cannot be reached.
-pub async fn run<H, F>(handle: H) -> Result<(), lambda_http::Error>
+pub async fn run<D, H>(state: &D, handle: H) -> Result<(), lambda_http::Error>
 where
-    H: Fn(Request) -> F,
-    F: Future<Output = Result<Response<Body>, lambda_http::Error>> + Send,
+    D: Sync,
+    H: for<'a> Handle<'a, D> + Sync,
 {
-    let mut adapter = Adapter::from(service_fn(handle));
+    let handle = &handle;
+    let answer = async |request| serve(request, async |request: &Request| handle(state, request).await).await;
+    let mut adapter = Adapter::from(service_fn(answer));
     lambda_runtime::run(service_fn(|event: LambdaEvent<LambdaRequest>| adapter.call(tame(event)))).await
 }
 

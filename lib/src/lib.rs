@@ -4,6 +4,7 @@
 //!
 //! | room | what is in it |
 //! |---|---|
+//! | [`startup`] | the environment becomes what a function works with |
 //! | [`http`], [`events`] | one file per endpoint or event: parse, handle, answer |
 //! | [`pipeline`] | the verbs: the order of effects |
 //! | [`sources`] | public sources of vulnerabilities are asked: live, in a mirror or in a folder |
@@ -14,7 +15,10 @@
 //! | [`enrichment`] | what the world says of a CVE: one file per source, merged; pure |
 //! | [`report`] | bytes of a Trivy report → findings; pure |
 //! | [`domain`] | scans, findings, severities, hashes; pure |
-//! | [`aws`], [`config`], [`telemetry`] | what a function's `main` wires |
+//! | [`aws`] | the clients of AWS: endpoints, retries, secrets |
+//! | [`telemetry`] | the log and the metrics |
+//! | [`config`] | settings from the environment |
+//! | [`tls`] | TLS of all HTTP clients |
 #![forbid(unsafe_code)]
 
 pub mod aws;
@@ -29,5 +33,7 @@ pub mod pipeline;
 pub mod queue;
 pub mod report;
 pub mod sources;
+pub mod startup;
 pub mod store;
 pub mod telemetry;
+pub mod tls;

@@ -9,37 +9,38 @@ use lambda_http::tracing::subscriber::{self, fmt};
 use lambda_runtime::Context;
 use tracing::Span;
 
+use crate::config::Environment;
+
 pub mod metrics;
 
-/// Sets up the log and, inside Lambda, the metrics.
+/// Sets up the log and the metrics.
 ///
-/// Lambda sets `AWS_LAMBDA_LOG_FORMAT` and `AWS_LAMBDA_LOG_LEVEL` from the function's `LoggingConfig`. `SERVICE_NAME`
-/// names the stack.
-pub fn init() {
-    install_log();
-    if let Ok(function) = std::env::var("AWS_LAMBDA_FUNCTION_NAME") {
-        let service = std::env::var("SERVICE_NAME").unwrap_or_else(|_| "sirius".to_owned());
-        metrics::install(metrics::Source { service, function }, metrics::to_log);
+/// `AWS_LAMBDA_LOG_FORMAT` and `AWS_LAMBDA_LOG_LEVEL`, which Lambda sets from the function's `LoggingConfig`, decide the
+/// form of the log. Metrics are written if `AWS_LAMBDA_FUNCTION_NAME` is set; `SERVICE_NAME` names their stack.
+pub fn init(environment: &Environment) {
+    install_log(environment);
+    if let Some(function) = environment.text("AWS_LAMBDA_FUNCTION_NAME") {
+        let service = environment.text("SERVICE_NAME").unwrap_or("sirius").to_owned();
+        metrics::install(metrics::Source { service, function: function.to_owned() }, metrics::to_log);
     }
 }
 
-/// Sets up what `lambda_http::tracing::init_default_subscriber` does, without its filter by patterns: the regex engine
-/// takes 60 KB of each package. `RUST_LOG` takes levels, and levels of modules.
-fn install_log() {
-    let set = |name| std::env::var(name).ok();
-    let directives = set("AWS_LAMBDA_LOG_LEVEL").or_else(|| set("RUST_LOG"));
+/// Sets up the log as `lambda_http::tracing::init_default_subscriber` does, but without its filter of spans and fields
+/// by patterns, whose regex engine takes 60 KB of each package. `RUST_LOG` takes levels, and levels of modules.
+fn install_log(environment: &Environment) {
+    let directives = environment.text("AWS_LAMBDA_LOG_LEVEL").or_else(|| environment.text("RUST_LOG"));
     let filter: Option<Targets> = directives.and_then(|directives| directives.parse().ok());
     let filter = filter.unwrap_or_else(|| Targets::new().with_default(LevelFilter::INFO));
     let lines = fmt::layer().with_target(false).without_time();
     let log = subscriber::registry().with(filter);
-    if set("AWS_LAMBDA_LOG_FORMAT").is_some_and(|format| format.eq_ignore_ascii_case("json")) {
+    if environment.text("AWS_LAMBDA_LOG_FORMAT").is_some_and(|format| format.eq_ignore_ascii_case("json")) {
         log.with(lines.json()).init();
     } else {
         log.with(lines).init();
     }
 }
 
-/// Creates the span of one invocation, whose fields are in each line that is logged within it.
+/// Makes the span of one invocation, whose fields every log line within it has.
 #[must_use]
 pub fn invocation(context: &Context) -> Span {
     static WARM: AtomicBool = AtomicBool::new(false);
@@ -52,7 +53,8 @@ pub fn invocation(context: &Context) -> Span {
     )
 }
 
-/// Accepts a request id that another function sent, if it looks like one of Lambda's; it only links lines of the log.
+/// Checks the id of a request that another function passed on; none if it does not have the form of Lambda's ids.
+/// It only connects lines of the log, so a wrong one is left out instead of refused.
 #[must_use]
 pub fn received_request_id(request_id: &str) -> Option<&str> {
     let is_one = (1..=64).contains(&request_id.len())
@@ -60,7 +62,7 @@ pub fn received_request_id(request_id: &str) -> Option<&str> {
     is_one.then_some(request_id)
 }
 
-/// Joins an error and its causes in one line for the log.
+/// Writes an error and its causes in one line.
 #[must_use]
 pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     let causes = std::iter::successors(Some(error), |&error| error.source());

@@ -93,7 +93,7 @@ async fn each_upload_event_ends_as_its_name_says() {
     for case in names(&root().join("events/ingest-upload")) {
         let event = std::fs::read_to_string(root().join("events/ingest-upload").join(&case)).unwrap();
         let app = App::with_archive().await;
-        let deps = ingest_upload::Deps { ingestion: app.ingestion().await, objects: app.objects().await };
+        let deps = app.startup().ingest_upload().unwrap();
         // The bucket that the events name is the test's own; another stays another.
         let event = event.replace("sirius-uploads", &app.bucket);
         let mut context = lambda_http::Context::default();

@@ -8,7 +8,6 @@ use serde_json::{Value, json};
 use sirius::domain::enrichment::{Exploitation, TechnicalImpact};
 use sirius::domain::feed::FeedName;
 use sirius::domain::instant::in_millis;
-use sirius::domain::priority::exposure::Exposures;
 use sirius::domain::prompt_hash::PromptHash;
 use sirius::llm::Question;
 use support::app::{Answer, App};
@@ -371,8 +370,7 @@ async fn work_that_the_time_did_not_suffice_to_look_for_is_told() {
 #[tokio::test]
 async fn an_image_that_nobody_outside_reaches_is_less_urgent() {
     let app = fleet().await;
-    let exposures = Exposures::parse("internal=shop/*").unwrap();
-    let inside = App { judge: sirius::pipeline::judge::Judge { exposures, ..Default::default() }, ..app };
+    let inside = App { exposure: "internal=shop/*".to_owned(), ..app };
     let top = inside.get(&format!("{PRIORITIES}?limit=200")).await.json;
     let zlib = top["priorities"].as_array().unwrap().iter().find(|work| work["package"] == "zlib1g").unwrap();
     assert_eq!(zlib["band"], "P4");

@@ -6,31 +6,36 @@ use jiff::Timestamp;
 use lambda_http::{Body, Request, Response};
 use lambda_runtime::LambdaEvent;
 use serde_json::{Value, json};
+use sirius::aws::Clients;
+use sirius::config::Environment;
 use sirius::domain::declared::Declared;
-use sirius::domain::fleet::Fleet;
+use sirius::domain::fleet::{Fleet, Scope};
 use sirius::domain::severity::Severity;
-use sirius::enrichment::freshness::Lifetimes;
 use sirius::events::{enrich_cves, run_analysis};
 use sirius::http::{
-    self, analyze_finding, analyze_scan, confirm_scan, create_upload, delete_scan, get_cve, get_finding, get_health,
-    get_report, get_scan, get_upload, ingest_scan, list_findings, list_priorities, list_scans, no_route, retire_image,
+    self, ApiError, analyze_finding, analyze_scan, confirm_scan, create_upload, delete_scan, get_cve, get_finding,
+    get_health, get_report, get_scan, get_upload, ingest_scan, list_findings, list_priorities, list_scans, no_route,
+    retire_image,
 };
 use sirius::llm::{Ollama, OllamaConfig, Options, Questions};
 use sirius::objects::Objects;
-use sirius::pipeline::enrich::{Enrichment, FeedCache};
-use sirius::pipeline::ingest::{self, AutoAnalyze, Ingested, Ingestion};
-use sirius::pipeline::judge::Judge;
+use sirius::pipeline::enrich::Enrichment;
+use sirius::pipeline::ingest::{self, Ingested, Ingestion};
 use sirius::pipeline::recover::{self, Recovered, Recovery};
 use sirius::queue::Queue;
 use sirius::report::body::Compression;
 use sirius::report::{Limits, Submission};
 use sirius::sources::Mode;
+use sirius::startup::{self, Startup};
 use sirius::store::Store;
 use sirius::store::claims::Holder;
 use tokio::time::Instant;
 
 use crate::proxy::Proxy;
 use crate::{bucket, queue, table};
+
+/// A queue that is never called.
+const ABSENT: &str = "http://127.0.0.1:9/absent";
 
 /// Sirius without Lambda.
 #[derive(Debug)]
@@ -47,9 +52,9 @@ pub struct App {
     pub queue_url: String,
     /// The settings of questions.
     pub questions: Option<Questions>,
-    /// The exposures of images.
-    pub judge: Judge,
-    /// The limit of reading the fleet for its priorities.
+    /// Which images untrusted people reach, as `EXPOSURE` has it.
+    pub exposure: String,
+    /// How long the fleet is read for its priorities.
     pub fleet_time: Duration,
     /// The selection of images.
     pub fleet: Fleet,
@@ -105,7 +110,7 @@ impl App {
             limits: Limits::default(),
             queue_url: String::new(),
             questions: None,
-            judge: Judge::default(),
+            exposure: String::new(),
             fleet_time: list_priorities::TIME,
             fleet: Fleet::default(),
             require_image_name: false,
@@ -125,19 +130,73 @@ impl App {
 
     /// Returns the dependencies of enrichment, as a new function instance has them.
     pub async fn enrichment(&self, mode: Mode) -> Enrichment {
-        Enrichment {
-            store: self.store().await,
-            objects: self.objects().await,
-            queue: self.enrichment_queue().await,
-            mode,
-            lifetimes: Lifetimes::default(),
-            lease: Duration::from_secs(330),
-            feeds: FeedCache::default(),
-        }
+        let own = [("ENRICHMENT_SOURCES", "mirror"), ("LEASE_SECONDS", "330")];
+        let startup = self.startup_with(own.map(|(name, value)| (name, value.to_owned())).into());
+        Enrichment { mode, ..startup.enrichment().await.unwrap() }
     }
 
-    async fn enrichment_queue(&self) -> Queue {
-        Queue::new(queue::client(&self.proxy.url).await, self.enrichment_queue_url.clone())
+    /// The start of a function in this deployment.
+    pub fn startup(&self) -> Startup {
+        self.startup_with(Vec::new())
+    }
+
+    /// The same with variables that only this function has.
+    fn startup_with(&self, own: Vec<(&'static str, String)>) -> Startup {
+        let environment: Environment = self.variables().into_iter().chain(own).collect();
+        let clients = Clients::new(&environment).unwrap().with_retries(table::retries());
+        Startup::new(environment, clients).unwrap()
+    }
+
+    /// What template.yaml sets for functions.
+    fn variables(&self) -> Vec<(&'static str, String)> {
+        let of_process = |name| std::env::var(name).unwrap_or_default();
+        let scope = match self.fleet.scope {
+            Scope::Tags => "tags",
+            Scope::NewestPerRepository => "newest-per-repository",
+        };
+        let days = self.fleet.max_age.map_or(0, |age| age.as_secs() / (24 * 3600));
+        let severities: Vec<String> = self.auto.iter().map(ToString::to_string).collect();
+        let mut variables = vec![
+            ("AWS_REGION", "us-east-1".to_owned()),
+            ("AWS_ACCESS_KEY_ID", of_process("AWS_ACCESS_KEY_ID")),
+            ("AWS_SECRET_ACCESS_KEY", of_process("AWS_SECRET_ACCESS_KEY")),
+            ("AWS_SESSION_TOKEN", of_process("AWS_SESSION_TOKEN")),
+            ("AWS_ENDPOINT_URL", self.proxy.url.clone()),
+            ("TABLE_NAME", self.table.clone()),
+            ("BUCKET_NAME", self.bucket.clone()),
+            ("ARCHIVE_REPORTS", self.archive.to_string()),
+            ("ANALYSIS_QUEUE_URL", if self.queue_url.is_empty() { ABSENT.to_owned() } else { self.queue_url.clone() }),
+            ("ENRICHMENT_QUEUE_URL", self.enrichment_queue_url.clone()),
+            ("LEASE_SECONDS", self.lease.as_secs().to_string()),
+            ("MAX_REPORT_BYTES", self.limits.max_bytes.to_string()),
+            ("MAX_FINDINGS", self.limits.max_findings.to_string()),
+            ("REQUIRE_IMAGE_NAME", self.require_image_name.to_string()),
+            ("EXPOSURE", self.exposure.clone()),
+            ("FLEET_SCOPE", scope.to_owned()),
+            ("FLEET_MAX_AGE_DAYS", days.to_string()),
+        ];
+        if let Some(Questions { model, options }) = &self.questions {
+            variables.extend([
+                ("OLLAMA_MODEL", model.clone()),
+                ("OLLAMA_NUM_CTX", options.num_ctx.to_string()),
+                ("OLLAMA_NUM_PREDICT", options.num_predict.to_string()),
+                ("AUTO_ANALYZE", severities.join(",")),
+            ]);
+        }
+        variables
+    }
+
+    /// What differs for one function.
+    fn own_variables(&self, function: &str) -> Vec<(&'static str, String)> {
+        match function {
+            // They sign addresses, under the address that will be called.
+            "create-upload" | "get-report" => vec![("AWS_ENDPOINT_URL_S3", table::endpoint())],
+            "get-cve" | "list-priorities" => {
+                vec![("ENRICHMENT_QUEUE_URL", if self.enriched { ABSENT.to_owned() } else { String::new() })]
+            }
+            "get-health" => vec![("ANALYSIS_QUEUE_URL", self.queue_url.clone())],
+            _ => Vec::new(),
+        }
     }
 
     /// Does what Lambda's poller and `enrich-cves` do until nothing is queued; returns the number of messages
@@ -166,41 +225,9 @@ impl App {
         Objects::new(bucket::client(&self.proxy.url).await, self.bucket.clone())
     }
 
-    fn has_bucket(&self) -> bool {
-        self.bucket != "none"
-    }
-
-    /// Returns the bucket, if there is one.
-    async fn bucket(&self) -> Option<Objects> {
-        if self.has_bucket() { Some(self.objects().await) } else { None }
-    }
-
-    /// Returns the bucket under the address that presigned URLs must have.
-    async fn signing_objects(&self) -> Objects {
-        Objects::new(bucket::client(&table::endpoint()).await, self.bucket.clone())
-    }
-
-    /// Returns the dependencies of ingestion.
+    /// What reports are ingested with.
     pub async fn ingestion(&self) -> Ingestion {
-        let auto = match self.questions.clone().filter(|_| !self.auto.is_empty()) {
-            Some(questions) => Some((
-                AutoAnalyze { severities: self.auto.clone(), questions, judge: self.judge.clone() },
-                self.queue().await,
-            )),
-            None => None,
-        };
-        Ingestion {
-            store: self.store().await,
-            archive: if self.archive { Some(self.objects().await) } else { None },
-            auto,
-            enrichment: match self.enrichment_queue_url.as_str() {
-                "" => None,
-                _ => Some(self.enrichment_queue().await),
-            },
-            limits: self.limits,
-            require_image_name: self.require_image_name,
-            lease: self.lease,
-        }
+        self.startup().ingestion().unwrap()
     }
 
     /// Ingests a report at a given second, without HTTP.
@@ -221,12 +248,10 @@ impl App {
 
     /// Returns the dependencies of recovery.
     pub async fn recovery(&self) -> Recovery {
-        Recovery {
-            ingestion: self.ingestion().await,
-            objects: self.objects().await,
-            queue: self.queue().await,
-            retention: self.retention,
-        }
+        // It needs a bucket, if only to have one.
+        let bucket = if self.bucket == "none" { "absent" } else { &self.bucket };
+        let startup = self.startup_with(vec![("BUCKET_NAME", bucket.to_owned())]);
+        Recovery { retention: self.retention, ..startup.recovery().unwrap() }
     }
 
     /// Starts with a queue, as with analyses.
@@ -272,101 +297,30 @@ impl App {
 
     /// Calls the handler of a function.
     pub async fn invoke(&self, function: &str, request: Request) -> Answer {
-        let store = self.warm_store().await;
-        let (questions, judge) = (self.questions.clone(), self.judge.clone());
+        let startup = self.startup_with(self.own_variables(function)).connected().await;
+        self.proxy.take_calls();
         answer(match function {
-            "ingest-scan" => {
-                let deps = Ingestion { store, ..self.ingestion().await };
-                http::serve(request, async |request| ingest_scan::handle(&deps, request).await).await
-            }
-            "create-upload" => {
-                let objects = self.signing_objects().await;
-                let deps = create_upload::Deps {
-                    store,
-                    objects: self.has_bucket().then_some(objects),
-                    max_bytes: self.limits.max_bytes,
-                };
-                http::serve(request, async |request| create_upload::handle(&deps, request).await).await
-            }
-            "get-upload" => {
-                let deps = get_upload::Deps { store, objects: self.bucket().await };
-                http::serve(request, async |request| get_upload::handle(&deps, request).await).await
-            }
-            "get-report" => {
-                let deps =
-                    get_report::Deps { store, objects: self.has_bucket().then_some(self.signing_objects().await) };
-                http::serve(request, async |request| get_report::handle(&deps, request).await).await
-            }
-            "delete-scan" => {
-                let deps = delete_scan::Deps { store, objects: self.bucket().await };
-                http::serve(request, async |request| delete_scan::handle(&deps, request).await).await
-            }
-            "confirm-scan" => {
-                let enrichment = match self.enrichment_queue_url.as_str() {
-                    "" => None,
-                    _ => Some(self.enrichment_queue().await),
-                };
-                let deps = confirm_scan::Deps { store, enrichment };
-                http::serve(request, async |request| confirm_scan::handle(&deps, request).await).await
-            }
-            "retire-image" => {
-                let deps = retire_image::Deps { store };
-                http::serve(request, async |request| retire_image::handle(&deps, request).await).await
-            }
-            "list-scans" => {
-                let deps = list_scans::Deps { store };
-                http::serve(request, async |request| list_scans::handle(&deps, request).await).await
-            }
-            "get-scan" => {
-                let findings = list_findings::Deps { store, judge, questions };
-                let deps = get_scan::Deps { findings, objects: self.bucket().await };
-                http::serve(request, async |request| get_scan::handle(&deps, request).await).await
-            }
-            "list-findings" => {
-                let deps = list_findings::Deps { store, judge, questions };
-                http::serve(request, async |request| list_findings::handle(&deps, request).await).await
-            }
-            "get-finding" => {
-                let deps = get_finding::Deps { store, judge, questions };
-                http::serve(request, async |request| get_finding::handle(&deps, request).await).await
-            }
-            "get-cve" => {
-                let deps = get_cve::Deps { store, judge, fleet: self.fleet, enriched: self.enriched };
-                http::serve(request, async |request| get_cve::handle(&deps, request).await).await
-            }
+            "ingest-scan" => serve(request, startup.ingestion(), ingest_scan::handle).await,
+            "create-upload" => serve(request, startup.create_upload(), create_upload::handle).await,
+            "get-upload" => serve(request, startup.get_upload(), get_upload::handle).await,
+            "get-report" => serve(request, startup.get_report(), get_report::handle).await,
+            "delete-scan" => serve(request, startup.delete_scan(), delete_scan::handle).await,
+            "confirm-scan" => serve(request, startup.confirm_scan(), confirm_scan::handle).await,
+            "retire-image" => serve(request, startup.retire_image(), retire_image::handle).await,
+            "list-scans" => serve(request, startup.list_scans(), list_scans::handle).await,
+            "get-scan" => serve(request, startup.get_scan(), get_scan::handle).await,
+            "list-findings" => serve(request, startup.list_findings(), list_findings::handle).await,
+            "get-finding" => serve(request, startup.get_finding(), get_finding::handle).await,
+            "get-cve" => serve(request, startup.get_cve(), get_cve::handle).await,
             "list-priorities" => {
-                let deps = list_priorities::Deps {
-                    store,
-                    judge,
-                    fleet: self.fleet,
-                    time: self.fleet_time,
-                    enriched: self.enriched,
-                };
-                http::serve(request, async |request| list_priorities::handle(&deps, request).await).await
+                let state =
+                    startup.list_priorities().map(|deps| list_priorities::Deps { time: self.fleet_time, ..deps });
+                serve(request, state, list_priorities::handle).await
             }
-            "analyze-finding" => {
-                let deps = analyze_finding::Deps { store, queue: self.queue().await, judge, questions };
-                http::serve(request, async |request| analyze_finding::handle(&deps, request).await).await
-            }
-            "analyze-scan" => {
-                let deps = analyze_finding::Deps { store, queue: self.queue().await, judge, questions };
-                http::serve(request, async |request| analyze_scan::handle(&deps, request).await).await
-            }
-            "get-health" => {
-                let queue = async |url: &str| match url {
-                    "" => None,
-                    url => Some(Queue::new(queue::client(&self.proxy.url).await, url)),
-                };
-                let queues = [
-                    ("upload_queue", None),
-                    ("analysis_queue", queue(&self.queue_url).await),
-                    ("enrichment_queue", queue(&self.enrichment_queue_url).await),
-                ];
-                let model = questions.map(|questions| questions.model);
-                let deps = get_health::Deps { store, objects: self.bucket().await, queues, model, sources: "live" };
-                http::serve(request, async |request| get_health::handle(&deps, request).await).await
-            }
-            "no-route" => http::serve(request, async |request| no_route::handle(request)).await,
+            "analyze-finding" => serve(request, startup.analyze_finding(), analyze_finding::handle).await,
+            "analyze-scan" => serve(request, startup.analyze_finding(), analyze_scan::handle).await,
+            "get-health" => serve(request, startup.get_health(), get_health::handle).await,
+            "no-route" => serve(request, Ok(()), no_route::handle).await,
             other => panic!("no HTTP handler for {other}"),
         })
     }
@@ -451,7 +405,17 @@ impl App {
     }
 }
 
-/// Runs `enrich-cves` with messages; returns the number of those that are returned.
+/// Has the handler of a function answer a request.
+async fn serve<D>(
+    request: Request,
+    state: Result<D, startup::Error>,
+    handle: impl AsyncFn(&D, &Request) -> Result<Response<Body>, ApiError>,
+) -> Result<Response<Body>, lambda_http::Error> {
+    let state = state.unwrap();
+    http::serve(request, async |request| handle(&state, request).await).await
+}
+
+/// Has `enrich-cves` work at some messages; answers how many come back.
 pub async fn enrich_batch(deps: &Enrichment, bodies: &[String]) -> usize {
     let mut context = lambda_http::Context::default();
     context.deadline = u64::MAX / 2;

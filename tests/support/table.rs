@@ -17,13 +17,18 @@ pub fn endpoint() -> String {
         .unwrap_or_else(|_| panic!("no local stack in the environment: run this through `make test` or `make bench`"))
 }
 
-/// Returns settings of clients of `endpoint` that retry at once.
+/// Retries at once instead of after seconds.
+pub fn retries() -> RetryConfig {
+    RetryConfig::standard().with_max_attempts(4).with_initial_backoff(Duration::from_millis(5))
+}
+
+/// Settings of clients of `endpoint`.
 pub async fn config(endpoint: &str) -> SdkConfig {
     aws_config::defaults(BehaviorVersion::v2026_01_12())
         .http_client(sirius::aws::http_client().unwrap())
         .endpoint_url(endpoint)
         .region(Region::from_static("us-east-1"))
-        .retry_config(RetryConfig::standard().with_max_attempts(4).with_initial_backoff(Duration::from_millis(5)))
+        .retry_config(retries())
         .load()
         .await
 }

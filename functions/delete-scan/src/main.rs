@@ -1,18 +1,11 @@
 //! `delete-scan`: `DELETE /api/container/scans/{scan_id}`.
 
 use lambda_http::Error;
-use sirius::aws::Clients;
-use sirius::config::{self, environment};
 use sirius::http::{self, delete_scan};
-use sirius::telemetry;
+use sirius::startup::Startup;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    telemetry::init();
-    let clients = Clients::load()?;
-    let store = clients.store(config::table_name(&environment)?).await;
-    let objects = config::bucket_if_any(&environment)?.map(|bucket| clients.objects(bucket));
-    let deps = &delete_scan::Deps { store, objects };
-    http::run(async |request| http::serve(request, async |request| delete_scan::handle(deps, request).await).await)
-        .await
+    let state = Startup::of_process().await?.delete_scan()?;
+    http::run(&state, delete_scan::handle).await
 }

@@ -1,14 +1,11 @@
-//! `enrich-cves`: the SQS queue of enrichment. It asks public sources, so it is in no VPC.
+//! `enrich-cves`: looks up the vulnerabilities of an SQS queue in public sources, so it is in no VPC.
 
-use lambda_runtime::{Error, run, service_fn};
-use sirius::aws::Clients;
-use sirius::config::environment;
-use sirius::events::enrich_cves;
-use sirius::telemetry;
+use lambda_runtime::Error;
+use sirius::events::{self, enrich_cves};
+use sirius::startup::Startup;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    telemetry::init();
-    let deps = &Clients::load()?.enrichment(&environment).await?;
-    run(service_fn(async |event| enrich_cves::handle(deps, event).await)).await
+    let state = Startup::of_process().await?.enrichment().await?;
+    events::run(&state, enrich_cves::handle).await
 }

@@ -1,19 +1,11 @@
 //! `get-cve`: `GET /api/container/cves/{cve_id}`.
 
 use lambda_http::Error;
-use sirius::aws::Clients;
-use sirius::config::{self, environment};
 use sirius::http::{self, get_cve};
-use sirius::telemetry;
+use sirius::startup::Startup;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    telemetry::init();
-    let clients = Clients::load()?;
-    let store = clients.store(config::table_name(&environment)?).await;
-    let (judge, fleet) = (config::judge(&environment)?, config::fleet(&environment)?);
-    let enriched = config::enrichment_queue_url(&environment).is_some();
-    let deps = get_cve::Deps { store, judge, fleet, enriched };
-    let deps = &deps;
-    http::run(async |request| http::serve(request, async |request| get_cve::handle(deps, request).await).await).await
+    let state = Startup::of_process().await?.get_cve()?;
+    http::run(&state, get_cve::handle).await
 }

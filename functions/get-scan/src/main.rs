@@ -1,19 +1,11 @@
 //! `get-scan`: `GET /api/container/scans/{artifactname}`.
 
 use lambda_http::Error;
-use sirius::aws::Clients;
-use sirius::config::{self, environment};
-use sirius::http::{self, get_scan, list_findings};
-use sirius::telemetry;
+use sirius::http::{self, get_scan};
+use sirius::startup::Startup;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    telemetry::init();
-    let clients = Clients::load()?;
-    let store = clients.store(config::table_name(&environment)?).await;
-    let findings =
-        list_findings::Deps { store, judge: config::judge(&environment)?, questions: config::questions(&environment)? };
-    let objects = config::bucket_if_any(&environment)?.map(|bucket| clients.objects(bucket));
-    let deps = &get_scan::Deps { findings, objects };
-    http::run(async |request| http::serve(request, async |request| get_scan::handle(deps, request).await).await).await
+    let state = Startup::of_process().await?.get_scan()?;
+    http::run(&state, get_scan::handle).await
 }

@@ -1,17 +1,11 @@
-//! `ingest-upload`: the SQS queue of what was put into the bucket.
+//! `ingest-upload`: ingests the reports that are put into the bucket, by way of an SQS queue.
 
-use lambda_runtime::{Error, run, service_fn};
-use sirius::aws::Clients;
-use sirius::config::{self, environment};
-use sirius::events::ingest_upload::{self, Deps};
-use sirius::telemetry;
+use lambda_runtime::Error;
+use sirius::events::{self, ingest_upload};
+use sirius::startup::Startup;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    telemetry::init();
-    let clients = Clients::load()?;
-    let ingestion = clients.ingestion(&environment).await?;
-    let objects = clients.objects(config::bucket(&environment)?);
-    let deps = &Deps { ingestion, objects };
-    run(service_fn(async |event| ingest_upload::handle(deps, event).await)).await
+    let state = Startup::of_process().await?.ingest_upload()?;
+    events::run(&state, ingest_upload::handle).await
 }

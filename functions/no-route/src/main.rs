@@ -1,11 +1,12 @@
-//! `no-route`: what no other route takes.
+//! `no-route`: requests that no other route takes.
 
 use lambda_http::Error;
+use sirius::config::Environment;
 use sirius::http::{self, no_route};
 use sirius::telemetry;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    telemetry::init();
-    http::run(async |request| http::serve(request, async |request| no_route::handle(request)).await).await
+    telemetry::init(&Environment::of_process());
+    http::run(&(), no_route::handle).await
 }

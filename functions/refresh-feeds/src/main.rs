@@ -1,14 +1,11 @@
-//! `refresh-feeds`: fetches KEV and EPSS, and has looked at what is due.
+//! `refresh-feeds`: fetches KEV and EPSS, and queues the vulnerabilities that are due; runs each hour.
 
-use lambda_runtime::{Error, run, service_fn};
-use sirius::aws::Clients;
-use sirius::config::environment;
-use sirius::events::refresh_feeds;
-use sirius::telemetry;
+use lambda_runtime::Error;
+use sirius::events::{self, refresh_feeds};
+use sirius::startup::Startup;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    telemetry::init();
-    let deps = &Clients::load()?.enrichment(&environment).await?;
-    run(service_fn(async |event| refresh_feeds::handle(deps, event).await)).await
+    let state = Startup::of_process().await?.enrichment().await?;
+    events::run(&state, refresh_feeds::handle).await
 }

@@ -1,15 +1,11 @@
-//! `reingest`: invoked by hand; ingests archived reports anew.
+//! `reingest`: ingests archived reports again; invoked by hand.
 
-use lambda_runtime::{Error, run, service_fn};
-use sirius::aws::Clients;
-use sirius::config::environment;
-use sirius::events::reingest;
-use sirius::telemetry;
+use lambda_runtime::Error;
+use sirius::events::{self, reingest};
+use sirius::startup::Startup;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    telemetry::init();
-    let clients = Clients::load()?;
-    let deps = &clients.ingestion(&environment).await?;
-    run(service_fn(async |event| reingest::handle(deps, event).await)).await
+    let state = Startup::of_process().await?.ingestion()?;
+    events::run(&state, reingest::handle).await
 }

@@ -1,14 +1,13 @@
-//! The HTTP client under all AWS clients: HTTP/1.1, rustls on ring, one pool of connections.
+//! The HTTP client of all AWS clients: HTTP/1.1, one pool of connections.
 //!
 //! `aws-smithy-http-client` would bring HTTP/2, which DynamoDB, SQS and S3 do not speak, proxies, and the
 //! certificates of the operating system into each package, and read its trust store again for each client
-//! (docs/decisions/0018). What is kept of it: the time that connecting may take, how errors are told apart, for the
-//! SDK's retries, and that a connection over which a call failed is not used again.
+//! (docs/decisions/0018). This client keeps its bound on the time to connect, its classes of errors, on which the SDK's
+//! retries depend, and that a connection over which a call failed is not used again.
 
 use std::error::Error;
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -26,12 +25,13 @@ use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::{self, CaptureConnection, capture_connection};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use rustls::crypto::ring;
+use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
-use rustls::{ClientConfig, RootCertStore};
 use tower_service::Service;
 
-/// The roots that AWS endpoints chain to, and no others: parsing the 144 roots of an operating
+use crate::tls;
+
+/// The roots that certify AWS endpoints, and no others: parsing the 144 roots of an operating
 /// system costs more than the rest of a cold start (docs/decisions/0002).
 /// Source: <https://www.amazontrust.com/repository/>.
 const AMAZON_ROOTS: [&[u8]; 5] = [
@@ -49,8 +49,8 @@ type BoxError = Box<dyn Error + Send + Sync>;
 pub(super) struct Http(Client<InTime, SdkBody>);
 
 impl Http {
-    /// A client without a connection yet, each of which must be open within `connect`. Its endpoints may be `http`
-    /// too: those of an emulator are.
+    /// Makes a client without a connection yet; each must be open within `connect`. `http` is allowed too: the
+    /// endpoints of an emulator have no TLS.
     ///
     /// # Errors
     /// If a built-in root cannot be read.
@@ -59,15 +59,14 @@ impl Http {
         for root in AMAZON_ROOTS {
             roots.add(CertificateDer::from_slice(root))?;
         }
-        let tls = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_safe_default_protocol_versions()?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
         let mut tcp = connect::HttpConnector::new();
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
-        let connector =
-            HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1().wrap_connector(tcp);
+        let connector = HttpsConnectorBuilder::new()
+            .with_tls_config(tls::client(roots)?)
+            .https_or_http()
+            .enable_http1()
+            .wrap_connector(tcp);
         let connector = InTime { connector, time: connect };
         Ok(Self(Client::builder(TokioExecutor::new()).pool_timer(TokioTimer::new()).build(connector)))
     }
@@ -99,7 +98,7 @@ impl HttpConnector for Http {
     }
 }
 
-/// Opens connections, for no longer than a time in all: finding the address, TCP, TLS.
+/// Opens connections within one bound for name resolution, TCP and TLS together.
 #[derive(Debug, Clone)]
 struct InTime {
     connector: HttpsConnector<connect::HttpConnector>,
@@ -124,7 +123,7 @@ impl Service<Uri> for InTime {
     }
 }
 
-/// What lets the SDK give up the connection that a call failed on; nothing, if none was opened.
+/// Gives the SDK the means to discard the connection over which a call failed; none if no connection was opened.
 fn metadata(connection: CaptureConnection) -> Option<ConnectionMetadata> {
     connection.connection_metadata().as_ref()?;
     let poison = move || {
@@ -135,7 +134,7 @@ fn metadata(connection: CaptureConnection) -> Option<ConnectionMetadata> {
     Some(ConnectionMetadata::builder().proxied(false).poison_fn(poison).build())
 }
 
-/// What the SDK's retries go by: a failed connection and a timeout are tried again, a wrong request is not.
+/// Classifies an error for the SDK's retries: failed connections and timeouts are tried again, wrong requests are not.
 fn classify(error: BoxError) -> ConnectorError {
     let hyper = find::<hyper::Error>(error.as_ref());
     if hyper.is_some_and(hyper::Error::is_user) {
@@ -152,7 +151,7 @@ fn classify(error: BoxError) -> ConnectorError {
         if hyper.is_closed() || hyper.is_canceled() {
             return ConnectorError::io(error);
         }
-        // The server closed the connection in the middle of its answer, or as the request was under way.
+        // The server closed the connection during the request or in the middle of its answer.
         let transient = hyper.is_incomplete_message().then_some(ErrorKind::TransientError);
         return ConnectorError::other(error, transient);
     }
@@ -160,7 +159,7 @@ fn classify(error: BoxError) -> ConnectorError {
     if connecting { ConnectorError::io(error) } else { ConnectorError::other(error, None) }
 }
 
-/// The first of this type in an error's chain.
+/// Finds the first error of a type in an error's chain.
 fn find<'e, E: Error + 'static>(error: &'e (dyn Error + 'static)) -> Option<&'e E> {
     std::iter::successors(Some(error), |&error| error.source()).find_map(|error| error.downcast_ref())
 }

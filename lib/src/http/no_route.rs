@@ -5,11 +5,11 @@ use lambda_http::{Body, Request, RequestExt as _, Response};
 use super::error::Code;
 use super::{ApiError, routes};
 
-/// Never answers with success.
+/// Answers with the error. Has no state, but the form of all handlers.
 ///
 /// # Errors
 /// 405 with the methods that the path has, 404 for any other path.
-pub fn handle(request: &Request) -> Result<Response<Body>, ApiError> {
+pub async fn handle((): &(), request: &Request) -> Result<Response<Body>, ApiError> {
     let path = request.raw_http_path();
     let allowed = routes::methods(path);
     if !allowed.is_empty() {
@@ -30,23 +30,23 @@ mod tests {
 
     use super::*;
 
-    fn refusal(method: Method, path: &str) -> Response<Body> {
+    async fn refusal(method: Method, path: &str) -> Response<Body> {
         let mut request = Request::default().with_raw_http_path(path);
         *request.method_mut() = method;
-        handle(&request).unwrap_err().into_response("r")
+        handle(&(), &request).await.unwrap_err().into_response("r")
     }
 
-    #[test]
-    fn a_wrong_method_is_told_the_right_ones() {
-        let response = refusal(Method::PUT, "/api/container/scans");
+    #[tokio::test]
+    async fn a_wrong_method_is_told_the_right_ones() {
+        let response = refusal(Method::PUT, "/api/container/scans").await;
         assert_eq!(response.status(), StatusCode::METHOD_NOT_ALLOWED);
         assert_eq!(response.headers()[header::ALLOW], "GET, POST");
     }
 
-    #[test]
-    fn a_path_that_is_none_is_not_found_whatever_the_method() {
+    #[tokio::test]
+    async fn a_path_that_is_none_is_not_found_whatever_the_method() {
         for method in [Method::GET, Method::PATCH] {
-            let response = refusal(method, "/api/container/nothing");
+            let response = refusal(method, "/api/container/nothing").await;
             assert_eq!((response.status(), response.headers().get(header::ALLOW)), (StatusCode::NOT_FOUND, None));
         }
     }

@@ -5,7 +5,6 @@
 
 use std::error::Error as StdError;
 use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::header::{AUTHORIZATION, HeaderValue, RETRY_AFTER};
@@ -16,6 +15,7 @@ use serde_json::Value;
 use tokio::time::{Instant, timeout_at};
 
 use crate::llm::prompt::{Message, Prompt};
+use crate::tls;
 
 mod address;
 mod error;
@@ -163,7 +163,7 @@ impl Ollama {
             tracing::warn!("the Ollama token is sent without encryption: the URL is http");
         }
         let client = Client::builder()
-            .tls_backend_preconfigured(tls(config.extra_roots_pem.as_deref())?)
+            .tls_backend_preconfigured(tls_config(config.extra_roots_pem.as_deref())?)
             .dns_resolver(GuardedResolver)
             // A redirect could name any address, and a proxy of the environment could read the prompt.
             .redirect(redirect::Policy::none())
@@ -300,23 +300,18 @@ fn bearer_header(bearer: &Bearer) -> Result<HeaderValue, Error> {
     Ok(value)
 }
 
-/// Configures TLS with ring and compiled-in roots, which need no parsing.
-fn tls(extra_roots_pem: Option<&[u8]>) -> Result<rustls::ClientConfig, Error> {
-    let mut roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+/// Makes the TLS settings of a client that trusts the public roots and these.
+fn tls_config(extra_roots_pem: Option<&[u8]>) -> Result<rustls::ClientConfig, Error> {
+    let mut roots = tls::public_roots();
+    let public = roots.len();
     for certificate in CertificateDer::pem_slice_iter(extra_roots_pem.unwrap_or_default()) {
         let certificate = certificate.map_err(|e| Error::Config(e.into()))?;
         roots.add(certificate).map_err(|e| Error::Config(e.into()))?;
     }
-    if extra_roots_pem.is_some() && roots.len() == webpki_roots::TLS_SERVER_ROOTS.len() {
+    if extra_roots_pem.is_some() && roots.len() == public {
         return Err(Error::Config("no certificate in the extra roots".into()));
     }
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|e| Error::Config(e.into()))?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    Ok(config)
+    tls::client(roots).map_err(|e| Error::Config(e.into()))
 }
 
 /// Classifies a failed send by the chain of its causes.
@@ -362,7 +357,7 @@ mod tests {
     #[tokio::test]
     async fn a_name_with_metadata_addresses_only_is_refused_before_connecting() {
         let client = Client::builder()
-            .tls_backend_preconfigured(tls(None).unwrap())
+            .tls_backend_preconfigured(tls_config(None).unwrap())
             .dns_resolver(MetadataOnly)
             .no_proxy()
             .build()

@@ -1,7 +1,6 @@
 //! Sends one GET to a public source, within its rate limit and a budget of time.
 
 use std::io::Read as _;
-use std::sync::Arc;
 use std::time::Duration;
 
 use flate2::read::MultiGzDecoder;
@@ -14,6 +13,7 @@ use url::Url;
 
 use super::rate_limit::{Permit, SourceState};
 use crate::store::{self, Store};
+use crate::tls;
 
 /// The largest body that is read, unpacked: a hundred CVEs of NVD have about 5 MB, all EPSS scores 12 MB.
 pub const MAX_BYTES: usize = 32 << 20;
@@ -160,13 +160,7 @@ impl Fetcher {
     /// [`Error::Client`]
     pub fn new(pause: Duration, contact: Option<&str>) -> Result<Self, Error> {
         let agent = contact.map_or_else(|| USER_AGENT.to_owned(), |contact| format!("{USER_AGENT} ({contact})"));
-        let roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let tls = rustls::ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .map_err(|error| Error::Client(error.to_string()))?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
+        let tls = tls::client(tls::public_roots()).map_err(|error| Error::Client(error.to_string()))?;
         let client = Client::builder()
             .tls_backend_preconfigured(tls)
             // `get` follows redirects, to allowed hosts only.

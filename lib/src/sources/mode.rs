@@ -31,11 +31,14 @@ pub struct BaseUrl(Url);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[expect(missing_docs, reason = "the messages describe the variants")]
 pub enum InvalidUrl {
-    #[error("is not a URL")]
+    /// Not a URL.
+    #[error("not a URL")]
     Syntax,
-    #[error("is not https")]
+    /// Neither `https` nor `http` to a loopback address.
+    #[error("not https")]
     Scheme,
-    #[error("has more than a host and a path")]
+    /// It has a user name, a query or a fragment.
+    #[error("user, query or fragment in the URL")]
     Parts,
 }
 

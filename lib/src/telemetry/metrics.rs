@@ -21,21 +21,23 @@ pub struct Source {
     pub function: String,
 }
 
-/// Writes a line, which comes without a line break.
+/// Writes a line, which comes without the line break at its end.
 pub type Sink = fn(&str);
 
-/// One for the process, as with the log: metrics are counted deep inside the library.
+/// One for the process, like the log: what is counted is known in the innermost functions, and to pass a sink down
+/// to them would burden all others.
 static INSTALLED: OnceLock<(Source, Sink)> = OnceLock::new();
 
-/// Sets the source and the sink of all metrics. Without a call nothing is written; only the first call has an effect.
+/// Sets whose metrics these are and where they are written. Before the first call nothing is written.
 pub fn install(source: Source, sink: Sink) {
+    // A second call, which tests may make, changes nothing.
     let _ = INSTALLED.set((source, sink));
 }
 
-/// Writes a line to the log.
+/// Writes a line of a function into its log.
 pub(super) fn to_log(line: &str) {
-    // One write under the lock that the log takes too, so that no other line ends up inside it. A metric that cannot
-    // be written must not fail what it counts.
+    // One write under the lock that the log takes as well, so that lines stay whole. A metric that cannot be written
+    // must not fail what it counts.
     let _ = writeln!(std::io::stdout().lock(), "{line}");
 }
 

@@ -1,0 +1,97 @@
+//! The state of the functions behind the API.
+
+use super::{Error, Startup};
+use crate::config::{fleet, ollama, queues, reports, sources};
+use crate::http::{
+    analyze_finding, confirm_scan, create_upload, delete_scan, get_cve, get_finding, get_health, get_report, get_scan,
+    get_upload, list_findings, list_priorities, list_scans, retire_image,
+};
+
+/// `ingest-scan` starts from [`Startup::ingestion`].
+///
+/// # Errors
+/// Each method: if a variable is missing or wrong.
+#[expect(clippy::missing_errors_doc, reason = "all have the same")]
+impl Startup {
+    /// Builds the state of `create-upload`.
+    pub fn create_upload(self) -> Result<create_upload::Deps, Error> {
+        let (objects, max_bytes) = (self.bucket_if_any()?, reports::max_bytes(&self.environment)?);
+        Ok(create_upload::Deps { store: self.store, objects, max_bytes })
+    }
+
+    /// Builds the state of `get-upload`.
+    pub fn get_upload(self) -> Result<get_upload::Deps, Error> {
+        Ok(get_upload::Deps { objects: self.bucket_if_any()?, store: self.store })
+    }
+
+    /// Builds the state of `list-scans`.
+    pub fn list_scans(self) -> Result<list_scans::Deps, Error> {
+        Ok(list_scans::Deps { store: self.store })
+    }
+
+    /// Builds the state of `get-scan`.
+    pub fn get_scan(self) -> Result<get_scan::Deps, Error> {
+        Ok(get_scan::Deps { objects: self.bucket_if_any()?, findings: self.list_findings()? })
+    }
+
+    /// Builds the state of `get-report`.
+    pub fn get_report(self) -> Result<get_report::Deps, Error> {
+        Ok(get_report::Deps { objects: self.bucket_if_any()?, store: self.store })
+    }
+
+    /// Builds the state of `delete-scan`.
+    pub fn delete_scan(self) -> Result<delete_scan::Deps, Error> {
+        Ok(delete_scan::Deps { objects: self.bucket_if_any()?, store: self.store })
+    }
+
+    /// Builds the state of `confirm-scan`.
+    pub fn confirm_scan(self) -> Result<confirm_scan::Deps, Error> {
+        Ok(confirm_scan::Deps { enrichment: self.enrichment_queue(), store: self.store })
+    }
+
+    /// Builds the state of `retire-image`.
+    pub fn retire_image(self) -> Result<retire_image::Deps, Error> {
+        Ok(retire_image::Deps { store: self.store })
+    }
+
+    /// Builds the state of `list-findings`.
+    pub fn list_findings(self) -> Result<list_findings::Deps, Error> {
+        Ok(list_findings::Deps { judge: self.judge()?, questions: self.questions()?, store: self.store })
+    }
+
+    /// Builds the state of `get-finding`.
+    pub fn get_finding(self) -> Result<get_finding::Deps, Error> {
+        Ok(get_finding::Deps { judge: self.judge()?, questions: self.questions()?, store: self.store })
+    }
+
+    /// Builds the state of `get-cve`.
+    pub fn get_cve(self) -> Result<get_cve::Deps, Error> {
+        let enriched = queues::enrichment_url(&self.environment).is_some();
+        let (judge, fleet) = (self.judge()?, fleet::read(&self.environment)?);
+        Ok(get_cve::Deps { store: self.store, judge, fleet, enriched })
+    }
+
+    /// Builds the state of `list-priorities`.
+    pub fn list_priorities(self) -> Result<list_priorities::Deps, Error> {
+        let enriched = queues::enrichment_url(&self.environment).is_some();
+        let (judge, fleet) = (self.judge()?, fleet::read(&self.environment)?);
+        Ok(list_priorities::Deps { store: self.store, judge, fleet, enriched, time: list_priorities::TIME })
+    }
+
+    /// Builds the state of `analyze-finding` and `analyze-scan`.
+    pub fn analyze_finding(self) -> Result<analyze_finding::Deps, Error> {
+        let (queue, judge, questions) = (self.analysis_queue()?, self.judge()?, self.questions()?);
+        Ok(analyze_finding::Deps { store: self.store, queue, judge, questions })
+    }
+
+    /// Builds the state of `get-health`.
+    pub fn get_health(self) -> Result<get_health::Deps, Error> {
+        Ok(get_health::Deps {
+            objects: self.bucket_if_any()?,
+            queues: queues::all(&self.environment).map(|(name, url)| (name, url.map(|url| self.queue(url)))),
+            model: ollama::Model::read_if_any(&self.environment)?.map(|model| model.name),
+            sources: sources::mode_name(&self.environment),
+            store: self.store,
+        })
+    }
+}
