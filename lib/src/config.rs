@@ -9,8 +9,8 @@ use aws_credential_types::Credentials;
 use url::Url;
 
 use crate::domain::fleet::{Fleet, ParseScopeError, Scope};
-use crate::domain::priority::Thresholds;
-use crate::domain::priority::exposure::Exposures;
+use crate::priority::Thresholds;
+use crate::priority::exposure::Exposures;
 use crate::domain::severity::ParseSeverityError;
 use crate::llm::ollama::{Bearer, InvalidUrl};
 use crate::llm::{OllamaConfig, OllamaUrl, Options, Questions};
@@ -198,7 +198,7 @@ pub fn questions(lookup: Lookup<'_>) -> Result<Option<Questions>, Error> {
 }
 
 /// How findings are judged: `EXPOSURE` says which images untrusted people reach
-/// ([`crate::domain::priority::exposure`]); empty or unset: every image is assumed to be public.
+/// ([`crate::priority::exposure`]); empty or unset: every image is assumed to be public.
 ///
 /// All functions must have the same value: it is part of what is asked of the model.
 ///

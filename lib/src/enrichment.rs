@@ -9,13 +9,13 @@
 //! | [`epss`] | FIRST's daily CSV, into 16 bytes a CVE |
 //! | [`trivy`] | the report's own words about a vulnerability |
 //! | [`cvss`] | a vector, into a score |
-//! | [`merge`] | answers into a [`crate::domain::enrichment::Dossier`], that into a record |
+//! | [`merge`] | answers into a [`crate::domain::vulnerability::SourceRecords`], that into a record |
 //! | [`freshness`] | how long an answer holds |
 //! | [`plan`] | which source is to be asked next |
 //! | [`prioritize`] | report and signals, into what the priority's rule looks at |
 //!
 //! Parsers take bytes whose size the caller has capped. They ignore fields they do not know, and say
-//! in [`crate::domain::enrichment::Facts::notes`] what they know and cannot read.
+//! in [`crate::domain::vulnerability::SourceRecord::notes`] what they know and cannot read.
 
 mod collect;
 pub mod cve_services;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use sirius::domain::fleet::{Fleet, Scope};
-use sirius::domain::priority::exposure::Exposures;
+use sirius::priority::exposure::Exposures;
 use sirius::pipeline::delete_scan::{self, Reason};
 use sirius::pipeline::enrich::Enrichment;
 use sirius::pipeline::judge::Judge;

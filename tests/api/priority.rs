@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use sirius::domain::enrichment::{Exploitation, TechnicalImpact};
+use sirius::domain::vulnerability::{Exploitation, TechnicalImpact};
 use sirius::domain::feed::FeedName;
 use sirius::domain::instant::in_millis;
-use sirius::domain::priority::exposure::Exposures;
+use sirius::priority::exposure::Exposures;
 use sirius::domain::prompt_hash::PromptHash;
 use sirius::llm::Question;
 use support::app::{Answer, App};

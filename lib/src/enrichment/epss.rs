@@ -7,9 +7,9 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
-use super::upstream_time;
-use crate::domain::enrichment::{Epss, Facts};
-use crate::domain::vulnerability_id::VulnerabilityId;
+use crate::domain::upstream_time;
+use crate::domain::vulnerability::{Epss, SourceRecord};
+use crate::domain::vulnerability::id::VulnerabilityId;
 
 /// All scores of one day, sorted by CVE.
 #[derive(Clone, PartialEq, Eq)]
@@ -211,8 +211,8 @@ impl Snapshot {
 
     /// What the snapshot says about one vulnerability; none if it does not have it.
     #[must_use]
-    pub fn facts(&self, id: &VulnerabilityId) -> Option<Facts> {
-        Some(Facts { epss: Some(self.get(id)?), ..Facts::none(self.scored_at) })
+    pub fn facts(&self, id: &VulnerabilityId) -> Option<SourceRecord> {
+        Some(SourceRecord { epss: Some(self.get(id)?), ..SourceRecord::none(self.scored_at) })
     }
 
     /// The score in the middle, for CVEs that have none; none of an empty snapshot.

@@ -7,11 +7,11 @@ use sha2::{Digest as _, Sha256};
 
 use super::collect::{cvss_order, usefulness};
 use super::freshness::Lifetimes;
-use crate::domain::enrichment::{
-    Alias, CveRichment, Dossier, Facts, Freshness, Outcome, Source, SourceState, Sourced, Status, Value,
+use crate::domain::vulnerability::{
+    Alias, CveRichment, SourceRecords, SourceRecord, Freshness, Outcome, Source, SourceState, Sourced, Status, Value,
 };
-use crate::domain::signals::Words;
-use crate::domain::vulnerability_id::{Resolver, VulnerabilityId};
+use crate::domain::vulnerability::Words;
+use crate::domain::vulnerability::id::{Resolver, VulnerabilityId};
 
 /// What came of asking one source.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,7 +28,7 @@ pub struct Answer {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Said {
     /// This.
-    Facts(Box<Facts>),
+    SourceRecord(Box<SourceRecord>),
     /// That it has no such id. Of NVD: status 200 without the CVE, never 404.
     Absent,
     /// Nothing, or nothing that can be read.
@@ -38,7 +38,7 @@ pub enum Said {
 impl Said {
     const fn outcome(&self) -> Outcome {
         match self {
-            Self::Facts(_) => Outcome::Ok,
+            Self::SourceRecord(_) => Outcome::Ok,
             Self::Absent => Outcome::Absent,
             Self::Error => Outcome::Error,
         }
@@ -49,12 +49,12 @@ impl Said {
 /// nothing; one source's answer never changes another's facts. Of reports, the newest one's words are kept, with the
 /// names that any of them gave.
 #[must_use]
-pub fn absorb(mut dossier: Dossier, answers: impl IntoIterator<Item = Answer>, lifetimes: &Lifetimes) -> Dossier {
+pub fn absorb(mut dossier: SourceRecords, answers: impl IntoIterator<Item = Answer>, lifetimes: &Lifetimes) -> SourceRecords {
     for answer in answers {
         let source = answer.source;
         let known = dossier.sources.remove(&source);
         let state = match answer {
-            Answer { source: Source::Trivy, at, said: Said::Facts(words) } => {
+            Answer { source: Source::Trivy, at, said: Said::Record(words) } => {
                 take_words(known, &dossier.id, at, *words, lifetimes)
             }
             answer => take(known, &dossier.id, answer, lifetimes),
@@ -72,7 +72,7 @@ fn take(known: Option<SourceState>, id: &VulnerabilityId, answer: Answer, lifeti
     let answered_at = previous.and_then(|freshness| freshness.fetched_at);
     let (mut facts, mut facts_at) = known.map_or((None, None), |state| (state.facts, state.facts_at));
     match said {
-        Said::Facts(new) => {
+        Said::Record(new) => {
             let taken_back = source.takes_back() && answered_at.is_some_and(|answered_at| at <= answered_at);
             if !taken_back && facts_at.is_none_or(|facts_at| at > facts_at) {
                 (facts, facts_at) = (Some(*new), Some(at));
@@ -106,7 +106,7 @@ fn take_words(
     known: Option<SourceState>,
     id: &VulnerabilityId,
     at: Timestamp,
-    words: Facts,
+    words: SourceRecord,
     lifetimes: &Lifetimes,
 ) -> SourceState {
     let (kept, attempted) = known.map_or((None, at), |state| (state.facts, state.freshness.attempted_at));
@@ -119,11 +119,11 @@ fn take_words(
 }
 
 /// The words of the newer of two reports, whichever was read first, with the names that either gave.
-fn newer_words(kept: Option<Facts>, new: Facts) -> Facts {
-    let Some(kept) = kept else { return Facts { aliases: names(&new.aliases), ..new } };
+fn newer_words(kept: Option<SourceRecord>, new: SourceRecord) -> SourceRecord {
+    let Some(kept) = kept else { return SourceRecord { aliases: names(&new.aliases), ..new } };
     let aliases = names(kept.aliases.iter().chain(&new.aliases));
     let is_newer = new.as_of.cmp(&kept.as_of).then_with(|| digest(&new).cmp(&digest(&kept))).is_gt();
-    Facts { aliases, ..if is_newer { new } else { kept } }
+    SourceRecord { aliases, ..if is_newer { new } else { kept } }
 }
 
 /// Each name once, in order; as many as are kept.
@@ -133,29 +133,29 @@ fn names<'a>(all: impl IntoIterator<Item = &'a VulnerabilityId>) -> Vec<Vulnerab
 }
 
 /// What tells a report's words from another's: all but its time and the names, which add up.
-fn digest(facts: &Facts) -> String {
-    let words = Facts { aliases: Vec::new(), as_of: Timestamp::UNIX_EPOCH, ..facts.clone() };
-    // Facts are plain data, which serializes.
+fn digest(facts: &SourceRecord) -> String {
+    let words = SourceRecord { aliases: Vec::new(), as_of: Timestamp::UNIX_EPOCH, ..facts.clone() };
+    // SourceRecord are plain data, which serializes.
     let json = serde_json::to_vec(&words).unwrap_or_default();
     Sha256::digest(json).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Tells apart what a report says.
 #[must_use]
-pub fn words_of(facts: &Facts) -> Words {
+pub fn words_of(facts: &SourceRecord) -> Words {
     Words { at: facts.as_of, digest: digest(facts), aliases: names(&facts.aliases) }
 }
 
 /// Tells apart the words of a report that a dossier keeps; none if it has none.
 #[must_use]
-pub fn words(dossier: &Dossier) -> Option<Words> {
+pub fn words(dossier: &SourceRecords) -> Option<Words> {
     dossier.sources.get(&Source::Trivy)?.facts.as_ref().map(words_of)
 }
 
 /// Makes the record that is shown out of the facts of all sources.
 #[must_use]
-pub fn record(dossier: &Dossier) -> CveRichment {
-    let facts: Vec<(Source, &Facts)> =
+pub fn record(dossier: &SourceRecords) -> CveRichment {
+    let facts: Vec<(Source, &SourceRecord)> =
         dossier.sources.iter().filter_map(|(source, state)| Some((*source, state.facts.as_ref()?))).collect();
     let facts = facts.as_slice();
     let mut cuts = Vec::new();
@@ -171,12 +171,12 @@ pub fn record(dossier: &Dossier) -> CveRichment {
         upstream: ids("upstream", facts, own_id, |facts| &facts.upstream, &mut cuts),
         cwes: union("cwes", facts, |facts| &facts.cwes, |cwe| cwe.id.clone(), &mut cuts),
         cvss: {
-            let same = |cvss: &crate::domain::enrichment::Cvss| {
+            let same = |cvss: &crate::domain::vulnerability::Cvss| {
                 (cvss.vector.clone(), cvss.assigner.clone(), cvss.stated_score.map(f64::to_bits))
             };
             let mut all = every(facts, |facts| &facts.cvss, same);
             // What a report says that others rated comes after what they say themselves.
-            let is_reported = |cvss: &Sourced<crate::domain::enrichment::Cvss>| cvss.source == Source::Trivy;
+            let is_reported = |cvss: &Sourced<crate::domain::vulnerability::Cvss>| cvss.source == Source::Trivy;
             all.sort_by(|a, b| {
                 let order = is_reported(a).cmp(&is_reported(b)).then_with(|| cvss_order(&a.fact, &b.fact));
                 order.then(a.source.cmp(&b.source))
@@ -211,8 +211,8 @@ pub fn record(dossier: &Dossier) -> CveRichment {
             });
             let mut notes: Vec<_> = cuts.chain(notes).collect();
             let count = notes.len();
-            if count > Facts::LIST {
-                notes.truncate(Facts::LIST - 1);
+            if count > SourceRecord::LIST {
+                notes.truncate(SourceRecord::LIST - 1);
                 let more = format!("and {} more", count - notes.len());
                 notes.push(Sourced { fact: value(more), source: Source::Sirius, as_of });
             }
@@ -226,19 +226,19 @@ const fn value<T>(value: T) -> Value<T> {
     Value { value }
 }
 
-const fn sourced<T>(source: Source, facts: &Facts, fact: T) -> Sourced<T> {
+const fn sourced<T>(source: Source, facts: &SourceRecord, fact: T) -> Sourced<T> {
     Sourced { fact, source, as_of: facts.as_of }
 }
 
 /// The value of the first source that has one.
-fn first<T>(facts: &[(Source, &Facts)], get: impl Fn(&Facts) -> Option<T>) -> Option<Sourced<T>> {
+fn first<T>(facts: &[(Source, &SourceRecord)], get: impl Fn(&SourceRecord) -> Option<T>) -> Option<Sourced<T>> {
     facts.iter().find_map(|(source, facts)| Some(sourced(*source, facts, get(facts)?)))
 }
 
 /// The lists of all sources, one after the other.
 fn each<'a, T: Clone + 'a>(
-    facts: &'a [(Source, &Facts)],
-    get: impl Fn(&Facts) -> &Vec<T> + 'a,
+    facts: &'a [(Source, &SourceRecord)],
+    get: impl Fn(&SourceRecord) -> &Vec<T> + 'a,
 ) -> impl Iterator<Item = Sourced<T>> + 'a {
     facts.iter().flat_map(move |(source, facts)| {
         let items: Vec<_> = get(facts).iter().map(|item| sourced(*source, facts, item.clone())).collect();
@@ -248,8 +248,8 @@ fn each<'a, T: Clone + 'a>(
 
 /// The same without what an earlier source has said.
 fn every<T: Clone, K: Ord>(
-    facts: &[(Source, &Facts)],
-    get: impl Fn(&Facts) -> &Vec<T>,
+    facts: &[(Source, &SourceRecord)],
+    get: impl Fn(&SourceRecord) -> &Vec<T>,
     same: impl Fn(&T) -> K,
 ) -> Vec<Sourced<T>> {
     let mut seen = BTreeSet::new();
@@ -258,8 +258,8 @@ fn every<T: Clone, K: Ord>(
 
 fn union<T: Clone, K: Ord>(
     field: &str,
-    facts: &[(Source, &Facts)],
-    get: impl Fn(&Facts) -> &Vec<T>,
+    facts: &[(Source, &SourceRecord)],
+    get: impl Fn(&SourceRecord) -> &Vec<T>,
     same: impl Fn(&T) -> K,
     cuts: &mut Vec<String>,
 ) -> Vec<Sourced<T>> {
@@ -268,9 +268,9 @@ fn union<T: Clone, K: Ord>(
 
 fn ids(
     field: &str,
-    facts: &[(Source, &Facts)],
+    facts: &[(Source, &SourceRecord)],
     own: &VulnerabilityId,
-    get: impl Fn(&Facts) -> &Vec<VulnerabilityId>,
+    get: impl Fn(&SourceRecord) -> &Vec<VulnerabilityId>,
     cuts: &mut Vec<String>,
 ) -> Vec<Sourced<Alias>> {
     let all = every(facts, get, VulnerabilityId::clone).into_iter().filter(|id| id.fact != *own);
@@ -279,20 +279,20 @@ fn ids(
 }
 
 fn cap<T>(field: &str, mut list: Vec<T>, cuts: &mut Vec<String>) -> Vec<T> {
-    if list.len() > Facts::LIST {
-        cuts.push(format!("{field}: {} of {} kept", Facts::LIST, list.len()));
-        list.truncate(Facts::LIST);
+    if list.len() > SourceRecord::LIST {
+        cuts.push(format!("{field}: {} of {} kept", SourceRecord::LIST, list.len()));
+        list.truncate(SourceRecord::LIST);
     }
     list
 }
 
-fn newest_attempt(dossier: &Dossier) -> Timestamp {
+fn newest_attempt(dossier: &SourceRecords) -> Timestamp {
     let attempts = dossier.sources.values().map(|state| state.freshness.attempted_at);
     attempts.max().unwrap_or(dossier.opened_at)
 }
 
 /// What has become of the record: the word of its own sources, else what is missing.
-fn status(dossier: &Dossier, facts: &[(Source, &Facts)]) -> Sourced<Value<Status>> {
+fn status(dossier: &SourceRecords, facts: &[(Source, &SourceRecord)]) -> Sourced<Value<Status>> {
     let says = |sources: &[Source], wanted: Option<Status>| {
         let mut said = facts.iter().filter(|(source, _)| sources.contains(source));
         said.find_map(|(source, facts)| {

@@ -4,8 +4,8 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
-use crate::domain::enrichment::{Dossier, Outcome, Source};
-use crate::domain::vulnerability_id::{Kind, Resolver, VulnerabilityId};
+use crate::domain::vulnerability::{SourceRecords, Outcome, Source};
+use crate::domain::vulnerability::id::{Kind, Resolver, VulnerabilityId};
 
 /// What is due for a vulnerability that no source can be asked about.
 pub const NEVER: Timestamp = Timestamp::MAX;
@@ -16,7 +16,7 @@ const FIRST_YEAR_OF_SSVC: u16 = 2023;
 
 /// The source to be asked first about it, if its last answer does not hold any more.
 #[must_use]
-pub fn first_source(dossier: &Dossier, now: Timestamp) -> Option<Source> {
+pub fn first_source(dossier: &SourceRecords, now: Timestamp) -> Option<Source> {
     let source = match dossier.id.resolver() {
         Resolver::Nvd => Source::Nvd,
         Resolver::Osv => Source::Osv,
@@ -37,11 +37,11 @@ pub fn askable_from(id: &VulnerabilityId) -> Timestamp {
 /// Whether CVE Services is to be asked, too: of a CVE that NVD has not, does not answer for, or has
 /// without an assessment that there may be.
 #[must_use]
-pub fn wants_cve_services(dossier: &Dossier, now: Timestamp) -> bool {
+pub fn wants_cve_services(dossier: &SourceRecords, now: Timestamp) -> bool {
     needs_cve_services(dossier) && is_due(dossier, Source::CveServices, now)
 }
 
-fn needs_cve_services(dossier: &Dossier) -> bool {
+fn needs_cve_services(dossier: &SourceRecords) -> bool {
     if dossier.id.kind() != Kind::Cve {
         return false;
     }
@@ -56,13 +56,13 @@ fn needs_cve_services(dossier: &Dossier) -> bool {
     }
 }
 
-fn is_due(dossier: &Dossier, source: Source, now: Timestamp) -> bool {
+fn is_due(dossier: &SourceRecords, source: Source, now: Timestamp) -> bool {
     dossier.sources.get(&source).is_none_or(|state| state.freshness.expires_at <= now)
 }
 
 /// From when on a source is to be asked about it again; when it was first heard of, if none was yet.
 #[must_use]
-pub fn next_fetch(dossier: &Dossier) -> Timestamp {
+pub fn next_fetch(dossier: &SourceRecords) -> Timestamp {
     let expires = |source: Source| dossier.sources.get(&source).map(|state| state.freshness.expires_at);
     let next = match dossier.id.resolver() {
         Resolver::Nobody => NEVER,
@@ -79,10 +79,10 @@ pub fn next_fetch(dossier: &Dossier) -> Timestamp {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::enrichment::{
-        Cvss, CvssKind, CvssSeverity, CvssVersion, Facts, Freshness, SourceState, Ssvc, Status,
+    use crate::domain::vulnerability::{
+        Cvss, CvssKind, CvssSeverity, CvssVersion, SourceRecord, Freshness, SourceState, Ssvc, Status,
     };
-    use crate::domain::signals::Signals;
+    use crate::domain::vulnerability::VulnerabilitySummary;
     use crate::enrichment::freshness::Lifetimes;
     use crate::enrichment::merge::{self, Answer, Said, absorb};
 
@@ -90,16 +90,16 @@ mod tests {
         Timestamp::from_second(second).unwrap()
     }
 
-    fn answered(id: &str, answers: &[(Source, Said)]) -> Dossier {
+    fn answered(id: &str, answers: &[(Source, Said)]) -> SourceRecords {
         let answers = answers.iter().map(|(source, said)| Answer { source: *source, at: at(0), said: said.clone() });
-        absorb(Dossier::new(id.parse().unwrap(), at(0)), answers, &Lifetimes::default())
+        absorb(SourceRecords::new(id.parse().unwrap(), at(0)), answers, &Lifetimes::default())
     }
 
     fn facts(assessed: bool) -> Said {
         let assigner = "CISA-ADP".to_owned();
         let ssvc =
             Ssvc { exploitation: None, automatable: Some(true), technical_impact: None, assigner, assessed_at: None };
-        Said::Facts(Box::new(Facts { ssvc: assessed.then_some(ssvc), ..Facts::none(at(0)) }))
+        Said::Record(Box::new(SourceRecord { ssvc: assessed.then_some(ssvc), ..SourceRecord::none(at(0)) }))
     }
 
     #[test]
@@ -137,14 +137,14 @@ mod tests {
     fn nobody_is_asked_about_a_vulnerability_of_a_future_year() {
         let now: Timestamp = "2026-11-28T00:00:00Z".parse().unwrap();
         for (id, expected) in [("CVE-2026-0001", true), ("CVE-2027-0001", false), ("RUSTSEC-9999-0001", false)] {
-            let dossier = Dossier::new(id.parse().unwrap(), at(0));
+            let dossier = SourceRecords::new(id.parse().unwrap(), at(0));
             assert_eq!(
                 (first_source(&dossier, now).is_some(), next_fetch(&dossier) <= now),
                 (expected, expected),
                 "{id}"
             );
         }
-        let dossier = Dossier::new("CVE-2028-0001".parse().unwrap(), at(0));
+        let dossier = SourceRecords::new("CVE-2028-0001".parse().unwrap(), at(0));
         assert_eq!(next_fetch(&dossier), "2028-01-01T00:00:00Z".parse().unwrap());
     }
 
@@ -160,7 +160,7 @@ mod tests {
         }
     }
 
-    fn dossier(facts: Facts) -> Dossier {
+    fn dossier(facts: SourceRecord) -> SourceRecords {
         let freshness = Freshness {
             attempted_at: at(50),
             fetched_at: Some(at(50)),
@@ -168,7 +168,7 @@ mod tests {
             outcome: Outcome::Ok,
             fail_count: 0,
         };
-        let mut dossier = Dossier::new("GHSA-2222-3333-4444".parse().unwrap(), at(1));
+        let mut dossier = SourceRecords::new("GHSA-2222-3333-4444".parse().unwrap(), at(1));
         let state = SourceState { facts: Some(facts), facts_at: Some(at(50)), freshness };
         dossier.sources.insert(Source::Osv, state);
         dossier
@@ -176,7 +176,7 @@ mod tests {
 
     #[test]
     fn the_best_ratings_are_kept_and_the_whole_stays_small() {
-        let mut facts = Facts::none(at(40));
+        let mut facts = SourceRecord::none(at(40));
         facts.status = Some(Status::Published);
         facts.aliases = ["CVE-2026-0001", "GO-2026-1"].map(|id| id.parse().unwrap()).to_vec();
         facts.cvss = vec![
@@ -187,13 +187,13 @@ mod tests {
             cvss(CvssVersion::V4, "b"),
             cvss(CvssVersion::V30, "c"),
         ];
-        let signals = Signals::of(&merge::record(&dossier(facts)), None, at(90));
+        let signals = VulnerabilitySummary::of(&merge::record(&dossier(facts)), None, at(90));
         assert_eq!(signals.aliases, ["CVE-2026-0001".parse().unwrap()]);
         assert_eq!(signals.cvss.len(), 4);
         assert!(signals.cvss.iter().all(|rating| rating.version != CvssVersion::V2 && rating.assigner.len() <= 48));
         assert_eq!((signals.as_of, signals.status_as_of, signals.is_due(at(89))), (at(50), at(40), false));
         let json = serde_json::to_string(&signals).unwrap();
         assert!(json.len() < 2048, "{}", json.len());
-        assert_eq!(serde_json::from_str::<Signals>(&json).unwrap(), signals);
+        assert_eq!(serde_json::from_str::<VulnerabilitySummary>(&json).unwrap(), signals);
     }
 }

@@ -13,9 +13,9 @@ use super::collect::assigner;
 use super::merge::{Answer, Said, absorb, record};
 use super::plain_text::{line, paragraphs};
 use super::{cve_services, epss, kev, nvd, osv, upstream_time};
-use crate::domain::enrichment::{Dossier, Facts, Source, Status};
+use crate::domain::vulnerability::{SourceRecords, SourceRecord, Source, Status};
 use crate::domain::shared::shared;
-use crate::domain::vulnerability_id::VulnerabilityId;
+use crate::domain::vulnerability::id::VulnerabilityId;
 
 /// `enrichment-data`, if it is there.
 fn data() -> Option<PathBuf> {
@@ -87,7 +87,7 @@ struct Expected {
 
 impl Expected {
     /// Asserts that nothing was lost but what a list has no room for, and that this is noted.
-    fn assert_is(&self, facts: &Facts, name: &str) {
+    fn assert_is(&self, facts: &SourceRecord, name: &str) {
         assert_eq!(facts.title, self.title, "{name}");
         assert_eq!(facts.description, self.description, "{name}");
         assert_eq!((facts.published, facts.modified), (self.published, self.modified), "{name}");
@@ -154,24 +154,24 @@ impl Expected {
 fn same_or_capped<T: Ord + std::fmt::Debug>(
     all: &BTreeSet<T>,
     kept: &BTreeSet<T>,
-    facts: &Facts,
+    facts: &SourceRecord,
     field: &str,
     name: &str,
 ) {
-    if all.len() <= Facts::LIST {
+    if all.len() <= SourceRecord::LIST {
         assert_eq!(kept, all, "{name} {field}");
     } else {
-        assert!(kept.is_subset(all) && kept.len() == Facts::LIST, "{name} {field}");
-        let note = format!("{field}: {} of {} kept", Facts::LIST, all.len());
+        assert!(kept.is_subset(all) && kept.len() == SourceRecord::LIST, "{name} {field}");
+        let note = format!("{field}: {} of {} kept", SourceRecord::LIST, all.len());
         assert!(facts.notes.contains(&note), "{name} {field}: {:?}", facts.notes);
     }
 }
 
 /// Shows the facts as a record, and checks that each has its source.
-fn show(source: Source, id: &VulnerabilityId, facts: Facts) {
+fn show(source: Source, id: &VulnerabilityId, facts: SourceRecord) {
     let now = "2026-11-22T00:00:00Z".parse().unwrap();
-    let answer = Answer { source, at: now, said: Said::Facts(Box::new(facts)) };
-    let record = record(&absorb(Dossier::new(id.clone(), now), [answer], &Default::default()));
+    let answer = Answer { source, at: now, said: Said::Record(Box::new(facts)) };
+    let record = record(&absorb(SourceRecords::new(id.clone(), now), [answer], &Default::default()));
     assert_eq!(super::merge::tests::facts_without_source(&record), Vec::<String>::new());
     assert!(serde_json::to_vec(&record).unwrap().len() < 40_000, "{id}");
 }
@@ -211,7 +211,7 @@ fn walk_nvd(cve: &Value) -> Expected {
 fn every_cve_of_nvd_is_read_without_loss() {
     let Some(data) = data() else { return };
     let (mut cves, mut ratings, mut stated, mut states) = (0, 0, Vec::new(), Vec::new());
-    let mut check = |cve: &Value, id: &VulnerabilityId, facts: &Facts| {
+    let mut check = |cve: &Value, id: &VulnerabilityId, facts: &SourceRecord| {
         let expected = walk_nvd(cve);
         expected.assert_is(facts, id.as_str());
         ratings += expected.cvss.len();

@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-use super::upstream_time::instant;
-use crate::domain::enrichment::{Exploitation, Ssvc, TechnicalImpact};
+use crate::domain::upstream_time::instant;
+use crate::domain::vulnerability::{Exploitation, Ssvc, TechnicalImpact};
 
 /// Reads `[{"Exploitation": "poc"}, {"Automatable": "No"}, {"technicalImpact": "total"}]`; none if it
 /// has none of the three. What it cannot read goes to `notes`.

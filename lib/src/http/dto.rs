@@ -8,19 +8,19 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::domain::analysis::{self, Analysis, Answered, Failure, Removed};
-use crate::domain::enrichment::{CveRichment, Epss, Source, Sourced, Ssvc, Status, Value};
+use crate::domain::vulnerability::{CveRichment, Epss, Source, Sourced, Ssvc, Status, Value};
 use crate::domain::finding::{FindingId, Members, Suppression};
 use crate::domain::image_name::ImageName;
 use crate::domain::instant;
 use crate::domain::occurrence::Details;
 use crate::domain::platform::Platform;
-use crate::domain::priority::Priority;
+use crate::priority::Priority;
 use crate::domain::prompt_hash::PromptHash;
 use crate::domain::remediation::{Stated, remediation, smallest_upgrade};
 use crate::domain::scan::{OtherFindings, Scan, ScanId};
 use crate::domain::severity::{Severity, SeverityCounts};
-use crate::domain::signals::{Listed, Signals};
-use crate::domain::vulnerability_id::VulnerabilityId;
+use crate::domain::vulnerability::{Listed, VulnerabilitySummary};
+use crate::domain::vulnerability::id::VulnerabilityId;
 use crate::pipeline::join::{Counts, Joined};
 use crate::pipeline::locate;
 use crate::pipeline::priorities::{self, InImage, Work};
@@ -209,8 +209,8 @@ struct InKev {
 }
 
 impl Enrichment {
-    fn of(signals: Signals, catalogue: Option<Timestamp>) -> Self {
-        let Signals { status, status_source, status_as_of, kev, epss, ssvc, .. } = signals;
+    fn of(signals: VulnerabilitySummary, catalogue: Option<Timestamp>) -> Self {
+        let VulnerabilitySummary { status, status_source, status_as_of, kev, epss, ssvc, .. } = signals;
         let kev = match (kev, catalogue) {
             (Some(Listed { date_added, ransomware, source, as_of }), _) => {
                 Some(Sourced { fact: InKev { listed: true, date_added: Some(date_added), ransomware }, source, as_of })
@@ -547,7 +547,7 @@ mod tests {
     fn shown(vulnerability: Value) -> Value {
         let vulnerability = serde_json::from_value(vulnerability).unwrap();
         let priority = Priority {
-            band: crate::domain::priority::Band::P4,
+            band: crate::priority::Band::P4,
             score: 0.5,
             due: None,
             why: vec!["because".to_owned()],

@@ -13,7 +13,7 @@ use super::query::Query;
 use super::reply::{self, ListBody};
 use super::{ApiError, get_scan};
 use crate::domain::finding::Ordinal;
-use crate::domain::priority::SortKey;
+use crate::priority::SortKey;
 use crate::domain::scan::Scan;
 use crate::domain::severity::Severity;
 use crate::llm::Questions;

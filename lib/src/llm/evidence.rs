@@ -16,7 +16,7 @@ use std::collections::HashSet;
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::priority::Band;
+use crate::priority::Band;
 use crate::llm::answer::{Parsed, RiskScore, Section};
 use crate::llm::facts::Facts;
 use crate::llm::prompt::{day, is_web_link};

@@ -8,9 +8,9 @@ use serde_json::Value;
 
 use super::text::cap;
 use crate::domain::finding::Finding;
-use crate::domain::priority;
-use crate::domain::priority::brief::{Brief, brief};
-use crate::domain::priority::{Kev, Thresholds};
+use crate::priority;
+use crate::priority::brief::{Brief, brief};
+use crate::priority::{Kev, Thresholds};
 use crate::domain::remediation::fixes;
 use crate::domain::subject::Subject;
 

@@ -14,9 +14,9 @@ use crate::domain::fleet::{Fleet, Scope, generation};
 use crate::domain::image_name::spellings;
 use crate::domain::occurrence::{AssetOccurrences, Bucket, Details};
 use crate::domain::platform::Platform;
-use crate::domain::priority::{Band, Priority};
+use crate::priority::{Band, Priority};
 use crate::domain::scan::{Scan, ScanId};
-use crate::domain::vulnerability_id::VulnerabilityId;
+use crate::domain::vulnerability::id::VulnerabilityId;
 use crate::enrichment::prioritize::{self, Reported};
 use crate::store::{self, Store};
 

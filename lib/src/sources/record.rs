@@ -9,8 +9,8 @@ use url::Url;
 
 use super::fetch::{self, Budget, Manner};
 use super::mode::{Live, Mode, file};
-use crate::domain::enrichment::Facts;
-use crate::domain::vulnerability_id::VulnerabilityId;
+use crate::domain::vulnerability::SourceRecord;
+use crate::domain::vulnerability::id::VulnerabilityId;
 use crate::enrichment::merge::Said;
 use crate::store::Store;
 
@@ -29,7 +29,7 @@ pub struct Source {
     /// Under which pace, and where, it is asked about an id.
     pub(super) request: fn(&Live, &VulnerabilityId) -> (Manner, Url),
     /// Which id an answer is about, and what it says.
-    pub(super) read: Read<(VulnerabilityId, Facts)>,
+    pub(super) read: Read<(VulnerabilityId, SourceRecord)>,
     /// What a 404 says.
     pub(super) not_found: Read<Said>,
 }
@@ -70,7 +70,7 @@ impl Source {
     /// What a record says, if it is about the id that was asked about.
     fn said(&self, id: &VulnerabilityId, body: &[u8], budget: &Budget) -> Said {
         match (self.read)(body, budget.now()) {
-            Ok((named, facts)) if named == *id => Said::Facts(Box::new(facts)),
+            Ok((named, facts)) if named == *id => Said::Record(Box::new(facts)),
             Ok((named, _)) => self.failed(id, &format_args!("it answered about {named}")),
             Err(error) => self.failed(id, &error),
         }

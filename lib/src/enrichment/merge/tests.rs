@@ -4,7 +4,7 @@ use proptest::sample::select;
 use serde_json::Value as Json;
 
 use super::*;
-use crate::domain::enrichment::{Cvss, CvssKind, CvssSeverity, CvssVersion, Cwe, Epss, Kev, Reference, Ssvc};
+use crate::domain::vulnerability::{Cvss, CvssKind, CvssSeverity, CvssVersion, Cwe, Epss, Kev, Reference, Ssvc};
 
 fn id(text: &str) -> VulnerabilityId {
     text.parse().unwrap()
@@ -14,18 +14,18 @@ fn at(hour: i64) -> Timestamp {
     Timestamp::UNIX_EPOCH + SignedDuration::from_hours(hour)
 }
 
-fn facts(hour: i64, change: impl FnOnce(&mut Facts)) -> Said {
-    let mut facts = Facts::none(at(hour));
+fn facts(hour: i64, change: impl FnOnce(&mut SourceRecord)) -> Said {
+    let mut facts = SourceRecord::none(at(hour));
     change(&mut facts);
-    Said::Facts(Box::new(facts))
+    Said::Record(Box::new(facts))
 }
 
 fn answer(source: Source, hour: i64, said: Said) -> Answer {
     Answer { source, at: at(hour), said }
 }
 
-fn dossier(name: &str, answers: impl IntoIterator<Item = Answer>) -> Dossier {
-    absorb(Dossier::new(id(name), at(0)), answers, &Lifetimes::default())
+fn dossier(name: &str, answers: impl IntoIterator<Item = Answer>) -> SourceRecords {
+    absorb(SourceRecords::new(id(name), at(0)), answers, &Lifetimes::default())
 }
 
 const CVE: &str = "CVE-2026-0001";
@@ -171,8 +171,8 @@ fn the_catalogue_itself_goes_before_those_who_repeat_it() {
     assert_eq!((kev.source, kev.fact.ransomware), (Source::Kev, Some(true)));
 }
 
-/// Facts with something of everything, out of small sets so that sources agree and contradict.
-fn any_facts() -> impl Strategy<Value = Facts> {
+/// SourceRecord with something of everything, out of small sets so that sources agree and contradict.
+fn any_facts() -> impl Strategy<Value = SourceRecord> {
     let words = || select(vec!["one", "two", "three"]);
     let list = |count: usize| prop::collection::vec(0..count, 0..count);
     (
@@ -184,7 +184,7 @@ fn any_facts() -> impl Strategy<Value = Facts> {
         .prop_map(
             |((hour, title, description), status, (aliases, cwes, cvss, references), (ssvc, kev, epss, notes))| {
                 let day = "2026-01-01".parse().unwrap();
-                Facts {
+                SourceRecord {
                     status,
                     title: title.map(Into::into),
                     description: description.map(Into::into),
@@ -231,7 +231,7 @@ fn any_facts() -> impl Strategy<Value = Facts> {
                     published: title.map(|_| at(hour)),
                     modified: Some(at(hour)),
                     notes: notes.iter().map(|n| format!("note {n}")).collect(),
-                    ..Facts::none(at(hour))
+                    ..SourceRecord::none(at(hour))
                 }
             },
         )
@@ -240,7 +240,7 @@ fn any_facts() -> impl Strategy<Value = Facts> {
 fn any_answers(per_source: usize) -> impl Strategy<Value = Vec<Answer>> {
     let sources = [Source::Nvd, Source::CveServices, Source::Osv, Source::Trivy, Source::Kev, Source::Epss];
     let said = prop_oneof![
-        3 => any_facts().prop_map(|facts| Said::Facts(Box::new(facts))),
+        3 => any_facts().prop_map(|facts| Said::Record(Box::new(facts))),
         1 => Just(Said::Absent),
         1 => Just(Said::Error),
     ];
@@ -311,7 +311,7 @@ proptest! {
         let record = record(&dossier(CVE, answers));
         prop_assert_eq!(facts_without_source(&record), Vec::<String>::new());
         let lists = [record.aliases.len(), record.cwes.len(), record.cvss.len(), record.references.len()];
-        prop_assert!(lists.into_iter().chain([record.notes.len()]).all(|length| length <= Facts::LIST));
+        prop_assert!(lists.into_iter().chain([record.notes.len()]).all(|length| length <= SourceRecord::LIST));
     }
 
     #[test]
@@ -319,11 +319,11 @@ proptest! {
         let dossier = dossier(CVE, answers);
         let shown = record(&dossier);
         let text = serde_json::to_string(&dossier).unwrap();
-        prop_assert_eq!(&serde_json::from_str::<Dossier>(&text).unwrap(), &dossier);
+        prop_assert_eq!(&serde_json::from_str::<SourceRecords>(&text).unwrap(), &dossier);
         let text = serde_json::to_string(&shown).unwrap();
         prop_assert_eq!(&serde_json::from_str::<CveRichment>(&text).unwrap(), &shown);
         let item: serde_dynamo::Item = serde_dynamo::to_item(&dossier).unwrap();
-        prop_assert_eq!(&serde_dynamo::from_item::<_, Dossier>(item).unwrap(), &dossier);
+        prop_assert_eq!(&serde_dynamo::from_item::<_, SourceRecords>(item).unwrap(), &dossier);
         let item: serde_dynamo::Item = serde_dynamo::to_item(&shown).unwrap();
         prop_assert_eq!(&serde_dynamo::from_item::<_, CveRichment>(item).unwrap(), &shown);
     }
@@ -368,7 +368,7 @@ proptest! {
         }));
         let before = dossier(CVE, reports.iter().map(said));
         let next = said(&(hour, title));
-        let Said::Facts(told) = next.said.clone() else { unreachable!() };
+        let Said::Record(told) = next.said.clone() else { unreachable!() };
         let after = absorb(before.clone(), [next], &Lifetimes::default());
         let yields = words(&before).unwrap().yield_to(&words_of(&told), false);
         prop_assert_eq!(yields, words(&before) != words(&after));
@@ -387,7 +387,7 @@ fn a_report_that_was_read_later_than_it_was_made_counts_the_same_in_either_order
 #[test]
 fn the_same_words_are_renewed_seldom_where_public_sources_describe_it() {
     let words_at = |hour| {
-        let Said::Facts(said) = facts(hour, |facts| facts.title = Some("a".into())) else { unreachable!() };
+        let Said::Record(said) = facts(hour, |facts| facts.title = Some("a".into())) else { unreachable!() };
         words_of(&said)
     };
     let kept = words_at(0);
@@ -412,7 +412,7 @@ fn what_a_report_says_that_others_rated_comes_last_and_is_no_signal() {
     let told = |answers: Vec<Answer>| {
         let dossier = dossier(CVE, answers);
         let record = record(&dossier);
-        let signals = crate::domain::signals::Signals::of(&record, words(&dossier), at(2));
+        let signals = crate::domain::vulnerability::VulnerabilitySummary::of(&record, words(&dossier), at(2));
         let sources: Vec<Source> = record.cvss.iter().map(|cvss| cvss.source).collect();
         let rated: Vec<Source> = signals.cvss.iter().map(|cvss| cvss.source).collect();
         (sources, rated, signals.published)

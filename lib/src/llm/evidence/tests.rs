@@ -1,8 +1,8 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::domain::priority::Band;
-use crate::domain::priority::brief::Brief;
+use crate::priority::Band;
+use crate::priority::brief::Brief;
 use crate::llm::facts::{CvssFact, EnrichmentFacts, EpssFact, KevFact};
 
 fn facts() -> Facts {

@@ -1,8 +1,8 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::domain::priority::Band;
-use crate::domain::priority::brief::Brief;
+use crate::priority::Band;
+use crate::priority::brief::Brief;
 use crate::llm::facts::{EnrichmentFacts, EpssFact, KevFact};
 use crate::llm::text::is_invisible;
 

@@ -8,16 +8,16 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
 use super::{cvss, upstream_time};
-use crate::domain::enrichment::{self, CvssVersion, Status};
+use crate::domain::vulnerability::{self, CvssVersion, Status};
 use crate::domain::finding::{Finding, Rating};
-use crate::domain::known::Known;
+use crate::domain::vulnerabilities::Vulnerabilities;
 use crate::domain::occurrence::Details;
-use crate::domain::priority::exposure::Exposure;
-use crate::domain::priority::ssvc::{Exploitation, Ssvc, TechnicalImpact, derive_ssvc};
-use crate::domain::priority::{Epss, Facts, FixStatus, Kev, Record, RecordStatus, VectorReading};
+use crate::priority::exposure::Exposure;
+use crate::priority::ssvc::{Exploitation, Ssvc, TechnicalImpact, derive_ssvc};
+use crate::priority::{Epss, Facts, FixStatus, Kev, Record, RecordStatus, VectorReading};
 use crate::domain::remediation::has_fix;
 use crate::domain::severity::Severity;
-use crate::domain::signals::Signals;
+use crate::domain::vulnerability::VulnerabilitySummary;
 
 /// What a report says of a finding, as far as its priority needs it.
 ///
@@ -75,7 +75,7 @@ impl Reported {
 
 /// What the rule looks at: the sources' words where there are any, else the report's.
 #[must_use]
-pub fn facts(reported: &Reported, signals: Option<&Signals>, known: &Known, exposure: Exposure) -> Facts {
+pub fn facts(reported: &Reported, signals: Option<&VulnerabilitySummary>, known: &Vulnerabilities, exposure: Exposure) -> Facts {
     let ratings = signals.map(|signals| signals.cvss.as_slice()).unwrap_or_default();
     let (cvss_scores, vector) = if ratings.is_empty() {
         let scores = reported.rating.iter().filter_map(|rating| cvss::score(&rating.vector).ok());
@@ -119,7 +119,7 @@ pub fn facts(reported: &Reported, signals: Option<&Signals>, known: &Known, expo
     }
 }
 
-fn kev(signals: Option<&Signals>, known: &Known) -> Kev {
+fn kev(signals: Option<&VulnerabilitySummary>, known: &Vulnerabilities) -> Kev {
     let Some(signals) = signals else { return Kev::Unknown };
     match (&signals.kev, known.catalogue(signals)) {
         // Not known to be used by ransomware is what CISA's own "Unknown" means, too.
@@ -131,7 +131,7 @@ fn kev(signals: Option<&Signals>, known: &Known) -> Kev {
     }
 }
 
-fn record(signals: &Signals) -> Option<Record> {
+fn record(signals: &VulnerabilitySummary) -> Option<Record> {
     let status = match signals.status {
         Status::Published => RecordStatus::Published,
         Status::Rejected => RecordStatus::Rejected,

@@ -6,14 +6,14 @@ use jiff::Timestamp;
 
 use super::feed::Feed;
 use super::occurrence::FirstSeen;
-use super::signals::Signals;
-use super::vulnerability_id::{Kind, VulnerabilityId};
+use super::signals::VulnerabilitySummary;
+use super::vulnerability::id::{Kind, VulnerabilityId};
 
 /// The signals of those that are known, and the feeds that are loaded.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Known {
     /// What is known, by vulnerability.
-    pub signals: BTreeMap<VulnerabilityId, Signals>,
+    pub signals: BTreeMap<VulnerabilityId, VulnerabilitySummary>,
     /// CISA's catalogue.
     pub kev: Option<Feed>,
     /// FIRST's scores.
@@ -25,7 +25,7 @@ pub struct Known {
 impl Known {
     /// The signals of an id as a report spells it; none if nothing is known, or if it is none.
     #[must_use]
-    pub fn of(&self, id: &str) -> Option<&Signals> {
+    pub fn of(&self, id: &str) -> Option<&VulnerabilitySummary> {
         self.signals.get(&id.parse::<VulnerabilityId>().ok()?)
     }
 
@@ -34,7 +34,7 @@ impl Known {
     /// A feed is pushed only where something changed, so one that is loaded speaks for every vulnerability
     /// that was looked up in one before.
     #[must_use]
-    pub fn catalogue(&self, signals: &Signals) -> Option<Timestamp> {
+    pub fn catalogue(&self, signals: &VulnerabilitySummary) -> Option<Timestamp> {
         signals.kev_checked.map(|checked| self.kev.as_ref().map_or(checked, |feed| feed.date.max(checked)))
     }
 
@@ -61,6 +61,6 @@ impl Known {
     }
 }
 
-fn needs_alias(signals: &Signals) -> bool {
+fn needs_alias(signals: &VulnerabilitySummary) -> bool {
     signals.id.kind() != Kind::Cve && signals.epss.is_none() && !signals.aliases.is_empty()
 }

@@ -2,13 +2,13 @@ use jiff::civil::date;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::domain::enrichment::{Epss as EpssFact, Source, Sourced, Ssvc as SsvcFact};
+use crate::domain::vulnerability::{Epss as EpssFact, Source, Sourced, Ssvc as SsvcFact};
 use crate::domain::feed::Feed;
 use crate::domain::finding::Ordinal;
-use crate::domain::priority::exposure::Reach;
-use crate::domain::priority::{Band, Thresholds, assess};
+use crate::priority::exposure::Reach;
+use crate::priority::{Band, Thresholds, assess};
 use crate::domain::scan::ScanId;
-use crate::domain::signals::{Listed, Rating};
+use crate::domain::vulnerability::{Listed, Rating};
 
 const RCE: &str = "CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H";
 const LOCAL: &str = "CVSS:3.1/AV:L/AC:L/PR:L/UI:N/S:U/C:L/I:N/A:N";
@@ -49,9 +49,9 @@ fn reported() -> Reported {
     Reported::finding(&finding(vulnerability), scanned(), scanned())
 }
 
-fn signals() -> Signals {
+fn signals() -> VulnerabilitySummary {
     let as_of = time("2026-11-18T00:00:00Z");
-    Signals {
+    VulnerabilitySummary {
         id: "CVE-2026-0001".parse().unwrap(),
         aliases: vec![],
         status: Status::Published,
@@ -146,7 +146,7 @@ fn what_sources_say_goes_before_the_report_and_is_named_with_its_day() {
 #[test]
 fn not_in_kev_is_a_fact_of_the_newest_catalogue_and_unknown_where_nobody_has_looked() {
     let kev = |checked: Option<&str>, loaded: Option<&str>| {
-        let signals = Signals { kev: None, kev_checked: checked.map(time), ..signals() };
+        let signals = VulnerabilitySummary { kev: None, kev_checked: checked.map(time), ..signals() };
         facts(&reported(), Some(&signals), &Known { kev: loaded.map(feed), ..Known::default() }, ASSUMED).kev
     };
     let (old, new) = (Some("2026-11-01T00:00:00Z"), Some("2026-11-20T00:00:00Z"));
@@ -159,7 +159,7 @@ fn not_in_kev_is_a_fact_of_the_newest_catalogue_and_unknown_where_nobody_has_loo
 #[test]
 fn a_rejected_record_suppresses_and_a_missing_one_does_not() {
     for (status, band) in [(Status::Rejected, Band::Suppressed), (Status::NotFound, Band::P0)] {
-        let facts = facts(&reported(), Some(&Signals { status, ..signals() }), &Known::default(), ASSUMED);
+        let facts = facts(&reported(), Some(&VulnerabilitySummary { status, ..signals() }), &Known::default(), ASSUMED);
         assert_eq!(assess(&facts, &Thresholds::default(), scanned()).band, band, "{status:?}");
     }
 }
