@@ -1,55 +1,65 @@
-//! What the public sources say of a set of vulnerabilities, in short, and how new their feeds are.
+//! The summaries of several vulnerabilities, and the feeds that were loaded.
 
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
 use super::feed::Feed;
+use super::instant::day;
 use super::occurrence::FirstSeen;
-use super::signals::VulnerabilitySummary;
 use super::vulnerability::id::{Kind, VulnerabilityId};
+use super::vulnerability::{KevStatus, VulnerabilitySummary};
 
-/// The signals of those that are known, and the feeds that are loaded.
+/// Summaries and feeds.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Known {
-    /// What is known, by vulnerability.
+pub struct Vulnerabilities {
+    /// The summaries, by id.
     pub signals: BTreeMap<VulnerabilityId, VulnerabilitySummary>,
-    /// CISA's catalogue.
+    /// The loaded catalogue of CISA.
     pub kev: Option<Feed>,
-    /// FIRST's scores.
+    /// The loaded scores of FIRST.
     pub epss: Option<Feed>,
-    /// When their problems were first seen in the repository that was asked about.
+    /// The time at which each problem was first seen in the repository in question.
     pub first_seen: FirstSeen,
 }
 
-impl Known {
-    /// The signals of an id as a report spells it; none if nothing is known, or if it is none.
+impl Vulnerabilities {
+    /// Finds the summary of an id in any spelling.
     #[must_use]
     pub fn of(&self, id: &str) -> Option<&VulnerabilitySummary> {
         self.signals.get(&id.parse::<VulnerabilityId>().ok()?)
     }
 
-    /// The time of the newest catalogue that speaks for a vulnerability; none if it was never looked up.
+    /// Returns the time of the newest catalogue that covers a vulnerability; none if no catalogue was searched for it.
     ///
-    /// A feed is pushed only where something changed, so one that is loaded speaks for every vulnerability
-    /// that was looked up in one before.
+    /// A new catalogue rewrites only the summaries that it changes, so the loaded one covers each vulnerability that an
+    /// earlier one covered.
     #[must_use]
-    pub fn catalogue(&self, signals: &VulnerabilitySummary) -> Option<Timestamp> {
-        signals.kev_checked.map(|checked| self.kev.as_ref().map_or(checked, |feed| feed.date.max(checked)))
+    pub fn catalogue(&self, summary: &VulnerabilitySummary) -> Option<Timestamp> {
+        summary.kev_checked.map(|checked| self.kev.as_ref().map_or(checked, |feed| feed.date.max(checked)))
     }
 
-    /// CVEs that are the same as an advisory of which CISA and FIRST know nothing: they go by CVE only.
+    /// Tells whether CISA lists a vulnerability.
+    #[must_use]
+    pub fn kev_status(&self, summary: &VulnerabilitySummary) -> KevStatus {
+        match (&summary.kev, self.catalogue(summary)) {
+            (Some(listing), _) => KevStatus::Listed(listing.fact),
+            (None, Some(catalogue)) => KevStatus::NotListed { catalogue: day(catalogue) },
+            (None, None) => KevStatus::Unknown,
+        }
+    }
+
+    /// Lists the CVEs of advisories that lack KEV and EPSS, which cover CVEs only.
     pub fn aliases_to_ask(&self) -> impl Iterator<Item = &VulnerabilityId> {
-        self.signals.values().filter(|signals| needs_alias(signals)).flat_map(|signals| &signals.aliases)
+        self.signals.values().filter(|summary| needs_alias(summary)).flat_map(|summary| &summary.aliases)
     }
 
-    /// Gives advisories what is known of the CVEs that they are the same as, where nobody speaks of the advisory
-    /// itself. Who said it and when stays beside it.
+    /// Gives advisories the facts of their CVEs where they have none, with source and date.
     pub fn fill_from_aliases(&mut self) {
         let mut filled = Vec::new();
-        for signals in self.signals.values().filter(|signals| needs_alias(signals)) {
-            let mut with = signals.clone();
-            for cve in signals.aliases.iter().filter_map(|alias| self.signals.get(alias)) {
+        for summary in self.signals.values().filter(|summary| needs_alias(summary)) {
+            let mut with = summary.clone();
+            for cve in summary.aliases.iter().filter_map(|alias| self.signals.get(alias)) {
                 with.kev = with.kev.or_else(|| cve.kev.clone());
                 with.kev_checked = with.kev_checked.max(cve.kev_checked);
                 with.epss = with.epss.or_else(|| cve.epss.clone());
@@ -57,10 +67,10 @@ impl Known {
             }
             filled.push(with);
         }
-        self.signals.extend(filled.into_iter().map(|signals| (signals.id.clone(), signals)));
+        self.signals.extend(filled.into_iter().map(|summary| (summary.id.clone(), summary)));
     }
 }
 
-fn needs_alias(signals: &VulnerabilitySummary) -> bool {
-    signals.id.kind() != Kind::Cve && signals.epss.is_none() && !signals.aliases.is_empty()
+fn needs_alias(summary: &VulnerabilitySummary) -> bool {
+    summary.id.kind() != Kind::Cve && summary.epss.is_none() && !summary.aliases.is_empty()
 }

@@ -1,120 +1,117 @@
-//! Steps 2 to 4 of the rule: the row, the early-warning lift, the distribution floor. No text, no dates.
+//! Applies steps 2 to 4 of the rule: row, escalation, vendor deprioritised. No text, no dates.
 
-use super::Thresholds;
 use super::band::Band;
-use super::ssvc::Exploitation;
+use super::probability::Probability;
 use super::table::{Row, row};
+use super::{Inputs, Thresholds};
+use crate::domain::vulnerability::{Exploitation, KevStatus, TechnicalImpact};
 
-/// Whether it is in KEV, with "not known" as an answer of its own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Listing {
-    Listed,
-    NotListed,
-    Unknown,
-}
-
-/// The questions of the table answered, and what the lift and the floor ask.
+/// The answers to the table's questions, and the conditions of escalation and deprioritisation.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Case {
-    pub(super) listing: Listing,
-    pub(super) exposed: bool,
-    pub(super) automatable: bool,
-    pub(super) total: bool,
-    pub(super) exploitation: Option<Exploitation>,
+    pub(super) kev: KevStatus,
+    exposed: bool,
+    automatable: bool,
+    total: bool,
+    exploitation: Option<Exploitation>,
     /// EPSS, 0 to 1.
-    pub(super) percentile: Option<f64>,
-    /// Whether the distribution gives it little weight.
-    pub(super) distribution_shrugs: bool,
-    pub(super) network_reach: Option<bool>,
+    percentile: Option<f64>,
+    vendor_deprioritised: bool,
+    network_reach: Option<bool>,
 }
 
-/// What came of it.
+impl Case {
+    pub(super) fn of(inputs: &Inputs, probability: &Probability) -> Self {
+        Self {
+            kev: inputs.kev,
+            exposed: inputs.exposure.is_public(),
+            automatable: inputs.automatable().0,
+            total: inputs.technical_impact().0 == TechnicalImpact::Total,
+            exploitation: inputs.ssvc.as_ref().and_then(|ssvc| ssvc.fact.exploitation),
+            percentile: probability.percentile,
+            vendor_deprioritised: inputs.vendor_deprioritised().is_some(),
+            network_reach: inputs.network_reach,
+        }
+    }
+}
+
+/// The result of steps 2 to 4.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Decision {
     pub(super) row: Row,
-    pub(super) lift: Option<Lift>,
-    pub(super) floor: Option<Floor>,
+    pub(super) escalation: Option<Escalation>,
+    pub(super) deprioritisation: Option<Deprioritisation>,
     pub(super) band: Band,
 }
 
-/// An early warning that made it more urgent than its row.
+/// A signal of attacks that makes a finding more urgent than its row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Lift {
-    pub(super) by: Warning,
-    /// The row that it counts as; none: just one band up.
+pub(super) struct Escalation {
+    pub(super) by: Signal,
+    /// The row that it counts as; none if it is just one band up.
     pub(super) as_row: Option<Row>,
     pub(super) band: Band,
 }
 
-/// What warns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Warning {
+pub(super) enum Signal {
     Percentile,
     Exploitation(Exploitation),
 }
 
-/// What came of the distribution's shrug.
+/// The effect of the vendor's low priority.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Floor {
+pub(super) enum Deprioritisation {
     /// One band down, or already at the lowest.
     Applied,
-    /// Not applied, and why not.
-    Held(&'static str),
+    /// Not applied, for this reason.
+    NotApplied(&'static str),
 }
 
 pub(super) fn decide(case: &Case, thresholds: &Thresholds) -> Decision {
-    let row = row(case.listing == Listing::Listed, case.exposed, case.automatable, case.total);
-    let lift = lift(case, thresholds, row);
-    let lifted = lift.map_or(row.band, |lift| lift.band);
-    let floor = case.distribution_shrugs.then(|| floor(case, thresholds));
-    let band = if floor == Some(Floor::Applied) { lifted.one_down_to_p4() } else { lifted };
-    Decision { row, lift, floor, band }
+    let is_listed = matches!(case.kev, KevStatus::Listed(_));
+    let row = row(is_listed, case.exposed, case.automatable, case.total);
+    let escalation = if is_listed { None } else { escalation(case, thresholds, row) };
+    let band = escalation.map_or(row.band, |escalation| escalation.band);
+    let deprioritisation = case.vendor_deprioritised.then(|| deprioritisation(case, thresholds));
+    let is_applied = deprioritisation == Some(Deprioritisation::Applied);
+    Decision { row, escalation, deprioritisation, band: if is_applied { band.one_down_to_p4() } else { band } }
 }
 
-/// The strongest warning that makes it more urgent. KEV lags behind attacks, so they need not wait for it.
-fn lift(case: &Case, thresholds: &Thresholds, from: Row) -> Option<Lift> {
-    if case.listing == Listing::Listed {
-        return None;
-    }
+/// Finds the strongest signal that makes it more urgent.
+fn escalation(case: &Case, thresholds: &Thresholds, from: Row) -> Option<Escalation> {
     let reaches = |threshold: f64| case.percentile.is_some_and(|percentile| percentile >= threshold);
     let as_listed = |by| {
         let as_row = row(true, case.exposed, case.automatable, case.total);
-        Lift { by, as_row: Some(as_row), band: as_row.band.without_forensics() }
+        Escalation { by, as_row: Some(as_row), band: as_row.band.without_forensics() }
     };
-    let one_up = |by| Lift { by, as_row: None, band: from.band.one_up_to_p2() };
-    let lift = if case.exploitation == Some(Exploitation::Active) {
-        as_listed(Warning::Exploitation(Exploitation::Active))
+    let one_up = |by| Escalation { by, as_row: None, band: from.band.one_up_to_p2() };
+    let escalation = if case.exploitation == Some(Exploitation::Active) {
+        as_listed(Signal::Exploitation(Exploitation::Active))
     } else if reaches(thresholds.as_listed_from) {
-        as_listed(Warning::Percentile)
+        as_listed(Signal::Percentile)
     } else if reaches(thresholds.one_band_from) {
-        one_up(Warning::Percentile)
+        one_up(Signal::Percentile)
     } else if case.exploitation == Some(Exploitation::Poc) && case.automatable {
-        one_up(Warning::Exploitation(Exploitation::Poc))
+        one_up(Signal::Exploitation(Exploitation::Poc))
     } else {
         return None;
     };
-    (lift.band < from.band).then_some(lift)
+    (escalation.band < from.band).then_some(escalation)
 }
 
-/// Every condition has to be known to hold: what is not known keeps the band.
-fn floor(case: &Case, thresholds: &Thresholds) -> Floor {
-    match case.listing {
-        Listing::Listed => return Floor::Held("in KEV"),
-        Listing::Unknown => return Floor::Held("KEV unknown"),
-        Listing::NotListed => {}
-    }
-    // It counts as if it were in KEV, and what is in KEV is never lowered.
-    if case.exploitation == Some(Exploitation::Active) {
-        return Floor::Held("exploitation active");
-    }
-    match case.network_reach {
-        Some(true) => return Floor::Held("network reach"),
-        None => return Floor::Held("network reach unknown"),
-        Some(false) => {}
-    }
-    match case.percentile {
-        None => Floor::Held("EPSS percentile unknown"),
-        Some(percentile) if percentile < thresholds.floor_below => Floor::Applied,
-        Some(_) => Floor::Held("EPSS too high"),
-    }
+/// Applies the vendor's low priority only if every condition is known to hold.
+fn deprioritisation(case: &Case, thresholds: &Thresholds) -> Deprioritisation {
+    let not_applied = match (case.kev, case.exploitation, case.network_reach, case.percentile) {
+        (KevStatus::Listed(_), ..) => "in KEV",
+        (KevStatus::Unknown, ..) => "KEV unknown",
+        // It counts as if in KEV, and a finding in KEV is never lowered.
+        (_, Some(Exploitation::Active), ..) => "exploitation active",
+        (_, _, Some(true), _) => "network reach",
+        (_, _, None, _) => "network reach unknown",
+        (_, _, _, None) => "EPSS percentile unknown",
+        (_, _, _, Some(percentile)) if percentile < thresholds.floor_below => return Deprioritisation::Applied,
+        _ => "EPSS too high",
+    };
+    Deprioritisation::NotApplied(not_applied)
 }

@@ -1,42 +1,49 @@
-//! What the rule looks at. What is not known is said to be unknown, never left at zero or "no".
+//! The facts that a priority depends on. An unknown fact is none, never zero or "no".
 
 use jiff::civil::Date;
 
+use super::Reported;
 use super::exposure::Exposure;
-use super::ssvc::{Derived, Ssvc};
+use crate::domain::fix_status::FixStatus;
+use crate::domain::instant::day;
 use crate::domain::severity::Severity;
+use crate::domain::vulnerabilities::Vulnerabilities;
+use crate::domain::vulnerability::{
+    CvssVersion, DerivedSsvc, Epss, KevStatus, Rating, Sourced, Ssvc, Status, TechnicalImpact, Value,
+    VulnerabilitySummary,
+};
 
-/// Everything about one finding that decides its priority.
+/// The facts about one finding that decide its priority.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Facts {
-    /// Trivy's severity: the word of the vendor that Trivy chose.
+pub struct Inputs {
+    /// Trivy's severity, which is that of a vendor.
     pub severity: Severity,
-    /// Whether the distribution itself calls it negligible or unimportant, which Trivy shows as `LOW`.
+    /// Whether the distribution calls it negligible or unimportant, which Trivy shows as `LOW`.
     pub vendor_negligible: bool,
-    /// What the vendor does about it, as Trivy says.
+    /// The vendor's status of the fix, from Trivy.
     pub status: FixStatus,
-    /// Whether Trivy names a version with the fix.
+    /// Whether Trivy names a fixed version.
     pub fixed_version: bool,
-    /// CVSS v2 and v3 base scores, one per source, each recomputed from its vector. Not those of v4: Grype's
+    /// CVSS v2 and v3 base scores, one per source, each computed from its vector. Without those of v4: Grype's
     /// formula has no place for them, and NVD's were wrong in 2026.
     pub cvss_scores: Vec<f64>,
-    /// Whether an attack comes over a network; usually [`Derived::network_reach`]. None: not known.
+    /// Whether an attack comes over a network, usually [`DerivedSsvc::network_reach`].
     pub network_reach: Option<bool>,
-    /// CISA's catalogue of known exploited vulnerabilities.
-    pub kev: Kev,
-    /// FIRST's prediction. None: there is none for this id, or it is not loaded.
+    /// Whether CISA lists it.
+    pub kev: KevStatus,
+    /// FIRST's prediction; none if there is none for this id, or if it is not loaded.
     pub epss: Option<Epss>,
     /// The median probability of the EPSS snapshot that is loaded.
     pub epss_median: Option<f64>,
-    /// An assessment by CISA or another. It goes before what a vector implies.
-    pub ssvc: Option<Ssvc>,
-    /// What a CVSS vector implies where `ssvc` is silent.
+    /// An assessment, which goes before `vector`.
+    pub ssvc: Option<Sourced<Ssvc>>,
+    /// The decision points that a CVSS vector implies.
     pub vector: Option<VectorReading>,
     /// Whether untrusted people reach the image.
     pub exposure: Exposure,
-    /// What the CVE record says of itself.
-    pub record: Option<Record>,
-    /// What a VEX document says about this product.
+    /// The state of the CVE record.
+    pub record: Option<Sourced<Value<Status>>>,
+    /// A VEX statement about this product.
     pub vex: Option<Vex>,
     /// The day on which a scan first saw the finding in this image.
     pub first_seen: Option<Date>,
@@ -44,153 +51,18 @@ pub struct Facts {
     pub published: Option<Date>,
 }
 
-impl Facts {
-    /// A finding of which nothing else is known.
-    #[must_use]
-    pub const fn unknown(severity: Severity, exposure: Exposure) -> Self {
-        Self {
-            severity,
-            vendor_negligible: false,
-            status: FixStatus::Unknown,
-            fixed_version: false,
-            cvss_scores: Vec::new(),
-            network_reach: None,
-            kev: Kev::Unknown,
-            epss: None,
-            epss_median: None,
-            ssvc: None,
-            vector: None,
-            exposure,
-            record: None,
-            vex: None,
-            first_seen: None,
-            published: None,
-        }
-    }
-}
-
-/// Trivy's `Status` of a finding
-/// (<https://github.com/aquasecurity/trivy-db/blob/main/pkg/types/status.go>).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum FixStatus {
-    /// `unknown`, or a word that Trivy may yet invent.
-    Unknown,
-    /// `not_affected`
-    NotAffected,
-    /// `affected`
-    Affected,
-    /// `fixed`
-    Fixed,
-    /// `under_investigation`
-    UnderInvestigation,
-    /// `will_not_fix`
-    WillNotFix,
-    /// `fix_deferred`
-    FixDeferred,
-    /// `end_of_life`
-    EndOfLife,
-}
-
-impl FixStatus {
-    const ALL: [Self; 8] = [
-        Self::Unknown,
-        Self::NotAffected,
-        Self::Affected,
-        Self::Fixed,
-        Self::UnderInvestigation,
-        Self::WillNotFix,
-        Self::FixDeferred,
-        Self::EndOfLife,
-    ];
-
-    /// Trivy's word.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Unknown => "unknown",
-            Self::NotAffected => "not_affected",
-            Self::Affected => "affected",
-            Self::Fixed => "fixed",
-            Self::UnderInvestigation => "under_investigation",
-            Self::WillNotFix => "will_not_fix",
-            Self::FixDeferred => "fix_deferred",
-            Self::EndOfLife => "end_of_life",
-        }
-    }
-
-    /// The status that a report names; [`FixStatus::Unknown`] for any other word.
-    #[must_use]
-    pub fn from_trivy(word: &str) -> Self {
-        Self::ALL.into_iter().find(|status| status.as_str() == word).unwrap_or(Self::Unknown)
-    }
-}
-
-/// Whether CISA's catalogue of known exploited vulnerabilities has it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Kev {
-    /// It is in the catalogue.
-    Listed {
-        /// `dateAdded`
-        date_added: Date,
-        /// Whether `knownRansomwareCampaignUse` is `Known`.
-        ransomware: bool,
-    },
-    /// It is not in the catalogue of that day.
-    NotListed {
-        /// The catalogue's `dateReleased`.
-        catalogue: Date,
-    },
-    /// No catalogue is loaded.
-    Unknown,
-}
-
-/// FIRST's prediction that attacks will be seen within 30 days.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Epss {
-    /// The probability, 0 to 1.
-    pub score: f64,
-    /// The share of all CVEs with this probability or less, 0 to 1. Old files have none.
-    pub percentile: Option<f64>,
-    /// The day of the prediction.
-    pub date: Date,
-    /// `v2026.06.15`, …
-    pub model_version: Option<String>,
-}
-
-/// What a CVSS vector implies, and whose vector it is.
+/// Decision points from a CVSS vector, with the vector's source.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VectorReading {
-    /// From [`super::ssvc::derive_ssvc`].
-    pub derived: Derived,
+    /// The decision points.
+    pub derived: DerivedSsvc,
     /// `nvd`, `ghsa`, ….
     pub source: String,
     /// The day of the source's record.
     pub as_of: Option<Date>,
 }
 
-/// The state of a CVE record, from a source.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Record {
-    /// The state.
-    pub status: RecordStatus,
-    /// `nvd`, `cve-services`, ….
-    pub source: String,
-    /// The day of the source's record.
-    pub as_of: Option<Date>,
-}
-
-/// What a CVE record says of itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum RecordStatus {
-    /// It stands.
-    Published,
-    /// The vendor says it is none. That is a dispute, not a verdict: it suppresses nothing.
-    Disputed,
-    /// It was withdrawn.
-    Rejected,
-}
-
-/// What a VEX document says about this vulnerability in this product.
+/// A VEX statement about this vulnerability in this product.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Vex {
     /// The statement.
@@ -204,7 +76,7 @@ pub struct Vex {
 /// The four words of VEX (<https://github.com/openvex/spec>).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum VexStatus {
-    /// `not_affected`: also what nothing reaches.
+    /// `not_affected`, unreachable code included.
     NotAffected,
     /// `affected`
     Affected,
@@ -214,16 +86,91 @@ pub enum VexStatus {
     UnderInvestigation,
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// The origin of an answer to a question of the rule.
+pub(super) enum Origin<'a> {
+    Assessed(&'a Sourced<Ssvc>),
+    Derived(&'a VectorReading),
+    Assumed,
+}
 
-    #[test]
-    fn trivys_statuses_are_read_and_other_words_are_unknown() {
-        for status in FixStatus::ALL {
-            assert_eq!(FixStatus::from_trivy(status.as_str()), status);
+impl Inputs {
+    /// Collects the facts: those of public sources where there are any, else those of the report.
+    #[must_use]
+    pub fn of(
+        reported: &Reported,
+        summary: Option<&VulnerabilitySummary>,
+        known: &Vulnerabilities,
+        exposure: Exposure,
+    ) -> Self {
+        let own = reported.scored();
+        let public = summary.map(|summary| summary.cvss.as_slice()).unwrap_or_default();
+        let ratings = if public.is_empty() { own.as_slice() } else { public };
+        let vector = reading(ratings);
+        Self {
+            severity: reported.severity,
+            vendor_negligible: false,
+            status: reported.status,
+            fixed_version: reported.fixed_version,
+            cvss_scores: ratings.iter().filter(|it| !is_v4(it)).map(|it| it.fact.score).collect(),
+            network_reach: vector.as_ref().map(|vector| vector.derived.network_reach),
+            kev: summary.map_or(KevStatus::Unknown, |summary| known.kev_status(summary)),
+            epss: summary.and_then(|summary| Some(summary.epss.as_ref()?.fact.clone())),
+            epss_median: known.epss.as_ref().and_then(|feed| feed.median),
+            ssvc: summary.and_then(|summary| summary.ssvc.clone()),
+            vector,
+            exposure,
+            record: summary.map(VulnerabilitySummary::sourced_status),
+            vex: None,
+            first_seen: Some(day(reported.first_seen)),
+            published: summary.and_then(|summary| summary.published).map(day).or(reported.published),
         }
-        assert_eq!(FixStatus::from_trivy("WILL_NOT_FIX"), FixStatus::Unknown);
-        assert_eq!(FixStatus::from_trivy(""), FixStatus::Unknown);
+    }
+
+    pub(super) fn automatable(&self) -> (bool, Origin<'_>) {
+        self.answer(|assessed| assessed.automatable, |derived| derived.automatable, true)
+    }
+
+    pub(super) fn technical_impact(&self) -> (TechnicalImpact, Origin<'_>) {
+        let is_low = self.severity == Severity::Low;
+        let assumed = if is_low { TechnicalImpact::Partial } else { TechnicalImpact::Total };
+        self.answer(|assessed| assessed.technical_impact, |derived| derived.technical_impact, assumed)
+    }
+
+    fn answer<T>(
+        &self,
+        assessed: impl Fn(&Ssvc) -> Option<T>,
+        derived: impl Fn(&DerivedSsvc) -> T,
+        assumed: T,
+    ) -> (T, Origin<'_>) {
+        let assessment = self.ssvc.as_ref().and_then(|ssvc| Some((assessed(&ssvc.fact)?, Origin::Assessed(ssvc))));
+        let derivation = || self.vector.as_ref().map(|vector| (derived(&vector.derived), Origin::Derived(vector)));
+        assessment.or_else(derivation).unwrap_or((assumed, Origin::Assumed))
+    }
+
+    /// Returns the statement by which the vendor gives the finding a low priority.
+    pub(super) fn vendor_deprioritised(&self) -> Option<&'static str> {
+        match self.status {
+            _ if self.vendor_negligible => Some("vendor severity negligible"),
+            FixStatus::WillNotFix => Some("Trivy status will_not_fix"),
+            FixStatus::EndOfLife => Some("Trivy status end_of_life"),
+            _ => None,
+        }
     }
 }
+
+fn is_v4(rating: &Sourced<Rating>) -> bool {
+    rating.fact.version == CvssVersion::V4
+}
+
+/// Reads the first vector of CVSS 3, else the first of CVSS 4: the rule for 3 was compared with CISA's own answers.
+fn reading(ratings: &[Sourced<Rating>]) -> Option<VectorReading> {
+    let read = |rating: &Sourced<Rating>| {
+        let derived = DerivedSsvc::from_vector(&rating.fact.vector)?;
+        Some(VectorReading { derived, source: rating.fact.assigner.clone(), as_of: Some(day(rating.as_of)) })
+    };
+    let first = |v4: bool| ratings.iter().filter(|rating| is_v4(rating) == v4).find_map(read);
+    first(false).or_else(|| first(true))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,39 +1,32 @@
-//! What a report and the public sources say of a finding → what the priority's rule looks at.
-//!
-//! The report is always there; the rest may be missing, and is said to be ([`Facts`]). Scores are computed
-//! from their vectors here as everywhere ([`super::cvss`]).
+//! The facts of a report that a priority depends on.
 
 use jiff::Timestamp;
 use jiff::civil::Date;
-use jiff::tz::TimeZone;
 
-use super::{cvss, upstream_time};
-use crate::domain::vulnerability::{self, CvssVersion, Status};
-use crate::domain::finding::{Finding, Rating};
-use crate::domain::vulnerabilities::Vulnerabilities;
+use crate::domain::finding::{self, Finding};
+use crate::domain::fix_status::FixStatus;
+use crate::domain::instant::day;
 use crate::domain::occurrence::Details;
-use crate::priority::exposure::Exposure;
-use crate::priority::ssvc::{Exploitation, Ssvc, TechnicalImpact, derive_ssvc};
-use crate::priority::{Epss, Facts, FixStatus, Kev, Record, RecordStatus, VectorReading};
 use crate::domain::remediation::has_fix;
 use crate::domain::severity::Severity;
-use crate::domain::vulnerability::VulnerabilitySummary;
+use crate::domain::upstream_time;
+use crate::domain::vulnerability::{Rating, Source, Sourced, cvss};
 
-/// What a report says of a finding, as far as its priority needs it.
+/// The facts of a finding in a report.
 ///
 /// Trivy maps a distribution's `negligible` and `unimportant` to `LOW` and writes numbers into
-/// `VendorSeverity` (<https://github.com/aquasecurity/trivy-db/blob/main/pkg/types/types.go>), so that a report
-/// cannot tell them from a plain `LOW`: nothing is taken for negligible here.
+/// `VendorSeverity` (<https://github.com/aquasecurity/trivy-db/blob/main/pkg/types/types.go>), so a report does not
+/// tell them from a plain `LOW`, and no finding counts as negligible here.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Reported {
     /// Trivy's severity.
     pub severity: Severity,
-    /// What the vendor does about it.
+    /// The vendor's status of the fix.
     pub status: FixStatus,
-    /// Whether a version with the fix is named.
+    /// Whether a fixed version is named.
     pub fixed_version: bool,
-    /// The rating that the report's own words are judged by.
-    pub rating: Option<Rating>,
+    /// The report's own rating.
+    pub rating: Option<finding::Rating>,
     /// The day on which the vulnerability was published.
     pub published: Option<Date>,
     /// The time of the scan.
@@ -43,7 +36,7 @@ pub struct Reported {
 }
 
 impl Reported {
-    /// What a stored finding says, of a scan of that time, and when its problem was first seen.
+    /// Reads a stored finding of a scan of that time, whose problem was first seen at `first_seen`.
     #[must_use]
     pub fn finding(finding: &Finding, scanned_at: Timestamp, first_seen: Timestamp) -> Self {
         let published = finding.text("PublishedDate");
@@ -58,7 +51,7 @@ impl Reported {
         }
     }
 
-    /// What is kept of an asset's scans.
+    /// Reads an occurrence in an asset's scans.
     #[must_use]
     pub fn occurrence(details: &Details, first_seen: Timestamp, last_seen: Timestamp) -> Self {
         Self {
@@ -71,104 +64,12 @@ impl Reported {
             first_seen,
         }
     }
-}
 
-/// What the rule looks at: the sources' words where there are any, else the report's.
-#[must_use]
-pub fn facts(reported: &Reported, signals: Option<&VulnerabilitySummary>, known: &Vulnerabilities, exposure: Exposure) -> Facts {
-    let ratings = signals.map(|signals| signals.cvss.as_slice()).unwrap_or_default();
-    let (cvss_scores, vector) = if ratings.is_empty() {
-        let scores = reported.rating.iter().filter_map(|rating| cvss::score(&rating.vector).ok());
-        let scores = scores.filter(|score| score.version != CvssVersion::V4).map(|score| score.score).collect();
-        let assigner = reported.rating.as_ref().map(|rating| format!("trivy:{}", rating.assigner));
-        let rated = reported.rating.iter().zip(&assigner);
-        (scores, reading(rated.map(|(it, assigner)| (assigner.as_str(), it.vector.as_str(), reported.scanned_at))))
-    } else {
-        let scores = ratings.iter().filter(|rating| rating.version != CvssVersion::V4).map(|rating| rating.score);
-        let rated = ratings.iter().map(|rating| (rating.assigner.as_str(), rating.vector.as_str(), rating.as_of));
-        (scores.collect(), reading(rated))
-    };
-    Facts {
-        severity: reported.severity,
-        vendor_negligible: false,
-        status: reported.status,
-        fixed_version: reported.fixed_version,
-        cvss_scores,
-        network_reach: vector.as_ref().map(|vector| vector.derived.network_reach),
-        kev: kev(signals, known),
-        epss: signals.and_then(|signals| signals.epss.as_ref()).map(|epss| Epss {
-            score: epss.fact.score,
-            percentile: epss.fact.percentile,
-            date: epss.fact.date,
-            model_version: epss.fact.model_version.clone(),
-        }),
-        epss_median: known.epss.as_ref().and_then(|feed| feed.median),
-        ssvc: signals.and_then(|signals| signals.ssvc.as_ref()).map(|said| Ssvc {
-            exploitation: said.fact.exploitation.map(exploitation),
-            automatable: said.fact.automatable,
-            technical_impact: said.fact.technical_impact.map(technical_impact),
-            source: said.fact.assigner.clone(),
-            assessed_at: Some(day(said.fact.assessed_at.unwrap_or(said.as_of))),
-        }),
-        vector,
-        exposure,
-        record: signals.and_then(record),
-        vex: None,
-        first_seen: Some(day(reported.first_seen)),
-        published: signals.and_then(|signals| signals.published).map(day).or(reported.published),
+    /// Scores the report's own rating.
+    pub(super) fn scored(&self) -> Option<Sourced<Rating>> {
+        let finding::Rating { assigner, vector } = self.rating.as_ref()?;
+        let cvss::Score { version, score, .. } = cvss::score(vector).ok()?;
+        let fact = Rating { version, vector: vector.clone(), score, assigner: format!("trivy:{assigner}") };
+        Some(Sourced { fact, source: Source::Trivy, as_of: self.scanned_at })
     }
 }
-
-fn kev(signals: Option<&VulnerabilitySummary>, known: &Vulnerabilities) -> Kev {
-    let Some(signals) = signals else { return Kev::Unknown };
-    match (&signals.kev, known.catalogue(signals)) {
-        // Not known to be used by ransomware is what CISA's own "Unknown" means, too.
-        (Some(listed), _) => {
-            Kev::Listed { date_added: listed.date_added, ransomware: listed.ransomware.unwrap_or(false) }
-        }
-        (None, Some(catalogue)) => Kev::NotListed { catalogue: day(catalogue) },
-        (None, None) => Kev::Unknown,
-    }
-}
-
-fn record(signals: &VulnerabilitySummary) -> Option<Record> {
-    let status = match signals.status {
-        Status::Published => RecordStatus::Published,
-        Status::Rejected => RecordStatus::Rejected,
-        Status::Disputed => RecordStatus::Disputed,
-        Status::NotFound | Status::Partial | Status::Pending => return None,
-    };
-    Some(Record { status, source: signals.status_source.as_str().to_owned(), as_of: Some(day(signals.status_as_of)) })
-}
-
-/// The first vector of CVSS 3, else the first of CVSS 4: the rule for 3 was held against CISA's own answers.
-fn reading<'a>(rated: impl Iterator<Item = (&'a str, &'a str, Timestamp)> + Clone) -> Option<VectorReading> {
-    let wanted = |prefix: &'static str| {
-        rated.clone().filter(move |(_, vector, _)| vector.starts_with(prefix)).find_map(|(source, vector, as_of)| {
-            Some(VectorReading { derived: derive_ssvc(vector)?, source: source.to_owned(), as_of: Some(day(as_of)) })
-        })
-    };
-    wanted("CVSS:3").or_else(|| wanted("CVSS:4"))
-}
-
-const fn exploitation(said: enrichment::Exploitation) -> Exploitation {
-    match said {
-        enrichment::Exploitation::None => Exploitation::None,
-        enrichment::Exploitation::Poc => Exploitation::Poc,
-        enrichment::Exploitation::Active => Exploitation::Active,
-    }
-}
-
-const fn technical_impact(said: enrichment::TechnicalImpact) -> TechnicalImpact {
-    match said {
-        enrichment::TechnicalImpact::Partial => TechnicalImpact::Partial,
-        enrichment::TechnicalImpact::Total => TechnicalImpact::Total,
-    }
-}
-
-fn day(time: Timestamp) -> Date {
-    time.to_zoned(TimeZone::UTC).date()
-}
-
-#[cfg(test)]
-mod tests;

@@ -1,17 +1,21 @@
-//! The reasons of a priority, in words. They end in answers and in prompts, so text of others is cut to size and
-//! to ASCII.
+//! The reasons of a priority, in words. Answers and prompts show them, so text of reports and sources is cut to size
+//! and to ASCII.
 
 use jiff::civil::Date;
 
-use super::decide::{Decision, Floor, Warning};
+use super::decide::{Decision, Deprioritisation, Signal};
 use super::exposure::{Exposure, Reach};
-use super::ssvc::Exploitation;
-use super::{Facts, Kev, RecordStatus, Thresholds, UsableEpss, VectorReading, is_probability, shrug};
+use super::inputs::Origin;
+use super::probability::Probability;
+use super::thresholds::is_probability;
+use super::{Inputs, Thresholds};
+use crate::domain::instant::day;
+use crate::domain::vulnerability::{Exploitation, KevStatus, Sourced, Ssvc, Status};
 
 /// The longest name of a source.
 const LONGEST_SOURCE: usize = 24;
 
-/// Others' text: letters, digits and the marks of names and versions; anything else is `?`, the rest is cut off.
+/// Cuts foreign text, and replaces all but letters, digits and the marks of names and versions with `?`.
 pub(super) fn tidy(text: &str, longest: usize) -> String {
     let harmless = |char: char| char.is_ascii_alphanumeric() || "._-/:@+*".contains(char);
     let mut tidied: String = text.chars().take(longest).map(|char| if harmless(char) { char } else { '?' }).collect();
@@ -21,13 +25,18 @@ pub(super) fn tidy(text: &str, longest: usize) -> String {
     tidied
 }
 
-/// Who says so, and when.
+/// Names a source and its date.
 pub(super) fn dated(source: &str, date: Option<Date>) -> String {
     let source = if source.is_empty() { "unnamed source".to_owned() } else { tidy(source, LONGEST_SOURCE) };
     date.map_or_else(|| format!("{source} (undated)"), |date| format!("{source} {date}"))
 }
 
-/// A number with at most so many decimals.
+/// Names the assigner of an assessment and its date, or that of its source's record.
+fn assessed_by(ssvc: &Sourced<Ssvc>) -> String {
+    dated(&ssvc.fact.assigner, Some(day(ssvc.fact.assessed_at.unwrap_or(ssvc.as_of))))
+}
+
+/// Writes a number with at most so many decimals.
 pub(super) fn decimal(number: f64, decimals: usize) -> String {
     // Adding 0 takes the sign from a negative zero.
     let text = format!("{:.decimals$}", number + 0.0);
@@ -37,30 +46,30 @@ pub(super) fn decimal(number: f64, decimals: usize) -> String {
     }
 }
 
-/// A share of 1 as a percentage, exact for the nine decimals that EPSS has: 0.9899999 must not read as 99.
+/// Writes a share of 1 as a percentage, exact for the nine decimals of EPSS: 0.9899999 must not read as 99.
 pub(super) fn percent(share: f64) -> String {
     decimal(share * 100.0, 7)
 }
 
-/// Whose vector says so.
-pub(super) fn derived_from(vector: &VectorReading) -> String {
-    format!("derived from {} of {}", vector.derived.version, dated(&vector.source, vector.as_of))
+pub(super) const fn yes_no(yes: bool) -> &'static str {
+    if yes { "yes" } else { "no" }
 }
 
-pub(super) fn kev(facts: &Facts, thresholds: &Thresholds, today: Date) -> String {
-    match facts.kev {
-        Kev::Listed { date_added, ransomware } => {
-            format!("KEV since {date_added}{} (CISA)", if ransomware { " (ransomware)" } else { "" })
+pub(super) fn kev(inputs: &Inputs, thresholds: &Thresholds, today: Date) -> String {
+    match inputs.kev {
+        KevStatus::Listed(listing) => {
+            let ransomware = if listing.ransomware == Some(true) { " (ransomware)" } else { "" };
+            format!("KEV since {}{ransomware} (CISA)", listing.date_added)
         }
-        Kev::NotListed { catalogue } => {
+        KevStatus::NotListed { catalogue } => {
             format!("KEV: not listed, catalogue {catalogue} (CISA){}", age(catalogue, thresholds, today))
         }
-        Kev::Unknown => "data_gap: KEV unknown (no catalogue), decided as not listed".to_owned(),
+        KevStatus::Unknown => "data_gap: KEV unknown (no catalogue), decided as not listed".to_owned(),
     }
 }
 
-pub(super) fn exposed(facts: &Facts) -> String {
-    match &facts.exposure {
+pub(super) fn exposed(inputs: &Inputs) -> String {
+    match &inputs.exposure {
         Exposure::Public { pattern } => format!("exposed: yes, configured public={}", tidy(pattern, 80)),
         Exposure::Internal { pattern } => format!("exposed: no, configured internal={}", tidy(pattern, 80)),
         Exposure::Assumed(Reach::Public) => "exposed: assumed yes (no pattern matches, default public)".to_owned(),
@@ -68,24 +77,46 @@ pub(super) fn exposed(facts: &Facts) -> String {
     }
 }
 
-pub(super) fn exploitation(facts: &Facts) -> String {
-    match facts.ssvc.as_ref().and_then(|ssvc| Some((ssvc, ssvc.exploitation?))) {
-        Some((ssvc, exploitation)) => {
-            format!("exploitation: {}, {}", exploitation.as_str(), dated(&ssvc.source, ssvc.assessed_at))
+pub(super) fn automatable(inputs: &Inputs) -> String {
+    let (answer, origin) = inputs.automatable();
+    answered("automatable", yes_no(answer), &origin, "")
+}
+
+pub(super) fn technical_impact(inputs: &Inputs) -> String {
+    let (answer, origin) = inputs.technical_impact();
+    answered("technical impact", answer.as_str(), &origin, &format!(" (Trivy {})", inputs.severity))
+}
+
+fn answered(question: &str, answer: &str, origin: &Origin<'_>, assumed_from: &str) -> String {
+    match origin {
+        Origin::Assessed(ssvc) => format!("{question}: {answer}, {}", assessed_by(ssvc)),
+        Origin::Derived(vector) => {
+            let (version, source) = (vector.derived.version.as_str(), dated(&vector.source, vector.as_of));
+            format!("{question}: {answer}, derived from CVSS v{version} of {source}")
         }
+        Origin::Assumed => {
+            let gap = format!("data_gap: {question} unknown (no SSVC, no CVSS v3/v4 vector)");
+            format!("{gap}, decided as {answer}{assumed_from}")
+        }
+    }
+}
+
+pub(super) fn exploitation(inputs: &Inputs) -> String {
+    match inputs.ssvc.as_ref().and_then(|ssvc| Some((ssvc, ssvc.fact.exploitation?))) {
+        Some((ssvc, exploitation)) => format!("exploitation: {}, {}", exploitation.as_str(), assessed_by(ssvc)),
         None => "data_gap: exploitation unknown (no SSVC), no lift from it".to_owned(),
     }
 }
 
-pub(super) fn epss(facts: &Facts, usable: &UsableEpss, thresholds: &Thresholds, today: Date) -> String {
-    let stand_in = || format!("{} {} used", usable.origin, decimal(usable.probability, 9));
-    match &facts.epss {
-        None => format!("data_gap: epss: unknown, {}", stand_in()),
+pub(super) fn epss(inputs: &Inputs, probability: &Probability, thresholds: &Thresholds, today: Date) -> String {
+    let substitute = || format!("{} {} used", probability.origin, decimal(probability.value, 9));
+    match &inputs.epss {
+        None => format!("data_gap: epss: unknown, {}", substitute()),
         Some(epss) if !is_probability(epss.score) => {
-            format!("data_gap: epss: invalid score of {}, {}", epss.date, stand_in())
+            format!("data_gap: epss: invalid score of {}, {}", epss.date, substitute())
         }
         Some(epss) => {
-            let percentile = match usable.percentile {
+            let percentile = match probability.percentile {
                 Some(percentile) => format!("p{}", percent(percentile)),
                 None => "data_gap: percentile unknown".to_owned(),
             };
@@ -96,7 +127,7 @@ pub(super) fn epss(facts: &Facts, usable: &UsableEpss, thresholds: &Thresholds, 
     }
 }
 
-/// How old a feed is, if it is old.
+/// Writes the age of a feed that is old.
 fn age(of: Date, thresholds: &Thresholds, today: Date) -> String {
     match of.duration_until(today).as_hours() / 24 {
         days if days > thresholds.stale_after_days => format!("; data_gap: {days} days old"),
@@ -104,34 +135,35 @@ fn age(of: Date, thresholds: &Thresholds, today: Date) -> String {
     }
 }
 
-/// A dispute changes nothing, but a reader should know of it.
-pub(super) fn record(facts: &Facts) -> Option<String> {
-    let record = facts.record.as_ref().filter(|record| record.status == RecordStatus::Disputed)?;
-    Some(format!("CVE record disputed, {}: not suppressed", dated(&record.source, record.as_of)))
+/// Mentions a dispute, which does not change the priority.
+pub(super) fn record(inputs: &Inputs) -> Option<String> {
+    let record = inputs.record.as_ref().filter(|record| record.fact.value == Status::Disputed)?;
+    Some(format!("CVE record disputed, {}: not suppressed", dated(record.source.as_str(), Some(day(record.as_of)))))
 }
 
-/// The row, what lifted it and what lowered it: one to three entries.
-pub(super) fn decision(facts: &Facts, decision: &Decision, epss: &UsableEpss) -> Vec<String> {
+/// Writes the row, the escalation and the vendor's low priority: one to three reasons.
+pub(super) fn decision(inputs: &Inputs, decision: &Decision, probability: &Probability) -> Vec<String> {
     let row = decision.row;
     let mut why = vec![format!("row {} of BOD 26-04 -> {}", row.number, row.band.label())];
-    if let Some(lift) = decision.lift {
-        let by = match lift.by {
-            Warning::Exploitation(Exploitation::Poc) => "exploitation poc and automatable".to_owned(),
-            Warning::Exploitation(exploitation) => format!("exploitation {}", exploitation.as_str()),
-            Warning::Percentile => format!("EPSS p{}", percent(epss.percentile.unwrap_or_default())),
+    if let Some(escalation) = decision.escalation {
+        let by = match escalation.by {
+            Signal::Exploitation(Exploitation::Poc) => "exploitation poc and automatable".to_owned(),
+            Signal::Exploitation(exploitation) => format!("exploitation {}", exploitation.as_str()),
+            Signal::Percentile => format!("EPSS p{}", percent(probability.percentile.unwrap_or_default())),
         };
-        let to = match lift.as_row {
+        let to = match escalation.as_row {
             Some(row) => format!("row {} as if in KEV", row.number),
             None => "one band up".to_owned(),
         };
-        why.push(format!("lift: {by}: {to} -> {}", lift.band.label()));
+        why.push(format!("lift: {by}: {to} -> {}", escalation.band.label()));
     }
-    match (shrug(facts), decision.floor) {
-        (Some(shrug), Some(Floor::Applied)) => {
-            why.push(format!("floor: {shrug}, no network reach, low EPSS -> {}", decision.band.label()));
-        }
-        (Some(shrug), Some(Floor::Held(reason))) => why.push(format!("floor: {shrug}, not applied: {reason}")),
-        _ => {}
+    if let (Some(statement), Some(effect)) = (inputs.vendor_deprioritised(), decision.deprioritisation) {
+        why.push(match effect {
+            Deprioritisation::Applied => {
+                format!("floor: {statement}, no network reach, low EPSS -> {}", decision.band.label())
+            }
+            Deprioritisation::NotApplied(reason) => format!("floor: {statement}, not applied: {reason}"),
+        });
     }
     why
 }
