@@ -9,13 +9,13 @@ use aws_credential_types::Credentials;
 use url::Url;
 
 use crate::domain::fleet::{Fleet, ParseScopeError, Scope};
-use crate::priority::Thresholds;
-use crate::priority::exposure::Exposures;
 use crate::domain::severity::ParseSeverityError;
 use crate::llm::ollama::{Bearer, InvalidUrl};
 use crate::llm::{OllamaConfig, OllamaUrl, Options, Questions};
 use crate::pipeline::ingest::AutoAnalyze;
 use crate::pipeline::judge::Judge;
+use crate::priority::Thresholds;
+use crate::priority::exposure::Exposures;
 use crate::report::Limits;
 use crate::sources::{Addresses, BaseUrl};
 

@@ -8,18 +8,15 @@
 //! | [`kev`] | CISA's catalogue |
 //! | [`epss`] | FIRST's daily CSV, into 16 bytes a CVE |
 //! | [`trivy`] | the report's own words about a vulnerability |
-//! | [`cvss`] | a vector, into a score |
 //! | [`merge`] | answers into a [`crate::domain::vulnerability::SourceRecords`], that into a record |
 //! | [`freshness`] | how long an answer holds |
 //! | [`plan`] | which source is to be asked next |
-//! | [`prioritize`] | report and signals, into what the priority's rule looks at |
 //!
 //! Parsers take bytes whose size the caller has capped. They ignore fields they do not know, and say
 //! in [`crate::domain::vulnerability::SourceRecord::notes`] what they know and cannot read.
 
 mod collect;
 pub mod cve_services;
-pub mod cvss;
 pub mod epss;
 pub mod freshness;
 pub mod kev;
@@ -29,10 +26,8 @@ pub mod nvd;
 pub mod osv;
 mod plain_text;
 pub mod plan;
-pub mod prioritize;
 mod ssvc;
 pub mod trivy;
-mod upstream_time;
 
 #[cfg(test)]
 mod shared_data;

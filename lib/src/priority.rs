@@ -141,7 +141,7 @@ fn due(inputs: &Inputs, case: &Case, band: Band, thresholds: &Thresholds, today:
     let added = listing.date_added.min(today);
     let listed = if added > seen { from(band, added, "KEV dateAdded") } else { from(band, seen, seen_name) };
     // An addition to KEV must not give a finding more time than it had.
-    let before = decide(&Case { kev: KevStatus::Unknown, ..*case }, thresholds).band;
+    let before = decide(&case.before_kev(), thresholds).band;
     let unlisted = from(before, seen, seen_name);
     [listed, unlisted].into_iter().flatten().min_by_key(|(day, _)| *day)
 }

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use sirius::domain::vulnerabilities::Vulnerabilities;
 use sirius::domain::prompt_hash::PromptHash;
 use sirius::domain::severity::Severity;
+use sirius::domain::vulnerabilities::Vulnerabilities;
 use sirius::llm::Ollama;
 use sirius::llm::OllamaConfig;
 use sirius::pipeline::analyze::{self, Worked};

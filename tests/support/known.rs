@@ -7,9 +7,6 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use sirius::domain::asset::Asset;
-use sirius::domain::vulnerability::{
-    SourceRecords, Epss, Exploitation, SourceRecord, Kev, Reference, Source, Ssvc, Status, TechnicalImpact,
-};
 use sirius::domain::feed::{Feed, FeedName};
 use sirius::domain::finding::{Ordinal, Rating};
 use sirius::domain::occurrence::{Bucket, Details, Problem, Span};
@@ -17,10 +14,14 @@ use sirius::domain::report_hash::ReportHash;
 use sirius::domain::scan::{Scan, ScanId};
 use sirius::domain::severity::{Severity, SeverityCounts};
 use sirius::domain::vulnerability::VulnerabilitySummary;
+use sirius::domain::vulnerability::cvss;
 use sirius::domain::vulnerability::id::VulnerabilityId;
+use sirius::domain::vulnerability::{
+    Epss, Exploitation, Kev, Reference, Source, SourceRecord, SourceRecords, Ssvc, Status, TechnicalImpact,
+};
 use sirius::enrichment::freshness::Lifetimes;
 use sirius::enrichment::merge::{self, Answer, Said};
-use sirius::enrichment::{cvss, trivy};
+use sirius::enrichment::trivy;
 use sirius::store::Store;
 use sirius::store::claims::{Claim, Claimed, Holder};
 use sirius::store::occurrences::{Added, Following};
@@ -54,7 +55,8 @@ impl Told {
 
     /// NVD has published it, with a rating and another name.
     pub fn published(self, vector: &str, aliases: &[&str]) -> Self {
-        let rating = cvss::rating(vector, None, sirius::domain::vulnerability::CvssKind::Primary, "nvd@nist.gov".into());
+        let rating =
+            cvss::rating(vector, None, sirius::domain::vulnerability::CvssKind::Primary, "nvd@nist.gov".into());
         let at = self.at;
         self.says(Source::Nvd, |facts| {
             facts.status = Some(Status::Published);
@@ -124,7 +126,7 @@ impl Told {
         let lease = leases.first().unwrap();
         let dossier = lease.dossier.clone().unwrap_or_else(|| SourceRecords::new(self.id, self.at));
         let dossier = merge::absorb(dossier, self.answers, &Lifetimes::default());
-        let signals = VulnerabilitySummary::of(&merge::record(&dossier), merge::words(&dossier), now);
+        let signals = VulnerabilitySummary::of(&merge::record(&dossier), merge::kept_digest(&dossier), now);
         assert!(store.put_dossier(lease, &dossier, &signals).await.unwrap());
     }
 }

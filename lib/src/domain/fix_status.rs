@@ -1,8 +1,13 @@
 //! The vendor's status of a fix.
 
+use serde::Deserialize;
+use serde::de::IntoDeserializer as _;
+use serde::de::value::{Error, StrDeserializer};
+
 /// Trivy's `Status` of a finding
 /// (<https://github.com/aquasecurity/trivy-db/blob/main/pkg/types/status.go>).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum FixStatus {
     /// `unknown`, or a word that a later Trivy may have.
     Unknown,
@@ -23,36 +28,11 @@ pub enum FixStatus {
 }
 
 impl FixStatus {
-    const ALL: [Self; 8] = [
-        Self::Unknown,
-        Self::NotAffected,
-        Self::Affected,
-        Self::Fixed,
-        Self::UnderInvestigation,
-        Self::WillNotFix,
-        Self::FixDeferred,
-        Self::EndOfLife,
-    ];
-
-    /// Returns Trivy's word.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Unknown => "unknown",
-            Self::NotAffected => "not_affected",
-            Self::Affected => "affected",
-            Self::Fixed => "fixed",
-            Self::UnderInvestigation => "under_investigation",
-            Self::WillNotFix => "will_not_fix",
-            Self::FixDeferred => "fix_deferred",
-            Self::EndOfLife => "end_of_life",
-        }
-    }
-
     /// Reads the status of a report; [`FixStatus::Unknown`] for any other word.
     #[must_use]
     pub fn from_trivy(word: &str) -> Self {
-        Self::ALL.into_iter().find(|status| status.as_str() == word).unwrap_or(Self::Unknown)
+        let word: StrDeserializer<'_, Error> = word.into_deserializer();
+        Self::deserialize(word).unwrap_or(Self::Unknown)
     }
 }
 
@@ -62,8 +42,20 @@ mod tests {
 
     #[test]
     fn trivys_statuses_are_read_and_other_words_are_unknown() {
-        for status in FixStatus::ALL {
-            assert_eq!(FixStatus::from_trivy(status.as_str()), status);
+        use FixStatus::{
+            Affected, EndOfLife, FixDeferred, Fixed, NotAffected, UnderInvestigation, Unknown, WillNotFix,
+        };
+        for (word, status) in [
+            ("unknown", Unknown),
+            ("not_affected", NotAffected),
+            ("affected", Affected),
+            ("fixed", Fixed),
+            ("under_investigation", UnderInvestigation),
+            ("will_not_fix", WillNotFix),
+            ("fix_deferred", FixDeferred),
+            ("end_of_life", EndOfLife),
+        ] {
+            assert_eq!(FixStatus::from_trivy(word), status);
         }
         assert_eq!(FixStatus::from_trivy("WILL_NOT_FIX"), FixStatus::Unknown);
         assert_eq!(FixStatus::from_trivy(""), FixStatus::Unknown);

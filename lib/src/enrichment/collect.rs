@@ -7,9 +7,10 @@ use jiff::Timestamp;
 use url::Url;
 
 use super::plain_text::{line, paragraphs};
-use super::{cvss, upstream_time};
-use crate::domain::vulnerability::{Cvss, CvssKind, Cwe, SourceRecord, Reference};
+use crate::domain::upstream_time;
+use crate::domain::vulnerability::cvss;
 use crate::domain::vulnerability::id::VulnerabilityId;
+use crate::domain::vulnerability::{Cvss, CvssKind, Cwe, Reference, SourceRecord};
 
 /// The longest URL that is kept, in bytes: what browsers and proxies take.
 const MAX_URL_BYTES: usize = 2000;

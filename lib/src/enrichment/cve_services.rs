@@ -12,8 +12,8 @@ use super::collect::{CISA_ADP, Collector, assigner};
 use super::lenient::null_is_default;
 use super::nvd::is_disputed;
 use super::ssvc;
-use crate::domain::vulnerability::{CvssKind, SourceRecord, Kev, Status};
 use crate::domain::vulnerability::id::{Kind, VulnerabilityId, VulnerabilityIdError};
+use crate::domain::vulnerability::{CvssKind, Kev, SourceRecord, Status};
 
 /// The bytes are not a CVE record.
 #[derive(Debug, thiserror::Error)]

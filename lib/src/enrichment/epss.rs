@@ -8,8 +8,8 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
 use crate::domain::upstream_time;
-use crate::domain::vulnerability::{Epss, SourceRecord};
 use crate::domain::vulnerability::id::VulnerabilityId;
+use crate::domain::vulnerability::{Epss, SourceRecord};
 
 /// All scores of one day, sorted by CVE.
 #[derive(Clone, PartialEq, Eq)]

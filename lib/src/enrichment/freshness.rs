@@ -2,8 +2,8 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::domain::vulnerability::{SourceRecord, NvdStatus, Outcome, Source, Status};
 use crate::domain::vulnerability::id::{Kind, VulnerabilityId};
+use crate::domain::vulnerability::{NvdStatus, Outcome, Source, SourceRecord, Status};
 
 /// How long the answers of each source hold. The default is short while a record is
 /// young or unfinished, long when it is old or closed.

@@ -9,8 +9,8 @@ use serde::Deserialize;
 
 use super::plain_text::{line, paragraphs};
 use crate::domain::upstream_time;
-use crate::domain::vulnerability::{SourceRecord, Kev};
 use crate::domain::vulnerability::id::{Kind, VulnerabilityId};
+use crate::domain::vulnerability::{Kev, SourceRecord};
 
 /// The whole catalogue.
 #[derive(Debug, Clone, PartialEq)]

@@ -14,9 +14,10 @@ use serde_json::value::RawValue;
 use super::collect::{Collector, assigner};
 use super::lenient::null_is_default;
 use super::plain_text::{line, paragraphs};
-use super::{ssvc, upstream_time};
-use crate::domain::vulnerability::{CvssKind, SourceRecord, Kev, NvdStatus, Status};
-use crate::domain::vulnerability::id::{self, VulnerabilityId, VulnerabilityIdError};
+use super::ssvc;
+use crate::domain::upstream_time;
+use crate::domain::vulnerability::id::{Kind, VulnerabilityId, VulnerabilityIdError};
+use crate::domain::vulnerability::{CvssKind, Kev, NvdStatus, SourceRecord, Status};
 
 /// An answer of the API or a feed.
 #[derive(Debug, Clone, PartialEq)]
@@ -237,7 +238,7 @@ pub fn parse(bytes: &[u8]) -> Result<Page, Error> {
 pub fn parse_cve(bytes: &[u8]) -> Result<(VulnerabilityId, SourceRecord), CveError> {
     let cve: Cve = serde_json::from_slice(bytes)?;
     let id: VulnerabilityId = cve.id.parse()?;
-    if id.kind() != vulnerability_id::Kind::Cve {
+    if id.kind() != Kind::Cve {
         return Err(CveError::NotCve);
     }
     let modified = upstream_time::instant(&cve.last_modified).ok_or(CveError::LastModified)?;

@@ -9,8 +9,8 @@ use serde_json::Value;
 use super::collect::Collector;
 use super::lenient::null_is_default;
 use crate::domain::upstream_time;
-use crate::domain::vulnerability::{CvssKind, SourceRecord, Status};
 use crate::domain::vulnerability::id::{VulnerabilityId, VulnerabilityIdError};
+use crate::domain::vulnerability::{CvssKind, SourceRecord, Status};
 
 /// The bytes are not what OSV answers.
 #[derive(Debug, thiserror::Error)]
@@ -153,7 +153,8 @@ pub fn parse_not_found(bytes: &[u8]) -> Result<NotFound, Error> {
         return Ok(NotFound { aliases: Vec::new() });
     };
     let names = names.split(|c: char| c.is_whitespace() || c == ',').map(|name| name.trim_end_matches('.'));
-    let mut aliases: Vec<VulnerabilityId> = names.filter_map(|name| name.parse().ok()).take(SourceRecord::LIST).collect();
+    let mut aliases: Vec<VulnerabilityId> =
+        names.filter_map(|name| name.parse().ok()).take(SourceRecord::LIST).collect();
     aliases.sort();
     aliases.dedup();
     // It has aliases that cannot be read: then the id is known, and "absent" would be wrong.

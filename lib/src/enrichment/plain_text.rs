@@ -1,7 +1,7 @@
 //! Text out of other people's databases, made fit to be stored, shown and put into a prompt.
 
-use crate::domain::vulnerability::SourceRecord;
 use crate::domain::text::{clean, cut};
+use crate::domain::vulnerability::SourceRecord;
 
 /// Text of several lines without invisible characters, at most [`SourceRecord::DESCRIPTION_BYTES`], cut between
 /// characters; none if nothing is left. The flag says whether it was cut.

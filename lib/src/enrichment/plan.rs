@@ -4,8 +4,8 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
-use crate::domain::vulnerability::{SourceRecords, Outcome, Source};
 use crate::domain::vulnerability::id::{Kind, Resolver, VulnerabilityId};
+use crate::domain::vulnerability::{Outcome, Source, SourceRecords};
 
 /// What is due for a vulnerability that no source can be asked about.
 pub const NEVER: Timestamp = Timestamp::MAX;
@@ -16,13 +16,13 @@ const FIRST_YEAR_OF_SSVC: u16 = 2023;
 
 /// The source to be asked first about it, if its last answer does not hold any more.
 #[must_use]
-pub fn first_source(dossier: &SourceRecords, now: Timestamp) -> Option<Source> {
-    let source = match dossier.id.resolver() {
+pub fn first_source(records: &SourceRecords, now: Timestamp) -> Option<Source> {
+    let source = match records.id.resolver() {
         Resolver::Nvd => Source::Nvd,
         Resolver::Osv => Source::Osv,
         Resolver::Nobody => return None,
     };
-    (is_due(dossier, source, now) && askable_from(&dossier.id) <= now).then_some(source)
+    (is_due(records, source, now) && askable_from(&records.id) <= now).then_some(source)
 }
 
 /// From when on sources are asked about it: not before its year begins, since there is nothing to be known of it until
@@ -37,52 +37,52 @@ pub fn askable_from(id: &VulnerabilityId) -> Timestamp {
 /// Whether CVE Services is to be asked, too: of a CVE that NVD has not, does not answer for, or has
 /// without an assessment that there may be.
 #[must_use]
-pub fn wants_cve_services(dossier: &SourceRecords, now: Timestamp) -> bool {
-    needs_cve_services(dossier) && is_due(dossier, Source::CveServices, now)
+pub fn wants_cve_services(records: &SourceRecords, now: Timestamp) -> bool {
+    needs_cve_services(records) && is_due(records, Source::CveServices, now)
 }
 
-fn needs_cve_services(dossier: &SourceRecords) -> bool {
-    if dossier.id.kind() != Kind::Cve {
+fn needs_cve_services(records: &SourceRecords) -> bool {
+    if records.id.kind() != Kind::Cve {
         return false;
     }
-    let Some(nvd) = dossier.sources.get(&Source::Nvd) else { return false };
+    let Some(nvd) = records.sources.get(&Source::Nvd) else { return false };
     match &nvd.facts {
         None => true,
         Some(_) if nvd.freshness.outcome == Outcome::Absent => true,
         Some(facts) => {
-            let is_recent = dossier.id.cve_number().is_some_and(|(year, _)| year >= FIRST_YEAR_OF_SSVC);
+            let is_recent = records.id.cve_number().is_some_and(|(year, _)| year >= FIRST_YEAR_OF_SSVC);
             facts.ssvc.is_none() && is_recent
         }
     }
 }
 
-fn is_due(dossier: &SourceRecords, source: Source, now: Timestamp) -> bool {
-    dossier.sources.get(&source).is_none_or(|state| state.freshness.expires_at <= now)
+fn is_due(records: &SourceRecords, source: Source, now: Timestamp) -> bool {
+    records.sources.get(&source).is_none_or(|state| state.freshness.expires_at <= now)
 }
 
 /// From when on a source is to be asked about it again; when it was first heard of, if none was yet.
 #[must_use]
-pub fn next_fetch(dossier: &SourceRecords) -> Timestamp {
-    let expires = |source: Source| dossier.sources.get(&source).map(|state| state.freshness.expires_at);
-    let next = match dossier.id.resolver() {
+pub fn next_fetch(records: &SourceRecords) -> Timestamp {
+    let expires = |source: Source| records.sources.get(&source).map(|state| state.freshness.expires_at);
+    let next = match records.id.resolver() {
         Resolver::Nobody => NEVER,
-        Resolver::Osv => expires(Source::Osv).unwrap_or(dossier.opened_at),
+        Resolver::Osv => expires(Source::Osv).unwrap_or(records.opened_at),
         Resolver::Nvd => {
-            let nvd = expires(Source::Nvd).unwrap_or(dossier.opened_at);
-            let also = expires(Source::CveServices).filter(|_| needs_cve_services(dossier));
+            let nvd = expires(Source::Nvd).unwrap_or(records.opened_at);
+            let also = expires(Source::CveServices).filter(|_| needs_cve_services(records));
             also.map_or(nvd, |also| also.min(nvd))
         }
     };
-    next.max(askable_from(&dossier.id))
+    next.max(askable_from(&records.id))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::vulnerability::{
-        Cvss, CvssKind, CvssSeverity, CvssVersion, SourceRecord, Freshness, SourceState, Ssvc, Status,
-    };
     use crate::domain::vulnerability::VulnerabilitySummary;
+    use crate::domain::vulnerability::{
+        Cvss, CvssKind, CvssSeverity, CvssVersion, Freshness, SourceRecord, SourceState, Ssvc, Status,
+    };
     use crate::enrichment::freshness::Lifetimes;
     use crate::enrichment::merge::{self, Answer, Said, absorb};
 
@@ -111,13 +111,13 @@ mod tests {
             ("CVE-2019-0001", Said::Absent, true),
             ("CVE-2019-0001", Said::Error, true),
         ] {
-            let dossier = answered(id, &[(Source::Nvd, nvd)]);
-            assert_eq!(wants_cve_services(&dossier, at(1)), expected, "{id} {dossier:?}");
-            assert_eq!(first_source(&dossier, at(1)), None);
+            let records = answered(id, &[(Source::Nvd, nvd)]);
+            assert_eq!(wants_cve_services(&records, at(1)), expected, "{id} {records:?}");
+            assert_eq!(first_source(&records, at(1)), None);
         }
-        let dossier = answered("CVE-2019-0001", &[(Source::Nvd, Said::Absent), (Source::CveServices, Said::Absent)]);
-        assert!(!wants_cve_services(&dossier, at(1)));
-        assert!(next_fetch(&dossier) > at(5 * 3600));
+        let records = answered("CVE-2019-0001", &[(Source::Nvd, Said::Absent), (Source::CveServices, Said::Absent)]);
+        assert!(!wants_cve_services(&records, at(1)));
+        assert!(next_fetch(&records) > at(5 * 3600));
     }
 
     #[test]
@@ -127,9 +127,9 @@ mod tests {
             ("GHSA-2222-3333-4444", Some(Source::Osv)),
             ("TEMP-0517018-A83CE6", None),
         ] {
-            let dossier = answered(id, &[(Source::Trivy, facts(false)), (Source::Kev, Said::Absent)]);
-            assert_eq!(first_source(&dossier, at(1)), source);
-            assert_eq!(next_fetch(&dossier), if source.is_some() { at(0) } else { NEVER });
+            let records = answered(id, &[(Source::Trivy, facts(false)), (Source::Kev, Said::Absent)]);
+            assert_eq!(first_source(&records, at(1)), source);
+            assert_eq!(next_fetch(&records), if source.is_some() { at(0) } else { NEVER });
         }
     }
 
@@ -137,15 +137,15 @@ mod tests {
     fn nobody_is_asked_about_a_vulnerability_of_a_future_year() {
         let now: Timestamp = "2026-11-28T00:00:00Z".parse().unwrap();
         for (id, expected) in [("CVE-2026-0001", true), ("CVE-2027-0001", false), ("RUSTSEC-9999-0001", false)] {
-            let dossier = SourceRecords::new(id.parse().unwrap(), at(0));
+            let records = SourceRecords::new(id.parse().unwrap(), at(0));
             assert_eq!(
-                (first_source(&dossier, now).is_some(), next_fetch(&dossier) <= now),
+                (first_source(&records, now).is_some(), next_fetch(&records) <= now),
                 (expected, expected),
                 "{id}"
             );
         }
-        let dossier = SourceRecords::new("CVE-2028-0001".parse().unwrap(), at(0));
-        assert_eq!(next_fetch(&dossier), "2028-01-01T00:00:00Z".parse().unwrap());
+        let records = SourceRecords::new("CVE-2028-0001".parse().unwrap(), at(0));
+        assert_eq!(next_fetch(&records), "2028-01-01T00:00:00Z".parse().unwrap());
     }
 
     fn cvss(version: CvssVersion, assigner: &str) -> Cvss {
@@ -160,7 +160,7 @@ mod tests {
         }
     }
 
-    fn dossier(facts: SourceRecord) -> SourceRecords {
+    fn records(facts: SourceRecord) -> SourceRecords {
         let freshness = Freshness {
             attempted_at: at(50),
             fetched_at: Some(at(50)),
@@ -168,10 +168,10 @@ mod tests {
             outcome: Outcome::Ok,
             fail_count: 0,
         };
-        let mut dossier = SourceRecords::new("GHSA-2222-3333-4444".parse().unwrap(), at(1));
+        let mut records = SourceRecords::new("GHSA-2222-3333-4444".parse().unwrap(), at(1));
         let state = SourceState { facts: Some(facts), facts_at: Some(at(50)), freshness };
-        dossier.sources.insert(Source::Osv, state);
-        dossier
+        records.sources.insert(Source::Osv, state);
+        records
     }
 
     #[test]
@@ -187,7 +187,7 @@ mod tests {
             cvss(CvssVersion::V4, "b"),
             cvss(CvssVersion::V30, "c"),
         ];
-        let signals = VulnerabilitySummary::of(&merge::record(&dossier(facts)), None, at(90));
+        let signals = VulnerabilitySummary::of(&merge::record(&records(facts)), None, at(90));
         assert_eq!(signals.aliases, ["CVE-2026-0001".parse().unwrap()]);
         assert_eq!(signals.cvss.len(), 4);
         assert!(signals.cvss.iter().all(|rating| rating.version != CvssVersion::V2 && rating.assigner.len() <= 48));

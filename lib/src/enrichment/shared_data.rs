@@ -12,10 +12,11 @@ use serde_json::Value;
 use super::collect::assigner;
 use super::merge::{Answer, Said, absorb, record};
 use super::plain_text::{line, paragraphs};
-use super::{cve_services, epss, kev, nvd, osv, upstream_time};
-use crate::domain::vulnerability::{SourceRecords, SourceRecord, Source, Status};
+use super::{cve_services, epss, kev, nvd, osv};
 use crate::domain::shared::shared;
+use crate::domain::upstream_time;
 use crate::domain::vulnerability::id::VulnerabilityId;
+use crate::domain::vulnerability::{Source, SourceRecord, SourceRecords, Status};
 
 /// `enrichment-data`, if it is there.
 fn data() -> Option<PathBuf> {
@@ -114,7 +115,8 @@ impl Expected {
 
     fn rate(&mut self, vector: &str, stated: Option<f64>, who: &str) {
         self.cvss.insert((vector.to_owned(), who.to_owned()));
-        let score = super::cvss::score(vector).unwrap_or_else(|error| panic!("{vector}: {error}")).score;
+        let score =
+            crate::domain::vulnerability::cvss::score(vector).unwrap_or_else(|error| panic!("{vector}: {error}")).score;
         if let Some(stated) = stated.filter(|stated| (stated - score).abs() > 1e-9) {
             self.stated.push((vector.to_owned(), stated));
         }
@@ -329,7 +331,7 @@ fn walk_osv(record: &Value) -> Expected {
     let database = text(record, "id").split('-').next().unwrap().to_owned();
     let mut expected = Expected {
         title: line(text(record, "summary")),
-        description: words("details").or_else(|| words("summary")),
+        description: kept_digest("details").or_else(|| kept_digest("summary")),
         published: instant(text(record, "published")),
         modified: instant(text(record, "modified")),
         ..Expected::default()

@@ -20,14 +20,14 @@ use super::admit;
 use super::enrich::{self, CONCURRENCY, Enrichment, Error};
 use super::forget;
 use crate::domain::asset::Asset;
-use crate::domain::vulnerability::{SourceRecord, Source};
 use crate::domain::finding::{Finding, Ordinal};
 use crate::domain::occurrence::{Bucket, Details, FirstSeen, LONGEST, Problem, Span, earlier};
 use crate::domain::scan::{Scan, ScanId};
-use crate::domain::vulnerability::VulnerabilitySummary;
 use crate::domain::text::cut;
+use crate::domain::vulnerability::VulnerabilitySummary;
 use crate::domain::vulnerability::id::{Resolver, VulnerabilityId};
-use crate::enrichment::merge::{Answer, Said, words_of};
+use crate::domain::vulnerability::{Source, SourceRecord};
+use crate::enrichment::merge::{Answer, Said, report_digest};
 use crate::enrichment::{plan, trivy};
 use crate::queue::{Order, Rest};
 use crate::sources::fetch::Budget;
@@ -446,5 +446,5 @@ async fn tell(
 
 /// Whether what a report says of a vulnerability is to be written down: it opens the dossier, or changes what is kept.
 fn is_news(known: Option<&VulnerabilitySummary>, said: Option<&SourceRecord>) -> bool {
-    known.is_none_or(|known| said.is_some_and(|said| known.yield_to(&words_of(said))))
+    known.is_none_or(|known| said.is_some_and(|said| known.is_changed_by(&report_digest(said))))
 }

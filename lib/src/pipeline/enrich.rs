@@ -18,12 +18,12 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use jiff::Timestamp;
 use tokio::sync::Mutex;
 
-use crate::domain::vulnerability::{SourceRecords, SourceRecord, Source};
 use crate::domain::feed::{Feed, FeedName};
 use crate::domain::vulnerability::VulnerabilitySummary;
 use crate::domain::vulnerability::id::{Kind, VulnerabilityId};
+use crate::domain::vulnerability::{Source, SourceRecord, SourceRecords};
 use crate::enrichment::freshness::Lifetimes;
-use crate::enrichment::merge::{Answer, Said, absorb, record, words};
+use crate::enrichment::merge::{Answer, Said, absorb, kept_digest, record};
 use crate::enrichment::{epss, kev, plan};
 use crate::objects::{self, Objects};
 use crate::queue::{self, Queue};
@@ -254,7 +254,10 @@ impl Work<'_> {
 
     /// Links the CVEs that advisories are about back to them, with what the advisories say; and so has
     /// NVD asked about them, too.
-    async fn link(&mut self, same: BTreeMap<VulnerabilityId, Vec<(VulnerabilityId, SourceRecord)>>) -> Result<(), Error> {
+    async fn link(
+        &mut self,
+        same: BTreeMap<VulnerabilityId, Vec<(VulnerabilityId, SourceRecord)>>,
+    ) -> Result<(), Error> {
         let cves: BTreeSet<VulnerabilityId> = same.keys().cloned().collect();
         self.take(&cves, true).await?;
         for (cve, advisories) in same {
@@ -303,7 +306,7 @@ impl Work<'_> {
 pub(super) async fn write(deps: &Enrichment, lease: Lease, answers: Vec<Answer>, now: Timestamp) -> Result<(), Error> {
     let known = lease.dossier.clone().unwrap_or_else(|| SourceRecords::new(lease.id.clone(), now));
     let dossier = absorb(known, answers, &deps.lifetimes);
-    let signals = VulnerabilitySummary::of(&record(&dossier), words(&dossier), plan::next_fetch(&dossier));
+    let signals = VulnerabilitySummary::of(&record(&dossier), kept_digest(&dossier), plan::next_fetch(&dossier));
     if !deps.store.put_dossier(&lease, &dossier, &signals).await? {
         // Another has taken over, and writes what it finds.
         tracing::info!(id = %lease.id, "the lease was lost");

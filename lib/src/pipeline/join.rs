@@ -11,13 +11,13 @@ use super::judge::{self, Judge};
 use crate::domain::analysis::{Analysis, Status};
 use crate::domain::asset::Asset;
 use crate::domain::finding::{Finding, Suppression};
-use crate::priority::{Band, Priority};
 use crate::domain::prompt_hash::PromptHash;
 use crate::domain::scan::Scan;
-use crate::domain::vulnerability::VulnerabilitySummary;
 use crate::domain::subject::Subject;
+use crate::domain::vulnerability::VulnerabilitySummary;
 use crate::llm::facts::EnrichmentFacts;
 use crate::llm::{Question, Questions};
+use crate::priority::{Band, Priority};
 use crate::store::answers::LatestAnswer;
 use crate::store::{self, Selection, Store, findings};
 

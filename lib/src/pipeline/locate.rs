@@ -7,18 +7,17 @@ use jiff::Timestamp;
 
 use super::judge::Judge;
 use crate::domain::asset::{Asset, AssetKey, LineageKey};
-use crate::domain::vulnerability::{CveRichment, SourceRecords};
 use crate::domain::finding::FindingId;
 use crate::domain::fleet::{Fleet, Scope};
 use crate::domain::image_name::ImageName;
-use crate::domain::vulnerabilities::Vulnerabilities;
 use crate::domain::occurrence::{AssetOccurrences, Bucket, Details, FirstSeen, Span};
 use crate::domain::platform::Platform;
-use crate::priority::Priority;
 use crate::domain::scan::{Scan, ScanId};
+use crate::domain::vulnerabilities::Vulnerabilities;
 use crate::domain::vulnerability::id::VulnerabilityId;
+use crate::domain::vulnerability::{CveRichment, SourceRecords};
 use crate::enrichment::merge;
-use crate::enrichment::prioritize::{self, Reported};
+use crate::priority::{Inputs, Priority, Reported};
 use crate::store::{self, Store};
 
 /// Other names under which images are looked for besides the own one. Most vulnerabilities have one or two.
@@ -197,7 +196,7 @@ fn image(
     let worst = packages.iter().map(|package| {
         let id = package.details.problem.vulnerability_id.as_str();
         let reported = Reported::occurrence(&package.details, package.span.from, package.span.to);
-        let facts = prioritize::facts(&reported, known.of(id), known, exposure.clone());
+        let facts = Inputs::of(&reported, known.of(id), known, exposure.clone());
         (judge.assess(&facts, now), package.finding_id)
     });
     let (priority, finding_id) =

@@ -15,9 +15,9 @@ use jiff::{SignedDuration, Timestamp};
 use super::admit;
 use super::drop_records::{self, KnownRecords, Tally};
 use super::enrich::{self, Enrichment, Error, Feeds};
-use crate::domain::vulnerability::Source;
 use crate::domain::feed::{Feed, FeedName};
 use crate::domain::occurrence::Bucket;
+use crate::domain::vulnerability::Source;
 use crate::domain::vulnerability::VulnerabilitySummary;
 use crate::domain::vulnerability::id::{Kind, VulnerabilityId};
 use crate::enrichment::merge::Said;
@@ -249,7 +249,7 @@ fn is_news(feeds: &Feeds, signals: &VulnerabilitySummary) -> bool {
             // What NVD alone says of it is not the catalogue's word.
             let known = signals.kev.as_ref().filter(|known| known.source == Source::Kev);
             let is_same = listed.map(|kev| (kev.date_added, kev.ransomware))
-                == known.map(|known| (known.date_added, known.ransomware));
+                == known.map(|known| (known.fact.date_added, known.fact.ransomware));
             !is_same || signals.kev_checked.is_none()
         } else {
             let score = facts.and_then(|facts| facts.epss.as_ref());

@@ -9,7 +9,7 @@ use crate::domain::vulnerability::{Exploitation, KevStatus, TechnicalImpact};
 /// The answers to the table's questions, and the conditions of escalation and deprioritisation.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Case {
-    pub(super) kev: KevStatus,
+    kev: KevStatus,
     exposed: bool,
     automatable: bool,
     total: bool,
@@ -32,6 +32,11 @@ impl Case {
             vendor_deprioritised: inputs.vendor_deprioritised().is_some(),
             network_reach: inputs.network_reach,
         }
+    }
+
+    /// Returns the same case as before any entry in KEV.
+    pub(super) const fn before_kev(self) -> Self {
+        Self { kev: KevStatus::Unknown, ..self }
     }
 }
 

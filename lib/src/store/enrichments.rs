@@ -18,9 +18,9 @@ use super::error::condition_failed;
 use super::item::{Item, key_of};
 use super::keys::{CVES_LIST, Key, LISTING, LISTING_INDEX, PK, RANK};
 use super::{Error, Store, millis};
-use crate::domain::vulnerability::{SourceRecords, Source};
 use crate::domain::vulnerability::VulnerabilitySummary;
 use crate::domain::vulnerability::id::VulnerabilityId;
+use crate::domain::vulnerability::{Source, SourceRecords};
 
 /// Calls under way at once.
 const CONCURRENCY: usize = 16;
@@ -64,7 +64,10 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::Unavailable`], [`Error::Unprocessed`], [`Error::Refused`], [`Error::Corrupt`].
-    pub async fn signals(&self, ids: &[VulnerabilityId]) -> Result<BTreeMap<VulnerabilityId, VulnerabilitySummary>, Error> {
+    pub async fn signals(
+        &self,
+        ids: &[VulnerabilityId],
+    ) -> Result<BTreeMap<VulnerabilityId, VulnerabilitySummary>, Error> {
         let mut ids = ids.to_vec();
         ids.sort();
         ids.dedup();
@@ -148,7 +151,12 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::Unavailable`], [`Error::Refused`].
-    pub async fn put_dossier(&self, lease: &Lease, dossier: &SourceRecords, signals: &VulnerabilitySummary) -> Result<bool, Error> {
+    pub async fn put_dossier(
+        &self,
+        lease: &Lease,
+        dossier: &SourceRecords,
+        signals: &VulnerabilitySummary,
+    ) -> Result<bool, Error> {
         const OPERATION: &str = "UpdateItem(dossier)";
         let refused =
             |source: Box<dyn std::error::Error + Send + Sync>| Error::Refused { operation: OPERATION, source };
@@ -179,7 +187,12 @@ impl Store {
         Ok(true)
     }
 
-    async fn put_signals(&self, lease: &Lease, dossier: &SourceRecords, signals: &VulnerabilitySummary) -> Result<(), Error> {
+    async fn put_signals(
+        &self,
+        lease: &Lease,
+        dossier: &SourceRecords,
+        signals: &VulnerabilitySummary,
+    ) -> Result<(), Error> {
         const OPERATION: &str = "PutItem(signals)";
         let json = serde_json::to_string(signals)
             .map_err(|source| Error::Refused { operation: OPERATION, source: source.into() })?;
@@ -216,7 +229,11 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::Unavailable`], [`Error::Refused`], [`Error::Corrupt`].
-    pub async fn known_cves(&self, after: Option<Place>, limit: usize) -> Result<(Vec<VulnerabilitySummary>, Option<Place>), Error> {
+    pub async fn known_cves(
+        &self,
+        after: Option<Place>,
+        limit: usize,
+    ) -> Result<(Vec<VulnerabilitySummary>, Option<Place>), Error> {
         let page = self
             .client
             .query()

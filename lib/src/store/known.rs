@@ -10,10 +10,10 @@ use super::item::{key_of, typed};
 use super::keys::Key;
 use super::{Error, Store, first_seen};
 use crate::domain::asset::LineageKey;
-use crate::domain::vulnerability::SourceRecords;
 use crate::domain::feed::FeedName;
-use crate::domain::vulnerabilities::Vulnerabilities;
 use crate::domain::occurrence::Bucket;
+use crate::domain::vulnerabilities::Vulnerabilities;
+use crate::domain::vulnerability::SourceRecords;
 use crate::domain::vulnerability::id::VulnerabilityId;
 
 /// Names of one vulnerability that are written down: most have one or two.
@@ -80,7 +80,11 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::Unavailable`], [`Error::Refused`].
-    pub(super) async fn put_new_aliases(&self, before: Option<&SourceRecords>, dossier: &SourceRecords) -> Result<(), Error> {
+    pub(super) async fn put_new_aliases(
+        &self,
+        before: Option<&SourceRecords>,
+        dossier: &SourceRecords,
+    ) -> Result<(), Error> {
         let known = before.map(names).unwrap_or_default();
         for alias in names(dossier).difference(&known).filter(|alias| **alias != dossier.id).take(MAX_ALIASES) {
             let put = self
