@@ -57,7 +57,7 @@ mod tests {
         ] {
             assert_eq!(FixStatus::from_trivy(word), status);
         }
-        assert_eq!(FixStatus::from_trivy("WILL_NOT_FIX"), FixStatus::Unknown);
-        assert_eq!(FixStatus::from_trivy(""), FixStatus::Unknown);
+        assert_eq!(FixStatus::from_trivy("WILL_NOT_FIX"), Unknown);
+        assert_eq!(FixStatus::from_trivy(""), Unknown);
     }
 }

@@ -190,7 +190,7 @@ mod tests {
         let signals = VulnerabilitySummary::of(&merge::record(&records(facts)), None, at(90));
         assert_eq!(signals.aliases, ["CVE-2026-0001".parse().unwrap()]);
         assert_eq!(signals.cvss.len(), 4);
-        assert!(signals.cvss.iter().all(|rating| rating.version != CvssVersion::V2 && rating.assigner.len() <= 48));
+        assert!(signals.cvss.iter().all(|it| it.fact.version != CvssVersion::V2 && it.fact.assigner.len() <= 48));
         assert_eq!((signals.as_of, signals.status_as_of, signals.is_due(at(89))), (at(50), at(40), false));
         let json = serde_json::to_string(&signals).unwrap();
         assert!(json.len() < 2048, "{}", json.len());

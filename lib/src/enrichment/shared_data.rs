@@ -331,7 +331,7 @@ fn walk_osv(record: &Value) -> Expected {
     let database = text(record, "id").split('-').next().unwrap().to_owned();
     let mut expected = Expected {
         title: line(text(record, "summary")),
-        description: kept_digest("details").or_else(|| kept_digest("summary")),
+        description: words("details").or_else(|| words("summary")),
         published: instant(text(record, "published")),
         modified: instant(text(record, "modified")),
         ..Expected::default()

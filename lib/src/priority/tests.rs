@@ -63,7 +63,7 @@ fn from_nvd<T>(fact: T, as_of: Date) -> Sourced<T> {
 }
 
 /// A finding of which only the severity and the exposure are known.
-fn unknown(severity: Severity, exposure: Exposure) -> Inputs {
+fn known_by_severity(severity: Severity, exposure: Exposure) -> Inputs {
     Inputs {
         severity,
         vendor_negligible: false,
@@ -105,7 +105,7 @@ fn plain(kev: bool, exposed: bool, automatable: bool, total: bool) -> Inputs {
             date(2026, 6, 17),
         )),
         first_seen: Some(date(2026, 11, 10)),
-        ..unknown(Severity::High, exposure)
+        ..known_by_severity(Severity::High, exposure)
     }
 }
 
@@ -344,7 +344,7 @@ fn the_escalation_comes_before_the_low_priority_of_the_vendor() {
 
 #[test]
 fn nothing_known_is_decided_on_the_safe_side_and_said() {
-    let unknown = judge(&unknown(Severity::Unknown, Exposure::Assumed(Reach::Public)));
+    let unknown = judge(&known_by_severity(Severity::Unknown, Exposure::Assumed(Reach::Public)));
     assert_eq!(unknown.band, Band::P1);
     assert_eq!(unknown.score, 0.5);
     assert_eq!(unknown.due, Some(date(2026, 11, 25)));
@@ -360,7 +360,7 @@ fn nothing_known_is_decided_on_the_safe_side_and_said() {
         "due 2026-11-25: 3 days from today (data_gap: first seen unknown) 2026-11-22",
     ];
     assert_eq!(unknown.why, expected);
-    let low = judge(&unknown(Severity::Low, Exposure::Assumed(Reach::Internal)));
+    let low = judge(&known_by_severity(Severity::Low, Exposure::Assumed(Reach::Internal)));
     assert_eq!(low.band, Band::P3);
     assert!(says(&low, "decided as partial (Trivy LOW)") && says(&low, "exposed: assumed no"), "{:?}", low.why);
 }

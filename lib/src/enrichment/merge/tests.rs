@@ -176,7 +176,7 @@ fn any_facts() -> impl Strategy<Value = SourceRecord> {
     let words = || select(vec!["one", "two", "three"]);
     let list = |count: usize| prop::collection::vec(0..count, 0..count);
     (
-        (0i64..1000, prop::option::of(kept_digest()), prop::option::of(kept_digest())),
+        (0i64..1000, prop::option::of(words()), prop::option::of(words())),
         prop::option::of(select(vec![Status::Published, Status::Rejected, Status::Disputed])),
         (list(25), list(6), list(4), list(30)),
         (any::<bool>(), any::<bool>(), any::<bool>(), list(3)),
