@@ -5,7 +5,7 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use serde::Serializer;
 
-/// The same time without what is finer than a millisecond.
+/// Cuts a time to whole milliseconds.
 #[must_use]
 pub fn in_millis(at: Timestamp) -> Timestamp {
     Timestamp::from_millisecond(at.as_millisecond()).unwrap_or(at)

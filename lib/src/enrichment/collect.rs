@@ -1,5 +1,4 @@
-//! Puts one source's words together: cleaned, checked, without repetitions, capped, and with a note
-//! about everything that was left out.
+//! Collects a source's record: cleaned, checked, without repetitions, capped, and with a note about each omission.
 
 use std::collections::BTreeMap;
 
@@ -22,7 +21,7 @@ pub(super) const CISA_ADP: &str = "134c704f-9b21-4f2e-91b3-4a467353bcc0";
 /// The number of the CVE program's own container, which only repeats references.
 const CVE_PROGRAM: &str = "af854a3a-2127-422b-91ae-364da2661108";
 
-/// SourceRecord in the making.
+/// A record under construction.
 pub(super) struct Collector {
     facts: SourceRecord,
     references: BTreeMap<String, (usize, Vec<String>)>,

@@ -312,7 +312,7 @@ fn status(records: &SourceRecords, facts: &[(Source, &SourceRecord)]) -> Sourced
     let own: &[Source] = match records.id.resolver() {
         Resolver::Nvd => &[Source::Nvd, Source::CveServices],
         Resolver::Osv => &[Source::Osv],
-        Resolver::Nobody => &[],
+        Resolver::NoSource => &[],
     };
     let asked: BTreeMap<Source, Freshness> = records
         .sources

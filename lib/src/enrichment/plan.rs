@@ -1,4 +1,4 @@
-//! Which sources are to be asked about a vulnerability, and when again.
+//! Plans which sources to ask about a vulnerability, and when.
 
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -7,26 +7,25 @@ use jiff::tz::TimeZone;
 use crate::domain::vulnerability::id::{Kind, Resolver, VulnerabilityId};
 use crate::domain::vulnerability::{Outcome, Source, SourceRecords};
 
-/// What is due for a vulnerability that no source can be asked about.
+/// The due time of a vulnerability that no source resolves.
 pub const NEVER: Timestamp = Timestamp::MAX;
 
 /// CISA has assessed CVEs since 2024, some of late 2023 among them:
-/// <https://github.com/cisagov/vulnrichment#readme>. Of older ones NVD and CVE Services know as little.
+/// <https://github.com/cisagov/vulnrichment#readme>. NVD and CVE Services have no assessment of older ones either.
 const FIRST_YEAR_OF_SSVC: u16 = 2023;
 
-/// The source to be asked first about it, if its last answer does not hold any more.
+/// Returns the source to ask first, if its last answer has expired.
 #[must_use]
 pub fn first_source(records: &SourceRecords, now: Timestamp) -> Option<Source> {
     let source = match records.id.resolver() {
         Resolver::Nvd => Source::Nvd,
         Resolver::Osv => Source::Osv,
-        Resolver::Nobody => return None,
+        Resolver::NoSource => return None,
     };
     (is_due(records, source, now) && askable_from(&records.id) <= now).then_some(source)
 }
 
-/// From when on sources are asked about it: not before its year begins, since there is nothing to be known of it until
-/// then.
+/// Returns the time from which sources are asked: the begin of the id's year, as no source has it earlier.
 #[must_use]
 pub fn askable_from(id: &VulnerabilityId) -> Timestamp {
     let year = id.year().and_then(|year| i16::try_from(year).ok());
@@ -34,8 +33,8 @@ pub fn askable_from(id: &VulnerabilityId) -> Timestamp {
     begins.map_or(Timestamp::MIN, |begins| begins.timestamp())
 }
 
-/// Whether CVE Services is to be asked, too: of a CVE that NVD has not, does not answer for, or has
-/// without an assessment that there may be.
+/// Tells whether CVE Services is to be asked: about a CVE that NVD lacks, does not answer for, or has without an
+/// assessment that may exist.
 #[must_use]
 pub fn wants_cve_services(records: &SourceRecords, now: Timestamp) -> bool {
     needs_cve_services(records) && is_due(records, Source::CveServices, now)
@@ -60,12 +59,12 @@ fn is_due(records: &SourceRecords, source: Source, now: Timestamp) -> bool {
     records.sources.get(&source).is_none_or(|state| state.freshness.expires_at <= now)
 }
 
-/// From when on a source is to be asked about it again; when it was first heard of, if none was yet.
+/// Returns the time from which a source is to be asked again; the time of opening, if none was asked.
 #[must_use]
 pub fn next_fetch(records: &SourceRecords) -> Timestamp {
     let expires = |source: Source| records.sources.get(&source).map(|state| state.freshness.expires_at);
     let next = match records.id.resolver() {
-        Resolver::Nobody => NEVER,
+        Resolver::NoSource => NEVER,
         Resolver::Osv => expires(Source::Osv).unwrap_or(records.opened_at),
         Resolver::Nvd => {
             let nvd = expires(Source::Nvd).unwrap_or(records.opened_at);

@@ -52,8 +52,8 @@ pub struct Facts {
     pub primary_url: Option<String>,
     /// RFC 3339; the prompt shows the day.
     pub published_date: Option<String>,
-    /// RFC 3339. Evidence only, never in the prompt: it moves with every database update, and each
-    /// move would ask the model again for the whole fleet.
+    /// RFC 3339. Evidence only, never in the prompt: it changes with every database update, and each
+    /// change would ask the model again for the whole fleet.
     pub last_modified_date: Option<String>,
     /// The facts of public sources; `None` before they were asked.
     pub enrichment: Option<EnrichmentFacts>,
@@ -134,24 +134,24 @@ impl EnrichmentFacts {
 }
 
 impl Facts {
-    /// The fixed versions, each exactly as the report spells it; empty = no fix.
+    /// Returns the fixed versions, each exactly as the report spells it; empty = no fix.
     #[must_use]
     pub fn fixed_versions(&self) -> Vec<&str> {
         fixes(self.fixed_version.as_deref().unwrap_or_default()).into_iter().map(|fix| fix.version).collect()
     }
 }
 
-/// The most that is taken of one text, in bytes: the longest known description has 7,109.
+/// The longest text that is kept, in bytes: the longest known description has 7,109.
 const MAX_TEXT: usize = 16 << 10;
-/// The most that is taken of one reference, vector or the like, in bytes.
+/// The longest reference or vector that is kept, in bytes.
 const MAX_ITEM: usize = 500;
-/// The most references that are taken: the most known are 283.
+/// The most references that are kept: the most known are 283.
 const MAX_ITEMS: usize = 300;
-/// The most sources of CVSS scores that are taken: five are known.
+/// The most sources of CVSS scores that are kept: five are known.
 const MAX_SOURCES: usize = 20;
 
-/// What a stored finding says, under Trivy's names. A report that says more than any real one is cut:
-/// the facts are kept with every question, and looked through for every answer.
+/// Reads the facts of a stored finding under Trivy's names. Longer texts than in any real report are cut, as the facts
+/// are kept with every question and searched for every answer.
 impl From<&Finding> for Facts {
     fn from(finding: &Finding) -> Self {
         let text = |name| cap(&finding.text(name).unwrap_or_default(), MAX_TEXT);
@@ -197,7 +197,7 @@ impl From<&Finding> for Facts {
 }
 
 impl ReportedCvss {
-    /// The scores of one source in a report: `{"V3Score": 7.5, "V3Vector": "CVSS:3.1/…", …}`.
+    /// Reads the scores of one source in a report: `{"V3Score": 7.5, "V3Vector": "CVSS:3.1/…", …}`.
     fn of(source: &str, scores: &Value) -> impl Iterator<Item = Self> {
         let generations = [
             (CvssVersion::V2, "V2Score", "V2Vector"),

@@ -381,7 +381,7 @@ async fn news(
             Some(_) => {}
             None => {
                 news.unknown += 1;
-                if id.resolver() != Resolver::Nobody && plan::askable_from(&id) <= now {
+                if id.resolver() != Resolver::NoSource && plan::askable_from(&id) <= now {
                     news.order.push(id.clone());
                 }
             }
