@@ -54,7 +54,7 @@ pub use band::Band;
 pub use inputs::{Inputs, VectorReading, Vex, VexStatus};
 pub use reported::Reported;
 pub use sort_key::SortKey;
-pub use thresholds::{Thresholds, ThresholdsError};
+pub use thresholds::Thresholds;
 
 use crate::domain::fix_status::FixStatus;
 use crate::domain::instant::day;

@@ -53,11 +53,6 @@ impl Default for Lifetimes {
     }
 }
 
-/// After this time facts that could not be fetched again are marked as stale.
-pub const HARD_LIMIT: SignedDuration = days(90);
-/// EPSS scores older than this are marked as stale: FIRST publishes every day.
-pub const EPSS_LIMIT: SignedDuration = days(7);
-
 /// A CVE counts as young for so long.
 const YOUNG: SignedDuration = days(30);
 /// A CVE counts as old from then on.
@@ -125,15 +120,6 @@ impl Lifetimes {
         } else {
             self.cve_analyzed
         }
-    }
-}
-
-/// True if facts are so old that an answer has to say so.
-#[must_use]
-pub fn is_stale(source: Source, facts: &SourceRecord, fetched_at: Timestamp, now: Timestamp) -> bool {
-    match source {
-        Source::Epss => now.duration_since(facts.as_of) > EPSS_LIMIT,
-        _ => now.duration_since(fetched_at) > HARD_LIMIT,
     }
 }
 
@@ -214,13 +200,5 @@ mod tests {
         let times: std::collections::BTreeSet<_> = (0..1000).map(next).collect();
         assert!(times.len() > 150, "{}", times.len());
         assert_eq!(next(7), next(7));
-    }
-
-    #[test]
-    fn old_facts_are_stale() {
-        let facts = SourceRecord::none("2026-11-14T00:00:00Z".parse().unwrap());
-        assert!(is_stale(Source::Epss, &facts, now(), now()));
-        assert!(!is_stale(Source::Nvd, &facts, now(), now()));
-        assert!(is_stale(Source::Nvd, &facts, "2026-08-01T00:00:00Z".parse().unwrap(), now()));
     }
 }

@@ -463,24 +463,6 @@ fn lists_are_sorted_by_band_then_score_then_the_tie_breaks() {
     assert!(key(&high, 0, 9) < key(&low, 0, 1));
 }
 
-#[test]
-fn thresholds_out_of_range_or_order_are_refused() {
-    let default = Thresholds::default();
-    assert_eq!(default.checked(), Ok(default));
-    for percentiles in [
-        Thresholds { as_listed_from: 1.1, ..default },
-        Thresholds { as_listed_from: 0.9, ..default },
-        Thresholds { floor_below: f64::NAN, ..default },
-        Thresholds { floor_below: -0.1, ..default },
-    ] {
-        assert_eq!(percentiles.checked(), Err(ThresholdsError::Percentiles));
-    }
-    for epss_fallback in [0.0, -0.1, 1.1, f64::NAN] {
-        assert_eq!(Thresholds { epss_fallback, ..default }.checked(), Err(ThresholdsError::Fallback));
-    }
-    assert_eq!(Thresholds { stale_after_days: -1, ..default }.checked(), Err(ThresholdsError::Age));
-}
-
 fn any_day() -> impl Strategy<Value = Date> {
     prop_oneof![
         8 => (0i32..2000).prop_map(|days| date(2022, 1, 1) + days.days()),

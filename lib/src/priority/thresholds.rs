@@ -21,40 +21,6 @@ impl Default for Thresholds {
     }
 }
 
-/// The thresholds contradict each other.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ThresholdsError {
-    /// A percentile is not 0 to 1, or they are not in ascending order.
-    #[error("percentiles are not 0 <= floor_below <= one_band_from <= as_listed_from <= 1")]
-    Percentiles,
-    /// The fallback probability is not above 0 and at most 1.
-    #[error("epss_fallback is not above 0 and at most 1")]
-    Fallback,
-    /// The age is negative.
-    #[error("stale_after_days is negative")]
-    Age,
-}
-
-impl Thresholds {
-    /// Checks that the thresholds are in range and in order, which the rule's monotony depends on.
-    ///
-    /// # Errors
-    /// [`ThresholdsError`]
-    pub fn checked(self) -> Result<Self, ThresholdsError> {
-        let ascending = [0.0, self.floor_below, self.one_band_from, self.as_listed_from, 1.0];
-        if !ascending.is_sorted() {
-            return Err(ThresholdsError::Percentiles);
-        }
-        if !is_probability(self.epss_fallback) || self.epss_fallback == 0.0 {
-            return Err(ThresholdsError::Fallback);
-        }
-        if self.stale_after_days < 0 {
-            return Err(ThresholdsError::Age);
-        }
-        Ok(self)
-    }
-}
-
 pub(super) const fn is_probability(number: f64) -> bool {
     number >= 0.0 && number <= 1.0
 }
