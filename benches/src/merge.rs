@@ -10,7 +10,7 @@ use sirius::domain::finding::Ordinal;
 use sirius::domain::occurrence::{AssetOccurrences, Details, Problem, Span};
 use sirius::domain::scan::ScanId;
 use sirius::domain::severity::Severity;
-use sirius::domain::vulnerability_id::VulnerabilityId;
+use sirius::domain::vulnerability::id::VulnerabilityId;
 use sirius::pipeline::catalogue;
 use sirius::pipeline::delete_scan::{self, Deleted, Reason};
 use sirius::sources::Budget;

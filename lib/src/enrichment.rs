@@ -3,23 +3,20 @@
 //! | file | what it reads |
 //! |---|---|
 //! | [`nvd`] | NVD's API 2.0 and its yearly feeds |
-//! | [`cve_services`] | CVE JSON 5.x with what CISA adds (SSVC, KEV) |
+//! | [`cve_services`] | CVE JSON 5.x with CISA's additions (SSVC, KEV) |
 //! | [`osv`] | OSV records, and the 404 that names aliases |
 //! | [`kev`] | CISA's catalogue |
 //! | [`epss`] | FIRST's daily CSV, into 16 bytes a CVE |
-//! | [`trivy`] | the report's own words about a vulnerability |
-//! | [`cvss`] | a vector, into a score |
-//! | [`merge`] | answers into a [`crate::domain::enrichment::Dossier`], that into a record |
-//! | [`freshness`] | how long an answer holds |
-//! | [`plan`] | which source is to be asked next |
-//! | [`prioritize`] | report and signals, into what the priority's rule looks at |
+//! | [`trivy`] | a report's facts about a vulnerability |
+//! | [`merge`] | answers into [`crate::domain::vulnerability::SourceRecords`], those into a record |
+//! | [`freshness`] | when an answer expires |
+//! | [`plan`] | which source to ask next |
 //!
-//! Parsers take bytes whose size the caller has capped. They ignore fields they do not know, and say
-//! in [`crate::domain::enrichment::Facts::notes`] what they know and cannot read.
+//! Parsers take bytes whose size the caller has capped. They ignore unknown fields, and note unreadable values of
+//! known ones in [`crate::domain::vulnerability::SourceRecord::notes`].
 
 mod collect;
 pub mod cve_services;
-pub mod cvss;
 pub mod epss;
 pub mod freshness;
 pub mod kev;
@@ -29,10 +26,8 @@ pub mod nvd;
 pub mod osv;
 mod plain_text;
 pub mod plan;
-pub mod prioritize;
 mod ssvc;
 pub mod trivy;
-mod upstream_time;
 
 #[cfg(test)]
 mod tests;

@@ -13,6 +13,7 @@
 //! | [`queue`] | the SQS queue of analyses; alone in knowing its API |
 //! | [`llm`] | a model explains a finding: prompt, client, answer, evidence |
 //! | [`enrichment`] | what the world says of a CVE: one file per source, merged; pure |
+//! | [`priority`] | what to fix first: a rule over the facts of a finding; pure |
 //! | [`report`] | bytes of a Trivy report → findings; pure |
 //! | [`domain`] | scans, findings, severities, hashes; pure |
 //! | [`aws`] | the clients of AWS: endpoints, retries, secrets |
@@ -30,6 +31,7 @@ pub mod http;
 pub mod llm;
 pub mod objects;
 pub mod pipeline;
+pub mod priority;
 pub mod queue;
 pub mod report;
 pub mod sources;

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::prompt_hash::PromptHash;
 use crate::domain::scan::ScanId;
-use crate::domain::vulnerability_id::VulnerabilityId;
+use crate::domain::vulnerability::id::VulnerabilityId;
 
 /// The most messages of one `SendMessageBatch`:
 /// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessageBatch.html>.

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use sirius::domain::known::Known;
 use sirius::domain::prompt_hash::PromptHash;
 use sirius::domain::severity::Severity;
+use sirius::domain::vulnerabilities::Vulnerabilities;
 use sirius::llm::Ollama;
 use sirius::llm::OllamaConfig;
 use sirius::pipeline::analyze::{self, Worked};
@@ -483,7 +483,7 @@ async fn a_missing_model_is_a_failure_that_says_so_and_can_be_retried() {
     let app_store = app.store().await;
     let question = app.questions.clone().unwrap();
     let (scan, finding) = app_store.finding("1000000".parse().unwrap()).await.unwrap().unwrap();
-    let told = Judge::default().tell(&scan, &finding, &Known::default());
+    let told = Judge::default().tell(&scan, &finding, &Vulnerabilities::default());
     let (same, question) = question.about(&finding, told).unwrap();
     assert_eq!(same, hash);
     let later = analyze::request(&app_store, &app.queue().await, &hash, &question, false, at(16 * 60)).await.unwrap();

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use sirius::domain::occurrence::Bucket;
 use sirius::domain::scan::ScanId;
 use sirius::domain::upload::{State, Upload};
-use sirius::domain::vulnerability_id::VulnerabilityId;
+use sirius::domain::vulnerability::id::VulnerabilityId;
 use sirius::events::enrich_cves;
 use sirius::pipeline::admit;
 use sirius::pipeline::catalogue::{self, Catalogued};

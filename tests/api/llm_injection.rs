@@ -1,6 +1,7 @@
 //! Poisoned facts and a model that obeys them: nothing of it reaches the user unmarked.
 
-use sirius::llm::facts::CvssFact;
+use sirius::domain::vulnerability::CvssVersion;
+use sirius::llm::facts::ReportedCvss;
 use sirius::llm::{Evidence, Explanation, Facts, Options, Outcome, Prompt, explain};
 
 use support::stand_in::{Reply, StandIn, soon};
@@ -17,7 +18,12 @@ fn facts() -> Facts {
         status: "fixed".into(),
         title: "xz: malicious code in distributed source".into(),
         description: "Malicious code was discovered in the upstream tarballs of xz.".into(),
-        cvss: vec![CvssFact { source: "nvd".into(), version: "3.1".into(), vector: String::new(), score: Some(10.0) }],
+        cvss: vec![ReportedCvss {
+            source: "nvd".into(),
+            version: CvssVersion::V31,
+            vector: String::new(),
+            score: Some(10.0),
+        }],
         references: vec!["https://www.openwall.com/lists/oss-security/2024/03/29/4".into()],
         ..Facts::default()
     }

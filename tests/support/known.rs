@@ -7,20 +7,21 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use sirius::domain::asset::Asset;
-use sirius::domain::enrichment::{
-    Dossier, Epss, Exploitation, Facts, Kev, Reference, Source, Ssvc, Status, TechnicalImpact,
-};
 use sirius::domain::feed::{Feed, FeedName};
 use sirius::domain::finding::{Ordinal, Rating};
 use sirius::domain::occurrence::{Bucket, Details, Problem, Span};
 use sirius::domain::report_hash::ReportHash;
 use sirius::domain::scan::{Scan, ScanId};
 use sirius::domain::severity::{Severity, SeverityCounts};
-use sirius::domain::signals::Signals;
-use sirius::domain::vulnerability_id::VulnerabilityId;
+use sirius::domain::vulnerability::VulnerabilitySummary;
+use sirius::domain::vulnerability::cvss;
+use sirius::domain::vulnerability::id::VulnerabilityId;
+use sirius::domain::vulnerability::{
+    Epss, Exploitation, Kev, Reference, Source, SourceRecord, SourceRecords, Ssvc, Status, TechnicalImpact,
+};
 use sirius::enrichment::freshness::Lifetimes;
 use sirius::enrichment::merge::{self, Answer, Said};
-use sirius::enrichment::{cvss, trivy};
+use sirius::enrichment::trivy;
 use sirius::store::Store;
 use sirius::store::claims::{Claim, Claimed, Holder};
 use sirius::store::occurrences::{Added, Following};
@@ -45,16 +46,17 @@ impl Told {
         Self { id: id.parse().unwrap(), answers: Vec::new(), at }
     }
 
-    fn says(mut self, source: Source, set: impl FnOnce(&mut Facts)) -> Self {
-        let mut facts = Facts::none(self.at);
+    fn says(mut self, source: Source, set: impl FnOnce(&mut SourceRecord)) -> Self {
+        let mut facts = SourceRecord::none(self.at);
         set(&mut facts);
-        self.answers.push(Answer { source, at: self.at, said: Said::Facts(Box::new(facts)) });
+        self.answers.push(Answer { source, at: self.at, said: Said::Record(Box::new(facts)) });
         self
     }
 
     /// Adds a publication of NVD, with a rating and an alias.
     pub fn published(self, vector: &str, aliases: &[&str]) -> Self {
-        let rating = cvss::rating(vector, None, sirius::domain::enrichment::CvssKind::Primary, "nvd@nist.gov".into());
+        let rating =
+            cvss::rating(vector, None, sirius::domain::vulnerability::CvssKind::Primary, "nvd@nist.gov".into());
         let at = self.at;
         self.says(Source::Nvd, |facts| {
             facts.status = Some(Status::Published);
@@ -112,7 +114,7 @@ impl Told {
     /// Adds the facts of the report only.
     pub fn seeded(mut self, report: &serde_json::Value) -> Self {
         let facts = trivy::parse(report.to_string().as_bytes(), self.at).unwrap();
-        self.answers.push(Answer { source: Source::Trivy, at: self.at, said: Said::Facts(Box::new(facts)) });
+        self.answers.push(Answer { source: Source::Trivy, at: self.at, said: Said::Record(Box::new(facts)) });
         self
     }
 
@@ -122,9 +124,9 @@ impl Told {
         let holder = Holder::random().unwrap();
         let leases = store.take_dossiers(&ids, &holder, now, Duration::from_secs(60)).await.unwrap();
         let lease = leases.first().unwrap();
-        let dossier = lease.dossier.clone().unwrap_or_else(|| Dossier::new(self.id, self.at));
+        let dossier = lease.dossier.clone().unwrap_or_else(|| SourceRecords::new(self.id, self.at));
         let dossier = merge::absorb(dossier, self.answers, &Lifetimes::default());
-        let signals = Signals::of(&merge::record(&dossier), merge::words(&dossier), now);
+        let signals = VulnerabilitySummary::of(&merge::record(&dossier), merge::kept_digest(&dossier), now);
         assert!(store.put_dossier(lease, &dossier, &signals).await.unwrap());
     }
 }

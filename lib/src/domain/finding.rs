@@ -10,8 +10,8 @@ use serde_json::value::RawValue;
 
 use super::scan::{ScanId, parse_decimal};
 use super::severity::Severity;
-use super::signals::Signals;
 use super::text::cut;
+use super::vulnerability::VulnerabilitySummary;
 
 /// The place of a finding in its scan, from 0, most severe first.
 ///
@@ -158,12 +158,13 @@ impl Finding {
         let mut sources: Vec<(&String, &Value)> = cvss.as_object()?.iter().collect();
         sources.sort_by_key(|(name, _)| (**name != severity_source, *name != "nvd", *name));
         let usable = |vector: &&str| {
-            (1..=Signals::VECTOR_BYTES).contains(&vector.len()) && vector.bytes().all(|byte| byte.is_ascii_graphic())
+            (1..=VulnerabilitySummary::VECTOR_BYTES).contains(&vector.len())
+                && vector.bytes().all(|byte| byte.is_ascii_graphic())
         };
         ["V3Vector", "V40Vector", "V2Vector"].into_iter().find_map(|version| {
             sources.iter().find_map(|(name, rated)| {
                 let vector = rated.get(version)?.as_str().filter(usable)?;
-                let assigner = cut(name, Signals::ASSIGNER_BYTES).to_owned();
+                let assigner = cut(name, VulnerabilitySummary::ASSIGNER_BYTES).to_owned();
                 Some(Rating { assigner, vector: vector.to_owned() })
             })
         })

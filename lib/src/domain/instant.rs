@@ -1,12 +1,20 @@
 //! Times as answers have them: RFC 3339 in UTC, no finer than a millisecond, which is what most clients can read.
 
 use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
 use serde::Serializer;
 
-/// The same time without what is finer than a millisecond.
+/// Cuts a time to whole milliseconds.
 #[must_use]
 pub fn in_millis(at: Timestamp) -> Timestamp {
     Timestamp::from_millisecond(at.as_millisecond()).unwrap_or(at)
+}
+
+/// Returns the day of a time, in UTC.
+#[must_use]
+pub fn day(at: Timestamp) -> Date {
+    at.to_zoned(TimeZone::UTC).date()
 }
 
 /// For serde's `serialize_with`.

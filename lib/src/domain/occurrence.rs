@@ -16,7 +16,7 @@ use super::platform::Platform;
 use super::scan::ScanId;
 use super::severity::Severity;
 use super::text::cut;
-use super::vulnerability_id::VulnerabilityId;
+use super::vulnerability::id::VulnerabilityId;
 
 /// Which of [`Bucket::COUNT`] parts of the fleet's occurrences a vulnerability belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::finding::Finding;
-use super::priority::FixStatus;
+use super::fix_status::FixStatus;
 use super::text::{clean, cut};
 use super::versions::{Scheme, Version};
 

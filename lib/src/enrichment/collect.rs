@@ -1,5 +1,4 @@
-//! Puts one source's words together: cleaned, checked, without repetitions, capped, and with a note
-//! about everything that was left out.
+//! Collects a source's record: cleaned, checked, without repetitions, capped, and with a note about each omission.
 
 use std::collections::BTreeMap;
 
@@ -7,9 +6,10 @@ use jiff::Timestamp;
 use url::Url;
 
 use super::plain_text::{line, paragraphs};
-use super::{cvss, upstream_time};
-use crate::domain::enrichment::{Cvss, CvssKind, Cwe, Facts, Reference};
-use crate::domain::vulnerability_id::VulnerabilityId;
+use crate::domain::upstream_time;
+use crate::domain::vulnerability::cvss;
+use crate::domain::vulnerability::id::VulnerabilityId;
+use crate::domain::vulnerability::{Cvss, CvssKind, Cwe, Reference, SourceRecord};
 
 /// The longest URL that is kept, in bytes: what browsers and proxies take.
 const MAX_URL_BYTES: usize = 2000;
@@ -21,19 +21,19 @@ pub(super) const CISA_ADP: &str = "134c704f-9b21-4f2e-91b3-4a467353bcc0";
 /// The number of the CVE program's own container, which only repeats references.
 const CVE_PROGRAM: &str = "af854a3a-2127-422b-91ae-364da2661108";
 
-/// Facts in the making.
+/// A record under construction.
 pub(super) struct Collector {
-    facts: Facts,
+    facts: SourceRecord,
     references: BTreeMap<String, (usize, Vec<String>)>,
 }
 
 impl Collector {
     pub(super) fn new(as_of: Timestamp) -> Self {
-        Self { facts: Facts::none(as_of), references: BTreeMap::new() }
+        Self { facts: SourceRecord::none(as_of), references: BTreeMap::new() }
     }
 
     /// What needs no checking may be set directly.
-    pub(super) const fn facts(&mut self) -> &mut Facts {
+    pub(super) const fn facts(&mut self) -> &mut SourceRecord {
         &mut self.facts
     }
 
@@ -124,7 +124,7 @@ impl Collector {
         }
     }
 
-    pub(super) fn finish(self) -> Facts {
+    pub(super) fn finish(self) -> SourceRecord {
         let Self { mut facts, references } = self;
         let mut references: Vec<_> = references.into_iter().collect();
         references.sort_by_key(|(_, (place, tags))| (usefulness(tags), *place));
@@ -145,18 +145,18 @@ impl Collector {
         cuts.append(&mut facts.notes);
         facts.notes = cuts;
         let count = facts.notes.len();
-        if count > Facts::LIST {
-            facts.notes.truncate(Facts::LIST - 1);
-            facts.notes.push(format!("and {} more", count - (Facts::LIST - 1)));
+        if count > SourceRecord::LIST {
+            facts.notes.truncate(SourceRecord::LIST - 1);
+            facts.notes.push(format!("and {} more", count - (SourceRecord::LIST - 1)));
         }
         facts
     }
 }
 
 fn cap<T>(field: &str, list: &mut Vec<T>, notes: &mut Vec<String>) {
-    if list.len() > Facts::LIST {
-        notes.push(format!("{field}: {} of {} kept", Facts::LIST, list.len()));
-        list.truncate(Facts::LIST);
+    if list.len() > SourceRecord::LIST {
+        notes.push(format!("{field}: {} of {} kept", SourceRecord::LIST, list.len()));
+        list.truncate(SourceRecord::LIST);
     }
 }
 

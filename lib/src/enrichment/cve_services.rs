@@ -12,8 +12,8 @@ use super::collect::{CISA_ADP, Collector, assigner};
 use super::lenient::null_is_default;
 use super::nvd::is_disputed;
 use super::ssvc;
-use crate::domain::enrichment::{CvssKind, Facts, Kev, Status};
-use crate::domain::vulnerability_id::{Kind, VulnerabilityId, VulnerabilityIdError};
+use crate::domain::vulnerability::id::{Kind, VulnerabilityId, VulnerabilityIdError};
+use crate::domain::vulnerability::{CvssKind, Kev, SourceRecord, Status};
 
 /// The bytes are not a CVE record.
 #[derive(Debug, thiserror::Error)]
@@ -134,7 +134,7 @@ struct Other {
 ///
 /// # Errors
 /// [`Error`]
-pub fn parse(bytes: &[u8], fetched_at: Timestamp) -> Result<(VulnerabilityId, Facts), Error> {
+pub fn parse(bytes: &[u8], fetched_at: Timestamp) -> Result<(VulnerabilityId, SourceRecord), Error> {
     let Record { data_version, cve_metadata: metadata, containers } = serde_json::from_slice(bytes)?;
     if !data_version.starts_with("5.") {
         return Err(Error::Version);
@@ -255,7 +255,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::domain::enrichment::{Exploitation, TechnicalImpact};
+    use crate::domain::vulnerability::{Exploitation, TechnicalImpact};
 
     const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 

@@ -7,9 +7,9 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
-use super::upstream_time;
-use crate::domain::enrichment::{Epss, Facts};
-use crate::domain::vulnerability_id::VulnerabilityId;
+use crate::domain::upstream_time;
+use crate::domain::vulnerability::id::VulnerabilityId;
+use crate::domain::vulnerability::{Epss, SourceRecord};
 
 /// All scores of one day, sorted by CVE.
 #[derive(Clone, PartialEq, Eq)]
@@ -209,8 +209,8 @@ impl Snapshot {
 
     /// Returns the facts about a vulnerability; none if it has no score.
     #[must_use]
-    pub fn facts(&self, id: &VulnerabilityId) -> Option<Facts> {
-        Some(Facts { epss: Some(self.get(id)?), ..Facts::none(self.scored_at) })
+    pub fn facts(&self, id: &VulnerabilityId) -> Option<SourceRecord> {
+        Some(SourceRecord { epss: Some(self.get(id)?), ..SourceRecord::none(self.scored_at) })
     }
 
     /// Computes the median score, which stands for the score of CVEs without one.

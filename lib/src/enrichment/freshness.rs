@@ -2,8 +2,8 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::domain::enrichment::{Facts, NvdStatus, Outcome, Source, Status};
-use crate::domain::vulnerability_id::{Kind, VulnerabilityId};
+use crate::domain::vulnerability::id::{Kind, VulnerabilityId};
+use crate::domain::vulnerability::{NvdStatus, Outcome, Source, SourceRecord, Status};
 
 /// How long the answers of each source hold. The default is short while a record is
 /// young or unfinished, long when it is old or closed.
@@ -53,11 +53,6 @@ impl Default for Lifetimes {
     }
 }
 
-/// After this time facts that could not be fetched again are marked as stale.
-pub const HARD_LIMIT: SignedDuration = days(90);
-/// EPSS scores older than this are marked as stale: FIRST publishes every day.
-pub const EPSS_LIMIT: SignedDuration = days(7);
-
 /// A CVE counts as young for so long.
 const YOUNG: SignedDuration = days(30);
 /// A CVE counts as old from then on.
@@ -75,7 +70,7 @@ impl Lifetimes {
         id: &VulnerabilityId,
         source: Source,
         outcome: Outcome,
-        facts: Option<&Facts>,
+        facts: Option<&SourceRecord>,
         fail_count: u32,
         now: Timestamp,
     ) -> Timestamp {
@@ -101,7 +96,7 @@ impl Lifetimes {
         now.checked_add(jittered(lifetime, id, source)).unwrap_or(Timestamp::MAX)
     }
 
-    fn of_facts(&self, source: Source, facts: Option<&Facts>, now: Timestamp) -> SignedDuration {
+    fn of_facts(&self, source: Source, facts: Option<&SourceRecord>, now: Timestamp) -> SignedDuration {
         match source {
             Source::Kev => self.kev,
             Source::Epss => self.epss,
@@ -112,7 +107,7 @@ impl Lifetimes {
         }
     }
 
-    fn of_cve(&self, facts: &Facts, now: Timestamp) -> SignedDuration {
+    fn of_cve(&self, facts: &SourceRecord, now: Timestamp) -> SignedDuration {
         use NvdStatus::{AwaitingAnalysis, Deferred, Received, UndergoingAnalysis};
         let age = facts.published.map_or(SignedDuration::ZERO, |published| now.duration_since(published));
         let unfinished = matches!(facts.nvd_status, Some(Received | AwaitingAnalysis | UndergoingAnalysis | Deferred));
@@ -125,15 +120,6 @@ impl Lifetimes {
         } else {
             self.cve_analyzed
         }
-    }
-}
-
-/// True if facts are so old that an answer has to say so.
-#[must_use]
-pub fn is_stale(source: Source, facts: &Facts, fetched_at: Timestamp, now: Timestamp) -> bool {
-    match source {
-        Source::Epss => now.duration_since(facts.as_of) > EPSS_LIMIT,
-        _ => now.duration_since(fetched_at) > HARD_LIMIT,
     }
 }
 
@@ -156,17 +142,17 @@ mod tests {
     }
 
     /// Hours until the next fetch, at most a tenth off.
-    fn assert_hours(expected: f64, source: Source, outcome: Outcome, facts: Option<&Facts>, fail_count: u32) {
+    fn assert_hours(expected: f64, source: Source, outcome: Outcome, facts: Option<&SourceRecord>, fail_count: u32) {
         let id = "CVE-2026-0001".parse().unwrap();
         let next = Lifetimes::default().next_fetch(&id, source, outcome, facts, fail_count, now());
         let hours = next.duration_since(now()).as_secs_f64() / 3600.0;
         assert!((0.9 * expected..=1.1 * expected).contains(&hours), "{source:?} {outcome:?} {fail_count}: {hours}");
     }
 
-    fn cve(published: &str, nvd_status: NvdStatus) -> Facts {
+    fn cve(published: &str, nvd_status: NvdStatus) -> SourceRecord {
         let published = Some(published.parse().unwrap());
         let status = if nvd_status == NvdStatus::Rejected { Status::Rejected } else { Status::Published };
-        Facts { published, nvd_status: Some(nvd_status), status: Some(status), ..Facts::none(now()) }
+        SourceRecord { published, nvd_status: Some(nvd_status), status: Some(status), ..SourceRecord::none(now()) }
     }
 
     #[test]
@@ -214,13 +200,5 @@ mod tests {
         let times: std::collections::BTreeSet<_> = (0..1000).map(next).collect();
         assert!(times.len() > 150, "{}", times.len());
         assert_eq!(next(7), next(7));
-    }
-
-    #[test]
-    fn old_facts_are_stale() {
-        let facts = Facts::none("2026-11-14T00:00:00Z".parse().unwrap());
-        assert!(is_stale(Source::Epss, &facts, now(), now()));
-        assert!(!is_stale(Source::Nvd, &facts, now(), now()));
-        assert!(is_stale(Source::Nvd, &facts, "2026-08-01T00:00:00Z".parse().unwrap(), now()));
     }
 }

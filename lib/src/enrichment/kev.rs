@@ -8,9 +8,9 @@ use jiff::civil::Date;
 use serde::Deserialize;
 
 use super::plain_text::{line, paragraphs};
-use super::upstream_time;
-use crate::domain::enrichment::{Facts, Kev};
-use crate::domain::vulnerability_id::{Kind, VulnerabilityId};
+use crate::domain::upstream_time;
+use crate::domain::vulnerability::id::{Kind, VulnerabilityId};
+use crate::domain::vulnerability::{Kev, SourceRecord};
 
 /// The whole catalogue.
 #[derive(Debug, Clone, PartialEq)]
@@ -163,9 +163,9 @@ fn yes_or_no(word: &str) -> Option<bool> {
 impl Catalogue {
     /// What the catalogue says about one vulnerability; none if it does not have it.
     #[must_use]
-    pub fn facts(&self, id: &VulnerabilityId) -> Option<Facts> {
+    pub fn facts(&self, id: &VulnerabilityId) -> Option<SourceRecord> {
         let kev = self.entries.get(id)?.clone();
-        Some(Facts { kev: Some(kev), ..Facts::none(self.released) })
+        Some(SourceRecord { kev: Some(kev), ..SourceRecord::none(self.released) })
     }
 
     /// What to remember of it when the next one comes.

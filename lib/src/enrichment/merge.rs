@@ -1,4 +1,4 @@
-//! Answers into a dossier, in whatever order they come; a dossier into the record that is shown.
+//! Adds answers of sources to their records, in any order, and merges the records into the one that is shown.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,62 +7,65 @@ use sha2::{Digest as _, Sha256};
 
 use super::collect::{cvss_order, usefulness};
 use super::freshness::Lifetimes;
-use crate::domain::enrichment::{
-    Alias, CveRichment, Dossier, Facts, Freshness, Outcome, Source, SourceState, Sourced, Status, Value,
+use crate::domain::vulnerability::id::{Resolver, VulnerabilityId};
+use crate::domain::vulnerability::{
+    Alias, CveRichment, Cvss, Freshness, Outcome, ReportDigest, Source, SourceRecord, SourceRecords, SourceState,
+    Sourced, Status, Value,
 };
-use crate::domain::signals::Words;
-use crate::domain::vulnerability_id::{Resolver, VulnerabilityId};
 
-/// What came of asking one source.
+/// The answer to a request to one source.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Answer {
-    /// Whom.
+    /// The source.
     pub source: Source,
-    /// When.
+    /// The time of the request.
     pub at: Timestamp,
-    /// What it said.
+    /// The content.
     pub said: Said,
 }
 
-/// What a source said.
+/// The content of an answer.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Said {
-    /// This.
-    Facts(Box<Facts>),
-    /// That it has no such id. Of NVD: status 200 without the CVE, never 404.
+    /// The source's record.
+    Record(Box<SourceRecord>),
+    /// The source has no such id. NVD answers with status 200 without the CVE, never with 404.
     Absent,
-    /// Nothing, or nothing that can be read.
+    /// No answer, or an unreadable one.
     Error,
 }
 
 impl Said {
     const fn outcome(&self) -> Outcome {
         match self {
-            Self::Facts(_) => Outcome::Ok,
+            Self::Record(_) => Outcome::Ok,
             Self::Absent => Outcome::Absent,
             Self::Error => Outcome::Error,
         }
     }
 }
 
-/// Adds answers to a dossier. An answer that is there already, or is older than what is there, changes
-/// nothing; one source's answer never changes another's facts. Of reports, the newest one's words are kept, with the
-/// names that any of them gave.
+/// Adds answers to the records of their sources. An answer that is older than the stored one, or equal to it, changes
+/// nothing. Of reports, the newest one's facts are kept, with the aliases of all.
 #[must_use]
-pub fn absorb(mut dossier: Dossier, answers: impl IntoIterator<Item = Answer>, lifetimes: &Lifetimes) -> Dossier {
+pub fn absorb(
+    mut records: SourceRecords,
+    answers: impl IntoIterator<Item = Answer>,
+    lifetimes: &Lifetimes,
+) -> SourceRecords {
     for answer in answers {
         let source = answer.source;
-        let known = dossier.sources.remove(&source);
+        let known = records.sources.remove(&source);
         let state = match answer {
-            Answer { source: Source::Trivy, at, said: Said::Facts(words) } => {
-                take_words(known, &dossier.id, at, *words, lifetimes)
+            Answer { source: Source::Trivy, at, said: Said::Record(reported) } => {
+                take_report(known, &records.id, at, *reported, lifetimes)
             }
-            answer => take(known, &dossier.id, answer, lifetimes),
+            answer => take(known, &records.id, answer, lifetimes),
         };
-        dossier.sources.insert(source, state);
+        records.sources.insert(source, state);
     }
-    dossier.schema_version = CveRichment::SCHEMA_VERSION;
-    dossier
+    records.schema_version = CveRichment::SCHEMA_VERSION;
+    records
 }
 
 fn take(known: Option<SourceState>, id: &VulnerabilityId, answer: Answer, lifetimes: &Lifetimes) -> SourceState {
@@ -72,7 +75,7 @@ fn take(known: Option<SourceState>, id: &VulnerabilityId, answer: Answer, lifeti
     let answered_at = previous.and_then(|freshness| freshness.fetched_at);
     let (mut facts, mut facts_at) = known.map_or((None, None), |state| (state.facts, state.facts_at));
     match said {
-        Said::Facts(new) => {
+        Said::Record(new) => {
             let taken_back = source.takes_back() && answered_at.is_some_and(|answered_at| at <= answered_at);
             if !taken_back && facts_at.is_none_or(|facts_at| at > facts_at) {
                 (facts, facts_at) = (Some(*new), Some(at));
@@ -101,16 +104,16 @@ fn take(known: Option<SourceState>, id: &VulnerabilityId, answer: Answer, lifeti
     SourceState { facts, facts_at, freshness }
 }
 
-/// Reports come in any order, so that the newest is told by its own time and not by when it was read.
-fn take_words(
+/// Adds a report's facts. Reports come in any order, so the newest is found by its own time, not by the time of reading.
+fn take_report(
     known: Option<SourceState>,
     id: &VulnerabilityId,
     at: Timestamp,
-    words: Facts,
+    reported: SourceRecord,
     lifetimes: &Lifetimes,
 ) -> SourceState {
     let (kept, attempted) = known.map_or((None, at), |state| (state.facts, state.freshness.attempted_at));
-    let facts = newer_words(kept, words);
+    let facts = newer_report(kept, reported);
     let at = at.max(facts.as_of).max(attempted);
     let expires_at = lifetimes.next_fetch(id, Source::Trivy, Outcome::Ok, Some(&facts), 0, at);
     let freshness =
@@ -118,52 +121,52 @@ fn take_words(
     SourceState { facts: Some(facts), facts_at: Some(at), freshness }
 }
 
-/// The words of the newer of two reports, whichever was read first, with the names that either gave.
-fn newer_words(kept: Option<Facts>, new: Facts) -> Facts {
-    let Some(kept) = kept else { return Facts { aliases: names(&new.aliases), ..new } };
+/// Keeps the facts of the newer of two reports, with the aliases of both.
+fn newer_report(kept: Option<SourceRecord>, new: SourceRecord) -> SourceRecord {
+    let Some(kept) = kept else { return SourceRecord { aliases: names(&new.aliases), ..new } };
     let aliases = names(kept.aliases.iter().chain(&new.aliases));
     let is_newer = new.as_of.cmp(&kept.as_of).then_with(|| digest(&new).cmp(&digest(&kept))).is_gt();
-    Facts { aliases, ..if is_newer { new } else { kept } }
+    SourceRecord { aliases, ..if is_newer { new } else { kept } }
 }
 
-/// Each name once, in order; as many as are kept.
+/// Lists each alias once, in order; as many as are kept.
 fn names<'a>(all: impl IntoIterator<Item = &'a VulnerabilityId>) -> Vec<VulnerabilityId> {
     let all: BTreeSet<&VulnerabilityId> = all.into_iter().collect();
-    all.into_iter().take(Words::ALIASES).cloned().collect()
+    all.into_iter().take(ReportDigest::ALIASES).cloned().collect()
 }
 
-/// What tells a report's words from another's: all but its time and the names, which add up.
-fn digest(facts: &Facts) -> String {
-    let words = Facts { aliases: Vec::new(), as_of: Timestamp::UNIX_EPOCH, ..facts.clone() };
-    // Facts are plain data, which serializes.
+/// Hashes a report's facts without its time, and without the aliases, which add up.
+fn digest(facts: &SourceRecord) -> String {
+    let words = SourceRecord { aliases: Vec::new(), as_of: Timestamp::UNIX_EPOCH, ..facts.clone() };
+    // SourceRecord are plain data, which serializes.
     let json = serde_json::to_vec(&words).unwrap_or_default();
     Sha256::digest(json).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Tells apart what a report says.
+/// Identifies the facts of a report.
 #[must_use]
-pub fn words_of(facts: &Facts) -> Words {
-    Words { at: facts.as_of, digest: digest(facts), aliases: names(&facts.aliases) }
+pub fn report_digest(facts: &SourceRecord) -> ReportDigest {
+    ReportDigest { at: facts.as_of, digest: digest(facts), aliases: names(&facts.aliases) }
 }
 
-/// Tells apart the words of a report that a dossier keeps; none if it has none.
+/// Identifies the report's facts that are kept; none if no report was read.
 #[must_use]
-pub fn words(dossier: &Dossier) -> Option<Words> {
-    dossier.sources.get(&Source::Trivy)?.facts.as_ref().map(words_of)
+pub fn kept_digest(records: &SourceRecords) -> Option<ReportDigest> {
+    records.sources.get(&Source::Trivy)?.facts.as_ref().map(report_digest)
 }
 
-/// Makes the record that is shown out of the facts of all sources.
+/// Merges the records of all sources into the record that is shown.
 #[must_use]
-pub fn record(dossier: &Dossier) -> CveRichment {
-    let facts: Vec<(Source, &Facts)> =
-        dossier.sources.iter().filter_map(|(source, state)| Some((*source, state.facts.as_ref()?))).collect();
+pub fn record(records: &SourceRecords) -> CveRichment {
+    let facts: Vec<(Source, &SourceRecord)> =
+        records.sources.iter().filter_map(|(source, state)| Some((*source, state.facts.as_ref()?))).collect();
     let facts = facts.as_slice();
     let mut cuts = Vec::new();
-    let own_id = &dossier.id;
+    let own_id = &records.id;
     CveRichment {
         id: own_id.clone(),
-        schema_version: dossier.schema_version,
-        status: status(dossier, facts),
+        schema_version: records.schema_version,
+        status: status(records, facts),
         nvd_status: first(facts, |facts| facts.nvd_status.map(value)),
         title: first(facts, |facts| facts.title.clone().map(value)),
         description: first(facts, |facts| facts.description.clone().map(value)),
@@ -171,12 +174,10 @@ pub fn record(dossier: &Dossier) -> CveRichment {
         upstream: ids("upstream", facts, own_id, |facts| &facts.upstream, &mut cuts),
         cwes: union("cwes", facts, |facts| &facts.cwes, |cwe| cwe.id.clone(), &mut cuts),
         cvss: {
-            let same = |cvss: &crate::domain::enrichment::Cvss| {
-                (cvss.vector.clone(), cvss.assigner.clone(), cvss.stated_score.map(f64::to_bits))
-            };
+            let same = |cvss: &Cvss| (cvss.vector.clone(), cvss.assigner.clone(), cvss.stated_score.map(f64::to_bits));
             let mut all = every(facts, |facts| &facts.cvss, same);
-            // What a report says that others rated comes after what they say themselves.
-            let is_reported = |cvss: &Sourced<crate::domain::enrichment::Cvss>| cvss.source == Source::Trivy;
+            // Ratings in a report come after those of public sources.
+            let is_reported = |cvss: &Sourced<Cvss>| cvss.source == Source::Trivy;
             all.sort_by(|a, b| {
                 let order = is_reported(a).cmp(&is_reported(b)).then_with(|| cvss_order(&a.fact, &b.fact));
                 order.then(a.source.cmp(&b.source))
@@ -185,7 +186,7 @@ pub fn record(dossier: &Dossier) -> CveRichment {
         },
         ssvc: {
             let all = facts.iter().filter_map(|(source, facts)| Some(sourced(*source, facts, facts.ssvc.clone()?)));
-            // The newest; of two as new the one that goes before.
+            // The newest; of two of the same time, that of the source of higher precedence.
             all.reduce(|best, next| if next.fact.assessed_at > best.fact.assessed_at { next } else { best })
         },
         kev: {
@@ -204,21 +205,21 @@ pub fn record(dossier: &Dossier) -> CveRichment {
         published: first(facts, |facts| facts.published.map(value)),
         modified: first(facts, |facts| facts.modified.map(value)),
         notes: {
-            let as_of = newest_attempt(dossier);
+            let as_of = newest_attempt(records);
             let cuts = cuts.into_iter().map(|cut| Sourced { fact: value(cut), source: Source::Sirius, as_of });
             let notes = facts.iter().flat_map(|(source, facts)| {
                 facts.notes.iter().map(|note| sourced(*source, facts, value(note.clone())))
             });
             let mut notes: Vec<_> = cuts.chain(notes).collect();
             let count = notes.len();
-            if count > Facts::LIST {
-                notes.truncate(Facts::LIST - 1);
+            if count > SourceRecord::LIST {
+                notes.truncate(SourceRecord::LIST - 1);
                 let more = format!("and {} more", count - notes.len());
                 notes.push(Sourced { fact: value(more), source: Source::Sirius, as_of });
             }
             notes
         },
-        freshness: dossier.sources.iter().map(|(source, state)| (*source, state.freshness)).collect(),
+        freshness: records.sources.iter().map(|(source, state)| (*source, state.freshness)).collect(),
     }
 }
 
@@ -226,19 +227,19 @@ const fn value<T>(value: T) -> Value<T> {
     Value { value }
 }
 
-const fn sourced<T>(source: Source, facts: &Facts, fact: T) -> Sourced<T> {
+const fn sourced<T>(source: Source, facts: &SourceRecord, fact: T) -> Sourced<T> {
     Sourced { fact, source, as_of: facts.as_of }
 }
 
-/// The value of the first source that has one.
-fn first<T>(facts: &[(Source, &Facts)], get: impl Fn(&Facts) -> Option<T>) -> Option<Sourced<T>> {
+/// Finds the value of the first source that has one.
+fn first<T>(facts: &[(Source, &SourceRecord)], get: impl Fn(&SourceRecord) -> Option<T>) -> Option<Sourced<T>> {
     facts.iter().find_map(|(source, facts)| Some(sourced(*source, facts, get(facts)?)))
 }
 
-/// The lists of all sources, one after the other.
+/// Joins the lists of all sources.
 fn each<'a, T: Clone + 'a>(
-    facts: &'a [(Source, &Facts)],
-    get: impl Fn(&Facts) -> &Vec<T> + 'a,
+    facts: &'a [(Source, &SourceRecord)],
+    get: impl Fn(&SourceRecord) -> &Vec<T> + 'a,
 ) -> impl Iterator<Item = Sourced<T>> + 'a {
     facts.iter().flat_map(move |(source, facts)| {
         let items: Vec<_> = get(facts).iter().map(|item| sourced(*source, facts, item.clone())).collect();
@@ -246,10 +247,10 @@ fn each<'a, T: Clone + 'a>(
     })
 }
 
-/// The same without what an earlier source has said.
+/// Joins the lists without items that an earlier source has.
 fn every<T: Clone, K: Ord>(
-    facts: &[(Source, &Facts)],
-    get: impl Fn(&Facts) -> &Vec<T>,
+    facts: &[(Source, &SourceRecord)],
+    get: impl Fn(&SourceRecord) -> &Vec<T>,
     same: impl Fn(&T) -> K,
 ) -> Vec<Sourced<T>> {
     let mut seen = BTreeSet::new();
@@ -258,8 +259,8 @@ fn every<T: Clone, K: Ord>(
 
 fn union<T: Clone, K: Ord>(
     field: &str,
-    facts: &[(Source, &Facts)],
-    get: impl Fn(&Facts) -> &Vec<T>,
+    facts: &[(Source, &SourceRecord)],
+    get: impl Fn(&SourceRecord) -> &Vec<T>,
     same: impl Fn(&T) -> K,
     cuts: &mut Vec<String>,
 ) -> Vec<Sourced<T>> {
@@ -268,9 +269,9 @@ fn union<T: Clone, K: Ord>(
 
 fn ids(
     field: &str,
-    facts: &[(Source, &Facts)],
+    facts: &[(Source, &SourceRecord)],
     own: &VulnerabilityId,
-    get: impl Fn(&Facts) -> &Vec<VulnerabilityId>,
+    get: impl Fn(&SourceRecord) -> &Vec<VulnerabilityId>,
     cuts: &mut Vec<String>,
 ) -> Vec<Sourced<Alias>> {
     let all = every(facts, get, VulnerabilityId::clone).into_iter().filter(|id| id.fact != *own);
@@ -279,20 +280,20 @@ fn ids(
 }
 
 fn cap<T>(field: &str, mut list: Vec<T>, cuts: &mut Vec<String>) -> Vec<T> {
-    if list.len() > Facts::LIST {
-        cuts.push(format!("{field}: {} of {} kept", Facts::LIST, list.len()));
-        list.truncate(Facts::LIST);
+    if list.len() > SourceRecord::LIST {
+        cuts.push(format!("{field}: {} of {} kept", SourceRecord::LIST, list.len()));
+        list.truncate(SourceRecord::LIST);
     }
     list
 }
 
-fn newest_attempt(dossier: &Dossier) -> Timestamp {
-    let attempts = dossier.sources.values().map(|state| state.freshness.attempted_at);
-    attempts.max().unwrap_or(dossier.opened_at)
+fn newest_attempt(records: &SourceRecords) -> Timestamp {
+    let attempts = records.sources.values().map(|state| state.freshness.attempted_at);
+    attempts.max().unwrap_or(records.opened_at)
 }
 
-/// What has become of the record: the word of its own sources, else what is missing.
-fn status(dossier: &Dossier, facts: &[(Source, &Facts)]) -> Sourced<Value<Status>> {
+/// Finds the state of the record: that of its own sources, else a conclusion from their answers.
+fn status(records: &SourceRecords, facts: &[(Source, &SourceRecord)]) -> Sourced<Value<Status>> {
     let says = |sources: &[Source], wanted: Option<Status>| {
         let mut said = facts.iter().filter(|(source, _)| sources.contains(source));
         said.find_map(|(source, facts)| {
@@ -301,19 +302,19 @@ fn status(dossier: &Dossier, facts: &[(Source, &Facts)]) -> Sourced<Value<Status
         })
     };
     for sources in [&[Source::Nvd, Source::CveServices][..], &[Source::Osv]] {
-        // Whoever of them takes it back or disputes it goes before one that has not heard of it yet.
+        // A rejection or dispute of one of them goes before another's "published", which may be older.
         let said = says(sources, Some(Status::Rejected)).or_else(|| says(sources, Some(Status::Disputed)));
         if let Some(said) = said.or_else(|| says(sources, None)) {
             return said;
         }
     }
-    let concluded = |status| Sourced { fact: value(status), source: Source::Sirius, as_of: newest_attempt(dossier) };
-    let own: &[Source] = match dossier.id.resolver() {
+    let concluded = |status| Sourced { fact: value(status), source: Source::Sirius, as_of: newest_attempt(records) };
+    let own: &[Source] = match records.id.resolver() {
         Resolver::Nvd => &[Source::Nvd, Source::CveServices],
         Resolver::Osv => &[Source::Osv],
-        Resolver::Nobody => &[],
+        Resolver::NoSource => &[],
     };
-    let asked: BTreeMap<Source, Freshness> = dossier
+    let asked: BTreeMap<Source, Freshness> = records
         .sources
         .iter()
         .filter(|(source, _)| own.contains(source))

@@ -14,9 +14,10 @@ use serde_json::value::RawValue;
 use super::collect::{Collector, assigner};
 use super::lenient::null_is_default;
 use super::plain_text::{line, paragraphs};
-use super::{ssvc, upstream_time};
-use crate::domain::enrichment::{CvssKind, Facts, Kev, NvdStatus, Status};
-use crate::domain::vulnerability_id::{self, VulnerabilityId, VulnerabilityIdError};
+use super::ssvc;
+use crate::domain::upstream_time;
+use crate::domain::vulnerability::id::{Kind, VulnerabilityId, VulnerabilityIdError};
+use crate::domain::vulnerability::{CvssKind, Kev, NvdStatus, SourceRecord, Status};
 
 /// An answer of the API or a feed.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,7 +31,7 @@ pub struct Page {
     /// When NVD made the answer.
     pub timestamp: Option<Timestamp>,
     /// The CVEs.
-    pub cves: BTreeMap<VulnerabilityId, Facts>,
+    pub cves: BTreeMap<VulnerabilityId, SourceRecord>,
     /// Entries that are there and cannot be read: their CVEs are not absent.
     pub unreadable: Vec<Unreadable>,
 }
@@ -218,10 +219,10 @@ pub fn parse(bytes: &[u8]) -> Result<Page, Error> {
 ///
 /// # Errors
 /// [`CveError`]
-pub fn parse_cve(bytes: &[u8]) -> Result<(VulnerabilityId, Facts), CveError> {
+pub fn parse_cve(bytes: &[u8]) -> Result<(VulnerabilityId, SourceRecord), CveError> {
     let cve: Cve = serde_json::from_slice(bytes)?;
     let id: VulnerabilityId = cve.id.parse()?;
-    if id.kind() != vulnerability_id::Kind::Cve {
+    if id.kind() != Kind::Cve {
         return Err(CveError::NotCve);
     }
     let modified = upstream_time::instant(&cve.last_modified).ok_or(CveError::LastModified)?;
@@ -346,7 +347,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::domain::enrichment::{CvssVersion, Exploitation};
+    use crate::domain::vulnerability::{CvssVersion, Exploitation};
 
     const CVE: &str = r#"{
         "id": "CVE-2026-0001", "sourceIdentifier": "a@acme.example", "published": "2026-01-02T03:04:05.678",

@@ -8,9 +8,9 @@ use serde_json::Value;
 
 use super::collect::Collector;
 use super::lenient::null_is_default;
-use super::upstream_time;
-use crate::domain::enrichment::{CvssKind, Facts, Status};
-use crate::domain::vulnerability_id::{VulnerabilityId, VulnerabilityIdError};
+use crate::domain::upstream_time;
+use crate::domain::vulnerability::id::{VulnerabilityId, VulnerabilityIdError};
+use crate::domain::vulnerability::{CvssKind, SourceRecord, Status};
 
 /// The bytes are not what OSV answers.
 #[derive(Debug, thiserror::Error)]
@@ -76,7 +76,7 @@ struct Link {
 ///
 /// # Errors
 /// [`Error`]
-pub fn parse(bytes: &[u8]) -> Result<(VulnerabilityId, Facts), Error> {
+pub fn parse(bytes: &[u8]) -> Result<(VulnerabilityId, SourceRecord), Error> {
     let record: Record = serde_json::from_slice(bytes)?;
     let id: VulnerabilityId = record.id.parse()?;
     let modified = upstream_time::instant(&record.modified).ok_or(Error::Modified)?;
@@ -145,7 +145,8 @@ pub fn parse_not_found(bytes: &[u8]) -> Result<NotFound, Error> {
         return Ok(NotFound { aliases: Vec::new() });
     };
     let names = names.split(|c: char| c.is_whitespace() || c == ',').map(|name| name.trim_end_matches('.'));
-    let mut aliases: Vec<VulnerabilityId> = names.filter_map(|name| name.parse().ok()).take(Facts::LIST).collect();
+    let mut aliases: Vec<VulnerabilityId> =
+        names.filter_map(|name| name.parse().ok()).take(SourceRecord::LIST).collect();
     aliases.sort();
     aliases.dedup();
     // It has aliases that cannot be read: then the id is known, and "absent" would be wrong.

@@ -1,22 +1,22 @@
 //! Text out of other people's databases, made fit to be stored, shown and put into a prompt.
 
-use crate::domain::enrichment::Facts;
 use crate::domain::text::{clean, cut};
+use crate::domain::vulnerability::SourceRecord;
 
-/// Text of several lines without invisible characters, at most [`Facts::DESCRIPTION_BYTES`], cut between
+/// Text of several lines without invisible characters, at most [`SourceRecord::DESCRIPTION_BYTES`], cut between
 /// characters; none if nothing is left. The flag says whether it was cut.
 pub(super) fn paragraphs(text: &str) -> Option<(String, bool)> {
     let clean = clean(text);
     let clean = clean.trim();
-    let kept = cut(clean, Facts::DESCRIPTION_BYTES);
+    let kept = cut(clean, SourceRecord::DESCRIPTION_BYTES);
     (!kept.is_empty()).then(|| (kept.trim_end().to_owned(), kept.len() < clean.len()))
 }
 
-/// One line of at most [`Facts::LINE_BYTES`]: a title, a name, a tag; none if nothing is left.
+/// One line of at most [`SourceRecord::LINE_BYTES`]: a title, a name, a tag; none if nothing is left.
 pub(super) fn line(text: &str) -> Option<String> {
     // More than this cannot be kept anyway: an endless title is not worth a copy.
-    let words = clean(cut(text, 8 * Facts::LINE_BYTES)).split_whitespace().collect::<Vec<_>>().join(" ");
-    let kept = cut(&words, Facts::LINE_BYTES).trim_end();
+    let words = clean(cut(text, 8 * SourceRecord::LINE_BYTES)).split_whitespace().collect::<Vec<_>>().join(" ");
+    let kept = cut(&words, SourceRecord::LINE_BYTES).trim_end();
     (!kept.is_empty()).then(|| kept.to_owned())
 }
 

@@ -1,32 +1,31 @@
-//! Which sources are to be asked about a vulnerability, and when again.
+//! Plans which sources to ask about a vulnerability, and when.
 
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
-use crate::domain::enrichment::{Dossier, Outcome, Source};
-use crate::domain::vulnerability_id::{Kind, Resolver, VulnerabilityId};
+use crate::domain::vulnerability::id::{Kind, Resolver, VulnerabilityId};
+use crate::domain::vulnerability::{Outcome, Source, SourceRecords};
 
-/// What is due for a vulnerability that no source can be asked about.
+/// The due time of a vulnerability that no source resolves.
 pub const NEVER: Timestamp = Timestamp::MAX;
 
 /// CISA has assessed CVEs since 2024, some of late 2023 among them:
-/// <https://github.com/cisagov/vulnrichment#readme>. Of older ones NVD and CVE Services know as little.
+/// <https://github.com/cisagov/vulnrichment#readme>. NVD and CVE Services have no assessment of older ones either.
 const FIRST_YEAR_OF_SSVC: u16 = 2023;
 
-/// The source to be asked first about it, if its last answer does not hold any more.
+/// Returns the source to ask first, if its last answer has expired.
 #[must_use]
-pub fn first_source(dossier: &Dossier, now: Timestamp) -> Option<Source> {
-    let source = match dossier.id.resolver() {
+pub fn first_source(records: &SourceRecords, now: Timestamp) -> Option<Source> {
+    let source = match records.id.resolver() {
         Resolver::Nvd => Source::Nvd,
         Resolver::Osv => Source::Osv,
-        Resolver::Nobody => return None,
+        Resolver::NoSource => return None,
     };
-    (is_due(dossier, source, now) && askable_from(&dossier.id) <= now).then_some(source)
+    (is_due(records, source, now) && askable_from(&records.id) <= now).then_some(source)
 }
 
-/// From when on sources are asked about it: not before its year begins, since there is nothing to be known of it until
-/// then.
+/// Returns the time from which sources are asked: the begin of the id's year, as no source has it earlier.
 #[must_use]
 pub fn askable_from(id: &VulnerabilityId) -> Timestamp {
     let year = id.year().and_then(|year| i16::try_from(year).ok());
@@ -34,55 +33,55 @@ pub fn askable_from(id: &VulnerabilityId) -> Timestamp {
     begins.map_or(Timestamp::MIN, |begins| begins.timestamp())
 }
 
-/// Whether CVE Services is to be asked, too: of a CVE that NVD has not, does not answer for, or has
-/// without an assessment that there may be.
+/// Tells whether CVE Services is to be asked: about a CVE that NVD lacks, does not answer for, or has without an
+/// assessment that may exist.
 #[must_use]
-pub fn wants_cve_services(dossier: &Dossier, now: Timestamp) -> bool {
-    needs_cve_services(dossier) && is_due(dossier, Source::CveServices, now)
+pub fn wants_cve_services(records: &SourceRecords, now: Timestamp) -> bool {
+    needs_cve_services(records) && is_due(records, Source::CveServices, now)
 }
 
-fn needs_cve_services(dossier: &Dossier) -> bool {
-    if dossier.id.kind() != Kind::Cve {
+fn needs_cve_services(records: &SourceRecords) -> bool {
+    if records.id.kind() != Kind::Cve {
         return false;
     }
-    let Some(nvd) = dossier.sources.get(&Source::Nvd) else { return false };
+    let Some(nvd) = records.sources.get(&Source::Nvd) else { return false };
     match &nvd.facts {
         None => true,
         Some(_) if nvd.freshness.outcome == Outcome::Absent => true,
         Some(facts) => {
-            let is_recent = dossier.id.cve_number().is_some_and(|(year, _)| year >= FIRST_YEAR_OF_SSVC);
+            let is_recent = records.id.cve_number().is_some_and(|(year, _)| year >= FIRST_YEAR_OF_SSVC);
             facts.ssvc.is_none() && is_recent
         }
     }
 }
 
-fn is_due(dossier: &Dossier, source: Source, now: Timestamp) -> bool {
-    dossier.sources.get(&source).is_none_or(|state| state.freshness.expires_at <= now)
+fn is_due(records: &SourceRecords, source: Source, now: Timestamp) -> bool {
+    records.sources.get(&source).is_none_or(|state| state.freshness.expires_at <= now)
 }
 
-/// From when on a source is to be asked about it again; when it was first heard of, if none was yet.
+/// Returns the time from which a source is to be asked again; the time of opening, if none was asked.
 #[must_use]
-pub fn next_fetch(dossier: &Dossier) -> Timestamp {
-    let expires = |source: Source| dossier.sources.get(&source).map(|state| state.freshness.expires_at);
-    let next = match dossier.id.resolver() {
-        Resolver::Nobody => NEVER,
-        Resolver::Osv => expires(Source::Osv).unwrap_or(dossier.opened_at),
+pub fn next_fetch(records: &SourceRecords) -> Timestamp {
+    let expires = |source: Source| records.sources.get(&source).map(|state| state.freshness.expires_at);
+    let next = match records.id.resolver() {
+        Resolver::NoSource => NEVER,
+        Resolver::Osv => expires(Source::Osv).unwrap_or(records.opened_at),
         Resolver::Nvd => {
-            let nvd = expires(Source::Nvd).unwrap_or(dossier.opened_at);
-            let also = expires(Source::CveServices).filter(|_| needs_cve_services(dossier));
+            let nvd = expires(Source::Nvd).unwrap_or(records.opened_at);
+            let also = expires(Source::CveServices).filter(|_| needs_cve_services(records));
             also.map_or(nvd, |also| also.min(nvd))
         }
     };
-    next.max(askable_from(&dossier.id))
+    next.max(askable_from(&records.id))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::enrichment::{
-        Cvss, CvssKind, CvssSeverity, CvssVersion, Facts, Freshness, SourceState, Ssvc, Status,
+    use crate::domain::vulnerability::VulnerabilitySummary;
+    use crate::domain::vulnerability::{
+        Cvss, CvssKind, CvssSeverity, CvssVersion, Freshness, SourceRecord, SourceState, Ssvc, Status,
     };
-    use crate::domain::signals::Signals;
     use crate::enrichment::freshness::Lifetimes;
     use crate::enrichment::merge::{self, Answer, Said, absorb};
 
@@ -90,16 +89,16 @@ mod tests {
         Timestamp::from_second(second).unwrap()
     }
 
-    fn answered(id: &str, answers: &[(Source, Said)]) -> Dossier {
+    fn answered(id: &str, answers: &[(Source, Said)]) -> SourceRecords {
         let answers = answers.iter().map(|(source, said)| Answer { source: *source, at: at(0), said: said.clone() });
-        absorb(Dossier::new(id.parse().unwrap(), at(0)), answers, &Lifetimes::default())
+        absorb(SourceRecords::new(id.parse().unwrap(), at(0)), answers, &Lifetimes::default())
     }
 
     fn facts(assessed: bool) -> Said {
         let assigner = "CISA-ADP".to_owned();
         let ssvc =
             Ssvc { exploitation: None, automatable: Some(true), technical_impact: None, assigner, assessed_at: None };
-        Said::Facts(Box::new(Facts { ssvc: assessed.then_some(ssvc), ..Facts::none(at(0)) }))
+        Said::Record(Box::new(SourceRecord { ssvc: assessed.then_some(ssvc), ..SourceRecord::none(at(0)) }))
     }
 
     #[test]
@@ -111,13 +110,13 @@ mod tests {
             ("CVE-2019-0001", Said::Absent, true),
             ("CVE-2019-0001", Said::Error, true),
         ] {
-            let dossier = answered(id, &[(Source::Nvd, nvd)]);
-            assert_eq!(wants_cve_services(&dossier, at(1)), expected, "{id} {dossier:?}");
-            assert_eq!(first_source(&dossier, at(1)), None);
+            let records = answered(id, &[(Source::Nvd, nvd)]);
+            assert_eq!(wants_cve_services(&records, at(1)), expected, "{id} {records:?}");
+            assert_eq!(first_source(&records, at(1)), None);
         }
-        let dossier = answered("CVE-2019-0001", &[(Source::Nvd, Said::Absent), (Source::CveServices, Said::Absent)]);
-        assert!(!wants_cve_services(&dossier, at(1)));
-        assert!(next_fetch(&dossier) > at(5 * 3600));
+        let records = answered("CVE-2019-0001", &[(Source::Nvd, Said::Absent), (Source::CveServices, Said::Absent)]);
+        assert!(!wants_cve_services(&records, at(1)));
+        assert!(next_fetch(&records) > at(5 * 3600));
     }
 
     #[test]
@@ -127,9 +126,9 @@ mod tests {
             ("GHSA-2222-3333-4444", Some(Source::Osv)),
             ("TEMP-0517018-A83CE6", None),
         ] {
-            let dossier = answered(id, &[(Source::Trivy, facts(false)), (Source::Kev, Said::Absent)]);
-            assert_eq!(first_source(&dossier, at(1)), source);
-            assert_eq!(next_fetch(&dossier), if source.is_some() { at(0) } else { NEVER });
+            let records = answered(id, &[(Source::Trivy, facts(false)), (Source::Kev, Said::Absent)]);
+            assert_eq!(first_source(&records, at(1)), source);
+            assert_eq!(next_fetch(&records), if source.is_some() { at(0) } else { NEVER });
         }
     }
 
@@ -137,15 +136,15 @@ mod tests {
     fn nobody_is_asked_about_a_vulnerability_of_a_future_year() {
         let now: Timestamp = "2026-11-28T00:00:00Z".parse().unwrap();
         for (id, expected) in [("CVE-2026-0001", true), ("CVE-2027-0001", false), ("RUSTSEC-9999-0001", false)] {
-            let dossier = Dossier::new(id.parse().unwrap(), at(0));
+            let records = SourceRecords::new(id.parse().unwrap(), at(0));
             assert_eq!(
-                (first_source(&dossier, now).is_some(), next_fetch(&dossier) <= now),
+                (first_source(&records, now).is_some(), next_fetch(&records) <= now),
                 (expected, expected),
                 "{id}"
             );
         }
-        let dossier = Dossier::new("CVE-2028-0001".parse().unwrap(), at(0));
-        assert_eq!(next_fetch(&dossier), "2028-01-01T00:00:00Z".parse().unwrap());
+        let records = SourceRecords::new("CVE-2028-0001".parse().unwrap(), at(0));
+        assert_eq!(next_fetch(&records), "2028-01-01T00:00:00Z".parse().unwrap());
     }
 
     fn cvss(version: CvssVersion, assigner: &str) -> Cvss {
@@ -160,7 +159,7 @@ mod tests {
         }
     }
 
-    fn dossier(facts: Facts) -> Dossier {
+    fn records(facts: SourceRecord) -> SourceRecords {
         let freshness = Freshness {
             attempted_at: at(50),
             fetched_at: Some(at(50)),
@@ -168,15 +167,15 @@ mod tests {
             outcome: Outcome::Ok,
             fail_count: 0,
         };
-        let mut dossier = Dossier::new("GHSA-2222-3333-4444".parse().unwrap(), at(1));
+        let mut records = SourceRecords::new("GHSA-2222-3333-4444".parse().unwrap(), at(1));
         let state = SourceState { facts: Some(facts), facts_at: Some(at(50)), freshness };
-        dossier.sources.insert(Source::Osv, state);
-        dossier
+        records.sources.insert(Source::Osv, state);
+        records
     }
 
     #[test]
     fn the_best_ratings_are_kept_and_the_whole_stays_small() {
-        let mut facts = Facts::none(at(40));
+        let mut facts = SourceRecord::none(at(40));
         facts.status = Some(Status::Published);
         facts.aliases = ["CVE-2026-0001", "GO-2026-1"].map(|id| id.parse().unwrap()).to_vec();
         facts.cvss = vec![
@@ -187,13 +186,13 @@ mod tests {
             cvss(CvssVersion::V4, "b"),
             cvss(CvssVersion::V30, "c"),
         ];
-        let signals = Signals::of(&merge::record(&dossier(facts)), None, at(90));
+        let signals = VulnerabilitySummary::of(&merge::record(&records(facts)), None, at(90));
         assert_eq!(signals.aliases, ["CVE-2026-0001".parse().unwrap()]);
         assert_eq!(signals.cvss.len(), 4);
-        assert!(signals.cvss.iter().all(|rating| rating.version != CvssVersion::V2 && rating.assigner.len() <= 48));
+        assert!(signals.cvss.iter().all(|it| it.fact.version != CvssVersion::V2 && it.fact.assigner.len() <= 48));
         assert_eq!((signals.as_of, signals.status_as_of, signals.is_due(at(89))), (at(50), at(40), false));
         let json = serde_json::to_string(&signals).unwrap();
         assert!(json.len() < 2048, "{}", json.len());
-        assert_eq!(serde_json::from_str::<Signals>(&json).unwrap(), signals);
+        assert_eq!(serde_json::from_str::<VulnerabilitySummary>(&json).unwrap(), signals);
     }
 }

@@ -1,15 +1,17 @@
-//! CISA's decision points, which NVD and CVE records spell in their own ways.
+//! Reads CISA's decision points, which NVD and CVE records spell differently.
 
+use serde::Deserialize;
+use serde::de::value::{BorrowedStrDeserializer, Error};
 use serde_json::Value;
 
-use super::upstream_time::instant;
-use crate::domain::enrichment::{Exploitation, Ssvc, TechnicalImpact};
+use crate::domain::upstream_time::instant;
+use crate::domain::vulnerability::{Exploitation, Ssvc, TechnicalImpact};
 
 /// Reads `[{"Exploitation": "poc"}, {"Automatable": "No"}, {"technicalImpact": "total"}]`; none if it
-/// has none of the three. What it cannot read goes to `notes`.
+/// has none of the three. Each unreadable value is noted.
 ///
-/// Case and spaces do not count: "Technical Impact" and `PoC` of CVE records are `technicalImpact` and
-/// `poc` of NVD.
+/// Case and spaces do not count: "Technical Impact" and `PoC` in CVE records are `technicalImpact` and
+/// `poc` in NVD's.
 pub(super) fn read(
     options: &[Value],
     timestamp: Option<&str>,
@@ -30,28 +32,15 @@ pub(super) fn read(
         let (point, value) = (squash(point), squash(value.as_str().unwrap_or_default()));
         let known = match point.as_str() {
             "exploitation" => {
-                ssvc.exploitation = match value.as_str() {
-                    "none" => Some(Exploitation::None),
-                    "poc" | "publicpoc" => Some(Exploitation::Poc),
-                    "active" => Some(Exploitation::Active),
-                    _ => None,
-                };
+                ssvc.exploitation = word(if value == "publicpoc" { "poc" } else { &value });
                 ssvc.exploitation.is_some()
             }
             "automatable" => {
-                ssvc.automatable = match value.as_str() {
-                    "yes" => Some(true),
-                    "no" => Some(false),
-                    _ => None,
-                };
+                ssvc.automatable = ["no", "yes"].into_iter().position(|word| word == value).map(|place| place == 1);
                 ssvc.automatable.is_some()
             }
             "technicalimpact" => {
-                ssvc.technical_impact = match value.as_str() {
-                    "partial" => Some(TechnicalImpact::Partial),
-                    "total" => Some(TechnicalImpact::Total),
-                    _ => None,
-                };
+                ssvc.technical_impact = word(&value);
                 ssvc.technical_impact.is_some()
             }
             _ => true,
@@ -64,7 +53,13 @@ pub(super) fn read(
     any.then_some(ssvc)
 }
 
-/// Lower case, letters only.
+/// Reads a value by its name.
+fn word<'de, T: Deserialize<'de>>(text: &'de str) -> Option<T> {
+    let deserializer: BorrowedStrDeserializer<'de, Error> = BorrowedStrDeserializer::new(text);
+    T::deserialize(deserializer).ok()
+}
+
+/// Keeps the letters, in lower case.
 fn squash(text: &str) -> String {
     text.chars().filter(char::is_ascii_alphabetic).map(|c| c.to_ascii_lowercase()).take(40).collect()
 }

@@ -12,10 +12,11 @@ use serde_json::Value;
 use super::collect::assigner;
 use super::merge::{Answer, Said, absorb, record};
 use super::plain_text::{line, paragraphs};
-use super::{cve_services, epss, kev, nvd, osv, upstream_time};
-use crate::domain::enrichment::{Dossier, Facts, Source, Status};
+use super::{cve_services, epss, kev, nvd, osv};
 use crate::domain::tests::shared;
-use crate::domain::vulnerability_id::VulnerabilityId;
+use crate::domain::upstream_time;
+use crate::domain::vulnerability::id::VulnerabilityId;
+use crate::domain::vulnerability::{Source, SourceRecord, SourceRecords, Status};
 
 /// Finds `enrichment-data`, if it exists.
 fn data() -> Option<PathBuf> {
@@ -87,7 +88,7 @@ struct Expected {
 
 impl Expected {
     /// Asserts that no fact is missing except those beyond the limit of a list, which need a note.
-    fn assert_is(&self, facts: &Facts, name: &str) {
+    fn assert_is(&self, facts: &SourceRecord, name: &str) {
         assert_eq!(facts.title, self.title, "{name}");
         assert_eq!(facts.description, self.description, "{name}");
         assert_eq!((facts.published, facts.modified), (self.published, self.modified), "{name}");
@@ -114,7 +115,8 @@ impl Expected {
 
     fn rate(&mut self, vector: &str, stated: Option<f64>, who: &str) {
         self.cvss.insert((vector.to_owned(), who.to_owned()));
-        let score = super::cvss::score(vector).unwrap_or_else(|error| panic!("{vector}: {error}")).score;
+        let score =
+            crate::domain::vulnerability::cvss::score(vector).unwrap_or_else(|error| panic!("{vector}: {error}")).score;
         if let Some(stated) = stated.filter(|stated| (stated - score).abs() > 1e-9) {
             self.stated.push((vector.to_owned(), stated));
         }
@@ -154,24 +156,24 @@ impl Expected {
 fn same_or_capped<T: Ord + std::fmt::Debug>(
     all: &BTreeSet<T>,
     kept: &BTreeSet<T>,
-    facts: &Facts,
+    facts: &SourceRecord,
     field: &str,
     name: &str,
 ) {
-    if all.len() <= Facts::LIST {
+    if all.len() <= SourceRecord::LIST {
         assert_eq!(kept, all, "{name} {field}");
     } else {
-        assert!(kept.is_subset(all) && kept.len() == Facts::LIST, "{name} {field}");
-        let note = format!("{field}: {} of {} kept", Facts::LIST, all.len());
+        assert!(kept.is_subset(all) && kept.len() == SourceRecord::LIST, "{name} {field}");
+        let note = format!("{field}: {} of {} kept", SourceRecord::LIST, all.len());
         assert!(facts.notes.contains(&note), "{name} {field}: {:?}", facts.notes);
     }
 }
 
 /// Shows the facts as a record, and checks that each has its source.
-fn show(source: Source, id: &VulnerabilityId, facts: Facts) {
+fn show(source: Source, id: &VulnerabilityId, facts: SourceRecord) {
     let now = "2026-11-22T00:00:00Z".parse().unwrap();
-    let answer = Answer { source, at: now, said: Said::Facts(Box::new(facts)) };
-    let record = record(&absorb(Dossier::new(id.clone(), now), [answer], &Default::default()));
+    let answer = Answer { source, at: now, said: Said::Record(Box::new(facts)) };
+    let record = record(&absorb(SourceRecords::new(id.clone(), now), [answer], &Default::default()));
     assert_eq!(super::merge::tests::facts_without_source(&record), Vec::<String>::new());
     assert!(serde_json::to_vec(&record).unwrap().len() < 40_000, "{id}");
 }
@@ -211,7 +213,7 @@ fn walk_nvd(cve: &Value) -> Expected {
 fn every_cve_of_nvd_is_read_without_loss() {
     let Some(data) = data() else { return };
     let (mut cves, mut ratings, mut stated, mut states) = (0, 0, Vec::new(), Vec::new());
-    let mut check = |cve: &Value, id: &VulnerabilityId, facts: &Facts| {
+    let mut check = |cve: &Value, id: &VulnerabilityId, facts: &SourceRecord| {
         let expected = walk_nvd(cve);
         expected.assert_is(facts, id.as_str());
         ratings += expected.cvss.len();

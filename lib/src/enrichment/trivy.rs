@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::collect::Collector;
 use super::lenient::{Lenient, Object};
-use crate::domain::enrichment::{CvssKind, Facts};
+use crate::domain::vulnerability::{CvssKind, SourceRecord};
 
 /// The bytes are not a vulnerability object of Trivy.
 #[derive(Debug, thiserror::Error)]
@@ -47,7 +47,7 @@ struct Vendor {
 ///
 /// # Errors
 /// [`Error`]
-pub fn parse(bytes: &[u8], reported_at: Timestamp) -> Result<Facts, Error> {
+pub fn parse(bytes: &[u8], reported_at: Timestamp) -> Result<SourceRecord, Error> {
     let vulnerability: Vulnerability = serde_json::from_slice(bytes)?;
     let mut collector = Collector::new(reported_at);
     let published = collector.instant("PublishedDate", vulnerability.published_date.0.as_deref());

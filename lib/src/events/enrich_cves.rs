@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use tracing::Instrument as _;
 
 use super::sqs;
-use crate::domain::vulnerability_id::VulnerabilityId;
+use crate::domain::vulnerability::id::VulnerabilityId;
 use crate::pipeline::catalogue;
 use crate::pipeline::enrich::{self, Enrichment, Error};
 use crate::queue::Order;

@@ -8,22 +8,23 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::domain::analysis::{self, Analysis, Answered, Failure, Removed};
-use crate::domain::enrichment::{CveRichment, Epss, Source, Sourced, Ssvc, Status, Value};
 use crate::domain::finding::{FindingId, Members, Suppression};
 use crate::domain::image_name::ImageName;
 use crate::domain::instant;
 use crate::domain::occurrence::Details;
 use crate::domain::platform::Platform;
-use crate::domain::priority::Priority;
 use crate::domain::prompt_hash::PromptHash;
 use crate::domain::remediation::{Stated, remediation, smallest_upgrade};
 use crate::domain::scan::{OtherFindings, Scan, ScanId};
 use crate::domain::severity::{Severity, SeverityCounts};
-use crate::domain::signals::{Listed, Signals};
-use crate::domain::vulnerability_id::VulnerabilityId;
+use crate::domain::vulnerability::id::VulnerabilityId;
+use crate::domain::vulnerability::{
+    CveRichment, Epss, KevListing, Source, Sourced, Ssvc, Status, Value, VulnerabilitySummary,
+};
 use crate::pipeline::join::{Counts, Joined};
 use crate::pipeline::locate;
 use crate::pipeline::priorities::{self, InImage, Work};
+use crate::priority::Priority;
 use crate::store::answers::LatestAnswer;
 
 /// `ContainerScan`: docs/API.md.
@@ -209,10 +210,11 @@ struct InKev {
 }
 
 impl Enrichment {
-    fn of(signals: Signals, catalogue: Option<Timestamp>) -> Self {
-        let Signals { status, status_source, status_as_of, kev, epss, ssvc, .. } = signals;
+    fn of(signals: VulnerabilitySummary, catalogue: Option<Timestamp>) -> Self {
+        let status = signals.sourced_status();
+        let VulnerabilitySummary { kev, epss, ssvc, .. } = signals;
         let kev = match (kev, catalogue) {
-            (Some(Listed { date_added, ransomware, source, as_of }), _) => {
+            (Some(Sourced { fact: KevListing { date_added, ransomware }, source, as_of }), _) => {
                 Some(Sourced { fact: InKev { listed: true, date_added: Some(date_added), ransomware }, source, as_of })
             }
             (None, Some(as_of)) => Some(Sourced {
@@ -222,7 +224,6 @@ impl Enrichment {
             }),
             (None, None) => None,
         };
-        let status = Sourced { fact: Value { value: status }, source: status_source, as_of: status_as_of };
         Self { status, kev, epss, ssvc }
     }
 }
@@ -546,12 +547,8 @@ mod tests {
 
     fn shown(vulnerability: Value) -> Value {
         let vulnerability = serde_json::from_value(vulnerability).unwrap();
-        let priority = Priority {
-            band: crate::domain::priority::Band::P4,
-            score: 0.5,
-            due: None,
-            why: vec!["because".to_owned()],
-        };
+        let priority =
+            Priority { band: crate::priority::Band::P4, score: 0.5, due: None, why: vec!["because".to_owned()] };
         let finding = Finding {
             scan_id: ScanId::new(3).unwrap(),
             ordinal: Ordinal::new(14).unwrap(),

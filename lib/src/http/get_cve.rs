@@ -9,7 +9,7 @@ use super::error::Code;
 use super::query::Query;
 use super::{ApiError, path, reply};
 use crate::domain::fleet::Fleet;
-use crate::domain::vulnerability_id::VulnerabilityId;
+use crate::domain::vulnerability::id::VulnerabilityId;
 use crate::pipeline::judge::Judge;
 use crate::pipeline::locate;
 use crate::store::Store;

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::query::Query;
 use super::{ApiError, reply};
-use crate::domain::enrichment::CveRichment;
+use crate::domain::vulnerability::CveRichment;
 use crate::llm::prompt::TEMPLATE_VERSION;
 use crate::objects::Objects;
 use crate::queue::Queue;

@@ -13,13 +13,13 @@ use super::query::Query;
 use super::reply::{self, ListBody};
 use super::{ApiError, get_scan};
 use crate::domain::finding::Ordinal;
-use crate::domain::priority::SortKey;
 use crate::domain::scan::Scan;
 use crate::domain::severity::Severity;
 use crate::llm::Questions;
 use crate::pipeline::join::{self, Joined};
 use crate::pipeline::judge::Judge;
 use crate::pipeline::rank;
+use crate::priority::SortKey;
 use crate::store::cursor::{self, InvalidCursor, Scope};
 use crate::store::{self, Selection, Store, findings};
 

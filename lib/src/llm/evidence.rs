@@ -13,11 +13,12 @@ use std::collections::HashSet;
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::priority::Band;
+use crate::domain::vulnerability::{CvssVersion, Exploitation};
 use crate::llm::answer::{Parsed, RiskScore, Section};
-use crate::llm::facts::Facts;
+use crate::llm::facts::{Facts, percentile_band};
 use crate::llm::prompt::{day, is_web_link};
 use crate::llm::text::{cap, clean, fold, sentences};
+use crate::priority::Band;
 
 mod claims;
 mod links;
@@ -263,13 +264,13 @@ impl From<&Facts> for Evidence {
         facts.cwe_ids.iter().chain(&extra.aliases).for_each(|text| learn(text));
         links.iter().for_each(|text| learn(text));
         for cvss in &facts.cvss {
-            learn(&format!("{} {} {}", cvss.source, cvss.version, cvss.vector));
+            learn(&format!("{} {} {}", cvss.source, cvss.version.as_str(), cvss.vector));
             if let Some(score) = cvss.score {
                 learn(&format!("{score} {score:.1}"));
             }
         }
         if let Some(epss) = &extra.epss {
-            learn(&format!("epss {} {}", epss.date, epss.band()));
+            learn(&format!("epss {} {}", epss.date, percentile_band(epss)));
             for share in [Some(epss.score), epss.percentile].into_iter().flatten() {
                 let percent = share * 100.0;
                 learn(&format!("{share} {share:.2} {share:.3} {percent} {percent:.1} {percent:.2}"));
@@ -310,8 +311,8 @@ impl From<&Facts> for Evidence {
             cvss_scores: facts.cvss.iter().filter_map(|cvss| cvss.score).collect(),
             anchor: anchor(facts),
             band: extra.priority.as_ref().map(|priority| priority.band),
-            known_exploited: extra.kev.is_some() || extra.exploitation == "active",
-            proof_of_concept: extra.exploitation == "poc",
+            known_exploited: extra.kev.is_some() || extra.exploitation == Some(Exploitation::Active),
+            proof_of_concept: extra.exploitation == Some(Exploitation::Poc),
             not_affected: facts.status == "not_affected",
             suspicions: suspicion::suspicions_of(facts),
         }
@@ -324,7 +325,7 @@ fn anchor(facts: &Facts) -> Option<(f64, f64)> {
         facts
             .cvss
             .iter()
-            .filter(move |cvss| cvss.version.starts_with('2') == old)
+            .filter(move |cvss| (cvss.version == CvssVersion::V2) == old)
             .filter_map(|cvss| cvss.score)
             .filter(|score| (0.0..=10.0).contains(score) && *score > 0.0)
             .collect::<Vec<f64>>()

@@ -1,18 +1,17 @@
-//! What is known of one vulnerability in one package version: the only input of a prompt.
+//! The facts of one vulnerability in one package version: the only input of a prompt.
 //!
-//! There is no place here for a scan id, an image name, a target path, a layer or a time of asking:
-//! the same vulnerability in the same package version must give the same prompt for the whole fleet.
+//! They have no scan id, image name, target path, layer or time of asking: the same vulnerability in the same package version must give the same prompt for the whole fleet.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 use super::text::cap;
 use crate::domain::finding::Finding;
-use crate::domain::priority;
-use crate::domain::priority::brief::{Brief, brief};
-use crate::domain::priority::{Kev, Thresholds};
 use crate::domain::remediation::fixes;
 use crate::domain::subject::Subject;
+use crate::domain::vulnerability::{CvssVersion, Epss, Exploitation, KevListing, KevStatus};
+use crate::priority::brief::{Brief, brief};
+use crate::priority::{Inputs, Thresholds};
 
 /// The facts of one finding, as the report gives them. Every text is untrusted.
 ///
@@ -44,7 +43,7 @@ pub struct Facts {
     /// Description, third-party Markdown.
     pub description: String,
     /// CVSS scores by source.
-    pub cvss: Vec<CvssFact>,
+    pub cvss: Vec<ReportedCvss>,
     /// CWE ids.
     pub cwe_ids: Vec<String>,
     /// Reference URLs.
@@ -53,103 +52,81 @@ pub struct Facts {
     pub primary_url: Option<String>,
     /// RFC 3339; the prompt shows the day.
     pub published_date: Option<String>,
-    /// RFC 3339. Evidence only, never in the prompt: it moves with every database update, and each
-    /// move would ask the model again for the whole fleet.
+    /// RFC 3339. Evidence only, never in the prompt: it changes with every database update, and each
+    /// change would ask the model again for the whole fleet.
     pub last_modified_date: Option<String>,
-    /// What enrichment added; `None` before it ran.
+    /// The facts of public sources; `None` before they were asked.
     pub enrichment: Option<EnrichmentFacts>,
 }
 
 impl Facts {
-    /// What they are about.
+    /// Returns the subject of the facts.
     #[must_use]
     pub fn subject(&self) -> Subject {
         Subject::of(&self.vulnerability_id, &self.package_type, &self.package, &self.installed_version)
     }
 }
 
-/// One CVSS score.
+/// A CVSS rating as a report states it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct CvssFact {
+pub struct ReportedCvss {
     /// `nvd`, `redhat`, `ghsa`, …
     pub source: String,
-    /// `2.0`, `3.0`, `3.1` or `4.0`.
-    pub version: String,
-    /// Vector string, may be empty.
+    /// The version that the vector states, else that of the report's field.
+    pub version: CvssVersion,
+    /// The vector; empty if the source gives a score only.
     pub vector: String,
-    /// Base score 0.0 to 10.0; `None` when the source gives a vector only.
+    /// Base score 0.0 to 10.0; `None` if the source gives a vector only.
     pub score: Option<f64>,
 }
 
-/// Facts from public sources, and what the rule made of them. Their texts are as untrusted as a report's.
+/// Facts of public sources, and the rule's priority. Their texts are as untrusted as a report's.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct EnrichmentFacts {
-    /// How soon it has to be dealt with, and why: the model explains it, and its score is held against it.
+    /// The priority, which the model explains and its score is compared with.
     pub priority: Option<Brief>,
-    /// What is known of attacks (SSVC `exploitation`): `none`, `poc` or `active`; empty if nobody has said.
-    pub exploitation: String,
-    /// Exploit prediction, when FIRST scores the id.
-    pub epss: Option<EpssFact>,
-    /// Entry in CISA's list of known exploited vulnerabilities.
-    pub kev: Option<KevFact>,
+    /// The state of exploitation, from SSVC; none if it was not assessed.
+    #[serde(deserialize_with = "exploitation")]
+    pub exploitation: Option<Exploitation>,
+    /// FIRST's prediction. The prompt shows only the band of the percentile, because the figures change daily.
+    pub epss: Option<Epss>,
+    /// The entry in CISA's catalogue.
+    pub kev: Option<KevListing>,
     /// Other ids of the same vulnerability.
     pub aliases: Vec<String>,
 }
 
-/// An EPSS entry. The prompt shows only the band of the percentile: the figures move daily.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct EpssFact {
-    /// Probability 0..=1 of exploitation in the next 30 days.
-    pub score: f64,
-    /// Share 0..=1 of all ids with this score or a lower one; old files have none.
-    pub percentile: Option<f64>,
-    /// Date of the feed, `YYYY-MM-DD`.
-    pub date: String,
+/// Reads SSVC's word; earlier versions wrote an empty text for none.
+fn exploitation<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Exploitation>, D::Error> {
+    let value = Option::<Value>::deserialize(deserializer)?.filter(|value| value != "");
+    value.map(Exploitation::deserialize).transpose().map_err(serde::de::Error::custom)
 }
 
-/// A KEV entry.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct KevFact {
-    /// `YYYY-MM-DD`.
-    pub date_added: String,
-    /// Known use in ransomware campaigns.
-    pub ransomware: bool,
-}
-
-impl EpssFact {
-    /// The band of the percentile, in words the prompt shows and the evidence knows. The upper two begin where
-    /// the priority's rule does ([`Thresholds`]).
-    #[must_use]
-    pub fn band(&self) -> &'static str {
-        match self.percentile {
-            Some(p) if p >= 0.99 => "99th percentile of all CVEs or above",
-            Some(p) if p >= 0.95 => "95th to 99th percentile of all CVEs",
-            Some(p) if p >= 0.80 => "80th to 95th percentile of all CVEs",
-            Some(_) => "below the 80th percentile of all CVEs",
-            None => "percentile unknown",
-        }
+/// Returns the band of an EPSS percentile, in words that the prompt shows and the evidence knows. The upper two begin
+/// where the rule's steps do ([`Thresholds`]).
+pub(super) fn percentile_band(epss: &Epss) -> &'static str {
+    match epss.percentile {
+        Some(p) if p >= 0.99 => "99th percentile of all CVEs or above",
+        Some(p) if p >= 0.95 => "95th to 99th percentile of all CVEs",
+        Some(p) if p >= 0.80 => "80th to 95th percentile of all CVEs",
+        Some(_) => "below the 80th percentile of all CVEs",
+        None => "percentile unknown",
     }
 }
 
 impl EnrichmentFacts {
-    /// What the rule looked at and decided, and the other ids that sources know the vulnerability by.
+    /// Collects the inputs and the result of the rule, and the ids by which sources know the vulnerability.
     #[must_use]
-    pub fn of(facts: &priority::Facts, thresholds: &Thresholds, aliases: Vec<String>) -> Self {
-        let kev = match facts.kev {
-            Kev::Listed { date_added, ransomware } => Some(KevFact { date_added: date_added.to_string(), ransomware }),
-            Kev::NotListed { .. } | Kev::Unknown => None,
+    pub fn of(inputs: &Inputs, thresholds: &Thresholds, aliases: Vec<String>) -> Self {
+        let kev = match inputs.kev {
+            KevStatus::Listed(listing) => Some(listing),
+            KevStatus::NotListed { .. } | KevStatus::Unknown => None,
         };
-        let epss = facts.epss.as_ref().map(|epss| EpssFact {
-            score: epss.score,
-            percentile: epss.percentile,
-            date: epss.date.to_string(),
-        });
-        let exploitation = facts.ssvc.as_ref().and_then(|ssvc| ssvc.exploitation);
         Self {
-            priority: Some(brief(facts, thresholds)),
-            exploitation: exploitation.map(|said| said.as_str().to_owned()).unwrap_or_default(),
-            epss,
+            priority: Some(brief(inputs, thresholds)),
+            exploitation: inputs.ssvc.as_ref().and_then(|ssvc| ssvc.fact.exploitation),
+            epss: inputs.epss.clone(),
             kev,
             aliases,
         }
@@ -157,24 +134,24 @@ impl EnrichmentFacts {
 }
 
 impl Facts {
-    /// The fixed versions, each exactly as the report spells it; empty = no fix.
+    /// Returns the fixed versions, each exactly as the report spells it; empty = no fix.
     #[must_use]
     pub fn fixed_versions(&self) -> Vec<&str> {
         fixes(self.fixed_version.as_deref().unwrap_or_default()).into_iter().map(|fix| fix.version).collect()
     }
 }
 
-/// The most that is taken of one text, in bytes: the longest known description has 7,109.
+/// The longest text that is kept, in bytes: the longest known description has 7,109.
 const MAX_TEXT: usize = 16 << 10;
-/// The most that is taken of one reference, vector or the like, in bytes.
+/// The longest reference or vector that is kept, in bytes.
 const MAX_ITEM: usize = 500;
-/// The most references that are taken: the most known are 283.
+/// The most references that are kept: the most known are 283.
 const MAX_ITEMS: usize = 300;
-/// The most sources of CVSS scores that are taken: five are known.
+/// The most sources of CVSS scores that are kept: five are known.
 const MAX_SOURCES: usize = 20;
 
-/// What a stored finding says, under Trivy's names. A report that says more than any real one is cut:
-/// the facts are kept with every question, and looked through for every answer.
+/// Reads the facts of a stored finding under Trivy's names. Longer texts than in any real report are cut, as the facts
+/// are kept with every question and searched for every answer.
 impl From<&Finding> for Facts {
     fn from(finding: &Finding) -> Self {
         let text = |name| cap(&finding.text(name).unwrap_or_default(), MAX_TEXT);
@@ -207,7 +184,7 @@ impl From<&Finding> for Facts {
                 .into_iter()
                 .flatten()
                 .take(MAX_SOURCES)
-                .flat_map(|(source, scores)| CvssFact::of(source, scores))
+                .flat_map(|(source, scores)| ReportedCvss::of(source, scores))
                 .collect(),
             cwe_ids: list("CweIDs"),
             references: list("References"),
@@ -219,22 +196,23 @@ impl From<&Finding> for Facts {
     }
 }
 
-impl CvssFact {
-    /// The scores of one source in a report: `{"V3Score": 7.5, "V3Vector": "CVSS:3.1/…", …}`.
+impl ReportedCvss {
+    /// Reads the scores of one source in a report: `{"V3Score": 7.5, "V3Vector": "CVSS:3.1/…", …}`.
     fn of(source: &str, scores: &Value) -> impl Iterator<Item = Self> {
-        let generations =
-            [("2.0", "V2Score", "V2Vector"), ("3.1", "V3Score", "V3Vector"), ("4.0", "V40Score", "V40Vector")];
+        let generations = [
+            (CvssVersion::V2, "V2Score", "V2Vector"),
+            (CvssVersion::V31, "V3Score", "V3Vector"),
+            (CvssVersion::V4, "V40Score", "V40Vector"),
+        ];
         generations.into_iter().filter_map(move |(version, score, vector)| {
             let score = scores.get(score).and_then(Value::as_f64);
             let vector = scores.get(vector).and_then(Value::as_str).unwrap_or_default();
             if score.is_none() && vector.is_empty() {
                 return None;
             }
-            // A vector of version 3 says itself which one it is.
-            let named = vector.strip_prefix("CVSS:").and_then(|rest| rest.split('/').next());
             Some(Self {
                 source: cap(source, MAX_ITEM),
-                version: cap(named.unwrap_or(version), MAX_ITEM),
+                version: CvssVersion::stated_by(vector).unwrap_or(version),
                 vector: cap(vector, MAX_ITEM),
                 score,
             })

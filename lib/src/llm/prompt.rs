@@ -8,7 +8,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::domain::prompt_hash::PromptHash;
-use crate::llm::facts::{CvssFact, Facts};
+use crate::domain::vulnerability::KevListing;
+use crate::llm::facts::{Facts, ReportedCvss, percentile_band};
 use crate::llm::text::{cap, clean};
 
 mod template;
@@ -246,8 +247,8 @@ fn question(facts: &Facts, description: usize, references: usize) -> Result<Stri
         cvss: list(&facts.cvss.iter().map(cvss_line).collect::<Vec<_>>(), 130, MAX_CVSS),
         cwe: list(&facts.cwe_ids, 16, MAX_LIST),
         published: text(day(facts.published_date.as_deref()), 10),
-        known_exploited: extra.kev.map(|kev| kev_line(&kev.date_added, kev.ransomware)).unwrap_or_default(),
-        exploit_prediction: extra.epss.map(|epss| format!("EPSS: {}", epss.band())).unwrap_or_default(),
+        known_exploited: extra.kev.map(kev_line).unwrap_or_default(),
+        exploit_prediction: extra.epss.map(|epss| format!("EPSS: {}", percentile_band(&epss))).unwrap_or_default(),
         priority: priority.map(|it| format!("{}: {}", it.band, it.band.label())).unwrap_or_default(),
         // In the order of the rule.
         priority_reasons: priority
@@ -297,15 +298,14 @@ pub(crate) fn day(time: Option<&str>) -> &str {
     time.and_then(|t| t.trim().get(..10)).unwrap_or_default()
 }
 
-fn cvss_line(cvss: &CvssFact) -> String {
+fn cvss_line(cvss: &ReportedCvss) -> String {
     let score = cvss.score.map_or_else(|| "no score".to_owned(), |s| format!("{s:.1}"));
-    format!("{} CVSS {} {score} {}", cvss.source, cvss.version, cvss.vector).trim_end().to_owned()
+    format!("{} CVSS {} {score} {}", cvss.source, cvss.version.as_str(), cvss.vector).trim_end().to_owned()
 }
 
-fn kev_line(date: &str, ransomware: bool) -> String {
-    let date = cap(clean(date).trim(), 10);
-    let use_ = if ransomware { ", used by ransomware" } else { "" };
-    format!("yes, in CISA KEV since {date}{use_}")
+fn kev_line(listing: KevListing) -> String {
+    let ransomware = if listing.ransomware == Some(true) { ", used by ransomware" } else { "" };
+    format!("yes, in CISA KEV since {}{ransomware}", listing.date_added)
 }
 
 #[cfg(test)]

@@ -10,11 +10,11 @@ use tokio::time::Instant;
 use super::analyze::{Error, FIRST_LOOK, after, is_to_be_asked, write};
 use super::judge::{self, Judge};
 use crate::domain::analysis::Status;
-use crate::domain::enrichment::Status as RecordStatus;
 use crate::domain::prompt_hash::PromptHash;
 use crate::domain::scan::Scan;
 use crate::domain::severity::Severity;
-use crate::domain::signals::Signals;
+use crate::domain::vulnerability::Status as RecordStatus;
+use crate::domain::vulnerability::VulnerabilitySummary;
 use crate::llm::{Question, Questions};
 use crate::queue::Queue;
 use crate::store::analyses::Asked;
@@ -120,7 +120,8 @@ pub async fn is_enriched(store: &Store, scan: &Scan, severities: &[Severity]) ->
     for run in scan.severity_counts.of_any(severities, 0).into_iter().flat_map(findings::runs) {
         let ids = judge::ids(&store.findings(scan.scan_id, run, &Selection::default()).await?);
         let signals = store.signals(&ids).await?;
-        let is_known = |id| signals.get(id).is_some_and(|known: &Signals| known.status != RecordStatus::Pending);
+        let is_known =
+            |id| signals.get(id).is_some_and(|known: &VulnerabilitySummary| known.status != RecordStatus::Pending);
         if !ids.iter().all(is_known) {
             return Ok(false);
         }

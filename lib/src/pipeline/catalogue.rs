@@ -20,14 +20,14 @@ use super::admit;
 use super::enrich::{self, CONCURRENCY, Enrichment, Error};
 use super::forget;
 use crate::domain::asset::Asset;
-use crate::domain::enrichment::{Facts, Source};
 use crate::domain::finding::{Finding, Ordinal};
 use crate::domain::occurrence::{Bucket, Details, FirstSeen, LONGEST, Problem, Span, earlier};
 use crate::domain::scan::{Scan, ScanId};
-use crate::domain::signals::Signals;
 use crate::domain::text::cut;
-use crate::domain::vulnerability_id::{Resolver, VulnerabilityId};
-use crate::enrichment::merge::{Answer, Said, words_of};
+use crate::domain::vulnerability::VulnerabilitySummary;
+use crate::domain::vulnerability::id::{Resolver, VulnerabilityId};
+use crate::domain::vulnerability::{Source, SourceRecord};
+use crate::enrichment::merge::{Answer, Said, report_digest};
 use crate::enrichment::{plan, trivy};
 use crate::queue::{Order, Rest};
 use crate::sources::fetch::Budget;
@@ -274,7 +274,7 @@ struct News {
     /// How many of all ids nothing is known of.
     unknown: usize,
     /// The report's own words on these, and on those of which it says something newer than what is known.
-    words: BTreeMap<VulnerabilityId, Option<Facts>>,
+    words: BTreeMap<VulnerabilityId, Option<SourceRecord>>,
 }
 
 /// Writes a report's own words down, and has sources asked, from the finding on that is left.
@@ -381,7 +381,7 @@ async fn news(
             Some(_) => {}
             None => {
                 news.unknown += 1;
-                if id.resolver() != Resolver::Nobody && plan::askable_from(&id) <= now {
+                if id.resolver() != Resolver::NoSource && plan::askable_from(&id) <= now {
                     news.order.push(id.clone());
                 }
             }
@@ -393,7 +393,7 @@ async fn news(
     Ok(news)
 }
 
-fn own_words(finding: &Finding, at: Timestamp) -> Option<Facts> {
+fn own_words(finding: &Finding, at: Timestamp) -> Option<SourceRecord> {
     let json = to_raw_value(&finding.vulnerability).ok()?;
     trivy::parse(json.get().as_bytes(), at).ok()
 }
@@ -402,7 +402,7 @@ fn own_words(finding: &Finding, at: Timestamp) -> Option<Facts> {
 /// false if others were at work on some of them, so that it is to be done again.
 async fn tell(
     deps: &Enrichment,
-    mut words: BTreeMap<VulnerabilityId, Option<Facts>>,
+    mut words: BTreeMap<VulnerabilityId, Option<SourceRecord>>,
     holder: &Holder,
     now: Timestamp,
 ) -> Result<bool, Error> {
@@ -420,7 +420,7 @@ async fn tell(
                 let answer = said.map(|facts| Answer {
                     source: Source::Trivy,
                     at: facts.as_of,
-                    said: Said::Facts(Box::new(facts)),
+                    said: Said::Record(Box::new(facts)),
                 });
                 let answers = answer.into_iter().chain(feeds.answers(&lease.id)).collect();
                 (lease, answers)
@@ -445,6 +445,6 @@ async fn tell(
 }
 
 /// Whether what a report says of a vulnerability is to be written down: it opens the dossier, or changes what is kept.
-fn is_news(known: Option<&Signals>, said: Option<&Facts>) -> bool {
-    known.is_none_or(|known| said.is_some_and(|said| known.yield_to(&words_of(said))))
+fn is_news(known: Option<&VulnerabilitySummary>, said: Option<&SourceRecord>) -> bool {
+    known.is_none_or(|known| said.is_some_and(|said| known.is_changed_by(&report_digest(said))))
 }

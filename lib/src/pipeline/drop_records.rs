@@ -14,7 +14,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::domain::occurrence::Bucket;
-use crate::domain::vulnerability_id::VulnerabilityId;
+use crate::domain::vulnerability::id::VulnerabilityId;
 use crate::sources::Budget;
 use crate::store::unseen::Dropped;
 use crate::store::{self, Store};

@@ -18,12 +18,12 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use jiff::Timestamp;
 use tokio::sync::Mutex;
 
-use crate::domain::enrichment::{Dossier, Facts, Source};
 use crate::domain::feed::{Feed, FeedName};
-use crate::domain::signals::Signals;
-use crate::domain::vulnerability_id::{Kind, VulnerabilityId};
+use crate::domain::vulnerability::VulnerabilitySummary;
+use crate::domain::vulnerability::id::{Kind, VulnerabilityId};
+use crate::domain::vulnerability::{Source, SourceRecord, SourceRecords};
 use crate::enrichment::freshness::Lifetimes;
-use crate::enrichment::merge::{Answer, Said, absorb, record, words};
+use crate::enrichment::merge::{Answer, Said, absorb, kept_digest, record};
 use crate::enrichment::{epss, kev, plan};
 use crate::objects::{self, Objects};
 use crate::queue::{self, Queue};
@@ -174,9 +174,9 @@ impl Work<'_> {
     }
 
     /// The dossier of an id, with what was answered so far.
-    fn dossier(&self, id: &VulnerabilityId) -> Option<Dossier> {
+    fn dossier(&self, id: &VulnerabilityId) -> Option<SourceRecords> {
         let lease = self.leases.get(id)?;
-        let known = lease.dossier.clone().unwrap_or_else(|| Dossier::new(id.clone(), self.budget.now()));
+        let known = lease.dossier.clone().unwrap_or_else(|| SourceRecords::new(id.clone(), self.budget.now()));
         let answers = self.answers.get(id).cloned().unwrap_or_default();
         Some(absorb(known, answers, &self.deps.lifetimes))
     }
@@ -207,9 +207,9 @@ impl Work<'_> {
         let said = self
             .each(wanted, CONCURRENCY, async |id| osv::SOURCE.ask(&deps.mode, &deps.store, id, budget).await)
             .await?;
-        let mut same: BTreeMap<VulnerabilityId, Vec<(VulnerabilityId, Facts)>> = BTreeMap::new();
+        let mut same: BTreeMap<VulnerabilityId, Vec<(VulnerabilityId, SourceRecord)>> = BTreeMap::new();
         for (id, said) in said {
-            if let Said::Facts(facts) = &said {
+            if let Said::Record(facts) = &said {
                 for cve in facts.aliases.iter().filter(|alias| alias.kind() == Kind::Cve).take(ALIASES) {
                     same.entry(cve.clone()).or_default().push((id.clone(), (**facts).clone()));
                 }
@@ -254,7 +254,10 @@ impl Work<'_> {
 
     /// Links the CVEs that advisories are about back to them, with what the advisories say; and so has
     /// NVD asked about them, too.
-    async fn link(&mut self, same: BTreeMap<VulnerabilityId, Vec<(VulnerabilityId, Facts)>>) -> Result<(), Error> {
+    async fn link(
+        &mut self,
+        same: BTreeMap<VulnerabilityId, Vec<(VulnerabilityId, SourceRecord)>>,
+    ) -> Result<(), Error> {
         let cves: BTreeSet<VulnerabilityId> = same.keys().cloned().collect();
         self.take(&cves, true).await?;
         for (cve, advisories) in same {
@@ -270,10 +273,10 @@ impl Work<'_> {
             }
             names.remove(&cve);
             if let Some(facts) = linked {
-                let aliases = names.into_iter().take(Facts::LIST).collect();
+                let aliases = names.into_iter().take(SourceRecord::LIST).collect();
                 // An advisory that was withdrawn does not take the CVE back.
-                let facts = Facts { aliases, status: None, ..facts };
-                self.answer(cve, Source::Osv, Said::Facts(Box::new(facts)));
+                let facts = SourceRecord { aliases, status: None, ..facts };
+                self.answer(cve, Source::Osv, Said::Record(Box::new(facts)));
             }
         }
         Ok(())
@@ -301,9 +304,9 @@ impl Work<'_> {
 
 /// Adds answers to a dossier that is leased, writes both forms of it, and ends the lease.
 pub(super) async fn write(deps: &Enrichment, lease: Lease, answers: Vec<Answer>, now: Timestamp) -> Result<(), Error> {
-    let known = lease.dossier.clone().unwrap_or_else(|| Dossier::new(lease.id.clone(), now));
+    let known = lease.dossier.clone().unwrap_or_else(|| SourceRecords::new(lease.id.clone(), now));
     let dossier = absorb(known, answers, &deps.lifetimes);
-    let signals = Signals::of(&record(&dossier), words(&dossier), plan::next_fetch(&dossier));
+    let signals = VulnerabilitySummary::of(&record(&dossier), kept_digest(&dossier), plan::next_fetch(&dossier));
     if !deps.store.put_dossier(&lease, &dossier, &signals).await? {
         // Another has taken over, and writes what it finds.
         tracing::info!(id = %lease.id, "the lease was lost");
@@ -314,7 +317,7 @@ pub(super) async fn write(deps: &Enrichment, lease: Lease, answers: Vec<Answer>,
 impl Feeds {
     /// What the last good feeds say of a CVE, as of when they were fetched.
     pub(super) fn answers(&self, id: &VulnerabilityId) -> Vec<Answer> {
-        let said = |facts: Option<Facts>| facts.map_or(Said::Absent, |facts| Said::Facts(Box::new(facts)));
+        let said = |facts: Option<SourceRecord>| facts.map_or(Said::Absent, |facts| Said::Record(Box::new(facts)));
         if id.kind() != Kind::Cve {
             return Vec::new();
         }

@@ -11,13 +11,13 @@ use super::judge::{self, Judge};
 use crate::domain::analysis::{Analysis, Status};
 use crate::domain::asset::Asset;
 use crate::domain::finding::{Finding, Suppression};
-use crate::domain::priority::{Band, Priority};
 use crate::domain::prompt_hash::PromptHash;
 use crate::domain::scan::Scan;
-use crate::domain::signals::Signals;
 use crate::domain::subject::Subject;
+use crate::domain::vulnerability::VulnerabilitySummary;
 use crate::llm::facts::EnrichmentFacts;
 use crate::llm::{Question, Questions};
+use crate::priority::{Band, Priority};
 use crate::store::answers::LatestAnswer;
 use crate::store::{self, Selection, Store, findings};
 
@@ -29,7 +29,7 @@ pub struct Joined {
     /// How soon it has to be dealt with, and why.
     pub priority: Priority,
     /// What the public sources say, if they were asked.
-    pub signals: Option<Signals>,
+    pub signals: Option<VulnerabilitySummary>,
     /// The newest of CISA's catalogues that speaks for it.
     pub catalogue: Option<Timestamp>,
     /// What a model said of it, if it was asked.

@@ -5,14 +5,13 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 
 use crate::domain::finding::Finding;
-use crate::domain::known::Known;
 use crate::domain::occurrence::Problem;
-use crate::domain::priority::exposure::Exposures;
-use crate::domain::priority::{self, Thresholds};
 use crate::domain::scan::Scan;
-use crate::domain::vulnerability_id::VulnerabilityId;
-use crate::enrichment::prioritize::{self, Reported};
+use crate::domain::vulnerabilities::Vulnerabilities;
+use crate::domain::vulnerability::id::VulnerabilityId;
 use crate::llm::facts::EnrichmentFacts;
+use crate::priority::exposure::Exposures;
+use crate::priority::{self, Inputs, Reported, Thresholds};
 
 /// What the owners of the fleet say. All functions must have the same, for it is part of what is asked.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -25,7 +24,7 @@ pub struct Judge {
 
 impl Judge {
     /// What the rule looks at.
-    pub(super) fn facts(&self, scan: &Scan, finding: &Finding, known: &Known) -> priority::Facts {
+    pub(super) fn facts(&self, scan: &Scan, finding: &Finding, known: &Vulnerabilities) -> Inputs {
         let first = Problem::of(finding).and_then(|problem| known.first_seen.get(&problem).copied());
         let first = first.map_or(scan.scan_timestamp, |first| first.min(scan.scan_timestamp));
         let reported = Reported::finding(finding, scan.scan_timestamp, first);
@@ -33,24 +32,24 @@ impl Judge {
     }
 
     /// The same of what was kept of a finding.
-    pub(super) fn weigh(&self, scan: &Scan, id: Option<&str>, reported: &Reported, known: &Known) -> priority::Facts {
+    pub(super) fn weigh(&self, scan: &Scan, id: Option<&str>, reported: &Reported, known: &Vulnerabilities) -> Inputs {
         let exposure = self.exposures.of(scan.artifact.familiar_name().as_str());
-        prioritize::facts(reported, id.and_then(|id| known.of(id)), known, exposure)
+        Inputs::of(reported, id.and_then(|id| known.of(id)), known, exposure)
     }
 
     /// What a model is told besides the report.
     #[must_use]
-    pub fn tell(&self, scan: &Scan, finding: &Finding, known: &Known) -> EnrichmentFacts {
+    pub fn tell(&self, scan: &Scan, finding: &Finding, known: &Vulnerabilities) -> EnrichmentFacts {
         self.told(&self.facts(scan, finding, known), finding, known)
     }
 
-    pub(super) fn told(&self, facts: &priority::Facts, finding: &Finding, known: &Known) -> EnrichmentFacts {
+    pub(super) fn told(&self, facts: &Inputs, finding: &Finding, known: &Vulnerabilities) -> EnrichmentFacts {
         let signals = finding.vulnerability_id.as_deref().and_then(|id| known.of(id));
         let aliases = signals.map(|signals| signals.aliases.iter().map(ToString::to_string).collect());
         EnrichmentFacts::of(facts, &self.thresholds, aliases.unwrap_or_default())
     }
 
-    pub(super) fn assess(&self, facts: &priority::Facts, now: Timestamp) -> priority::Priority {
+    pub(super) fn assess(&self, facts: &Inputs, now: Timestamp) -> priority::Priority {
         priority::assess(facts, &self.thresholds, now)
     }
 }

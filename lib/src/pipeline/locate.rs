@@ -7,18 +7,17 @@ use jiff::Timestamp;
 
 use super::judge::Judge;
 use crate::domain::asset::{Asset, AssetKey, LineageKey};
-use crate::domain::enrichment::{CveRichment, Dossier};
 use crate::domain::finding::FindingId;
 use crate::domain::fleet::{Fleet, Scope};
 use crate::domain::image_name::ImageName;
-use crate::domain::known::Known;
 use crate::domain::occurrence::{AssetOccurrences, Bucket, Details, FirstSeen, Span};
 use crate::domain::platform::Platform;
-use crate::domain::priority::Priority;
 use crate::domain::scan::{Scan, ScanId};
-use crate::domain::vulnerability_id::VulnerabilityId;
+use crate::domain::vulnerabilities::Vulnerabilities;
+use crate::domain::vulnerability::id::VulnerabilityId;
+use crate::domain::vulnerability::{CveRichment, SourceRecords};
 use crate::enrichment::merge;
-use crate::enrichment::prioritize::{self, Reported};
+use crate::priority::{Inputs, Priority, Reported};
 use crate::store::{self, Store};
 
 /// Other names under which images are looked for besides the own one. Most vulnerabilities have one or two.
@@ -102,7 +101,7 @@ pub async fn locate(
             None => None,
         },
     };
-    let dossier = dossier.unwrap_or_else(|| Dossier::new(asked.clone(), now));
+    let dossier = dossier.unwrap_or_else(|| SourceRecords::new(asked.clone(), now));
     let record = merge::record(&dossier);
     let names: BTreeSet<&VulnerabilityId> =
         [asked, &record.id].into_iter().chain(record.aliases.iter().map(|alias| &alias.fact.id)).collect();
@@ -173,7 +172,7 @@ fn image(
     key: &AssetKey,
     occurrences: &[AssetOccurrences],
     members: &Members,
-    (judge, fleet, known): (&Judge, &Fleet, &Known),
+    (judge, fleet, known): (&Judge, &Fleet, &Vulnerabilities),
     all: bool,
     now: Timestamp,
 ) -> Option<Image> {
@@ -197,7 +196,7 @@ fn image(
     let worst = packages.iter().map(|package| {
         let id = package.details.problem.vulnerability_id.as_str();
         let reported = Reported::occurrence(&package.details, package.span.from, package.span.to);
-        let facts = prioritize::facts(&reported, known.of(id), known, exposure.clone());
+        let facts = Inputs::of(&reported, known.of(id), known, exposure.clone());
         (judge.assess(&facts, now), package.finding_id)
     });
     let (priority, finding_id) =

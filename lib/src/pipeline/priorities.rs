@@ -14,10 +14,9 @@ use crate::domain::fleet::{Fleet, Scope, generation};
 use crate::domain::image_name::spellings;
 use crate::domain::occurrence::{AssetOccurrences, Bucket, Details};
 use crate::domain::platform::Platform;
-use crate::domain::priority::{Band, Priority};
 use crate::domain::scan::{Scan, ScanId};
-use crate::domain::vulnerability_id::VulnerabilityId;
-use crate::enrichment::prioritize::{self, Reported};
+use crate::domain::vulnerability::id::VulnerabilityId;
+use crate::priority::{Band, Inputs, Priority, Reported};
 use crate::store::{self, Store};
 
 /// Buckets that are read at the same time.
@@ -178,7 +177,7 @@ pub async fn top(
                     continue;
                 }
                 let id = &problem.vulnerability_id;
-                let facts = prioritize::facts(&reported, known.of(id.as_str()), &known, exposure.clone());
+                let facts = Inputs::of(&reported, known.of(id.as_str()), &known, exposure.clone());
                 let priority = judge.assess(&facts, now);
                 if priority.band == Band::Suppressed {
                     continue;

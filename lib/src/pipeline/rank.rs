@@ -11,10 +11,9 @@ use jiff::Timestamp;
 
 use super::judge::Judge;
 use crate::domain::finding::{Finding, Ordinal};
-use crate::domain::priority::SortKey;
 use crate::domain::scan::Scan;
-use crate::domain::vulnerability_id::VulnerabilityId;
-use crate::enrichment::prioritize::Reported;
+use crate::domain::vulnerability::id::VulnerabilityId;
+use crate::priority::{Reported, SortKey};
 use crate::store::{self, Selection, Store, findings};
 
 /// Runs that are read at the same time.

@@ -15,11 +15,11 @@ use jiff::{SignedDuration, Timestamp};
 use super::admit;
 use super::drop_records::{self, KnownRecords, Tally};
 use super::enrich::{self, Enrichment, Error, Feeds};
-use crate::domain::enrichment::Source;
 use crate::domain::feed::{Feed, FeedName};
 use crate::domain::occurrence::Bucket;
-use crate::domain::signals::Signals;
-use crate::domain::vulnerability_id::{Kind, VulnerabilityId};
+use crate::domain::vulnerability::Source;
+use crate::domain::vulnerability::VulnerabilitySummary;
+use crate::domain::vulnerability::id::{Kind, VulnerabilityId};
 use crate::enrichment::merge::Said;
 use crate::enrichment::{epss, kev};
 use crate::sources::fetch::Budget;
@@ -235,13 +235,13 @@ async fn push(
 
 /// Whether the feeds say something else than what is known. Scores to four places: FIRST moves the fifth
 /// of nearly every one each day, which nobody's work depends on.
-fn is_news(feeds: &Feeds, signals: &Signals) -> bool {
+fn is_news(feeds: &Feeds, signals: &VulnerabilitySummary) -> bool {
     if signals.id.kind() != Kind::Cve {
         return false;
     }
     feeds.answers(&signals.id).into_iter().any(|answer| {
         let facts = match &answer.said {
-            Said::Facts(facts) => Some(facts.as_ref()),
+            Said::Record(facts) => Some(facts.as_ref()),
             Said::Absent | Said::Error => None,
         };
         if answer.source == Source::Kev {
@@ -249,7 +249,7 @@ fn is_news(feeds: &Feeds, signals: &Signals) -> bool {
             // What NVD alone says of it is not the catalogue's word.
             let known = signals.kev.as_ref().filter(|known| known.source == Source::Kev);
             let is_same = listed.map(|kev| (kev.date_added, kev.ransomware))
-                == known.map(|known| (known.date_added, known.ransomware));
+                == known.map(|known| (known.fact.date_added, known.fact.ransomware));
             !is_same || signals.kev_checked.is_none()
         } else {
             let score = facts.and_then(|facts| facts.epss.as_ref());

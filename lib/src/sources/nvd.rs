@@ -13,7 +13,7 @@ use url::Url;
 
 use super::fetch::{self, Budget, FetchPolicy, Response};
 use super::mode::{Live, Mode, read_mirrored_file};
-use crate::domain::vulnerability_id::VulnerabilityId;
+use crate::domain::vulnerability::id::VulnerabilityId;
 use crate::enrichment::merge::Said;
 use crate::enrichment::nvd;
 use crate::store::Store;
@@ -173,7 +173,7 @@ fn read_batch(batch: &[VulnerabilityId], response: &Response) -> Asked {
     let listed = u64::try_from(page.cves.len() + page.unreadable.len()).unwrap_or(u64::MAX);
     let is_whole = page.total_results <= listed;
     let mut answer = |id: &VulnerabilityId| match page.cves.remove(id) {
-        Some(facts) => Some(Said::Facts(Box::new(facts))),
+        Some(facts) => Some(Said::Record(Box::new(facts))),
         None if page.unreadable.iter().any(|entry| entry.id.as_ref().is_none_or(|named| named == id)) => {
             Some(Said::Error)
         }
@@ -192,13 +192,13 @@ fn read_batch(batch: &[VulnerabilityId], response: &Response) -> Asked {
 fn read_file(id: &VulnerabilityId, body: &[u8]) -> Said {
     if let Ok(mut page) = nvd::parse(body) {
         return match page.cves.remove(id) {
-            Some(facts) => Said::Facts(Box::new(facts)),
+            Some(facts) => Said::Record(Box::new(facts)),
             None if page.total_results == 0 => Said::Absent,
             None => log_failure(id, &"its file is about another CVE"),
         };
     }
     match nvd::parse_cve(body) {
-        Ok((named, facts)) if named == *id => Said::Facts(Box::new(facts)),
+        Ok((named, facts)) if named == *id => Said::Record(Box::new(facts)),
         Ok((named, _)) => log_failure(id, &format_args!("its file is about {named}")),
         Err(error) => log_failure(id, &error),
     }

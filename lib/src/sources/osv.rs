@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::fetch::FetchPolicy;
 use super::record::{Source, Unreadable};
-use crate::domain::enrichment::Facts;
+use crate::domain::vulnerability::SourceRecord;
 use crate::enrichment::merge::Said;
 use crate::enrichment::osv;
 
@@ -26,5 +26,5 @@ fn read_not_found(body: &[u8], now: Timestamp) -> Result<Said, Unreadable> {
     if aliases.is_empty() {
         return Ok(Said::Absent);
     }
-    Ok(Said::Facts(Box::new(Facts { aliases, ..Facts::none(now) })))
+    Ok(Said::Record(Box::new(SourceRecord { aliases, ..SourceRecord::none(now) })))
 }

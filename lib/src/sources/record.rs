@@ -9,8 +9,8 @@ use url::Url;
 
 use super::fetch::{self, Budget, FetchPolicy};
 use super::mode::{Live, Mode, read_mirrored_file};
-use crate::domain::enrichment::Facts;
-use crate::domain::vulnerability_id::VulnerabilityId;
+use crate::domain::vulnerability::SourceRecord;
+use crate::domain::vulnerability::id::VulnerabilityId;
 use crate::enrichment::merge::Said;
 use crate::store::Store;
 
@@ -28,7 +28,7 @@ pub struct Source {
     /// Builds the request about an id.
     pub(super) request: fn(&Live, &VulnerabilityId) -> (FetchPolicy, Url),
     /// Reads an answer into its id and facts.
-    pub(super) read: Read<(VulnerabilityId, Facts)>,
+    pub(super) read: Read<(VulnerabilityId, SourceRecord)>,
     /// Reads a 404.
     pub(super) not_found: Read<Said>,
 }
@@ -69,7 +69,7 @@ impl Source {
     /// Reads a record, and refuses one that is about another id.
     fn read_answer(&self, id: &VulnerabilityId, body: &[u8], budget: &Budget) -> Said {
         match (self.read)(body, budget.now()) {
-            Ok((named, facts)) if named == *id => Said::Facts(Box::new(facts)),
+            Ok((named, facts)) if named == *id => Said::Record(Box::new(facts)),
             Ok((named, _)) => self.log_failure(id, &format_args!("it answered about {named}")),
             Err(error) => self.log_failure(id, &error),
         }

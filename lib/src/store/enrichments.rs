@@ -18,9 +18,9 @@ use super::error::condition_failed;
 use super::item::{Item, key_of};
 use super::keys::{CVES_LIST, Key, LISTING, LISTING_INDEX, PK, RANK};
 use super::{Error, Store, millis};
-use crate::domain::enrichment::{Dossier, Source};
-use crate::domain::signals::Signals;
-use crate::domain::vulnerability_id::VulnerabilityId;
+use crate::domain::vulnerability::VulnerabilitySummary;
+use crate::domain::vulnerability::id::VulnerabilityId;
+use crate::domain::vulnerability::{Source, SourceRecords};
 
 /// Calls under way at once.
 const CONCURRENCY: usize = 16;
@@ -41,7 +41,7 @@ pub struct Lease {
     /// The fencing token: higher with every taking.
     pub attempt: u64,
     /// What is known so far; none if nothing.
-    pub dossier: Option<Dossier>,
+    pub dossier: Option<SourceRecords>,
 }
 
 /// A vulnerability of which a source is to be asked.
@@ -64,7 +64,10 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::Unavailable`], [`Error::Unprocessed`], [`Error::Refused`], [`Error::Corrupt`].
-    pub async fn signals(&self, ids: &[VulnerabilityId]) -> Result<BTreeMap<VulnerabilityId, Signals>, Error> {
+    pub async fn signals(
+        &self,
+        ids: &[VulnerabilityId],
+    ) -> Result<BTreeMap<VulnerabilityId, VulnerabilitySummary>, Error> {
         let mut ids = ids.to_vec();
         ids.sort();
         ids.dedup();
@@ -77,7 +80,7 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::Unavailable`], [`Error::Refused`], [`Error::Corrupt`].
-    pub async fn dossier(&self, id: &VulnerabilityId) -> Result<Option<Dossier>, Error> {
+    pub async fn dossier(&self, id: &VulnerabilityId) -> Result<Option<SourceRecords>, Error> {
         let got = self.get("GetItem(dossier)", &Key::Dossier(id.clone()), false).await?;
         got.map_or(Ok(None), |item| read_dossier(id, &item))
     }
@@ -148,7 +151,12 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::Unavailable`], [`Error::Refused`].
-    pub async fn put_dossier(&self, lease: &Lease, dossier: &Dossier, signals: &Signals) -> Result<bool, Error> {
+    pub async fn put_dossier(
+        &self,
+        lease: &Lease,
+        dossier: &SourceRecords,
+        signals: &VulnerabilitySummary,
+    ) -> Result<bool, Error> {
         const OPERATION: &str = "UpdateItem(dossier)";
         let refused =
             |source: Box<dyn std::error::Error + Send + Sync>| Error::Refused { operation: OPERATION, source };
@@ -179,7 +187,12 @@ impl Store {
         Ok(true)
     }
 
-    async fn put_signals(&self, lease: &Lease, dossier: &Dossier, signals: &Signals) -> Result<(), Error> {
+    async fn put_signals(
+        &self,
+        lease: &Lease,
+        dossier: &SourceRecords,
+        signals: &VulnerabilitySummary,
+    ) -> Result<(), Error> {
         const OPERATION: &str = "PutItem(signals)";
         let json = serde_json::to_string(signals)
             .map_err(|source| Error::Refused { operation: OPERATION, source: source.into() })?;
@@ -216,7 +229,11 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::Unavailable`], [`Error::Refused`], [`Error::Corrupt`].
-    pub async fn known_cves(&self, after: Option<Place>, limit: usize) -> Result<(Vec<Signals>, Option<Place>), Error> {
+    pub async fn known_cves(
+        &self,
+        after: Option<Place>,
+        limit: usize,
+    ) -> Result<(Vec<VulnerabilitySummary>, Option<Place>), Error> {
         let page = self
             .client
             .query()
@@ -254,18 +271,18 @@ impl Store {
 }
 
 /// Whether any source was asked that is asked vulnerability by vulnerability.
-fn was_asked(dossier: &Dossier) -> bool {
+fn was_asked(dossier: &SourceRecords) -> bool {
     [Source::Nvd, Source::Osv, Source::CveServices].iter().any(|source| dossier.sources.contains_key(source))
 }
 
-pub(super) fn read_signals(item: &Item) -> Result<Signals, Error> {
+pub(super) fn read_signals(item: &Item) -> Result<VulnerabilitySummary, Error> {
     let corrupt = |reason: String| Error::corrupt(format!("{:?}", item.get(PK)), reason);
     let json = item.get(SIGNALS).and_then(|json| json.as_s().ok()).ok_or_else(|| corrupt("no signals".to_owned()))?;
     serde_json::from_str(json).map_err(|error| corrupt(error.to_string()))
 }
 
 /// The dossier in an item; none if it is only leased so far.
-fn read_dossier(id: &VulnerabilityId, item: &Item) -> Result<Option<Dossier>, Error> {
+fn read_dossier(id: &VulnerabilityId, item: &Item) -> Result<Option<SourceRecords>, Error> {
     let Some(blob) = item.get(BLOB) else { return Ok(None) };
     let blob = blob.as_b().map_err(|_| Error::corrupt(id, "its blob is not binary"))?;
     let json = unzip(blob.as_ref(), MAX_JSON).map_err(|error| Error::corrupt(id, error))?;

@@ -13,7 +13,7 @@ use super::keys::{self, FINDINGS_PER_BLOCK, Key, PK, SK};
 use super::{Error, Store, backoff};
 use crate::domain::finding::{Finding, FindingId, Ordinal, Suppression};
 use crate::domain::scan::{Scan, ScanId};
-use crate::domain::vulnerability_id::Spellings;
+use crate::domain::vulnerability::id::Spellings;
 use crate::report::{self, Report};
 
 /// `BatchWriteItem` takes no more:

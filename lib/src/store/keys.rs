@@ -18,7 +18,7 @@ use crate::domain::report_hash::ReportHash;
 use crate::domain::scan::ScanId;
 use crate::domain::subject::Subject;
 use crate::domain::upload::UploadId;
-use crate::domain::vulnerability_id::VulnerabilityId;
+use crate::domain::vulnerability::id::VulnerabilityId;
 
 /// Partition key.
 pub(super) const PK: &str = "pk";

@@ -10,11 +10,11 @@ use super::item::{key_of, typed};
 use super::keys::Key;
 use super::{Error, Store, first_seen};
 use crate::domain::asset::LineageKey;
-use crate::domain::enrichment::Dossier;
 use crate::domain::feed::FeedName;
-use crate::domain::known::Known;
 use crate::domain::occurrence::Bucket;
-use crate::domain::vulnerability_id::VulnerabilityId;
+use crate::domain::vulnerabilities::Vulnerabilities;
+use crate::domain::vulnerability::SourceRecords;
+use crate::domain::vulnerability::id::VulnerabilityId;
 
 /// Names of one vulnerability that are written down: most have one or two.
 const MAX_ALIASES: usize = 8;
@@ -27,7 +27,7 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::Unavailable`], [`Error::Unprocessed`], [`Error::Refused`], [`Error::Corrupt`].
-    pub async fn known(&self, ids: &[VulnerabilityId]) -> Result<Known, Error> {
+    pub async fn known(&self, ids: &[VulnerabilityId]) -> Result<Vulnerabilities, Error> {
         self.known_with(ids, None).await
     }
 
@@ -36,12 +36,12 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::Unavailable`], [`Error::Unprocessed`], [`Error::Refused`], [`Error::Corrupt`].
-    pub async fn known_in(&self, ids: &[VulnerabilityId], lineage: LineageKey) -> Result<Known, Error> {
+    pub async fn known_in(&self, ids: &[VulnerabilityId], lineage: LineageKey) -> Result<Vulnerabilities, Error> {
         self.known_with(ids, Some(lineage)).await
     }
 
-    async fn known_with(&self, ids: &[VulnerabilityId], lineage: Option<LineageKey>) -> Result<Known, Error> {
-        let mut known = Known::default();
+    async fn known_with(&self, ids: &[VulnerabilityId], lineage: Option<LineageKey>) -> Result<Vulnerabilities, Error> {
+        let mut known = Vulnerabilities::default();
         if ids.is_empty() {
             return Ok(known);
         }
@@ -58,7 +58,7 @@ impl Store {
         Ok(known)
     }
 
-    async fn read_known(&self, keys: Vec<Key>, known: &mut Known) -> Result<(), Error> {
+    async fn read_known(&self, keys: Vec<Key>, known: &mut Vulnerabilities) -> Result<(), Error> {
         for item in self.batch_get_all("BatchGetItem(known)", keys, false).await? {
             match key_of(&item) {
                 Some(Key::Signals(id)) => drop(known.signals.insert(id, read_signals(&item)?)),
@@ -80,7 +80,11 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::Unavailable`], [`Error::Refused`].
-    pub(super) async fn put_new_aliases(&self, before: Option<&Dossier>, dossier: &Dossier) -> Result<(), Error> {
+    pub(super) async fn put_new_aliases(
+        &self,
+        before: Option<&SourceRecords>,
+        dossier: &SourceRecords,
+    ) -> Result<(), Error> {
         let known = before.map(names).unwrap_or_default();
         for alias in names(dossier).difference(&known).filter(|alias| **alias != dossier.id).take(MAX_ALIASES) {
             let put = self
@@ -107,7 +111,7 @@ impl Store {
 }
 
 /// All names that sources have for a vulnerability.
-pub(super) fn names(dossier: &Dossier) -> BTreeSet<VulnerabilityId> {
+pub(super) fn names(dossier: &SourceRecords) -> BTreeSet<VulnerabilityId> {
     let facts = dossier.sources.values().filter_map(|state| state.facts.as_ref());
     facts.flat_map(|facts| facts.aliases.iter().cloned()).collect()
 }

@@ -20,7 +20,7 @@ use crate::domain::image_name::ImageName;
 use crate::domain::occurrence::{AssetOccurrences, Bucket, Details, Occurrence, Span};
 use crate::domain::platform::Platform;
 use crate::domain::scan::ScanId;
-use crate::domain::vulnerability_id::VulnerabilityId;
+use crate::domain::vulnerability::id::VulnerabilityId;
 
 /// What an item may hold of compressed occurrences: DynamoDB takes 400 KB for a whole item.
 const MAX_BLOB: usize = 380 << 10;

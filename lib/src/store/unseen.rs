@@ -21,18 +21,18 @@ use super::transaction::Outcome;
 use super::walks::Walk;
 use super::{Error, Store, millis, occurrences};
 use crate::domain::occurrence::Bucket;
-use crate::domain::signals::Signals;
-use crate::domain::vulnerability_id::{Kind, VulnerabilityId};
+use crate::domain::vulnerability::VulnerabilitySummary;
+use crate::domain::vulnerability::id::{Kind, VulnerabilityId};
 
 /// Names whose items go with a record, of the hundred items that a transaction takes.
 const MOST_NAMES: usize = 90;
 const BUCKET: &str = "bucket";
 
-/// Signals, and whether they are on the list of unseen ones.
+/// VulnerabilitySummary, and whether they are on the list of unseen ones.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Listed {
     /// The signals.
-    pub signals: Signals,
+    pub signals: VulnerabilitySummary,
     /// They are on their way out.
     pub unseen: bool,
 }

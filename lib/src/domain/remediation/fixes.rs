@@ -1,7 +1,7 @@
 //! Reads `FixedVersion` of a report: one version, a list, or the ranges of an advisory.
 
 use super::shown;
-use crate::domain::vulnerability_id::VulnerabilityId;
+use crate::domain::vulnerability::id::VulnerabilityId;
 
 /// A fixed version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,7 +4,7 @@ use proptest::sample::select;
 use serde_json::Value as Json;
 
 use super::*;
-use crate::domain::enrichment::{Cvss, CvssKind, CvssSeverity, CvssVersion, Cwe, Epss, Kev, Reference, Ssvc};
+use crate::domain::vulnerability::{Cvss, CvssKind, CvssSeverity, CvssVersion, Cwe, Epss, Kev, Reference, Ssvc};
 
 fn id(text: &str) -> VulnerabilityId {
     text.parse().unwrap()
@@ -14,18 +14,18 @@ fn at(hour: i64) -> Timestamp {
     Timestamp::UNIX_EPOCH + SignedDuration::from_hours(hour)
 }
 
-fn facts(hour: i64, change: impl FnOnce(&mut Facts)) -> Said {
-    let mut facts = Facts::none(at(hour));
+fn facts(hour: i64, change: impl FnOnce(&mut SourceRecord)) -> Said {
+    let mut facts = SourceRecord::none(at(hour));
     change(&mut facts);
-    Said::Facts(Box::new(facts))
+    Said::Record(Box::new(facts))
 }
 
 fn answer(source: Source, hour: i64, said: Said) -> Answer {
     Answer { source, at: at(hour), said }
 }
 
-fn dossier(name: &str, answers: impl IntoIterator<Item = Answer>) -> Dossier {
-    absorb(Dossier::new(id(name), at(0)), answers, &Lifetimes::default())
+fn records(name: &str, answers: impl IntoIterator<Item = Answer>) -> SourceRecords {
+    absorb(SourceRecords::new(id(name), at(0)), answers, &Lifetimes::default())
 }
 
 const CVE: &str = "CVE-2026-0001";
@@ -42,7 +42,7 @@ fn the_authority_goes_before_advisories_and_these_before_the_report() {
     let osv = answer(Source::Osv, 1, say("osv"));
     let trivy = answer(Source::Trivy, 1, say("trivy"));
     let told = |answers: &[&Answer]| {
-        let record = record(&dossier(CVE, answers.iter().map(|&answer| answer.clone())));
+        let record = record(&records(CVE, answers.iter().map(|&answer| answer.clone())));
         (record.title.map(|title| title.fact.value), record.description.map(|text| (text.fact.value, text.source)))
     };
     let text = |text: &str, source| Some((text.to_owned(), source));
@@ -54,11 +54,11 @@ fn the_authority_goes_before_advisories_and_these_before_the_report() {
 #[test]
 fn ratings_that_contradict_each_other_are_all_kept() {
     let rate = |vector: &str, assigner: &str| {
-        let cvss = super::super::cvss::rating(vector, None, CvssKind::Vendor, assigner.into()).unwrap();
+        let cvss = crate::domain::vulnerability::cvss::rating(vector, None, CvssKind::Vendor, assigner.into()).unwrap();
         facts(1, |facts| facts.cvss = vec![cvss])
     };
     let (high, low) = ("CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H", "CVSS:3.1/AV:L/AC:H/PR:H/UI:R/S:U/C:L/I:N/A:N");
-    let record = record(&dossier(
+    let record = record(&records(
         CVE,
         [
             answer(Source::Nvd, 1, rate(high, "nvd@nist.gov")),
@@ -75,7 +75,7 @@ fn ratings_that_contradict_each_other_are_all_kept() {
 fn an_id_has_the_status_that_its_own_sources_give_it() {
     use Said::{Absent, Error};
     let status = |name: &str, answers: Vec<Answer>| {
-        let status = record(&dossier(name, answers)).status;
+        let status = record(&records(name, answers)).status;
         (status.fact.value, status.source)
     };
     let is = |source, status| answer(source, 2, facts(1, |facts| facts.status = Some(status)));
@@ -106,7 +106,7 @@ fn an_id_has_the_status_that_its_own_sources_give_it() {
 #[test]
 fn an_error_is_never_an_absence_and_costs_no_facts() {
     let said = facts(1, |facts| facts.title = Some("x".into()));
-    let failed = dossier(
+    let failed = records(
         CVE,
         [answer(Source::Osv, 1, said), answer(Source::Osv, 2, Said::Error), answer(Source::Osv, 3, Said::Error)],
     );
@@ -121,7 +121,7 @@ fn an_error_is_never_an_absence_and_costs_no_facts() {
 fn an_absence_is_waited_for_longer_each_time_and_an_error_between_does_not_count_as_one() {
     let waits = |said: &[Said]| {
         let answers = (1..).zip(said).map(|(day, said)| answer(Source::Nvd, 24 * day, said.clone()));
-        let freshness = dossier(CVE, answers).sources[&Source::Nvd].freshness;
+        let freshness = records(CVE, answers).sources[&Source::Nvd].freshness;
         (freshness.fail_count, freshness.expires_at.duration_since(freshness.attempted_at).as_hours())
     };
     use Said::{Absent, Error};
@@ -141,7 +141,7 @@ fn only_a_list_that_takes_entries_out_can_take_back_a_fact() {
                 Some(Epss { score, percentile: None, date: "2026-01-01".parse().unwrap(), model_version: None });
         })
     };
-    let kev_then_absent = dossier(
+    let kev_then_absent = records(
         CVE,
         [
             answer(Source::Epss, 1, epss(0.5)),
@@ -163,7 +163,7 @@ fn the_catalogue_itself_goes_before_those_who_repeat_it() {
         let kev = Kev { date_added, due_date: None, ransomware, required_action: None, forensic_triage: None, name };
         facts(1, |facts| facts.kev = Some(kev))
     };
-    let record = record(&dossier(
+    let record = record(&records(
         CVE,
         [answer(Source::Nvd, 1, kev("repeated", None)), answer(Source::Kev, 1, kev("catalogue", Some(true)))],
     ));
@@ -171,8 +171,8 @@ fn the_catalogue_itself_goes_before_those_who_repeat_it() {
     assert_eq!((kev.source, kev.fact.ransomware), (Source::Kev, Some(true)));
 }
 
-/// Facts with something of everything, out of small sets so that sources agree and contradict.
-fn any_facts() -> impl Strategy<Value = Facts> {
+/// SourceRecord with something of everything, out of small sets so that sources agree and contradict.
+fn any_facts() -> impl Strategy<Value = SourceRecord> {
     let words = || select(vec!["one", "two", "three"]);
     let list = |count: usize| prop::collection::vec(0..count, 0..count);
     (
@@ -184,7 +184,7 @@ fn any_facts() -> impl Strategy<Value = Facts> {
         .prop_map(
             |((hour, title, description), status, (aliases, cwes, cvss, references), (ssvc, kev, epss, notes))| {
                 let day = "2026-01-01".parse().unwrap();
-                Facts {
+                SourceRecord {
                     status,
                     title: title.map(Into::into),
                     description: description.map(Into::into),
@@ -231,7 +231,7 @@ fn any_facts() -> impl Strategy<Value = Facts> {
                     published: title.map(|_| at(hour)),
                     modified: Some(at(hour)),
                     notes: notes.iter().map(|n| format!("note {n}")).collect(),
-                    ..Facts::none(at(hour))
+                    ..SourceRecord::none(at(hour))
                 }
             },
         )
@@ -240,7 +240,7 @@ fn any_facts() -> impl Strategy<Value = Facts> {
 fn any_answers(per_source: usize) -> impl Strategy<Value = Vec<Answer>> {
     let sources = [Source::Nvd, Source::CveServices, Source::Osv, Source::Trivy, Source::Kev, Source::Epss];
     let said = prop_oneof![
-        3 => any_facts().prop_map(|facts| Said::Facts(Box::new(facts))),
+        3 => any_facts().prop_map(|facts| Said::Record(Box::new(facts))),
         1 => Just(Said::Absent),
         1 => Just(Said::Error),
     ];
@@ -285,7 +285,7 @@ proptest! {
     fn one_answer_of_each_source_makes_one_dossier_in_any_order_and_however_often(
         answers in any_answers(1), order in any::<prop::sample::Index>(), again in any::<prop::sample::Index>()
     ) {
-        let expected = dossier(CVE, answers.clone());
+        let expected = records(CVE, answers.clone());
         let mut shuffled = answers.clone();
         if !shuffled.is_empty() {
             let places = shuffled.len();
@@ -293,7 +293,7 @@ proptest! {
             shuffled.push(answers[again.index(places)].clone());
             shuffled.reverse();
         }
-        prop_assert_eq!(&dossier(CVE, shuffled), &expected);
+        prop_assert_eq!(&records(CVE, shuffled), &expected);
         prop_assert_eq!(&absorb(expected.clone(), answers, &Lifetimes::default()), &expected);
     }
 
@@ -302,28 +302,28 @@ proptest! {
         (answers, shuffled) in any_answers(4)
             .prop_flat_map(|answers| (Just(answers.clone()), Just(answers).prop_shuffle()))
     ) {
-        let shown = |answers: Vec<Answer>| CveRichment { freshness: BTreeMap::new(), ..record(&dossier(CVE, answers)) };
+        let shown = |answers: Vec<Answer>| CveRichment { freshness: BTreeMap::new(), ..record(&records(CVE, answers)) };
         prop_assert_eq!(shown(shuffled), shown(answers));
     }
 
     #[test]
     fn no_fact_is_shown_without_its_source_and_date(answers in any_answers(2)) {
-        let record = record(&dossier(CVE, answers));
+        let record = record(&records(CVE, answers));
         prop_assert_eq!(facts_without_source(&record), Vec::<String>::new());
         let lists = [record.aliases.len(), record.cwes.len(), record.cvss.len(), record.references.len()];
-        prop_assert!(lists.into_iter().chain([record.notes.len()]).all(|length| length <= Facts::LIST));
+        prop_assert!(lists.into_iter().chain([record.notes.len()]).all(|length| length <= SourceRecord::LIST));
     }
 
     #[test]
     fn what_is_stored_is_read_back_as_json_and_from_dynamodb(answers in any_answers(2)) {
-        let dossier = dossier(CVE, answers);
-        let shown = record(&dossier);
-        let text = serde_json::to_string(&dossier).unwrap();
-        prop_assert_eq!(&serde_json::from_str::<Dossier>(&text).unwrap(), &dossier);
+        let records = records(CVE, answers);
+        let shown = record(&records);
+        let text = serde_json::to_string(&records).unwrap();
+        prop_assert_eq!(&serde_json::from_str::<SourceRecords>(&text).unwrap(), &records);
         let text = serde_json::to_string(&shown).unwrap();
         prop_assert_eq!(&serde_json::from_str::<CveRichment>(&text).unwrap(), &shown);
-        let item: serde_dynamo::Item = serde_dynamo::to_item(&dossier).unwrap();
-        prop_assert_eq!(&serde_dynamo::from_item::<_, Dossier>(item).unwrap(), &dossier);
+        let item: serde_dynamo::Item = serde_dynamo::to_item(&records).unwrap();
+        prop_assert_eq!(&serde_dynamo::from_item::<_, SourceRecords>(item).unwrap(), &records);
         let item: serde_dynamo::Item = serde_dynamo::to_item(&shown).unwrap();
         prop_assert_eq!(&serde_dynamo::from_item::<_, CveRichment>(item).unwrap(), &shown);
     }
@@ -344,11 +344,11 @@ proptest! {
             });
             answer(Source::Trivy, hour, said)
         };
-        let there = dossier(CVE, reports.iter().map(said));
+        let there = records(CVE, reports.iter().map(said));
         let mut shuffled = reports.clone();
         shuffled.sort_by_key(|report| Sha256::digest(format!("{order} {report:?}")).to_vec());
-        prop_assert_eq!(words(&there), words(&dossier(CVE, shuffled.iter().map(said))));
-        prop_assert_eq!(record(&there), record(&dossier(CVE, shuffled.iter().map(said))));
+        prop_assert_eq!(kept_digest(&there), kept_digest(&records(CVE, shuffled.iter().map(said))));
+        prop_assert_eq!(record(&there), record(&records(CVE, shuffled.iter().map(said))));
 
         let newest = reports.iter().map(|(hour, ..)| *hour).max().unwrap();
         let kept = there.sources[&Source::Trivy].facts.clone().unwrap();
@@ -366,12 +366,12 @@ proptest! {
         let said = |&(hour, title): &(i64, usize)| answer(Source::Trivy, hour, facts(hour, |facts| {
             facts.title = Some(title.to_string());
         }));
-        let before = dossier(CVE, reports.iter().map(said));
+        let before = records(CVE, reports.iter().map(said));
         let next = said(&(hour, title));
-        let Said::Facts(told) = next.said.clone() else { unreachable!() };
+        let Said::Record(told) = next.said.clone() else { unreachable!() };
         let after = absorb(before.clone(), [next], &Lifetimes::default());
-        let yields = words(&before).unwrap().yield_to(&words_of(&told), false);
-        prop_assert_eq!(yields, words(&before) != words(&after));
+        let yields = kept_digest(&before).unwrap().is_changed_by(&report_digest(&told), false);
+        prop_assert_eq!(yields, kept_digest(&before) != kept_digest(&after));
     }
 }
 
@@ -379,7 +379,7 @@ proptest! {
 fn a_report_that_was_read_later_than_it_was_made_counts_the_same_in_either_order() {
     let early = answer(Source::Trivy, 0, facts(0, |facts| facts.title = Some("early".into())));
     let late = answer(Source::Trivy, 9, facts(3, |facts| facts.title = Some("late".into())));
-    let shown = |answers: [&Answer; 2]| record(&dossier(CVE, answers.map(Clone::clone)));
+    let shown = |answers: [&Answer; 2]| record(&records(CVE, answers.map(Clone::clone)));
     assert_eq!(shown([&early, &late]), shown([&late, &early]));
     assert_eq!(shown([&late, &early]).title.unwrap().fact.value, "late");
 }
@@ -387,20 +387,20 @@ fn a_report_that_was_read_later_than_it_was_made_counts_the_same_in_either_order
 #[test]
 fn the_same_words_are_renewed_seldom_where_public_sources_describe_it() {
     let words_at = |hour| {
-        let Said::Facts(said) = facts(hour, |facts| facts.title = Some("a".into())) else { unreachable!() };
-        words_of(&said)
+        let Said::Record(said) = facts(hour, |facts| facts.title = Some("a".into())) else { unreachable!() };
+        report_digest(&said)
     };
     let kept = words_at(0);
-    assert!(!kept.yield_to(&words_at(1), true) && kept.yield_to(&words_at(1), false));
-    assert!(kept.yield_to(&words_at(30 * 24 + 1), true));
-    let named = Words { aliases: vec![id("GHSA-2222-2222-2222")], ..words_at(0) };
-    assert!(kept.yield_to(&named, true), "a new name is always written down");
+    assert!(!kept.is_changed_by(&words_at(1), true) && kept.is_changed_by(&words_at(1), false));
+    assert!(kept.is_changed_by(&words_at(30 * 24 + 1), true));
+    let named = ReportDigest { aliases: vec![id("GHSA-2222-2222-2222")], ..words_at(0) };
+    assert!(kept.is_changed_by(&named, true), "a new name is always written down");
 }
 
 #[test]
 fn what_a_report_says_that_others_rated_comes_last_and_is_no_signal() {
     let rate = |vector: &str, kind, assigner: &str| {
-        let cvss = super::super::cvss::rating(vector, None, kind, assigner.into()).unwrap();
+        let cvss = crate::domain::vulnerability::cvss::rating(vector, None, kind, assigner.into()).unwrap();
         facts(1, |facts| {
             facts.cvss = vec![cvss];
             facts.published = Some(at(9));
@@ -410,9 +410,9 @@ fn what_a_report_says_that_others_rated_comes_last_and_is_no_signal() {
     let report = answer(Source::Trivy, 1, rate(forged, CvssKind::Primary, "nvd@nist.gov"));
     let osv = answer(Source::Osv, 1, rate("CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H", CvssKind::Vendor, "ghsa"));
     let told = |answers: Vec<Answer>| {
-        let dossier = dossier(CVE, answers);
-        let record = record(&dossier);
-        let signals = crate::domain::signals::Signals::of(&record, words(&dossier), at(2));
+        let records = records(CVE, answers);
+        let record = record(&records);
+        let signals = crate::domain::vulnerability::VulnerabilitySummary::of(&record, kept_digest(&records), at(2));
         let sources: Vec<Source> = record.cvss.iter().map(|cvss| cvss.source).collect();
         let rated: Vec<Source> = signals.cvss.iter().map(|cvss| cvss.source).collect();
         (sources, rated, signals.published)

@@ -64,7 +64,7 @@ pub(super) fn suspicions_of(facts: &Facts) -> Vec<Suspicion> {
         .iter()
         .map(|text| ("references", text))
         .chain(facts.cwe_ids.iter().map(|text| ("cwe_ids", text)))
-        .chain(facts.cvss.iter().flat_map(|c| [("cvss", &c.source), ("cvss", &c.vector), ("cvss", &c.version)]))
+        .chain(facts.cvss.iter().flat_map(|c| [("cvss", &c.source), ("cvss", &c.vector)]))
         .chain(enrichment.aliases.iter().map(|text| ("aliases", text)));
     let mut found: Vec<Suspicion> = Vec::new();
     let mut note = |field: &str, kind: SuspicionKind| {

@@ -1,9 +1,10 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::domain::priority::Band;
-use crate::domain::priority::brief::Brief;
-use crate::llm::facts::{CvssFact, EnrichmentFacts, EpssFact, KevFact};
+use crate::domain::vulnerability::{CvssVersion, Epss, Exploitation, KevListing};
+use crate::llm::facts::{EnrichmentFacts, ReportedCvss};
+use crate::priority::Band;
+use crate::priority::brief::Brief;
 
 fn facts() -> Facts {
     Facts {
@@ -19,9 +20,9 @@ fn facts() -> Facts {
         description: "This flaw makes curl overflow a heap based buffer. It affects versions 7.69.0 to 8.3.0. \
             See java.net.Proxy and http://mentioned.example/only."
             .into(),
-        cvss: vec![CvssFact {
+        cvss: vec![ReportedCvss {
             source: "nvd".into(),
-            version: "3.1".into(),
+            version: CvssVersion::V31,
             vector: "CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H".into(),
             score: Some(9.8),
         }],
@@ -305,11 +306,16 @@ fn dismissals_exploitation_and_other_severities_go() {
     }
     let known = Facts {
         enrichment: Some(EnrichmentFacts {
-            kev: Some(KevFact { date_added: "2023-11-01".into(), ransomware: true }),
-            epss: Some(EpssFact { score: 0.1234, percentile: Some(0.9712), date: "2026-09-26".into() }),
+            kev: Some(KevListing { date_added: "2023-11-01".parse().unwrap(), ransomware: Some(true) }),
+            epss: Some(Epss {
+                score: 0.1234,
+                percentile: Some(0.9712),
+                date: "2026-09-26".parse().unwrap(),
+                model_version: None,
+            }),
             aliases: vec!["GHSA-aaaa-bbbb-cccc".into()],
             priority: Some(Brief { band: Band::P1, reasons: vec!["row 11 of BOD 26-04: 3 days".into()] }),
-            exploitation: "active".into(),
+            exploitation: Some(Exploitation::Active),
         }),
         ..facts()
     };
@@ -324,21 +330,24 @@ fn dismissals_exploitation_and_other_severities_go() {
 }
 
 /// Facts of a finding in that band, with what is known of attacks.
-fn judged(band: Band, exploitation: &str, reason: &str) -> Facts {
+fn judged(band: Band, exploitation: Option<Exploitation>, reason: &str) -> Facts {
     let priority = Some(Brief { band, reasons: vec![reason.to_owned()] });
-    let enrichment = EnrichmentFacts { priority, exploitation: exploitation.to_owned(), ..EnrichmentFacts::default() };
+    let enrichment = EnrichmentFacts { priority, exploitation, ..EnrichmentFacts::default() };
     Facts { enrichment: Some(enrichment), ..facts() }
 }
 
 #[test]
 fn attacks_are_claimed_only_as_far_as_somebody_has_seen_them() {
     let (active, poc, none) = ("It is actively exploited.", "A proof of concept exists.", "It is in the KEV list.");
-    let reason = |exploitation: &str, sentence: &str| {
+    let reason = |exploitation: Option<Exploitation>, sentence: &str| {
         reason_in(&judged(Band::P2, exploitation, "KEV: not listed"), Section::Summary, sentence)
     };
-    assert_eq!((reason("active", active), reason("poc", poc)), (None, None));
-    for (exploitation, sentence) in [("poc", active), ("none", poc), ("", active), ("none", none), ("poc", none)] {
-        assert_eq!(reason(exploitation, sentence), Some(Reason::Exploitation), "{exploitation}: {sentence}");
+    let (is_active, is_poc) = (Some(Exploitation::Active), Some(Exploitation::Poc));
+    assert_eq!((reason(is_active, active), reason(is_poc, poc)), (None, None));
+    let is_none = Some(Exploitation::None);
+    for (exploitation, sentence) in [(is_poc, active), (is_none, poc), (None, active), (is_none, none), (is_poc, none)]
+    {
+        assert_eq!(reason(exploitation, sentence), Some(Reason::Exploitation), "{exploitation:?}: {sentence}");
     }
 }
 
@@ -346,7 +355,7 @@ fn attacks_are_claimed_only_as_far_as_somebody_has_seen_them() {
 fn a_score_far_from_the_priority_is_marked() {
     let score_far = |band: Band, score: f64| {
         let answer = parsed("The flaw is in curl here.", &["Upgrade curl soon."], score);
-        let checked = check(answer, &Evidence::from(&judged(band, "", ""))).unwrap();
+        let checked = check(answer, &Evidence::from(&judged(band, None, ""))).unwrap();
         checked.review.iter().any(|review| matches!(review, Review::ScoreFarFromBand { .. }))
     };
     for (band, near, far) in [
@@ -501,7 +510,12 @@ fn a_score_far_from_cvss_and_severity_is_marked() {
     };
     let medium = Facts {
         severity: "MEDIUM".into(),
-        cvss: vec![CvssFact { source: "nvd".into(), version: "3.1".into(), vector: String::new(), score: Some(5.3) }],
+        cvss: vec![ReportedCvss {
+            source: "nvd".into(),
+            version: CvssVersion::V31,
+            vector: String::new(),
+            score: Some(5.3),
+        }],
         ..facts()
     };
     for (facts, score, marked) in [

@@ -1,10 +1,11 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::domain::priority::Band;
-use crate::domain::priority::brief::Brief;
-use crate::llm::facts::{EnrichmentFacts, EpssFact, KevFact};
+use crate::domain::vulnerability::{CvssVersion, Epss, Exploitation, KevListing};
+use crate::llm::facts::EnrichmentFacts;
 use crate::llm::text::is_invisible;
+use crate::priority::Band;
+use crate::priority::brief::Brief;
 
 fn log4shell() -> Facts {
     Facts {
@@ -21,13 +22,13 @@ fn log4shell() -> Facts {
         description: "Apache Log4j2 JNDI features do not protect against attacker controlled LDAP.\nSee <https://x>."
             .into(),
         cvss: vec![
-            CvssFact {
+            ReportedCvss {
                 source: "nvd".into(),
-                version: "3.1".into(),
+                version: CvssVersion::V31,
                 vector: "CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:C/C:H/I:H/A:H".into(),
                 score: Some(10.0),
             },
-            CvssFact { source: "ghsa".into(), version: "3.1".into(), vector: String::new(), score: None },
+            ReportedCvss { source: "ghsa".into(), version: CvssVersion::V31, vector: String::new(), score: None },
         ],
         cwe_ids: vec!["CWE-502".into(), "CWE-20".into()],
         references: vec![
@@ -39,7 +40,12 @@ fn log4shell() -> Facts {
         published_date: Some("2021-12-10T10:15:09.143Z".into()),
         last_modified_date: Some("2024-07-24T17:08:24Z".into()),
         enrichment: Some(EnrichmentFacts {
-            epss: Some(EpssFact { score: 0.99999, percentile: Some(0.9999), date: "2026-09-26".into() }),
+            epss: Some(Epss {
+                score: 0.99999,
+                percentile: Some(0.9999),
+                date: "2026-09-26".parse().unwrap(),
+                model_version: None,
+            }),
             priority: Some(Brief {
                 band: Band::P0,
                 reasons: vec![
@@ -50,8 +56,8 @@ fn log4shell() -> Facts {
                     "row 15 of BOD 26-04: 3 days + forensic triage".into(),
                 ],
             }),
-            exploitation: "active".into(),
-            kev: Some(KevFact { date_added: "2021-12-10".into(), ransomware: true }),
+            exploitation: Some(Exploitation::Active),
+            kev: Some(KevListing { date_added: "2021-12-10".parse().unwrap(), ransomware: Some(true) }),
             aliases: vec!["GHSA-jfh8-c2jp-5v3q".into()],
         }),
     }
@@ -126,7 +132,7 @@ fn each_fact_changes_the_hash() {
         ("description", |f| f.description.push('!')),
         ("cvss score", |f| f.cvss[0].score = Some(9.9)),
         ("cvss source", |f| f.cvss[0].source = "redhat".into()),
-        ("cvss version", |f| f.cvss[0].version = "3.0".into()),
+        ("cvss version", |f| f.cvss[0].version = CvssVersion::V30),
         ("cvss vector", |f| f.cvss[0].vector.push('x')),
         ("cwe", |f| f.cwe_ids.push("CWE-400".into())),
         ("reference", |f| f.references.push("https://example.org/".into())),
@@ -135,8 +141,10 @@ fn each_fact_changes_the_hash() {
         ("enrichment", |f| f.enrichment = None),
         ("epss band", |f| f.enrichment.as_mut().unwrap().epss.as_mut().unwrap().percentile = Some(0.96)),
         ("kev", |f| f.enrichment.as_mut().unwrap().kev = None),
-        ("kev date", |f| f.enrichment.as_mut().unwrap().kev.as_mut().unwrap().date_added = "2022-01-01".into()),
-        ("ransomware", |f| f.enrichment.as_mut().unwrap().kev.as_mut().unwrap().ransomware = false),
+        ("kev date", |f| {
+            f.enrichment.as_mut().unwrap().kev.as_mut().unwrap().date_added = "2022-01-01".parse().unwrap()
+        }),
+        ("ransomware", |f| f.enrichment.as_mut().unwrap().kev.as_mut().unwrap().ransomware = Some(false)),
         ("band", |f| f.enrichment.as_mut().unwrap().priority.as_mut().unwrap().band = Band::P1),
         ("reason", |f| drop(f.enrichment.as_mut().unwrap().priority.as_mut().unwrap().reasons.pop())),
         ("alias", |f| f.enrichment.as_mut().unwrap().aliases.clear()),
@@ -189,7 +197,7 @@ fn noise_that_is_no_fact_leaves_the_hash_alone() {
     facts.purl = Some("pkg:maven/org.apache.logging.log4j/log4j-core@2.14.1?arch=arm64".into());
     facts.description = facts.description.replace('\n', "\r\n") + "\u{200b} ";
     if let Some(epss) = facts.enrichment.as_mut().and_then(|e| e.epss.as_mut()) {
-        *epss = EpssFact { score: 0.98, percentile: Some(0.995), date: "2026-10-01".into() };
+        *epss = Epss { score: 0.98, percentile: Some(0.995), date: "2026-10-01".parse().unwrap(), model_version: None };
     }
     assert_eq!(build(&facts).hash().unwrap(), base);
 }
@@ -213,7 +221,6 @@ fn no_fact_can_close_the_block_or_spell_a_control_token() {
         enrichment: Some(EnrichmentFacts {
             aliases: vec![attack.into()],
             priority: Some(Brief { band: Band::P0, reasons: vec![attack.into()] }),
-            kev: Some(KevFact { date_added: attack.into(), ransomware: true }),
             ..EnrichmentFacts::default()
         }),
         ..log4shell()
@@ -261,7 +268,7 @@ fn any_facts() -> impl Strategy<Value = Facts> {
             status,
             title,
             description,
-            cvss: vec![CvssFact { source, version: "3.1".into(), vector: String::new(), score: Some(5.0) }; 9],
+            cvss: vec![ReportedCvss { source, version: CvssVersion::V31, vector: String::new(), score: Some(5.0) }; 9],
             cwe_ids: list.clone(),
             references: list.iter().map(|l| format!("https://{l}.example/{l}")).collect(),
             purl: fixed.clone(),

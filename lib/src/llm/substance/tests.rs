@@ -7,8 +7,9 @@ use std::fmt::Write as _;
 use serde::Deserialize;
 
 use super::*;
+use crate::domain::vulnerability::CvssVersion;
 use crate::llm::evidence::Evidence;
-use crate::llm::facts::CvssFact;
+use crate::llm::facts::ReportedCvss;
 use crate::llm::{answer, evidence};
 
 #[derive(Deserialize)]
@@ -29,7 +30,7 @@ struct Row {
 fn facts(finding: &serde_json::Value) -> Facts {
     let facts: Facts = serde_json::from_value(finding.clone()).unwrap();
     let score = finding["score"].as_f64();
-    let cvss = CvssFact { source: "nvd".to_owned(), version: "3.1".to_owned(), vector: String::new(), score };
+    let cvss = ReportedCvss { source: "nvd".to_owned(), version: CvssVersion::V31, vector: String::new(), score };
     Facts { cvss: vec![cvss], ..facts }
 }
 

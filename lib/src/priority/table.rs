@@ -7,11 +7,11 @@ use super::band::Band;
 pub struct Row {
     /// Its number in CERT/CC's publication, 0 to 15.
     pub number: u8,
-    /// What it says.
+    /// Its outcome.
     pub band: Band,
 }
 
-/// The row for: in KEV, publicly exposed, automatable, technical impact total.
+/// Looks up the row for: in KEV, publicly exposed, automatable, technical impact total.
 ///
 /// Numbers and outcomes are those of `cisa/DT_BOD_26_04` 1.0.0 in <https://github.com/CERTCC/SSVC>.
 #[must_use]

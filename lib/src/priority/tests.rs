@@ -5,10 +5,13 @@ use jiff::civil::date;
 use proptest::prelude::*;
 
 use super::exposure::{Exposure, Reach};
-use super::ssvc::{CvssVersion, Derived, Exploitation, Ssvc, derive_ssvc};
 use super::table::row;
 use super::*;
+use crate::domain::severity::Severity;
 use crate::domain::tests::shared;
+use crate::domain::vulnerability::{
+    CvssVersion, DerivedSsvc, Epss, Exploitation, KevListing, Source, Sourced, Ssvc, TechnicalImpact, Value,
+};
 
 /// In KEV, exposed, automatable, total: the rows of BOD 26-04 by number, typed from its table.
 const BOD_26_04: [(bool, bool, bool, bool, Band); 16] = [
@@ -34,7 +37,7 @@ fn now() -> Timestamp {
     "2026-11-22T10:00:00Z".parse().unwrap()
 }
 
-fn judge(facts: &Facts) -> Priority {
+fn judge(facts: &Inputs) -> Priority {
     assess(facts, &Thresholds::default(), now())
 }
 
@@ -42,28 +45,67 @@ fn says(priority: &Priority, text: &str) -> bool {
     priority.why.iter().any(|reason| reason.contains(text))
 }
 
-const LISTED: Kev = Kev::Listed { date_added: date(2026, 11, 1), ransomware: false };
-const NOT_LISTED: Kev = Kev::NotListed { catalogue: date(2026, 11, 20) };
+const LISTED: KevStatus = listed(date(2026, 11, 1), false);
+const NOT_LISTED: KevStatus = KevStatus::NotListed { catalogue: date(2026, 11, 20) };
+
+const fn listed(date_added: Date, ransomware: bool) -> KevStatus {
+    KevStatus::Listed(KevListing { date_added, ransomware: Some(ransomware) })
+}
+
+/// A time on that day; of the first and last days there is, the nearest one that has times.
+fn on(day: Date) -> Timestamp {
+    let bound = if day < date(0, 1, 1) { Timestamp::MIN } else { Timestamp::MAX };
+    day.to_zoned(jiff::tz::TimeZone::UTC).map_or(bound, |zoned| zoned.timestamp())
+}
+
+fn from_nvd<T>(fact: T, as_of: Date) -> Sourced<T> {
+    Sourced { fact, source: Source::Nvd, as_of: on(as_of) }
+}
+
+/// A finding of which only the severity and the exposure are known.
+fn known_by_severity(severity: Severity, exposure: Exposure) -> Inputs {
+    Inputs {
+        severity,
+        vendor_negligible: false,
+        status: FixStatus::Unknown,
+        fixed_version: false,
+        cvss_scores: Vec::new(),
+        network_reach: None,
+        kev: KevStatus::Unknown,
+        epss: None,
+        epss_median: None,
+        ssvc: None,
+        vector: None,
+        exposure,
+        record: None,
+        vex: None,
+        first_seen: None,
+        published: None,
+    }
+}
 
 /// A finding about which everything is known and nothing lifts or lowers the row.
-fn plain(kev: bool, exposed: bool, automatable: bool, total: bool) -> Facts {
+fn plain(kev: bool, exposed: bool, automatable: bool, total: bool) -> Inputs {
     let pattern = "*/shop:*".to_owned();
     let exposure = if exposed { Exposure::Public { pattern } } else { Exposure::Internal { pattern } };
-    Facts {
+    Inputs {
         status: FixStatus::Affected,
         cvss_scores: vec![8.8, 6.8, 8.8],
         network_reach: Some(true),
         kev: if kev { LISTED } else { NOT_LISTED },
         epss: Some(epss(0.0719, 0.5)),
-        ssvc: Some(Ssvc {
-            exploitation: Some(Exploitation::None),
-            automatable: Some(automatable),
-            technical_impact: Some(if total { TechnicalImpact::Total } else { TechnicalImpact::Partial }),
-            source: "cisa-adp".to_owned(),
-            assessed_at: Some(date(2025, 2, 4)),
-        }),
+        ssvc: Some(from_nvd(
+            Ssvc {
+                exploitation: Some(Exploitation::None),
+                automatable: Some(automatable),
+                technical_impact: Some(if total { TechnicalImpact::Total } else { TechnicalImpact::Partial }),
+                assigner: "cisa-adp".to_owned(),
+                assessed_at: Some(on(date(2025, 2, 4))),
+            },
+            date(2026, 6, 17),
+        )),
         first_seen: Some(date(2026, 11, 10)),
-        ..Facts::unknown(Severity::High, exposure)
+        ..known_by_severity(Severity::High, exposure)
     }
 }
 
@@ -72,8 +114,8 @@ fn epss(score: f64, percentile: f64) -> Epss {
     Epss { score, percentile: Some(percentile), date: date(2026, 11, 21), model_version }
 }
 
-fn with_exploitation(mut facts: Facts, exploitation: Exploitation) -> Facts {
-    facts.ssvc.as_mut().unwrap().exploitation = Some(exploitation);
+fn with_exploitation(mut facts: Inputs, exploitation: Exploitation) -> Inputs {
+    facts.ssvc.as_mut().unwrap().fact.exploitation = Some(exploitation);
     facts
 }
 
@@ -134,7 +176,8 @@ fn vectors_imply_what_cisa_assessed_about_as_often_as_the_evidence_says() {
             }
         }
         // Every vector is read; the first one is compared.
-        let derived: Vec<Derived> = vectors.into_iter().map(|vector| derive_ssvc(vector).expect(vector)).collect();
+        let derived: Vec<DerivedSsvc> =
+            vectors.into_iter().map(|vector| DerivedSsvc::from_vector(vector).expect(vector)).collect();
         let (Some(derived), Some(assessed)) = (derived.first(), assessed) else { continue };
         records += 1;
         automatable += usize::from(derived.automatable == assessed.0);
@@ -157,7 +200,7 @@ fn with_nothing_to_lift_or_lower_the_band_is_the_row() {
 #[test]
 fn every_reason_names_its_source_and_day() {
     let mut facts = plain(true, true, true, true);
-    facts.kev = Kev::Listed { date_added: date(2021, 12, 10), ransomware: true };
+    facts.kev = listed(date(2021, 12, 10), true);
     facts.exposure = Exposure::Assumed(Reach::Public);
     facts.epss = Some(epss(0.99999, 1.0));
     let priority = judge(&facts);
@@ -195,30 +238,30 @@ fn a_priority_in_json_is_band_score_due_and_why() {
 #[test]
 fn only_a_rejected_record_vex_and_the_vendors_denial_suppress() {
     let facts = plain(true, true, true, true);
-    let record = |status| Some(Record { status, source: "nvd".to_owned(), as_of: Some(date(2026, 1, 2)) });
+    let record = |value| Some(from_nvd(Value { value }, date(2026, 1, 2)));
     let vex = |status| Some(Vex { status, source: "debian".to_owned(), as_of: None });
 
-    let rejected = judge(&Facts { record: record(RecordStatus::Rejected), ..facts.clone() });
+    let rejected = judge(&Inputs { record: record(Status::Rejected), ..facts.clone() });
     assert_eq!((rejected.band, rejected.score, rejected.due), (Band::Suppressed, 0.0, None));
     let expected = ["suppressed: CVE record rejected, nvd 2026-01-02", "KEV since 2026-11-01 (CISA)"];
     assert_eq!(rejected.why, expected);
     for (status, word) in [(VexStatus::NotAffected, "not_affected"), (VexStatus::Fixed, "fixed")] {
-        let priority = judge(&Facts { vex: vex(status), ..facts.clone() });
+        let priority = judge(&Inputs { vex: vex(status), ..facts.clone() });
         assert_eq!(priority.band, Band::Suppressed);
         assert_eq!(priority.why[0], format!("suppressed: VEX {word}, debian (undated)"));
     }
 
-    let disputed = judge(&Facts { record: record(RecordStatus::Disputed), ..facts.clone() });
+    let disputed = judge(&Inputs { record: record(Status::Disputed), ..facts.clone() });
     assert_eq!(disputed.band, Band::P0);
     assert!(says(&disputed, "CVE record disputed, nvd 2026-01-02: not suppressed"));
     for status in [VexStatus::Affected, VexStatus::UnderInvestigation] {
-        assert_eq!(judge(&Facts { vex: vex(status), ..facts.clone() }).band, Band::P0);
+        assert_eq!(judge(&Inputs { vex: vex(status), ..facts.clone() }).band, Band::P0);
     }
-    let denied = Facts { status: FixStatus::NotAffected, ..facts };
+    let denied = Inputs { status: FixStatus::NotAffected, ..facts };
     let priority = judge(&denied);
     assert_eq!((priority.band, priority.score, priority.due), (Band::Suppressed, 0.0, None));
     assert_eq!(priority.why[0], "suppressed: Trivy status not_affected");
-    let contradicted = judge(&Facts { vex: vex(VexStatus::Affected), ..denied });
+    let contradicted = judge(&Inputs { vex: vex(VexStatus::Affected), ..denied });
     assert_eq!(contradicted.band, Band::P0, "VEX is about the product, the vendor's word about its package");
 }
 
@@ -228,12 +271,12 @@ fn percentile_99_or_seen_attacks_count_as_kev_without_forensics() {
         let facts = plain(kev, exposed, automatable, total);
         let as_listed = row(true, exposed, automatable, total).band;
         let expected = if kev { band } else { as_listed.max(Band::P1) };
-        let high = judge(&Facts { epss: Some(epss(0.6, 0.99)), ..facts.clone() });
+        let high = judge(&Inputs { epss: Some(epss(0.6, 0.99)), ..facts.clone() });
         assert_eq!(high.band, expected, "row {number}");
         let active = judge(&with_exploitation(facts, Exploitation::Active));
         assert_eq!(active.band, expected, "row {number}");
     }
-    let lifted = judge(&Facts { epss: Some(epss(0.6, 0.992)), ..plain(false, false, true, true) });
+    let lifted = judge(&Inputs { epss: Some(epss(0.6, 0.992)), ..plain(false, false, true, true) });
     assert!(says(&lifted, "row 10 of BOD 26-04 -> 60 days"), "{:?}", lifted.why);
     assert!(says(&lifted, "lift: EPSS p99.2: row 13 as if in KEV -> 3 days"), "{:?}", lifted.why);
 }
@@ -248,10 +291,10 @@ fn percentile_95_or_an_automatable_proof_of_concept_is_one_band_up_and_at_most_p
             other => other,
         };
         for percentile in [0.95, 0.989_999] {
-            let high = judge(&Facts { epss: Some(epss(0.2, percentile)), ..facts.clone() });
+            let high = judge(&Inputs { epss: Some(epss(0.2, percentile)), ..facts.clone() });
             assert_eq!(high.band, up, "row {number}");
         }
-        let below = judge(&Facts { epss: Some(epss(0.2, 0.949_999)), ..facts.clone() });
+        let below = judge(&Inputs { epss: Some(epss(0.2, 0.949_999)), ..facts.clone() });
         assert_eq!(below.band, band, "row {number}");
         let poc = judge(&with_exploitation(facts, Exploitation::Poc));
         assert_eq!(poc.band, if automatable { up } else { band }, "row {number}");
@@ -259,40 +302,41 @@ fn percentile_95_or_an_automatable_proof_of_concept_is_one_band_up_and_at_most_p
 }
 
 #[test]
-fn a_distributions_shrug_is_one_band_down_where_nothing_speaks_against_it() {
-    let shrugged = Facts { network_reach: Some(false), vendor_negligible: true, ..plain(false, true, true, false) };
-    let judged = judge(&shrugged);
+fn a_low_priority_of_the_vendor_is_one_band_down_where_nothing_speaks_against_it() {
+    let deprioritised =
+        Inputs { network_reach: Some(false), vendor_negligible: true, ..plain(false, true, true, false) };
+    let judged = judge(&deprioritised);
     assert_eq!(judged.band, Band::P3);
     let floor = "floor: vendor severity negligible, no network reach, low EPSS -> 60 days";
     assert!(says(&judged, floor), "{:?}", judged.why);
     for status in [FixStatus::WillNotFix, FixStatus::EndOfLife] {
-        assert_eq!(judge(&Facts { vendor_negligible: false, status, ..shrugged.clone() }).band, Band::P3);
+        assert_eq!(judge(&Inputs { vendor_negligible: false, status, ..deprioritised.clone() }).band, Band::P3);
     }
     for status in [FixStatus::Unknown, FixStatus::Affected, FixStatus::Fixed, FixStatus::FixDeferred] {
-        assert_eq!(judge(&Facts { vendor_negligible: false, status, ..shrugged.clone() }).band, Band::P2);
+        assert_eq!(judge(&Inputs { vendor_negligible: false, status, ..deprioritised.clone() }).band, Band::P2);
     }
-    let lowest = Facts { network_reach: Some(false), vendor_negligible: true, ..plain(false, false, false, true) };
+    let lowest = Inputs { network_reach: Some(false), vendor_negligible: true, ..plain(false, false, false, true) };
     assert_eq!(judge(&lowest).band, Band::P4);
 
-    for (held, reason) in [
-        (Facts { network_reach: Some(true), ..shrugged.clone() }, "network reach"),
-        (Facts { network_reach: None, ..shrugged.clone() }, "network reach unknown"),
-        (Facts { epss: Some(epss(0.05, 0.90)), ..shrugged.clone() }, "EPSS too high"),
-        (Facts { epss: None, ..shrugged.clone() }, "EPSS percentile unknown"),
-        (Facts { kev: LISTED, ..shrugged.clone() }, "in KEV"),
-        (Facts { kev: Kev::Unknown, ..shrugged.clone() }, "KEV unknown"),
-        (with_exploitation(shrugged.clone(), Exploitation::Active), "exploitation active"),
+    for (not_applied, reason) in [
+        (Inputs { network_reach: Some(true), ..deprioritised.clone() }, "network reach"),
+        (Inputs { network_reach: None, ..deprioritised.clone() }, "network reach unknown"),
+        (Inputs { epss: Some(epss(0.05, 0.90)), ..deprioritised.clone() }, "EPSS too high"),
+        (Inputs { epss: None, ..deprioritised.clone() }, "EPSS percentile unknown"),
+        (Inputs { kev: LISTED, ..deprioritised.clone() }, "in KEV"),
+        (Inputs { kev: KevStatus::Unknown, ..deprioritised.clone() }, "KEV unknown"),
+        (with_exploitation(deprioritised.clone(), Exploitation::Active), "exploitation active"),
     ] {
-        let unshrugged = judge(&Facts { vendor_negligible: false, ..held.clone() });
-        let judged = judge(&held);
-        assert_eq!(judged.band, unshrugged.band, "{reason}");
+        let undisputed = judge(&Inputs { vendor_negligible: false, ..not_applied.clone() });
+        let judged = judge(&not_applied);
+        assert_eq!(judged.band, undisputed.band, "{reason}");
         assert!(judged.why.iter().any(|why| why.ends_with(&format!("not applied: {reason}"))), "{:?}", judged.why);
     }
 }
 
 #[test]
-fn the_lift_comes_before_the_floor() {
-    let facts = Facts { network_reach: Some(false), vendor_negligible: true, ..plain(false, false, true, false) };
+fn the_escalation_comes_before_the_low_priority_of_the_vendor() {
+    let facts = Inputs { network_reach: Some(false), vendor_negligible: true, ..plain(false, false, true, false) };
     let judged = judge(&with_exploitation(facts, Exploitation::Poc));
     assert_eq!(judged.band, Band::P3);
     assert!(says(&judged, "one band up -> 14 days") && says(&judged, "low EPSS -> 60 days"), "{:?}", judged.why);
@@ -300,7 +344,7 @@ fn the_lift_comes_before_the_floor() {
 
 #[test]
 fn nothing_known_is_decided_on_the_safe_side_and_said() {
-    let unknown = judge(&Facts::unknown(Severity::Unknown, Exposure::Assumed(Reach::Public)));
+    let unknown = judge(&known_by_severity(Severity::Unknown, Exposure::Assumed(Reach::Public)));
     assert_eq!(unknown.band, Band::P1);
     assert_eq!(unknown.score, 0.5);
     assert_eq!(unknown.due, Some(date(2026, 11, 25)));
@@ -316,35 +360,35 @@ fn nothing_known_is_decided_on_the_safe_side_and_said() {
         "due 2026-11-25: 3 days from today (data_gap: first seen unknown) 2026-11-22",
     ];
     assert_eq!(unknown.why, expected);
-    let low = judge(&Facts::unknown(Severity::Low, Exposure::Assumed(Reach::Internal)));
+    let low = judge(&known_by_severity(Severity::Low, Exposure::Assumed(Reach::Internal)));
     assert_eq!(low.band, Band::P3);
     assert!(says(&low, "decided as partial (Trivy LOW)") && says(&low, "exposed: assumed no"), "{:?}", low.why);
 }
 
 #[test]
 fn without_epss_the_snapshots_median_stands_in() {
-    let facts = Facts { epss: None, epss_median: Some(0.002), ..plain(false, true, true, true) };
+    let facts = Inputs { epss: None, epss_median: Some(0.002), ..plain(false, true, true, true) };
     let judged = judge(&facts);
     assert_eq!(judged.score, 0.1563);
     assert!(says(&judged, "data_gap: epss: unknown, snapshot median 0.002 used"), "{:?}", judged.why);
     for nonsense in [f64::NAN, 0.0, -1.0, 1.1] {
-        let judged = judge(&Facts { epss_median: Some(nonsense), ..facts.clone() });
+        let judged = judge(&Inputs { epss_median: Some(nonsense), ..facts.clone() });
         assert!(says(&judged, "fallback 0.01 used"), "{nonsense}");
     }
-    let invalid = judge(&Facts { epss: Some(epss(f64::NAN, 0.999)), ..facts.clone() });
+    let invalid = judge(&Inputs { epss: Some(epss(f64::NAN, 0.999)), ..facts.clone() });
     assert_eq!((invalid.band, invalid.score), (judged.band, judged.score));
     assert!(says(&invalid, "data_gap: epss: invalid"), "{:?}", invalid.why);
-    let old_file = judge(&Facts { epss: Some(Epss { percentile: None, ..epss(0.5, 0.0) }), ..facts });
+    let old_file = judge(&Inputs { epss: Some(Epss { percentile: None, ..epss(0.5, 0.0) }), ..facts });
     assert!(says(&old_file, "EPSS 0.5 (data_gap: percentile unknown) 2026-11-21"), "{:?}", old_file.why);
 }
 
 #[test]
 fn an_assessment_goes_before_a_vector_and_a_vector_before_nothing() {
-    let derived = derive_ssvc("CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H").unwrap();
+    let derived = DerivedSsvc::from_vector("CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H").unwrap();
     let vector = Some(VectorReading { derived, source: "nvd".to_owned(), as_of: Some(date(2026, 6, 17)) });
-    let mut facts = Facts { vector, ..plain(false, true, false, false) };
+    let mut facts = Inputs { vector, ..plain(false, true, false, false) };
     assert_eq!(judge(&facts).band, Band::P3);
-    facts.ssvc.as_mut().unwrap().automatable = None;
+    facts.ssvc.as_mut().unwrap().fact.automatable = None;
     let half = judge(&facts);
     assert_eq!(half.band, Band::P2);
     assert!(says(&half, "automatable: yes, derived from CVSS v3.1 of nvd 2026-06-17"), "{:?}", half.why);
@@ -356,7 +400,7 @@ fn an_assessment_goes_before_a_vector_and_a_vector_before_nothing() {
 #[test]
 fn old_feeds_are_called_old() {
     let mut facts = plain(false, true, true, true);
-    facts.kev = Kev::NotListed { catalogue: date(2026, 11, 14) };
+    facts.kev = KevStatus::NotListed { catalogue: date(2026, 11, 14) };
     facts.epss = Some(Epss { date: date(2026, 11, 15), ..epss(0.1, 0.5) });
     let judged = judge(&facts);
     assert!(says(&judged, "catalogue 2026-11-14 (CISA); data_gap: 8 days old"), "{:?}", judged.why);
@@ -365,38 +409,38 @@ fn old_feeds_are_called_old() {
 
 #[test]
 fn the_clock_starts_when_both_scan_and_kev_can_be_known_but_kev_buys_no_time() {
-    let due = |facts: &Facts| judge(facts).due.unwrap();
+    let due = |facts: &Inputs| judge(facts).due.unwrap();
     let unlisted = plain(false, true, true, false);
     assert_eq!(due(&unlisted), date(2026, 11, 24));
-    let listed = |date_added| Facts { kev: Kev::Listed { date_added, ransomware: false }, ..unlisted.clone() };
+    let kev_since = |date_added| Inputs { kev: listed(date_added, false), ..unlisted.clone() };
     // Listed long before the image was first scanned: 3 days from the scan.
-    assert_eq!(due(&listed(date(2021, 12, 10))), date(2026, 11, 13));
+    assert_eq!(due(&kev_since(date(2021, 12, 10))), date(2026, 11, 13));
     // Listed after the scan: 3 days from the listing, yet not after the 14 days that it had.
-    assert_eq!(due(&listed(date(2026, 11, 18))), date(2026, 11, 21));
-    let late = judge(&listed(date(2026, 11, 22)));
+    assert_eq!(due(&kev_since(date(2026, 11, 18))), date(2026, 11, 21));
+    let late = judge(&kev_since(date(2026, 11, 22)));
     assert_eq!(late.due, Some(date(2026, 11, 24)));
     assert!(says(&late, "due 2026-11-24: 14 days from first seen 2026-11-10"), "{:?}", late.why);
 
     // No day of the future starts a clock.
-    let kev = Kev::Listed { date_added: Date::MAX, ransomware: false };
-    assert_eq!(due(&Facts { kev, ..plain(true, false, false, false) }), date(2026, 12, 6));
-    let future = Facts { first_seen: Some(Date::MAX), ..unlisted.clone() };
+    let kev = listed(Date::MAX, false);
+    assert_eq!(due(&Inputs { kev, ..plain(true, false, false, false) }), date(2026, 12, 6));
+    let future = Inputs { first_seen: Some(Date::MAX), ..unlisted.clone() };
     assert_eq!(due(&future), date(2026, 12, 6));
-    assert_eq!(due(&Facts { first_seen: Some(Date::MIN), ..unlisted }), Date::MIN + 14.days());
+    assert_eq!(due(&Inputs { first_seen: Some(Date::MIN), ..unlisted }), Date::MIN + 14.days());
     assert_eq!(judge(&plain(false, false, false, true)).due, None);
 }
 
 #[test]
 fn lists_are_sorted_by_band_then_score_then_the_tie_breaks() {
     let base = plain(false, true, true, false);
-    let key = |facts: &Facts, clears, ordinal| judge(facts).sort_key(facts, clears, ordinal);
-    let older = Facts { published: Some(date(2020, 1, 1)), ..base.clone() };
-    let newer = Facts { published: Some(date(2026, 1, 1)), ..base.clone() };
+    let key = |facts: &Inputs, clears, ordinal| judge(facts).sort_key(facts, clears, ordinal);
+    let older = Inputs { published: Some(date(2020, 1, 1)), ..base.clone() };
+    let newer = Inputs { published: Some(date(2026, 1, 1)), ..base.clone() };
     // The same mean from different scores: the same score, and the highest decides.
-    let spread = Facts { cvss_scores: vec![7.9, 6.8, 9.7], ..base.clone() };
+    let spread = Inputs { cvss_scores: vec![7.9, 6.8, 9.7], ..base.clone() };
     assert_eq!(judge(&spread).score, judge(&base).score);
-    let fixable = Facts { fixed_version: true, ..base.clone() };
-    let likelier = Facts { epss: Some(epss(0.0720, 0.5)), ..base.clone() };
+    let fixable = Inputs { fixed_version: true, ..base.clone() };
+    let likelier = Inputs { epss: Some(epss(0.0720, 0.5)), ..base.clone() };
     let sooner = plain(false, true, true, true);
     let first_to_last = [
         key(&sooner, 0, 9),
@@ -413,28 +457,10 @@ fn lists_are_sorted_by_band_then_score_then_the_tie_breaks() {
     assert!(first_to_last.is_sorted_by(|a, b| a < b));
 
     // Severity decides only among equal scores: LOW with a higher EPSS makes up for the label.
-    let high = Facts { severity: Severity::High, cvss_scores: Vec::new(), epss: Some(epss(0.2, 0.5)), ..base };
-    let low = Facts { severity: Severity::Low, epss: Some(epss(0.5, 0.5)), ..high.clone() };
+    let high = Inputs { severity: Severity::High, cvss_scores: Vec::new(), epss: Some(epss(0.2, 0.5)), ..base };
+    let low = Inputs { severity: Severity::Low, epss: Some(epss(0.5, 0.5)), ..high.clone() };
     assert_eq!(judge(&high).score, judge(&low).score);
     assert!(key(&high, 0, 9) < key(&low, 0, 1));
-}
-
-#[test]
-fn thresholds_out_of_range_or_order_are_refused() {
-    let default = Thresholds::default();
-    assert_eq!(default.checked(), Ok(default));
-    for percentiles in [
-        Thresholds { as_listed_from: 1.1, ..default },
-        Thresholds { as_listed_from: 0.9, ..default },
-        Thresholds { floor_below: f64::NAN, ..default },
-        Thresholds { floor_below: -0.1, ..default },
-    ] {
-        assert_eq!(percentiles.checked(), Err(ThresholdsError::Percentiles));
-    }
-    for epss_fallback in [0.0, -0.1, 1.1, f64::NAN] {
-        assert_eq!(Thresholds { epss_fallback, ..default }.checked(), Err(ThresholdsError::Fallback));
-    }
-    assert_eq!(Thresholds { stale_after_days: -1, ..default }.checked(), Err(ThresholdsError::Age));
 }
 
 fn any_day() -> impl Strategy<Value = Date> {
@@ -458,11 +484,11 @@ fn any_severity() -> impl Strategy<Value = Severity> {
     prop::sample::select(Severity::DESCENDING.to_vec())
 }
 
-fn any_kev() -> impl Strategy<Value = Kev> {
+fn any_kev() -> impl Strategy<Value = KevStatus> {
     prop_oneof![
-        (any_day(), any::<bool>()).prop_map(|(date_added, ransomware)| Kev::Listed { date_added, ransomware }),
-        any_day().prop_map(|catalogue| Kev::NotListed { catalogue }),
-        Just(Kev::Unknown),
+        (any_day(), any::<bool>()).prop_map(|(date_added, ransomware)| listed(date_added, ransomware)),
+        any_day().prop_map(|catalogue| KevStatus::NotListed { catalogue }),
+        Just(KevStatus::Unknown),
     ]
 }
 
@@ -476,24 +502,20 @@ fn any_impact() -> impl Strategy<Value = TechnicalImpact> {
     prop::sample::select(vec![TechnicalImpact::Partial, TechnicalImpact::Total])
 }
 
-fn any_ssvc() -> impl Strategy<Value = Ssvc> {
+fn any_ssvc() -> impl Strategy<Value = Sourced<Ssvc>> {
     let exploitation = prop::sample::select(vec![Exploitation::None, Exploitation::Poc, Exploitation::Active]);
     let (automatable, impact) = (prop::option::of(any::<bool>()), prop::option::of(any_impact()));
-    (prop::option::of(exploitation), automatable, impact, ".{0,40}", prop::option::of(any_day())).prop_map(
-        |(exploitation, automatable, technical_impact, source, assessed_at)| Ssvc {
-            exploitation,
-            automatable,
-            technical_impact,
-            source,
-            assessed_at,
-        },
-    )
+    let assessment = (prop::option::of(exploitation), automatable, impact, ".{0,40}", prop::option::of(any_day()));
+    (assessment, any_day()).prop_map(|((exploitation, automatable, technical_impact, assigner, assessed), as_of)| {
+        let assessed_at = assessed.map(on);
+        from_nvd(Ssvc { exploitation, automatable, technical_impact, assigner, assessed_at }, as_of)
+    })
 }
 
 fn any_vector() -> impl Strategy<Value = VectorReading> {
     (any::<bool>(), any_impact(), any::<bool>(), ".{0,40}", prop::option::of(any_day())).prop_map(
         |(automatable, technical_impact, network_reach, source, as_of)| VectorReading {
-            derived: Derived { automatable, technical_impact, network_reach, version: CvssVersion::V3_1 },
+            derived: DerivedSsvc { automatable, technical_impact, network_reach, version: CvssVersion::V31 },
             source,
             as_of,
         },
@@ -509,17 +531,13 @@ fn any_exposure() -> impl Strategy<Value = Exposure> {
     ]
 }
 
-fn any_record() -> impl Strategy<Value = Record> {
+fn any_record() -> impl Strategy<Value = Sourced<Value<Status>>> {
     let status = prop_oneof![
-        4 => Just(RecordStatus::Published),
-        4 => Just(RecordStatus::Disputed),
-        1 => Just(RecordStatus::Rejected),
+        4 => Just(Status::Published),
+        4 => Just(Status::Disputed),
+        1 => Just(Status::Rejected),
     ];
-    (status, ".{0,40}", prop::option::of(any_day())).prop_map(|(status, source, as_of)| Record {
-        status,
-        source,
-        as_of,
-    })
+    (status, any_day()).prop_map(|(value, as_of)| from_nvd(Value { value }, as_of))
 }
 
 fn any_vex() -> impl Strategy<Value = Vex> {
@@ -554,8 +572,8 @@ prop_compose! {
         exposure in any_exposure(),
         (record, vex) in (prop::option::of(any_record()), prop::option::of(any_vex())),
         (first_seen, published) in (prop::option::of(any_day()), prop::option::of(any_day())),
-    ) -> Facts {
-        Facts {
+    ) -> Inputs {
+        Inputs {
             severity, vendor_negligible, status, fixed_version, cvss_scores, network_reach, kev, epss, epss_median,
             ssvc, vector, exposure, record, vex, first_seen, published,
         }
@@ -563,7 +581,7 @@ prop_compose! {
 }
 
 /// Nothing about `worse` is later, lower or less urgent than about `better`.
-fn never_less_urgent(better: &Facts, worse: &Facts) -> Result<(), TestCaseError> {
+fn never_less_urgent(better: &Inputs, worse: &Inputs) -> Result<(), TestCaseError> {
     let (better, worse) = (judge(better), judge(worse));
     prop_assert!(worse.band <= better.band, "band: {better:#?} {worse:#?}");
     prop_assert!(worse.score >= better.score, "score: {better:#?} {worse:#?}");
@@ -572,16 +590,15 @@ fn never_less_urgent(better: &Facts, worse: &Facts) -> Result<(), TestCaseError>
     Ok(())
 }
 
-fn with_ssvc(facts: &Facts, change: impl Fn(&mut Ssvc)) -> Facts {
+fn with_ssvc(facts: &Inputs, change: impl Fn(&mut Ssvc)) -> Inputs {
     let mut facts = facts.clone();
-    let blank = || Ssvc {
-        exploitation: None,
-        automatable: None,
-        technical_impact: None,
-        source: String::new(),
-        assessed_at: None,
+    let blank = || {
+        let assigner = String::new();
+        let nothing =
+            Ssvc { exploitation: None, automatable: None, technical_impact: None, assigner, assessed_at: None };
+        from_nvd(nothing, date(2026, 6, 17))
     };
-    change(facts.ssvc.get_or_insert_with(blank));
+    change(&mut facts.ssvc.get_or_insert_with(blank).fact);
     facts
 }
 
@@ -592,30 +609,30 @@ proptest! {
     fn being_in_kev_never_makes_it_less_urgent(
         facts in any_facts(), date_added in any_day(), ransomware in any::<bool>()
     ) {
-        let unlisted = Facts { kev: NOT_LISTED, ..facts.clone() };
-        let unknown = Facts { kev: Kev::Unknown, ..facts.clone() };
-        let listed = Facts { kev: Kev::Listed { date_added, ransomware }, ..facts.clone() };
-        let ransomware = Facts { kev: Kev::Listed { date_added, ransomware: true }, ..facts };
+        let unlisted = Inputs { kev: NOT_LISTED, ..facts.clone() };
+        let unknown = Inputs { kev: KevStatus::Unknown, ..facts.clone() };
+        let in_kev = Inputs { kev: listed(date_added, ransomware), ..facts.clone() };
+        let ransomware = Inputs { kev: listed(date_added, true), ..facts };
         never_less_urgent(&unlisted, &unknown)?;
-        never_less_urgent(&unknown, &listed)?;
-        never_less_urgent(&listed, &ransomware)?;
+        never_less_urgent(&unknown, &in_kev)?;
+        never_less_urgent(&in_kev, &ransomware)?;
     }
 
     #[test]
     fn being_exposed_never_makes_it_less_urgent(facts in any_facts()) {
-        let internal = Facts { exposure: Exposure::Assumed(Reach::Internal), ..facts.clone() };
-        let public = Facts { exposure: Exposure::Assumed(Reach::Public), ..facts };
+        let internal = Inputs { exposure: Exposure::Assumed(Reach::Internal), ..facts.clone() };
+        let public = Inputs { exposure: Exposure::Assumed(Reach::Public), ..facts };
         never_less_urgent(&internal, &public)?;
     }
 
     #[test]
     fn being_automatable_never_makes_it_less_urgent_nor_does_not_knowing(facts in any_facts()) {
         let no = with_ssvc(&facts, |ssvc| ssvc.automatable = Some(false));
-        let unknown = Facts { vector: None, ..with_ssvc(&facts, |ssvc| ssvc.automatable = None) };
+        let unknown = Inputs { vector: None, ..with_ssvc(&facts, |ssvc| ssvc.automatable = None) };
         let yes = with_ssvc(&facts, |ssvc| ssvc.automatable = Some(true));
         never_less_urgent(&no, &yes)?;
         // Without the vector the technical impact may be another: hold it.
-        let held = |facts: Facts| with_ssvc(&facts, |ssvc| ssvc.technical_impact = Some(TechnicalImpact::Partial));
+        let held = |facts: Inputs| with_ssvc(&facts, |ssvc| ssvc.technical_impact = Some(TechnicalImpact::Partial));
         never_less_urgent(&held(no), &held(unknown.clone()))?;
         never_less_urgent(&held(unknown), &held(yes))?;
     }
@@ -639,7 +656,7 @@ proptest! {
     fn a_higher_epss_never_makes_it_less_urgent(
         facts in any_facts(), scores in [0.0..=1.0f64, 0.0..=1.0f64], shares in [0.85..=1.0f64, 0.85..=1.0f64]
     ) {
-        let with = |score, percentile| Facts { epss: Some(epss(score, percentile)), ..facts.clone() };
+        let with = |score, percentile| Inputs { epss: Some(epss(score, percentile)), ..facts.clone() };
         let lower = with(scores[0].min(scores[1]), shares[0].min(shares[1]));
         let higher = with(scores[0].max(scores[1]), shares[0].max(shares[1]));
         never_less_urgent(&lower, &higher)?;
@@ -657,7 +674,7 @@ proptest! {
             }
         }
         prop_assert!(judge(&higher).score >= judge(&facts).score);
-        let label = |severity| judge(&Facts { severity, ..facts.clone() }).score;
+        let label = |severity| judge(&Inputs { severity, ..facts.clone() }).score;
         prop_assert!(label(Severity::Low) <= label(Severity::Medium));
         prop_assert!(label(Severity::Medium) <= label(Severity::High));
         prop_assert!(label(Severity::High) <= label(Severity::Critical));
@@ -666,7 +683,7 @@ proptest! {
     #[test]
     fn any_facts_give_a_priority_that_keeps_its_shape(facts in any_facts(), second in 0i64..4_000_000_000) {
         let priority = assess(&facts, &Thresholds::default(), Timestamp::from_second(second).unwrap());
-        let rejected = facts.record.as_ref().is_some_and(|record| record.status == RecordStatus::Rejected);
+        let rejected = facts.record.as_ref().is_some_and(|record| record.fact.value == Status::Rejected);
         let excused = facts
             .vex
             .as_ref()
@@ -703,11 +720,11 @@ proptest! {
             epss.date = later(epss.date);
             epss.model_version = None;
         }
-        if let Kev::NotListed { catalogue } = &mut moved.kev {
+        if let KevStatus::NotListed { catalogue } = &mut moved.kev {
             *catalogue = later(*catalogue);
         }
         if let Some(ssvc) = &mut moved.ssvc {
-            ssvc.assessed_at = ssvc.assessed_at.map(later);
+            ssvc.fact.assessed_at = ssvc.fact.assessed_at.map(|at| on(later(day(at))));
         }
         prop_assert_eq!(brief::brief(&moved, &Thresholds::default()), told);
     }
@@ -715,17 +732,19 @@ proptest! {
     #[test]
     fn every_input_that_was_used_is_in_the_reasons(facts in any_facts()) {
         let status = if facts.status == FixStatus::NotAffected { FixStatus::Affected } else { facts.status };
-        let facts = Facts { record: None, vex: None, status, ..facts };
+        let facts = Inputs { record: None, vex: None, status, ..facts };
         let priority = judge(&facts);
         for input in ["KEV", "exposed: ", "automatable", "technical impact", "exploitation", "BOD 26-04", "Trivy"] {
             prop_assert!(says(&priority, input), "{input} {:#?}", priority.why);
         }
         let gaps = priority.why.iter().filter(|why| why.contains("data_gap")).count();
-        let missing = facts.epss.is_none() || facts.kev == Kev::Unknown || facts.first_seen.is_none();
+        let missing = facts.epss.is_none() || facts.kev == KevStatus::Unknown || facts.first_seen.is_none();
         prop_assert!(gaps > 0 || !missing || facts.first_seen.is_none() && priority.due.is_none());
         prop_assert_eq!(facts.epss.is_none(), says(&priority, "epss: unknown"));
-        if let Some(ssvc) = &facts.ssvc && let (Some(day), Some(_)) = (ssvc.assessed_at, ssvc.automatable) {
-            prop_assert!(says(&priority, &day.to_string()));
+        if let Some(Sourced { fact: ssvc, .. }) = &facts.ssvc
+            && let (Some(at), Some(_)) = (ssvc.assessed_at, ssvc.automatable)
+        {
+            prop_assert!(says(&priority, &day(at).to_string()));
         }
         if let Some(epss) = facts.epss {
             prop_assert!(says(&priority, &epss.date.to_string()));

@@ -1,24 +1,44 @@
-//! The order inside a band: Grype's risk formula over recomputed CVSS scores.
+//! Scores a finding inside its band: Grype's risk formula over recomputed CVSS scores.
 //!
 //! `100 × probability × severity × KEV factor`, at most 100
 //! (<https://github.com/anchore/grype>, `grype/vulnerability/metadata.go`).
 
-use super::Kev;
+use super::Inputs;
+use super::probability::Probability;
+use super::why::decimal;
 use crate::domain::severity::Severity;
+use crate::domain::vulnerability::KevStatus;
 
-/// The smallest score. A known risk is never shown as no risk, however small.
+/// The smallest score: a known risk is never shown as no risk.
 pub(super) const SMALLEST: f64 = 0.0001;
 
-/// The factor of KEV: 1.1 if ransomware uses it, 1.05 if it is listed, else 1.
-pub(super) const fn kev_factor(kev: &Kev) -> f64 {
-    match kev {
-        Kev::Listed { ransomware: true, .. } => 1.1,
-        Kev::Listed { ransomware: false, .. } => 1.05,
-        Kev::NotListed { .. } | Kev::Unknown => 1.0,
-    }
+/// Computes the score of step 5, with its reason.
+pub(super) fn of(inputs: &Inputs, probability: &Probability) -> (f64, String) {
+    let ((probability, origin), factor) = match inputs.kev {
+        KevStatus::Listed(listing) => ((1.0, "KEV"), if listing.ransomware == Some(true) { 1.1 } else { 1.05 }),
+        KevStatus::NotListed { .. } | KevStatus::Unknown => ((probability.value, probability.origin), 1.0),
+    };
+    let usable = usable(&inputs.cvss_scores);
+    let mean = mean(&usable);
+    let severity = severity_factor(inputs.severity, inputs.vendor_negligible, mean);
+    let score = score(probability, severity, factor);
+
+    let negligible = if inputs.vendor_negligible { ", negligible" } else { "" };
+    let cvss = match mean {
+        Some(mean) => format!("CVSS mean {} of {}", decimal(mean, 2), usable.len()),
+        None => "data_gap: no CVSS v2/v3 score".to_owned(),
+    };
+    let ignored = match inputs.cvss_scores.len() - usable.len() {
+        0 => String::new(),
+        number => format!(", data_gap: {number} outside 0-10"),
+    };
+    let (p, s) = (decimal(probability, 9), decimal(severity, 4));
+    let label = format!("Trivy {}{negligible}; {cvss}{ignored}", inputs.severity);
+    let why = format!("score {} = 100 x {p} ({origin}) x {s} ({label}) x {factor}", decimal(score, 4));
+    (score, why)
 }
 
-/// Grype's number for a label, 0 to 10. `negligible` is a vendor's word below `LOW` that Trivy's scale lacks.
+/// Returns Grype's number for a label, 0 to 10. `negligible` is a vendor's word below `LOW` that Trivy's scale lacks.
 const fn label_number(severity: Severity, negligible: bool) -> f64 {
     match severity {
         Severity::Low | Severity::Unknown if negligible => 0.5,
@@ -29,29 +49,29 @@ const fn label_number(severity: Severity, negligible: bool) -> f64 {
     }
 }
 
-/// The scores that can be CVSS scores, smallest first: the sum must not hang on the order they came in.
+/// Sorts the scores that are CVSS scores, smallest first: the sum must not depend on their order.
 pub(super) fn usable(scores: &[f64]) -> Vec<f64> {
     let mut usable: Vec<f64> = scores.iter().copied().filter(|score| (0.0..=10.0).contains(score)).collect();
     usable.sort_by(f64::total_cmp);
     usable
 }
 
-/// The mean; none of nothing.
-pub(super) fn mean(scores: &[f64]) -> Option<f64> {
+/// Computes the mean; none of an empty list.
+fn mean(scores: &[f64]) -> Option<f64> {
     let count = u32::try_from(scores.len()).ok().filter(|&count| count > 0)?;
     Some(scores.iter().sum::<f64>() / f64::from(count))
 }
 
-/// How bad, 0 to 1: the mean of the label and the mean CVSS score, or the label alone.
-pub(super) fn severity_factor(severity: Severity, negligible: bool, cvss: Option<f64>) -> f64 {
+/// Computes the severity, 0 to 1: the mean of the label and the mean CVSS score, or the label alone.
+fn severity_factor(severity: Severity, negligible: bool, cvss: Option<f64>) -> f64 {
     let label = label_number(severity, negligible) / 10.0;
     cvss.map_or(label, |cvss| f64::midpoint(label, cvss / 10.0))
 }
 
-/// The score, 0.0001 to 100, to four decimals.
+/// Computes the score, 0.0001 to 100, to four decimals.
 ///
 /// Only multiplication and rounding to the nearest, which IEEE 754 defines to the bit: the same everywhere.
-pub(super) fn score(probability: f64, severity: f64, kev_factor: f64) -> f64 {
+fn score(probability: f64, severity: f64, kev_factor: f64) -> f64 {
     let score = (100.0 * probability * severity * kev_factor).min(100.0);
     ((score * 10_000.0).round() / 10_000.0).max(SMALLEST)
 }

@@ -1,6 +1,6 @@
-//! Which images untrusted people can reach: a fact about the fleet, which only its owners know.
+//! The images that untrusted people reach, which only the fleet's owners know.
 //!
-//! They say it in one line (an environment variable):
+//! The configuration is one line (an environment variable):
 //!
 //! ```text
 //! public=ghcr.io/acme/web*,*/edge:*;internal=*/batch/*;default=public
@@ -13,22 +13,22 @@
 //!   image references: letters, digits and `. _ - / : @ +`.
 //! * The pattern with the most characters that are not `*` decides. Of two with as many, `public` does.
 //!   The order in the text has no influence.
-//! * What no pattern matches is what `default` says, and `public` if it says nothing. That is an assumption, and
-//!   the reasons of a priority call it one.
+//! * An image that no pattern matches gets the `default`, and `public` without one. The reasons of a priority call it
+//!   an assumption.
 
 use crate::domain::image_name::spellings;
 
-/// Whether untrusted people reach an image over public networks (SSVC `cisa/PE` 1.0.0), and how we know.
+/// Whether untrusted people reach an image over public networks (SSVC `cisa/PE` 1.0.0), and the evidence.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Exposure {
-    /// The configuration says so.
+    /// Configured as public.
     Public {
-        /// The pattern that decided.
+        /// The deciding pattern.
         pattern: String,
     },
-    /// The configuration says that they do not.
+    /// Configured as internal.
     Internal {
-        /// The pattern that decided.
+        /// The deciding pattern.
         pattern: String,
     },
     /// No pattern matched.
@@ -36,19 +36,19 @@ pub enum Exposure {
 }
 
 impl Exposure {
-    /// Whether the image counts as exposed.
+    /// Tells whether the image counts as exposed.
     #[must_use]
     pub const fn is_public(&self) -> bool {
         matches!(self, Self::Public { .. } | Self::Assumed(Reach::Public))
     }
 }
 
-/// From where an image is reached.
+/// The networks from which an image is reached.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Reach {
-    /// Not from public networks.
+    /// Private networks only.
     Internal,
-    /// From public networks. The default: whoever has said nothing gets the stricter timelines.
+    /// Public networks. The default, as it gives the stricter timelines.
     #[default]
     Public,
 }
@@ -98,7 +98,7 @@ impl Exposures {
     /// Reads the configuration; the syntax is that of the module. Empty text: everything is assumed public.
     ///
     /// # Errors
-    /// If it is not exactly in that syntax. Nothing is skipped: a typing error must not make an image internal.
+    /// If it is not exactly in that syntax. No entry is skipped: a typing error must not make an image internal.
     pub fn parse(text: &str) -> Result<Self, ParseExposuresError> {
         if text.len() > LONGEST_TEXT {
             return Err(ParseExposuresError::TooLong);
@@ -123,7 +123,7 @@ impl Exposures {
         Ok(Self { public, internal, default: default.unwrap_or_default() })
     }
 
-    /// The exposure of an image; of one of Docker Hub by any spelling of its name.
+    /// Returns the exposure of an image. An image of Docker Hub is matched in every spelling of its name.
     #[must_use]
     pub fn of(&self, image: &str) -> Exposure {
         let names = spellings(image);
@@ -175,13 +175,13 @@ impl Pattern {
         ((1..=LONGEST_PATTERN).contains(&text.len()) && text.bytes().all(allowed)).then(|| Self(text.to_owned()))
     }
 
-    /// How many characters are not `*`.
+    /// Counts the characters that are not `*`.
     fn literals(&self) -> usize {
         self.0.bytes().filter(|&byte| byte != b'*').count()
     }
 
-    /// Each piece between stars is searched once, after the one before it, and never again: the leftmost place
-    /// leaves the most for the others. So the time is linear in name and pattern.
+    /// Matches a name in time linear in name and pattern: each piece between stars is searched once, after the one
+    /// before it, since the leftmost place leaves the most for the others.
     fn matches(&self, name: &str) -> bool {
         let Some((first, others)) = self.0.split_once('*') else { return self.0 == name };
         let Some(mut rest) = name.strip_prefix(first) else { return false };

@@ -1,16 +1,16 @@
-//! How soon a finding has to be dealt with.
+//! The urgency of a finding.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// The five timelines of CISA's BOD 26-04, most urgent first, and "not at all".
+/// The five timelines of CISA's BOD 26-04, most urgent first, and "suppressed".
 ///
 /// The order is that of urgency: `P0 < P1 < … < P4 < none`. Names and days:
 /// <https://github.com/CERTCC/SSVC> (`cisa/BOD2604`, version 1.0.0).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Band {
-    /// Within 3 days, and look for traces of an attack.
+    /// Within 3 days, with a search for traces of an attack.
     P0,
     /// Within 3 days.
     P1,
@@ -20,7 +20,7 @@ pub enum Band {
     P3,
     /// With the next upgrade or rebuild; no date.
     P4,
-    /// Nothing to do: the record is rejected, or VEX says so.
+    /// No action: the record is rejected, or the vendor or VEX says `not_affected`.
     #[serde(rename = "none")]
     Suppressed,
 }
@@ -29,7 +29,7 @@ impl Band {
     /// All bands, most urgent first.
     pub const ALL: [Self; 6] = [Self::P0, Self::P1, Self::P2, Self::P3, Self::P4, Self::Suppressed];
 
-    /// `P0` … `P4`, `none`: as in JSON.
+    /// Returns the name in JSON: `P0` … `P4`, `none`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -42,7 +42,7 @@ impl Band {
         }
     }
 
-    /// What it means, for people.
+    /// Returns the timeline in words.
     #[must_use]
     pub const fn label(self) -> &'static str {
         match self {
@@ -55,7 +55,7 @@ impl Band {
         }
     }
 
-    /// The days it leaves; none for [`Band::P4`] and [`Band::Suppressed`].
+    /// Returns the days to fix a finding; none for [`Band::P4`] and [`Band::Suppressed`].
     #[must_use]
     pub const fn days(self) -> Option<i64> {
         match self {
@@ -66,10 +66,10 @@ impl Band {
         }
     }
 
-    /// The range of a risk score, 1 to 10, that goes with the band: what a model's score is held against.
+    /// Returns the range of risk scores, 1 to 10, that fits the band: a model's score is compared with it.
     ///
-    /// Wide on purpose. A band says how soon, a score how bad: a critical flaw that nobody can reach may wait
-    /// for the next upgrade and still deserve a 7.
+    /// It is wide on purpose: a band states urgency, a score severity. A critical flaw that is out of reach may wait for
+    /// the next upgrade and still deserve a 7.
     #[must_use]
     pub const fn risk_scores(self) -> (f64, f64) {
         match self {
@@ -82,7 +82,7 @@ impl Band {
         }
     }
 
-    /// The same days without the search for traces: those are for what *is* in KEV.
+    /// Returns the same days without forensic triage, which is for findings in KEV only.
     pub(super) const fn without_forensics(self) -> Self {
         match self {
             Self::P0 => Self::P1,
@@ -90,7 +90,7 @@ impl Band {
         }
     }
 
-    /// One band more urgent, at most [`Band::P2`]; what is there already stays.
+    /// Returns one band more urgent, at most [`Band::P2`]; P0 and P1 stay.
     pub(super) const fn one_up_to_p2(self) -> Self {
         match self {
             Self::P4 => Self::P3,
@@ -99,7 +99,7 @@ impl Band {
         }
     }
 
-    /// One band less urgent, never below [`Band::P4`].
+    /// Returns one band less urgent, never below [`Band::P4`].
     pub(super) const fn one_down_to_p4(self) -> Self {
         match self {
             Self::P0 => Self::P1,

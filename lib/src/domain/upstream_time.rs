@@ -1,14 +1,15 @@
-//! Points in time as the sources write them.
+//! Times as public sources and reports write them.
 
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 
-use crate::domain::instant::in_millis;
+use super::instant::in_millis;
 
-/// Reads `2026-06-17T04:12:05.460` (UTC, as NVD and older CVE records mean it), or the same with `Z` or
-/// an offset, `+0000` too; none for anything else. What is finer than a millisecond is left out.
-pub(super) fn instant(text: &str) -> Option<Timestamp> {
+/// Reads `2026-06-17T04:12:05.460` (UTC, as in NVD and older CVE records), or the same with `Z` or an offset, `+0000`
+/// included; none for any other text. Digits beyond the millisecond are left out.
+#[must_use]
+pub fn instant(text: &str) -> Option<Timestamp> {
     if text.len() > 40 {
         return None;
     }

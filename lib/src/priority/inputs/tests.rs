@@ -1,14 +1,15 @@
 use jiff::civil::date;
 use serde_json::{Value, json};
 
+use jiff::Timestamp;
+
 use super::*;
-use crate::domain::enrichment::{Epss as EpssFact, Source, Sourced, Ssvc as SsvcFact};
 use crate::domain::feed::Feed;
-use crate::domain::finding::Ordinal;
-use crate::domain::priority::exposure::Reach;
-use crate::domain::priority::{Band, Thresholds, assess};
+use crate::domain::finding::{Finding, Ordinal};
 use crate::domain::scan::ScanId;
-use crate::domain::signals::{Listed, Rating};
+use crate::domain::vulnerability::{Exploitation, KevListing, Source};
+use crate::priority::exposure::Reach;
+use crate::priority::{Band, Thresholds, assess};
 
 const RCE: &str = "CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H";
 const LOCAL: &str = "CVSS:3.1/AV:L/AC:L/PR:L/UI:N/S:U/C:L/I:N/A:N";
@@ -49,25 +50,27 @@ fn reported() -> Reported {
     Reported::finding(&finding(vulnerability), scanned(), scanned())
 }
 
-fn signals() -> Signals {
+fn summary() -> VulnerabilitySummary {
     let as_of = time("2026-11-18T00:00:00Z");
-    Signals {
+    VulnerabilitySummary {
         id: "CVE-2026-0001".parse().unwrap(),
         aliases: vec![],
         status: Status::Published,
         status_source: Source::Nvd,
         status_as_of: as_of,
-        cvss: vec![Rating {
-            version: CvssVersion::V31,
-            vector: RCE.to_owned(),
-            score: 9.8,
-            assigner: "nvd@nist.gov".to_owned(),
+        cvss: vec![Sourced {
+            fact: Rating {
+                version: CvssVersion::V31,
+                vector: RCE.to_owned(),
+                score: 9.8,
+                assigner: "nvd@nist.gov".to_owned(),
+            },
             source: Source::Nvd,
             as_of,
         }],
         ssvc: Some(Sourced {
-            fact: SsvcFact {
-                exploitation: Some(enrichment::Exploitation::Active),
+            fact: Ssvc {
+                exploitation: Some(Exploitation::Active),
                 automatable: Some(true),
                 technical_impact: None,
                 assigner: "CISA-ADP".to_owned(),
@@ -76,10 +79,14 @@ fn signals() -> Signals {
             source: Source::CveServices,
             as_of,
         }),
-        kev: Some(Listed { date_added: date(2026, 11, 17), ransomware: None, source: Source::Kev, as_of }),
+        kev: Some(Sourced {
+            fact: KevListing { date_added: date(2026, 11, 17), ransomware: None },
+            source: Source::Kev,
+            as_of,
+        }),
         kev_checked: Some(as_of),
         epss: Some(Sourced {
-            fact: EpssFact { score: 0.5, percentile: Some(0.99), date: date(2026, 11, 19), model_version: None },
+            fact: Epss { score: 0.5, percentile: Some(0.99), date: date(2026, 11, 19), model_version: None },
             source: Source::Epss,
             as_of,
         }),
@@ -104,7 +111,7 @@ fn feed(day: &str) -> Feed {
 
 #[test]
 fn without_any_source_the_report_alone_is_looked_at_and_the_rest_is_unknown() {
-    let facts = facts(&reported(), None, &Known::default(), ASSUMED);
+    let facts = Inputs::of(&reported(), None, &Vulnerabilities::default(), ASSUMED);
     assert_eq!((facts.severity, facts.status, facts.fixed_version), (Severity::High, FixStatus::WillNotFix, false));
     // Recomputed from the vector of the source that the severity is from, whatever score is stated.
     assert_eq!(facts.cvss_scores, [3.3]);
@@ -113,7 +120,7 @@ fn without_any_source_the_report_alone_is_looked_at_and_the_rest_is_unknown() {
         (vector.source.as_str(), vector.as_of, facts.network_reach),
         ("trivy:redhat", Some(date(2026, 11, 20)), Some(false))
     );
-    assert_eq!((&facts.kev, &facts.epss, &facts.ssvc, &facts.record), (&Kev::Unknown, &None, &None, &None));
+    assert_eq!((&facts.kev, &facts.epss, &facts.ssvc, &facts.record), (&KevStatus::Unknown, &None, &None, &None));
     assert_eq!((facts.first_seen, facts.published), (Some(date(2026, 11, 20)), Some(date(2026, 2, 3))));
     let priority = assess(&facts, &Thresholds::default(), scanned());
     for unknown in ["KEV unknown", "epss: unknown, fallback 0.01", "exploitation unknown"] {
@@ -123,9 +130,12 @@ fn without_any_source_the_report_alone_is_looked_at_and_the_rest_is_unknown() {
 
 #[test]
 fn what_sources_say_goes_before_the_report_and_is_named_with_its_day() {
-    let feeds =
-        Known { kev: Some(feed("2026-11-19T00:00:00Z")), epss: Some(feed("2026-11-19T00:00:00Z")), ..Known::default() };
-    let facts = facts(&reported(), Some(&signals()), &feeds, ASSUMED);
+    let feeds = Vulnerabilities {
+        kev: Some(feed("2026-11-19T00:00:00Z")),
+        epss: Some(feed("2026-11-19T00:00:00Z")),
+        ..Vulnerabilities::default()
+    };
+    let facts = Inputs::of(&reported(), Some(&summary()), &feeds, ASSUMED);
     assert_eq!(
         (facts.cvss_scores.as_slice(), facts.network_reach, facts.epss_median),
         (&[9.8][..], Some(true), Some(0.002))
@@ -146,20 +156,31 @@ fn what_sources_say_goes_before_the_report_and_is_named_with_its_day() {
 #[test]
 fn not_in_kev_is_a_fact_of_the_newest_catalogue_and_unknown_where_nobody_has_looked() {
     let kev = |checked: Option<&str>, loaded: Option<&str>| {
-        let signals = Signals { kev: None, kev_checked: checked.map(time), ..signals() };
-        facts(&reported(), Some(&signals), &Known { kev: loaded.map(feed), ..Known::default() }, ASSUMED).kev
+        let summary = VulnerabilitySummary { kev: None, kev_checked: checked.map(time), ..summary() };
+        Inputs::of(
+            &reported(),
+            Some(&summary),
+            &Vulnerabilities { kev: loaded.map(feed), ..Vulnerabilities::default() },
+            ASSUMED,
+        )
+        .kev
     };
     let (old, new) = (Some("2026-11-01T00:00:00Z"), Some("2026-11-20T00:00:00Z"));
-    assert_eq!(kev(old, new), Kev::NotListed { catalogue: date(2026, 11, 20) });
-    assert_eq!(kev(new, old), Kev::NotListed { catalogue: date(2026, 11, 20) });
-    assert_eq!(kev(old, None), Kev::NotListed { catalogue: date(2026, 11, 1) });
-    assert_eq!(kev(None, new), Kev::Unknown);
+    assert_eq!(kev(old, new), KevStatus::NotListed { catalogue: date(2026, 11, 20) });
+    assert_eq!(kev(new, old), KevStatus::NotListed { catalogue: date(2026, 11, 20) });
+    assert_eq!(kev(old, None), KevStatus::NotListed { catalogue: date(2026, 11, 1) });
+    assert_eq!(kev(None, new), KevStatus::Unknown);
 }
 
 #[test]
 fn a_rejected_record_suppresses_and_a_missing_one_does_not() {
     for (status, band) in [(Status::Rejected, Band::Suppressed), (Status::NotFound, Band::P0)] {
-        let facts = facts(&reported(), Some(&Signals { status, ..signals() }), &Known::default(), ASSUMED);
+        let facts = Inputs::of(
+            &reported(),
+            Some(&VulnerabilitySummary { status, ..summary() }),
+            &Vulnerabilities::default(),
+            ASSUMED,
+        );
         assert_eq!(assess(&facts, &Thresholds::default(), scanned()).band, band, "{status:?}");
     }
 }
@@ -173,7 +194,7 @@ fn a_report_that_says_odd_things_says_nothing() {
     ] {
         let reported = Reported::finding(&finding(vulnerability), scanned(), scanned());
         assert_eq!((reported.severity, &reported.rating, reported.published), (Severity::Unknown, &None, None));
-        let facts = facts(&reported, None, &Known::default(), ASSUMED);
+        let facts = Inputs::of(&reported, None, &Vulnerabilities::default(), ASSUMED);
         // Nothing known is public, automatable and total, not harmless.
         assert_eq!(assess(&facts, &Thresholds::default(), scanned()).band, Band::P1);
     }
