@@ -27,16 +27,17 @@ pub mod list_findings;
 pub mod list_priorities;
 pub mod list_scans;
 pub mod no_route;
+pub mod parameter;
 pub mod retire_image;
 pub mod routes;
 
-mod dto;
 mod etag;
 mod order;
 mod path;
 mod principal;
 mod query;
 mod reply;
+mod response;
 
 pub use error::ApiError;
 

@@ -1,68 +1,289 @@
-//! All routes of the API, as template.yaml deploys them.
+//! Holds all routes of the API. `template.yaml`, the router of `cargo lambda watch`, `events/` and the documents are
+//! checked against this table.
 
-use Scope::{Analyze, Delete, Read, Write};
+use std::fmt::Display;
 
-/// A route: who answers what, and who may ask.
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+use super::parameter::{
+    ALL, CURRENT, CURSOR, FIXABLE, HISTORY, IMAGE_NAME, IMAGE_PREFIX, LIMIT, LIMIT_OF_IMAGES, LIMIT_OF_PRIORITIES,
+    PACKAGE, PLATFORM, Parameter, REFRESH, SCANNERS, SEEN_BEFORE, SEVERITIES, SEVERITY, SORT, SUPPRESSED,
+    VULNERABILITY_ID, WAIT,
+};
+
+/// A route of the API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Route {
-    /// The method.
+    /// The HTTP method.
     pub method: &'static str,
-    /// The path with its parameters in braces; a greedy one, `{name+}`, takes slashes too.
+    /// The path. Its parameter stands in braces; a greedy one, `{name+}`, takes slashes too.
     pub path: &'static str,
+    /// The name in an OpenAPI document.
+    pub operation_id: &'static str,
     /// The function that answers.
     pub function: &'static str,
-    /// What its caller needs.
+    /// The permission that a caller needs.
     pub scope: Scope,
+    /// The query parameters, in the order in which a refusal lists them.
+    pub parameters: &'static [Parameter],
 }
 
-/// What a caller may do.
+/// A permission of a caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
-    /// Read scans and findings.
+    /// Reads scans and findings.
     Read,
-    /// Send and change.
+    /// Sends and changes.
     Write,
-    /// Delete.
+    /// Deletes.
     Delete,
-    /// Have the model work.
+    /// Asks the model.
     Analyze,
 }
 
-const fn route(method: &'static str, path: &'static str, function: &'static str, scope: Scope) -> Route {
-    Route { method, path, function, scope }
-}
+/// Removes a scan.
+pub const DELETE_SCAN: Route = Route {
+    method: "DELETE",
+    path: "/api/container/scans/{scan_id}",
+    operation_id: "deleteScan",
+    function: "delete-scan",
+    scope: Scope::Delete,
+    parameters: &[],
+};
 
-/// Every route but the one of `no-route`, which takes what none of these does.
+/// Reads a vulnerability and where it is.
+pub const GET_CVE: Route = Route {
+    method: "GET",
+    path: "/api/container/cves/{cve_id}",
+    operation_id: "getCve",
+    function: "get-cve",
+    scope: Scope::Read,
+    parameters: &[ALL, LIMIT_OF_IMAGES, CURSOR],
+};
+
+/// Reads a finding.
+pub const GET_FINDING: Route = Route {
+    method: "GET",
+    path: "/api/container/findings/{finding_id}",
+    operation_id: "getFinding",
+    function: "get-finding",
+    scope: Scope::Read,
+    parameters: &[],
+};
+
+/// Lists what to upgrade first.
+pub const LIST_PRIORITIES: Route = Route {
+    method: "GET",
+    path: "/api/container/priorities",
+    operation_id: "listPriorities",
+    function: "list-priorities",
+    scope: Scope::Read,
+    parameters: &[LIMIT_OF_PRIORITIES, FIXABLE, IMAGE_PREFIX],
+};
+
+/// Lists scans.
+pub const LIST_SCANS: Route = Route {
+    method: "GET",
+    path: "/api/container/scans",
+    operation_id: "listScans",
+    function: "list-scans",
+    scope: Scope::Read,
+    parameters: &[IMAGE_NAME, CURRENT, SEEN_BEFORE, LIMIT, CURSOR],
+};
+
+/// Reads a scan, or the current one of an image.
+pub const GET_SCAN: Route = Route {
+    method: "GET",
+    path: "/api/container/scans/{artifactname+}",
+    operation_id: "getScan",
+    function: "get-scan",
+    scope: Scope::Read,
+    parameters: &[HISTORY, PLATFORM, LIMIT, CURSOR],
+};
+
+/// Lists the findings of a scan.
+pub const LIST_FINDINGS: Route = Route {
+    method: "GET",
+    path: "/api/container/scans/{identifier}/findings",
+    operation_id: "listFindings",
+    function: "list-findings",
+    scope: Scope::Read,
+    parameters: &[SEVERITY, PACKAGE, VULNERABILITY_ID, FIXABLE, SUPPRESSED, SORT, PLATFORM, LIMIT, CURSOR],
+};
+
+/// Reads the report of a scan.
+pub const GET_REPORT: Route = Route {
+    method: "GET",
+    path: "/api/container/scans/{identifier}/report",
+    operation_id: "getReport",
+    function: "get-report",
+    scope: Scope::Read,
+    parameters: &[PLATFORM],
+};
+
+/// Reads the state of an upload.
+pub const GET_UPLOAD: Route = Route {
+    method: "GET",
+    path: "/api/container/uploads/{upload_id+}",
+    operation_id: "getUpload",
+    function: "get-upload",
+    scope: Scope::Read,
+    parameters: &[],
+};
+
+/// Reads the state of the deployment.
+pub const GET_HEALTH: Route = Route {
+    method: "GET",
+    path: "/api/health",
+    operation_id: "getHealth",
+    function: "get-health",
+    scope: Scope::Read,
+    parameters: &[],
+};
+
+/// Asks the model about a finding.
+pub const ANALYZE_FINDING: Route = Route {
+    method: "GET",
+    path: "/api/llm/analyze/container/{finding_id}",
+    operation_id: "analyzeFinding",
+    function: "analyze-finding",
+    scope: Scope::Analyze,
+    parameters: &[WAIT, REFRESH],
+};
+
+/// Takes an image out of the fleet.
+pub const RETIRE_IMAGE: Route = Route {
+    method: "POST",
+    path: "/api/container/images/retire",
+    operation_id: "retireImage",
+    function: "retire-image",
+    scope: Scope::Write,
+    parameters: &[],
+};
+
+/// Brings an image back into the fleet.
+pub const UNRETIRE_IMAGE: Route = Route {
+    method: "POST",
+    path: "/api/container/images/unretire",
+    operation_id: "unretireImage",
+    function: "retire-image",
+    scope: Scope::Write,
+    parameters: &[],
+};
+
+/// Takes a report in.
+pub const INGEST_SCAN: Route = Route {
+    method: "POST",
+    path: "/api/container/scans",
+    operation_id: "ingestScan",
+    function: "ingest-scan",
+    scope: Scope::Write,
+    parameters: &[IMAGE_NAME, SCANNERS, SEVERITIES],
+};
+
+/// Confirms a suspect scan.
+pub const CONFIRM_SCAN: Route = Route {
+    method: "POST",
+    path: "/api/container/scans/{scan_id}/confirm",
+    operation_id: "confirmScan",
+    function: "confirm-scan",
+    scope: Scope::Write,
+    parameters: &[],
+};
+
+/// Opens an upload.
+pub const CREATE_UPLOAD: Route = Route {
+    method: "POST",
+    path: "/api/container/uploads",
+    operation_id: "createUpload",
+    function: "create-upload",
+    scope: Scope::Write,
+    parameters: &[],
+};
+
+/// Asks the model about the findings of a scan.
+pub const ANALYZE_SCAN: Route = Route {
+    method: "POST",
+    path: "/api/llm/analyze/container/scans/{scan_id}",
+    operation_id: "analyzeScan",
+    function: "analyze-scan",
+    scope: Scope::Analyze,
+    parameters: &[SEVERITY, LIMIT],
+};
+
+/// Every route except that of `no-route`, which takes all other requests.
 pub const ROUTES: [Route; 17] = [
-    route("DELETE", "/api/container/scans/{scan_id}", "delete-scan", Delete),
-    route("GET", "/api/container/cves/{cve_id}", "get-cve", Read),
-    route("GET", "/api/container/findings/{finding_id}", "get-finding", Read),
-    route("GET", "/api/container/priorities", "list-priorities", Read),
-    route("GET", "/api/container/scans", "list-scans", Read),
-    route("GET", "/api/container/scans/{artifactname+}", "get-scan", Read),
-    route("GET", "/api/container/scans/{identifier}/findings", "list-findings", Read),
-    route("GET", "/api/container/scans/{identifier}/report", "get-report", Read),
-    route("GET", "/api/container/uploads/{upload_id+}", "get-upload", Read),
-    route("GET", "/api/health", "get-health", Read),
-    route("GET", "/api/llm/analyze/container/{finding_id}", "analyze-finding", Analyze),
-    route("POST", "/api/container/images/retire", "retire-image", Write),
-    route("POST", "/api/container/images/unretire", "retire-image", Write),
-    route("POST", "/api/container/scans", "ingest-scan", Write),
-    route("POST", "/api/container/scans/{scan_id}/confirm", "confirm-scan", Write),
-    route("POST", "/api/container/uploads", "create-upload", Write),
-    route("POST", "/api/llm/analyze/container/scans/{scan_id}", "analyze-scan", Analyze),
+    DELETE_SCAN,
+    GET_CVE,
+    GET_FINDING,
+    LIST_PRIORITIES,
+    LIST_SCANS,
+    GET_SCAN,
+    LIST_FINDINGS,
+    GET_REPORT,
+    GET_UPLOAD,
+    GET_HEALTH,
+    ANALYZE_FINDING,
+    RETIRE_IMAGE,
+    UNRETIRE_IMAGE,
+    INGEST_SCAN,
+    CONFIRM_SCAN,
+    CREATE_UPLOAD,
+    ANALYZE_SCAN,
 ];
 
+/// All characters except those that a path may have anywhere (RFC 3986 §3.3) and the slash.
+const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
+
 impl Route {
-    /// Whether this route has such a path. A stage or a base path may precede it.
+    /// Returns whether the route serves a path. A stage or a base path may precede it.
     #[must_use]
     pub fn has(&self, raw_path: &str) -> bool {
         let starts = raw_path.match_indices("/api/").map(|(at, _)| raw_path.get(at..).unwrap_or_default());
         starts.into_iter().any(|path| is_like(path, self.path))
     }
+
+    /// Fills the path with the value of its parameter.
+    #[must_use]
+    pub fn with(&self, value: impl Display) -> String {
+        let (before, _, after) = self.parts();
+        format!("{before}{}{after}", utf8_percent_encode(&value.to_string(), ESCAPED))
+    }
+
+    /// Returns the name of the parameter in the path; empty if it has none.
+    #[must_use]
+    pub fn path_parameter(&self) -> &'static str {
+        self.parts().1
+    }
+
+    /// Returns the text in the place of the path's parameter, as it was sent; empty if the path is of another route.
+    #[must_use]
+    pub fn value_in<'p>(&self, raw_path: &'p str) -> &'p str {
+        let (before, _, after) = self.parts();
+        let rest = raw_path.split_once(before).map_or("", |(_, rest)| rest);
+        rest.strip_suffix(after).unwrap_or(rest)
+    }
+
+    /// Returns the stage or base path that precedes the route in a path.
+    #[must_use]
+    pub fn base_of<'p>(&self, raw_path: &'p str) -> &'p str {
+        raw_path.split_once(self.parts().0).map_or("", |(base, _)| base)
+    }
+
+    /// Returns what follows the last slash of the path.
+    pub(super) fn last_segment(&self) -> &'static str {
+        self.path.rsplit('/').next().unwrap_or_default()
+    }
+
+    /// Returns the path before its parameter, the parameter's name, and the path after it.
+    fn parts(&self) -> (&'static str, &'static str, &'static str) {
+        let (before, rest) = self.path.split_once('{').unwrap_or((self.path, ""));
+        let (name, after) = rest.split_once('}').unwrap_or((rest, ""));
+        (before, name.trim_end_matches('+'), after)
+    }
 }
 
-/// Whether a path is one of a template.
+/// Returns whether a path fits a template.
 fn is_like(path: &str, template: &str) -> bool {
     let mut segments = path.split('/');
     for part in template.split('/') {
@@ -79,7 +300,7 @@ fn is_like(path: &str, template: &str) -> bool {
     segments.next().is_none()
 }
 
-/// The methods that a path has, each once, in alphabetical order; none if there is no such path.
+/// Returns the methods of a path, each once, in alphabetical order.
 #[must_use]
 pub fn methods(raw_path: &str) -> Vec<&'static str> {
     let mut methods: Vec<_> = ROUTES.iter().filter(|route| route.has(raw_path)).map(|route| route.method).collect();
@@ -115,7 +336,7 @@ mod tests {
     }
 
     #[test]
-    fn what_only_begins_like_a_route_is_none() {
+    fn a_path_that_only_begins_like_a_route_has_no_methods() {
         for path in [
             "",
             "/",
@@ -131,6 +352,31 @@ mod tests {
         ] {
             assert_eq!(methods(path), [""; 0], "{path}");
         }
+    }
+
+    #[test]
+    fn each_operation_has_a_name_of_its_own() {
+        for (at, route) in ROUTES.iter().enumerate() {
+            assert!(ROUTES[..at].iter().all(|other| other.operation_id != route.operation_id), "{route:?}");
+        }
+    }
+
+    #[test]
+    fn a_path_is_filled_and_read_back() {
+        assert_eq!(GET_SCAN.with(7), "/api/container/scans/7");
+        assert_eq!(CONFIRM_SCAN.with(7), "/api/container/scans/7/confirm");
+        assert_eq!(GET_UPLOAD.with("ci/a b%.json"), "/api/container/uploads/ci/a%20b%25.json");
+        assert_eq!(LIST_SCANS.with(7), LIST_SCANS.path, "it has no parameter");
+        for route in ROUTES.iter().filter(|route| !route.path_parameter().is_empty()) {
+            let path = format!("/prod{}", route.with(7));
+            assert!(route.has(&path), "{path}");
+            assert_eq!((route.base_of(&path), route.value_in(&path)), ("/prod", "7"), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_path_of_another_route_has_no_value() {
+        assert_eq!((GET_FINDING.value_in("/api/health"), INGEST_SCAN.base_of("/api/health")), ("", ""));
     }
 
     proptest! {
