@@ -37,14 +37,14 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_method_is_told_the_right_ones() {
+    fn a_wrong_method_is_refused_with_the_right_ones() {
         let response = refusal(Method::PUT, "/api/container/scans");
         assert_eq!(response.status(), StatusCode::METHOD_NOT_ALLOWED);
         assert_eq!(response.headers()[header::ALLOW], "GET, POST");
     }
 
     #[test]
-    fn a_path_that_is_none_is_not_found_whatever_the_method() {
+    fn an_unknown_path_is_not_found_with_any_method() {
         for method in [Method::GET, Method::PATCH] {
             let response = refusal(method, "/api/container/nothing");
             assert_eq!((response.status(), response.headers().get(header::ALLOW)), (StatusCode::NOT_FOUND, None));

@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_with_slashes_is_told_from_its_findings() {
+    fn a_name_with_slashes_is_separate_from_its_findings() {
         let name = "ghcr.io/org/app:1.0@sha256:00";
         for prefix in ["", "/prod", "/_aws/execute-api/abc/$default"] {
             let path = format!("{prefix}/api/container/scans/{name}");
