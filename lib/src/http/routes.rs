@@ -3,6 +3,7 @@
 
 use std::fmt::Display;
 
+use Scope::{Analyze, Delete, Read, Write};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::parameter::{
@@ -41,175 +42,79 @@ pub enum Scope {
     Analyze,
 }
 
+/// A route without query parameters.
+const fn route(
+    method: &'static str,
+    path: &'static str,
+    operation_id: &'static str,
+    function: &'static str,
+    scope: Scope,
+) -> Route {
+    Route { method, path, operation_id, function, scope, parameters: &[] }
+}
+
 /// Removes a scan.
-pub const DELETE_SCAN: Route = Route {
-    method: "DELETE",
-    path: "/api/container/scans/{scan_id}",
-    operation_id: "deleteScan",
-    function: "delete-scan",
-    scope: Scope::Delete,
-    parameters: &[],
-};
-
+pub const DELETE_SCAN: Route = route("DELETE", "/api/container/scans/{scan_id}", "deleteScan", "delete-scan", Delete);
 /// Reads a vulnerability and where it is.
-pub const GET_CVE: Route = Route {
-    method: "GET",
-    path: "/api/container/cves/{cve_id}",
-    operation_id: "getCve",
-    function: "get-cve",
-    scope: Scope::Read,
-    parameters: &[ALL, LIMIT_OF_IMAGES, CURSOR],
-};
-
+pub const GET_CVE: Route =
+    route("GET", "/api/container/cves/{cve_id}", "getCve", "get-cve", Read).takes(&[ALL, LIMIT_OF_IMAGES, CURSOR]);
 /// Reads a finding.
-pub const GET_FINDING: Route = Route {
-    method: "GET",
-    path: "/api/container/findings/{finding_id}",
-    operation_id: "getFinding",
-    function: "get-finding",
-    scope: Scope::Read,
-    parameters: &[],
-};
-
+pub const GET_FINDING: Route = route("GET", "/api/container/findings/{finding_id}", "getFinding", "get-finding", Read);
 /// Lists what to upgrade first.
-pub const LIST_PRIORITIES: Route = Route {
-    method: "GET",
-    path: "/api/container/priorities",
-    operation_id: "listPriorities",
-    function: "list-priorities",
-    scope: Scope::Read,
-    parameters: &[LIMIT_OF_PRIORITIES, FIXABLE, IMAGE_PREFIX],
-};
-
+pub const LIST_PRIORITIES: Route = route("GET", "/api/container/priorities", "listPriorities", "list-priorities", Read)
+    .takes(&[LIMIT_OF_PRIORITIES, FIXABLE, IMAGE_PREFIX]);
 /// Lists scans.
-pub const LIST_SCANS: Route = Route {
-    method: "GET",
-    path: "/api/container/scans",
-    operation_id: "listScans",
-    function: "list-scans",
-    scope: Scope::Read,
-    parameters: &[IMAGE_NAME, CURRENT, SEEN_BEFORE, LIMIT, CURSOR],
-};
-
+pub const LIST_SCANS: Route = route("GET", "/api/container/scans", "listScans", "list-scans", Read).takes(&[
+    IMAGE_NAME,
+    CURRENT,
+    SEEN_BEFORE,
+    LIMIT,
+    CURSOR,
+]);
 /// Reads a scan, or the current one of an image.
-pub const GET_SCAN: Route = Route {
-    method: "GET",
-    path: "/api/container/scans/{artifactname+}",
-    operation_id: "getScan",
-    function: "get-scan",
-    scope: Scope::Read,
-    parameters: &[HISTORY, PLATFORM, LIMIT, CURSOR],
-};
-
+pub const GET_SCAN: Route = route("GET", "/api/container/scans/{artifactname+}", "getScan", "get-scan", Read)
+    .takes(&[HISTORY, PLATFORM, LIMIT, CURSOR]);
 /// Lists the findings of a scan.
-pub const LIST_FINDINGS: Route = Route {
-    method: "GET",
-    path: "/api/container/scans/{identifier}/findings",
-    operation_id: "listFindings",
-    function: "list-findings",
-    scope: Scope::Read,
-    parameters: &[SEVERITY, PACKAGE, VULNERABILITY_ID, FIXABLE, SUPPRESSED, SORT, PLATFORM, LIMIT, CURSOR],
-};
-
+pub const LIST_FINDINGS: Route =
+    route("GET", "/api/container/scans/{identifier}/findings", "listFindings", "list-findings", Read).takes(&[
+        SEVERITY,
+        PACKAGE,
+        VULNERABILITY_ID,
+        FIXABLE,
+        SUPPRESSED,
+        SORT,
+        PLATFORM,
+        LIMIT,
+        CURSOR,
+    ]);
 /// Reads the report of a scan.
-pub const GET_REPORT: Route = Route {
-    method: "GET",
-    path: "/api/container/scans/{identifier}/report",
-    operation_id: "getReport",
-    function: "get-report",
-    scope: Scope::Read,
-    parameters: &[PLATFORM],
-};
-
+pub const GET_REPORT: Route =
+    route("GET", "/api/container/scans/{identifier}/report", "getReport", "get-report", Read).takes(&[PLATFORM]);
 /// Reads the state of an upload.
-pub const GET_UPLOAD: Route = Route {
-    method: "GET",
-    path: "/api/container/uploads/{upload_id+}",
-    operation_id: "getUpload",
-    function: "get-upload",
-    scope: Scope::Read,
-    parameters: &[],
-};
-
+pub const GET_UPLOAD: Route = route("GET", "/api/container/uploads/{upload_id+}", "getUpload", "get-upload", Read);
 /// Reads the state of the deployment.
-pub const GET_HEALTH: Route = Route {
-    method: "GET",
-    path: "/api/health",
-    operation_id: "getHealth",
-    function: "get-health",
-    scope: Scope::Read,
-    parameters: &[],
-};
-
+pub const GET_HEALTH: Route = route("GET", "/api/health", "getHealth", "get-health", Read);
 /// Asks the model about a finding.
-pub const ANALYZE_FINDING: Route = Route {
-    method: "GET",
-    path: "/api/llm/analyze/container/{finding_id}",
-    operation_id: "analyzeFinding",
-    function: "analyze-finding",
-    scope: Scope::Analyze,
-    parameters: &[WAIT, REFRESH],
-};
-
+pub const ANALYZE_FINDING: Route =
+    route("GET", "/api/llm/analyze/container/{finding_id}", "analyzeFinding", "analyze-finding", Analyze)
+        .takes(&[WAIT, REFRESH]);
 /// Takes an image out of the fleet.
-pub const RETIRE_IMAGE: Route = Route {
-    method: "POST",
-    path: "/api/container/images/retire",
-    operation_id: "retireImage",
-    function: "retire-image",
-    scope: Scope::Write,
-    parameters: &[],
-};
-
+pub const RETIRE_IMAGE: Route = route("POST", "/api/container/images/retire", "retireImage", "retire-image", Write);
 /// Brings an image back into the fleet.
-pub const UNRETIRE_IMAGE: Route = Route {
-    method: "POST",
-    path: "/api/container/images/unretire",
-    operation_id: "unretireImage",
-    function: "retire-image",
-    scope: Scope::Write,
-    parameters: &[],
-};
-
+pub const UNRETIRE_IMAGE: Route =
+    route("POST", "/api/container/images/unretire", "unretireImage", "retire-image", Write);
 /// Takes a report in.
-pub const INGEST_SCAN: Route = Route {
-    method: "POST",
-    path: "/api/container/scans",
-    operation_id: "ingestScan",
-    function: "ingest-scan",
-    scope: Scope::Write,
-    parameters: &[IMAGE_NAME, SCANNERS, SEVERITIES],
-};
-
+pub const INGEST_SCAN: Route = route("POST", "/api/container/scans", "ingestScan", "ingest-scan", Write)
+    .takes(&[IMAGE_NAME, SCANNERS, SEVERITIES]);
 /// Confirms a suspect scan.
-pub const CONFIRM_SCAN: Route = Route {
-    method: "POST",
-    path: "/api/container/scans/{scan_id}/confirm",
-    operation_id: "confirmScan",
-    function: "confirm-scan",
-    scope: Scope::Write,
-    parameters: &[],
-};
-
+pub const CONFIRM_SCAN: Route =
+    route("POST", "/api/container/scans/{scan_id}/confirm", "confirmScan", "confirm-scan", Write);
 /// Opens an upload.
-pub const CREATE_UPLOAD: Route = Route {
-    method: "POST",
-    path: "/api/container/uploads",
-    operation_id: "createUpload",
-    function: "create-upload",
-    scope: Scope::Write,
-    parameters: &[],
-};
-
+pub const CREATE_UPLOAD: Route = route("POST", "/api/container/uploads", "createUpload", "create-upload", Write);
 /// Asks the model about the findings of a scan.
-pub const ANALYZE_SCAN: Route = Route {
-    method: "POST",
-    path: "/api/llm/analyze/container/scans/{scan_id}",
-    operation_id: "analyzeScan",
-    function: "analyze-scan",
-    scope: Scope::Analyze,
-    parameters: &[SEVERITY, LIMIT],
-};
+pub const ANALYZE_SCAN: Route =
+    route("POST", "/api/llm/analyze/container/scans/{scan_id}", "analyzeScan", "analyze-scan", Analyze)
+        .takes(&[SEVERITY, LIMIT]);
 
 /// Every route except that of `no-route`, which takes all other requests.
 pub const ROUTES: [Route; 17] = [
@@ -236,6 +141,11 @@ pub const ROUTES: [Route; 17] = [
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
 
 impl Route {
+    /// Adds the query parameters.
+    const fn takes(self, parameters: &'static [Parameter]) -> Self {
+        Self { parameters, ..self }
+    }
+
     /// Returns whether the route serves a path. A stage or a base path may precede it.
     #[must_use]
     pub fn has(&self, raw_path: &str) -> bool {
