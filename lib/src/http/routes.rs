@@ -137,7 +137,7 @@ pub const ROUTES: [Route; 17] = [
     ANALYZE_SCAN,
 ];
 
-/// All characters except those that a path may have anywhere (RFC 3986 §3.3) and the slash.
+/// All characters except RFC 3986's unreserved ones and the slash.
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
 
 impl Route {
@@ -180,7 +180,7 @@ impl Route {
         raw_path.split_once(self.parts().0).map_or("", |(base, _)| base)
     }
 
-    /// Returns what follows the last slash of the path.
+    /// Returns the last segment of the path.
     pub(super) fn last_segment(&self) -> &'static str {
         self.path.rsplit('/').next().unwrap_or_default()
     }
