@@ -149,7 +149,7 @@ fn mentions(text: &str) -> Vec<(Option<&str>, String)> {
     let mut found = Vec::new();
     for (at, _) in text.match_indices("/api/") {
         let rest = &text[at..];
-        if !["/api/container", "/api/llm", "/api/health"].iter().any(|start| rest.starts_with(start)) {
+        if !["/api/container", "/api/llm/", "/api/health"].iter().any(|start| rest.starts_with(start)) {
             continue;
         }
         let (mut path, mut depth) = (String::new(), 0);
