@@ -153,10 +153,13 @@ impl Route {
         starts.into_iter().any(|path| is_like(path, self.path))
     }
 
-    /// Fills the path with the value of its parameter.
+    /// Fills the path with the value of its parameter, if it has one.
     #[must_use]
     pub fn with(&self, value: impl Display) -> String {
-        let (before, _, after) = self.parts();
+        let (before, name, after) = self.parts();
+        if name.is_empty() {
+            return before.to_owned();
+        }
         format!("{before}{}{after}", utf8_percent_encode(&value.to_string(), ESCAPED))
     }
 
