@@ -1,4 +1,4 @@
-//! The HTTP edge: one file per endpoint, each parsing its request and shaping its answer.
+//! Answers HTTP requests: one file for each endpoint, which parses its request and shapes its answer.
 
 use std::future::Future;
 
@@ -27,16 +27,17 @@ pub mod list_findings;
 pub mod list_priorities;
 pub mod list_scans;
 pub mod no_route;
+pub mod parameter;
 pub mod retire_image;
 pub mod routes;
 
-mod dto;
 mod etag;
 mod order;
 mod path;
 mod principal;
 mod query;
 mod reply;
+mod response;
 
 pub use error::ApiError;
 
@@ -59,9 +60,8 @@ where
 
 /// Answers requests with `handle` until Lambda ends the process.
 ///
-/// As `lambda_http::run`, but for requests that would make its conversion panic: it puts the query,
-/// the host and the protocol into a URL as they came, and expects that to work. Nothing here reads
-/// that URL.
+/// Unlike `lambda_http::run` it does not panic on any request: that function makes a URL of the unchecked query, host and
+/// protocol. Sirius does not read that URL.
 ///
 /// # Errors
 /// If the runtime cannot be reached.
@@ -76,9 +76,9 @@ where
     lambda_runtime::run(service_fn(|event: LambdaEvent<LambdaRequest>| adapter.call(tame(event)))).await
 }
 
-/// The same event, with nothing in it that cannot be part of a URL.
+/// Removes or escapes everything in the event that a URL cannot have.
 fn tame(mut event: LambdaEvent<LambdaRequest>) -> LambdaEvent<LambdaRequest> {
-    /// What RFC 3986 §3.4 has no place for in a query; `%` is left to the escapes that are there.
+    /// The characters that RFC 3986 §3.4 does not allow in a query. `%` stays, since the query may have escapes.
     const NOT_IN_A_QUERY: &AsciiSet = &CONTROLS
         .add(b' ')
         .add(b'"')
@@ -103,12 +103,12 @@ fn tame(mut event: LambdaEvent<LambdaRequest>) -> LambdaEvent<LambdaRequest> {
     event
 }
 
-/// Runs a handler: its error becomes the answer, and is logged once. Every answer leaves through here, and gets the
-/// headers that all have (`reply::finished`). Never fails, since an error
-/// given to the Lambda runtime would become API Gateway's own opaque 500.
+/// Runs a handler, logs its error once and turns it into the answer, and adds the headers of all answers.
+///
+/// It never fails: the Lambda runtime would turn an error into API Gateway's own opaque 500.
 ///
 /// # Errors
-/// None; the type is what `lambda_http::run` wants.
+/// None; `lambda_http::run` needs the type.
 pub async fn serve(
     request: Request,
     handle: impl AsyncFnOnce(&Request) -> Result<Response<Body>, ApiError>,
@@ -127,7 +127,7 @@ pub async fn serve(
     Ok(reply::finished(&request, answering.instrument(span).await))
 }
 
-/// The id under which the log and a problem document have this request; empty outside Lambda.
+/// Returns the id of the request in the log and in a problem document; empty outside Lambda.
 fn request_id(request: &Request) -> &str {
     request.lambda_context_ref().map(|context| context.request_id.as_str()).unwrap_or_default()
 }
@@ -161,7 +161,7 @@ mod tests {
         assert_eq!(all, ["<b>", "<d>", "%", "\"g\""]);
     }
 
-    /// What a handler answers, once it is through [`serve`].
+    /// Returns the answer of a handler run by [`serve`].
     async fn served(
         if_none_match: Option<&str>,
         handle: impl AsyncFnOnce(&Request) -> Result<Response<Body>, ApiError>,
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn every_answer_says_what_it_is_and_that_nobody_shall_keep_it() {
+    async fn every_answer_forbids_sniffing_and_storing() {
         let ok = async |_: &Request| Ok(Response::new(Body::Text("[]".to_owned())));
         let stored = async |_: &Request| {
             let mut response = Response::new(Body::Empty);

@@ -27,6 +27,7 @@ mod priority;
 mod reading;
 mod roles;
 mod round_trips;
+mod routes;
 mod spellings;
 mod template;
 mod uploads;

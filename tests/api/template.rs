@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use sirius::http::routes::ROUTES;
+use sirius::http::routes::{ROUTES, Route};
 
 fn read(name: &str) -> String {
     std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(name)).unwrap()
@@ -22,25 +22,57 @@ fn the_template_has_each_function_once() {
     assert_eq!(named, functions().iter().map(String::as_str).collect::<Vec<_>>());
 }
 
-#[test]
-fn the_watch_router_has_each_route_of_the_template() {
-    let (template, manifest) = (read("template.yaml"), read("Cargo.toml"));
-    let paths: BTreeSet<&str> = template.lines().filter_map(|line| line.trim().strip_prefix("Path: ")).collect();
-    assert!(paths.len() >= 4, "{paths:?}");
-    for path in paths {
-        let path = path.trim_matches(['"', '\'']);
-        // The router cannot have a route below a greedy one, which brings those to a function of their method.
-        if ["{identifier}/", "{scan_id}"].iter().any(|below| path.starts_with(&format!("/api/container/scans/{below}")))
-        {
-            continue;
+/// The routes of `cargo lambda watch`: path, method (none for all methods) and function.
+fn watched(manifest: &str) -> BTreeSet<(String, Option<String>, String)> {
+    let router = manifest.split("[workspace.metadata.lambda.watch.router]").nth(1).unwrap();
+    let (mut found, mut path) = (BTreeSet::new(), "");
+    for line in router.lines() {
+        let quoted: Vec<&str> = line.split('"').skip(1).step_by(2).collect();
+        match quoted.as_slice() {
+            [] => {}
+            [only] => path = only,
+            [path, function] if line.starts_with('"') => {
+                found.insert(((*path).to_owned(), None, (*function).to_owned()));
+            }
+            [method, function] => {
+                found.insert((path.to_owned(), Some((*method).to_owned()), (*function).to_owned()));
+            }
+            _ => panic!("{line}"),
         }
-        // `{name+}` is spelled `{*name}` there.
-        let spelled = path
-            .strip_suffix("+}")
-            .and_then(|path| path.rsplit_once('{'))
-            .map_or_else(|| path.to_owned(), |(before, name)| format!("{before}{{*{name}}}"));
-        assert!(manifest.contains(&format!("\"{spelled}\"")), "no route {spelled} in Cargo.toml");
     }
+    found
+}
+
+/// A path as the router of `cargo lambda watch` spells it: `{*name}` for `{name+}`.
+fn spelled(path: &str) -> String {
+    match path.strip_suffix("+}").and_then(|path| path.rsplit_once('{')) {
+        Some((before, name)) => format!("{before}{{*{name}}}"),
+        None => path.to_owned(),
+    }
+}
+
+#[test]
+fn the_watch_router_has_the_routes_of_the_table_and_no_route() {
+    let watched = watched(&read("Cargo.toml"));
+    let mut found = BTreeSet::from([("/{*proxy}".to_owned(), None, "no-route".to_owned())]);
+    for route in ROUTES {
+        let below = |greedy: &Route| {
+            let before = greedy.path.strip_suffix("+}").and_then(|path| path.rsplit_once('{'));
+            before.is_some_and(|(before, _)| route.path.starts_with(before))
+        };
+        // The router cannot have a route below a greedy one, which takes the requests of its method to its own function.
+        let (path, function) = match ROUTES.into_iter().find(below) {
+            Some(greedy) if route.method == greedy.method => (spelled(greedy.path), greedy.function),
+            Some(greedy) => (spelled(greedy.path), route.function),
+            None => (spelled(route.path), route.function),
+        };
+        let entry = |method: Option<&str>| (path.clone(), method.map(str::to_owned), function.to_owned());
+        let entries = [entry(Some(route.method)), entry(None)];
+        let has: Vec<_> = entries.into_iter().filter(|entry| watched.contains(entry)).collect();
+        assert_eq!(has.len(), 1, "{} {} in Cargo.toml", route.method, route.path);
+        found.extend(has);
+    }
+    assert_eq!(watched, found);
 }
 
 /// What template.yaml says of routes: method, path, function and, of the `security` of its OpenAPI document, the scope.
@@ -82,6 +114,21 @@ fn the_template_has_the_routes_of_the_table_and_beside_them_those_of_no_route() 
     let no_route = ["DELETE", "GET", "HEAD", "PATCH", "POST", "PUT"]
         .map(|method| (method.to_owned(), "/{proxy+}".to_owned(), "no-route".to_owned(), String::new()));
     assert_eq!(routes(&read("template.yaml")), table.chain(no_route).collect());
+}
+
+#[test]
+fn limits_and_cors_are_of_the_routes_of_the_table() {
+    let template = read("template.yaml");
+    let settings = template.split("\n      RouteSettings:\n").nth(1).unwrap();
+    let limited: Vec<&str> = settings.lines().map_while(|line| line.strip_prefix("        ")).collect();
+    assert!(limited.len() > 3, "{limited:?}");
+    for line in limited {
+        let key = line.split(": {Throttling").next().unwrap();
+        assert!(ROUTES.iter().any(|route| format!("{} {}", route.method, route.path) == key), "{key} is no route");
+    }
+    let methods: BTreeSet<&str> = ROUTES.iter().map(|route| route.method).collect();
+    let allowed = format!("allowMethods: [{}]", methods.into_iter().collect::<Vec<_>>().join(", "));
+    assert!(template.contains(&allowed), "{allowed}");
 }
 
 /// The text of a resource, and the number that follows a key in it.

@@ -13,9 +13,9 @@ use sirius::domain::fleet::{Fleet, Scope};
 use sirius::domain::severity::Severity;
 use sirius::events::{enrich_cves, run_analysis};
 use sirius::http::{
-    self, ApiError, analyze_finding, analyze_scan, confirm_scan, create_upload, delete_scan, get_cve, get_finding,
-    get_health, get_report, get_scan, get_upload, ingest_scan, list_findings, list_priorities, list_scans, no_route,
-    retire_image,
+    self, ApiError, analyze_finding, analyze_scan, confirm_scan, create_upload, delete_scan, get_cve, get_finding, get_health,
+    get_report, get_scan, get_upload, ingest_scan, list_findings, list_priorities, list_scans, no_route, retire_image,
+    routes::{self, ROUTES, Route},
 };
 use sirius::llm::{Ollama, OllamaConfig, Options, Questions};
 use sirius::objects::Objects;
@@ -330,28 +330,17 @@ impl App {
     }
 
     pub async fn post_as(&self, body: &[u8], query: &str, headers: &[(&str, &str)]) -> Answer {
-        self.invoke("ingest-scan", event("POST", "/api/container/scans", query, headers, Some(body))).await
+        self.invoke("ingest-scan", event("POST", routes::INGEST_SCAN.path, query, headers, Some(body))).await
     }
 
     pub async fn get(&self, path_and_query: &str) -> Answer {
         self.get_as(path_and_query, &[]).await
     }
 
-    /// Calls the handler that the routes of template.yaml name.
+    /// Calls the handler of the route.
     pub async fn get_as(&self, path_and_query: &str, headers: &[(&str, &str)]) -> Answer {
         let (path, query) = path_and_query.split_once('?').unwrap_or((path_and_query, ""));
-        let function = match path {
-            "/api/container/scans" => "list-scans",
-            "/api/container/priorities" => "list-priorities",
-            "/api/health" => "get-health",
-            _ if path.starts_with("/api/container/cves/") => "get-cve",
-            _ if path.starts_with("/api/llm/") => "analyze-finding",
-            _ if path.starts_with("/api/container/uploads/") => "get-upload",
-            _ if path.starts_with("/api/container/findings/") => "get-finding",
-            _ if path.ends_with("/findings") && path.matches('/').count() == 5 => "list-findings",
-            _ if path.ends_with("/report") && path.matches('/').count() == 5 => "get-report",
-            _ => "get-scan",
-        };
+        let function = routed(path).function;
         self.invoke(function, event("GET", path, query, headers, None)).await
     }
 
@@ -363,31 +352,32 @@ impl App {
     /// Sends the body of an upload request unchanged.
     pub async fn open_upload_with(&self, body: &[u8]) -> Answer {
         let headers = [("content-type", "application/json")];
-        self.invoke("create-upload", event("POST", "/api/container/uploads", "", &headers, Some(body))).await
+        self.invoke("create-upload", event("POST", routes::CREATE_UPLOAD.path, "", &headers, Some(body))).await
     }
 
     pub async fn delete(&self, scan: impl std::fmt::Display) -> Answer {
-        let path = format!("/api/container/scans/{scan}");
+        let path = routes::DELETE_SCAN.with(scan);
         self.invoke("delete-scan", event("DELETE", &path, "", &[], None)).await
     }
 
     /// Confirms a scan.
     pub async fn confirm(&self, scan: impl std::fmt::Display) -> Answer {
-        let path = format!("/api/container/scans/{scan}/confirm");
+        let path = routes::CONFIRM_SCAN.with(scan);
         self.invoke("confirm-scan", event("POST", &path, "", &[], None)).await
     }
 
     /// Retires (`retire`) or restores (`unretire`) an image.
     pub async fn retire(&self, verb: &str, order: &Value) -> Answer {
-        let path = format!("/api/container/images/{verb}");
+        let is_back = verb == "unretire";
+        let path = if is_back { routes::UNRETIRE_IMAGE.path } else { routes::RETIRE_IMAGE.path };
         let headers = [("content-type", "application/json")];
-        self.invoke("retire-image", event("POST", &path, "", &headers, Some(order.to_string().as_bytes()))).await
+        self.invoke("retire-image", event("POST", path, "", &headers, Some(order.to_string().as_bytes()))).await
     }
 
     /// Requests the analysis of a scan.
     pub async fn analyze_scan(&self, scan_and_query: &str) -> Answer {
         let (scan, query) = scan_and_query.split_once('?').unwrap_or((scan_and_query, ""));
-        let path = format!("/api/llm/analyze/container/scans/{scan}");
+        let path = routes::ANALYZE_SCAN.with(scan);
         self.invoke("analyze-scan", event("POST", &path, query, &[], None)).await
     }
 
@@ -423,7 +413,16 @@ pub async fn enrich_batch(deps: &Enrichment, bodies: &[String]) -> usize {
     enrich_cves::handle(deps, event).await.unwrap().batch_item_failures.len()
 }
 
-/// A fixed time for tests.
+/// The route that serves a path of a GET, as API Gateway chooses it: one without a greedy parameter first. A path of no
+/// route goes to the route whose path it begins like, so that the handler can be tried with it.
+fn routed(path: &str) -> Route {
+    let begins_like = |route: &Route| path.starts_with(route.path.split('{').next().unwrap_or_default());
+    let routes = ROUTES.into_iter().filter(|route| route.method == "GET" && (route.has(path) || begins_like(route)));
+    let best = routes.min_by_key(|route| (!route.has(path), route.path.ends_with("+}")));
+    best.unwrap_or_else(|| panic!("no route for {path}"))
+}
+
+/// A time that tests count from.
 pub fn at(second: i64) -> Timestamp {
     Timestamp::from_second(1_800_000_000 + second).unwrap()
 }

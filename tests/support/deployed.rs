@@ -2,6 +2,7 @@
 
 use reqwest::Method;
 use serde_json::Value;
+use sirius::http::routes;
 
 use crate::app::Answer;
 use crate::identity::Identity;
@@ -46,7 +47,7 @@ impl Deployed {
     }
 
     pub async fn post(&self, query: &str, headers: &[(&str, &str)], body: Vec<u8>) -> Answer {
-        self.send(Method::POST, &format!("/api/container/scans{query}"), headers, Some(body)).await
+        self.send(Method::POST, &format!("{}{query}", routes::INGEST_SCAN.path), headers, Some(body)).await
     }
 
     pub async fn post_json(&self, report: &Value) -> Answer {

@@ -8,10 +8,11 @@ use lambda_http::{Body, Request, RequestExt as _, Response};
 use serde::Serialize;
 use tokio::time::Instant;
 
-use super::dto::{LlmAnalysis, Removals};
 use super::error::Code;
+use super::parameter::{REFRESH, WAIT};
 use super::query::Query;
-use super::{ApiError, get_finding, path, principal, reply, request_id};
+use super::response::analysis::{LlmAnalysis, Removals};
+use super::{ApiError, get_finding, path, principal, reply, request_id, routes};
 use crate::domain::analysis::Status;
 use crate::domain::finding::FindingId;
 use crate::domain::remediation::remediation;
@@ -48,8 +49,6 @@ impl Deps {
 
 /// Seconds that a caller waits for an answer if it does not say.
 const DEFAULT_WAIT: u64 = 20;
-/// Less than the 30 seconds after which API Gateway gives up.
-const MAX_WAIT: u64 = 25;
 /// Seconds after which to look again at an analysis that someone is at.
 const SOON: i64 = 5;
 /// Between two looks at a pending analysis.
@@ -74,19 +73,10 @@ struct Answer<'a> {
 /// 400 for a wrong id or parameter, 404 if there is no such finding.
 pub async fn handle(deps: &Deps, request: &Request) -> Result<Response<Body>, ApiError> {
     let started = Instant::now();
-    let query = Query::read(request, &["wait", "refresh"])?;
-    let id: FindingId = path::analyzed_finding_id(request.raw_http_path())?
-        .parse()
-        .map_err(|error| ApiError::parameter("finding_id", error))?;
-    let wait = match query.one("wait")? {
-        None => DEFAULT_WAIT,
-        Some(text) => text
-            .parse()
-            .ok()
-            .filter(|seconds| *seconds <= MAX_WAIT && !text.starts_with('+'))
-            .ok_or_else(|| ApiError::parameter("wait", format!("is not a number from 0 to {MAX_WAIT}")))?,
-    };
-    let again = query.flag("refresh")?.unwrap_or(false);
+    let query = Query::read(request, &routes::ANALYZE_FINDING)?;
+    let id: FindingId = path::parsed(&routes::ANALYZE_FINDING, request.raw_http_path())?;
+    let wait = query.number(WAIT)?.unwrap_or(DEFAULT_WAIT);
+    let again = query.flag(REFRESH)?.unwrap_or(false);
 
     let questions = deps.questions()?;
     let (scan, finding) = deps.store.finding(id).await?.ok_or_else(get_finding::no_finding)?;

@@ -10,8 +10,9 @@ use tokio::time::Instant;
 
 use super::analyze_finding::Deps;
 use super::error::Code;
+use super::parameter::SEVERITY;
 use super::query::Query;
-use super::{ApiError, path, principal, reply, request_id};
+use super::{ApiError, path, principal, reply, request_id, routes};
 use crate::domain::scan::ScanId;
 use crate::domain::severity::Severity;
 use crate::pipeline::analyze_scan::{self, Order, Tally};
@@ -35,11 +36,9 @@ struct Answer {
 /// 400 for a wrong id or parameter, 404 if there is no such scan.
 pub async fn handle(deps: &Deps, request: &Request) -> Result<Response<Body>, ApiError> {
     let deadline = Instant::now() + TIME;
-    let query = Query::read(request, &["severity", "limit"])?;
-    let id: ScanId = path::analyzed_scan_id(request.raw_http_path())?
-        .parse()
-        .map_err(|error| ApiError::parameter("scan_id", error))?;
-    let severities: Vec<Severity> = query.list("severity")?;
+    let query = Query::read(request, &routes::ANALYZE_SCAN)?;
+    let id: ScanId = path::parsed(&routes::ANALYZE_SCAN, request.raw_http_path())?;
+    let severities: Vec<Severity> = query.list(SEVERITY)?;
     let limit = query.limit()?.unwrap_or(DEFAULT_LIMIT);
 
     let questions = deps.questions()?;

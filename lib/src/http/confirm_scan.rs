@@ -4,9 +4,9 @@ use jiff::Timestamp;
 use lambda_http::http::StatusCode;
 use lambda_http::{Body, Request, RequestExt as _, Response};
 
-use super::dto::ContainerScan;
 use super::query::Query;
-use super::{ApiError, get_scan, path, principal, reply, request_id};
+use super::response::scan::ContainerScan;
+use super::{ApiError, get_scan, path, principal, reply, request_id, routes};
 use crate::domain::scan::ScanId;
 use crate::pipeline::confirm_scan;
 use crate::queue::Queue;
@@ -26,11 +26,9 @@ pub struct Deps {
 /// # Errors
 /// 400 for what is not a scan id, 404 if there is no such scan.
 pub async fn handle(deps: &Deps, request: &Request) -> Result<Response<Body>, ApiError> {
-    Query::read(request, &[])?;
+    Query::read(request, &routes::CONFIRM_SCAN)?;
     // By its number only: a name means another scan tomorrow.
-    let id: ScanId = path::confirmed_scan_id(request.raw_http_path())?
-        .parse()
-        .map_err(|error| ApiError::parameter("scan_id", error))?;
+    let id: ScanId = path::parsed(&routes::CONFIRM_SCAN, request.raw_http_path())?;
     let queue = deps.enrichment.as_ref().map(|queue| queue.on_behalf_of(request_id(request)));
     let scan = confirm_scan::run(&deps.store, queue.as_ref(), id, Timestamp::now()).await?;
     let scan = scan.ok_or_else(get_scan::no_scan)?;

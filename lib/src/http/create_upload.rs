@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::Code;
 use super::query::Query;
-use super::{ApiError, order, reply};
+use super::{ApiError, order, reply, routes};
 use crate::domain::image_name::ImageName;
 use crate::domain::instant;
 use crate::domain::report_hash::sha256;
@@ -114,7 +114,7 @@ impl fmt::Debug for Answer {
 /// # Errors
 /// 400 for a body that is not such an order, 413 if the object would be too large.
 pub async fn handle(deps: &Deps, request: &Request) -> Result<Response<Body>, ApiError> {
-    Query::read(request, &[])?;
+    Query::read(request, &routes::CREATE_UPLOAD)?;
     let order: Order = order::read(request, ": the report itself is sent to the address in the answer")?;
     if order.size == 0 {
         return Err(ApiError::parameter("size", "is 0"));
@@ -141,7 +141,7 @@ pub async fn handle(deps: &Deps, request: &Request) -> Result<Response<Body>, Ap
     deps.store.put_upload(&upload, now.checked_add(KEPT).unwrap_or(Timestamp::MAX)).await?;
     tracing::info!(upload_id = id.as_str(), bytes = order.size, "an upload was opened");
 
-    let status_url = format!("/api/container/uploads/{id}");
+    let status_url = routes::GET_UPLOAD.with(&id);
     let location = HeaderValue::try_from(&status_url).map_err(std::io::Error::other)?;
     let answer = Answer {
         upload_id: id,

@@ -9,7 +9,7 @@ use lambda_http::{Body, Request, RequestExt as _, Response};
 use super::error::Code;
 use super::path::{self, Identifier, Wanted};
 use super::query::Query;
-use super::{ApiError, principal, reply};
+use super::{ApiError, principal, reply, routes};
 use crate::domain::scan::ParseScanIdError;
 use crate::objects::Objects;
 use crate::pipeline::delete_scan::{self, Deleted, Reason};
@@ -34,7 +34,7 @@ const TIME: Duration = Duration::from_secs(20);
 /// 400 for what is not a scan id, 404 for a number that no scan ever had, 409 while its report is
 /// being ingested anew.
 pub async fn handle(deps: &Deps, request: &Request) -> Result<Response<Body>, ApiError> {
-    Query::read(request, &[])?;
+    Query::read(request, &routes::DELETE_SCAN)?;
     // By its number only: a name means another scan tomorrow.
     let Wanted::Scan(Identifier::Scan(id)) = path::scans(request.raw_http_path())? else {
         return Err(ApiError::parameter("scan_id", ParseScanIdError));

@@ -1,4 +1,4 @@
-//! Errors as the client sees them: RFC 9457 problem documents.
+//! Turns errors into RFC 9457 problem documents.
 
 use std::borrow::Cow;
 use std::error::Error as StdError;
@@ -16,41 +16,41 @@ use crate::store::cursor::InvalidCursor;
 use crate::telemetry::chain;
 use crate::{objects, report, store};
 
-/// What kind of problem it is. The names are part of the API and never change.
+/// The kind of a problem. The names are part of the API and never change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Code {
     /// A path segment or query parameter is wrong.
     InvalidParameter,
-    /// The cursor is not one of this list.
+    /// The cursor is not of this list.
     InvalidCursor,
-    /// The report cannot be taken.
+    /// The report is refused.
     Refused(Kind),
-    /// No such scan or finding.
+    /// There is no such resource.
     NotFound,
-    /// The path is there, and does not have this method.
+    /// The path has other methods.
     MethodNotAllowed,
-    /// The same report is being ingested right now.
+    /// Another request is ingesting the same report.
     IngestionInProgress,
-    /// The scan that the same report became is being deleted.
+    /// The scan of the same report is being deleted.
     DeletionInProgress,
-    /// The content type is not one of those that are taken.
+    /// The content type is not supported.
     UnsupportedMediaType,
-    /// The finding has more text than the model's context has room for.
+    /// The text of the finding is too long for the model's context.
     PromptTooLong,
     /// This deployment has no model to ask.
     AnalysisNotConfigured,
-    /// This deployment looks no vulnerabilities up.
+    /// This deployment does not look vulnerabilities up.
     EnrichmentNotConfigured,
     /// This deployment has no bucket.
     BucketNotConfigured,
-    /// Our fault.
+    /// A failure of Sirius.
     Internal,
-    /// Our fault, and passing.
+    /// A failure of Sirius that passes.
     Unavailable,
 }
 
 impl Code {
-    /// The name that clients, the log and the metrics read.
+    /// Returns the name for clients, the log and the metrics.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -71,7 +71,7 @@ impl Code {
         }
     }
 
-    /// The one place where a status is chosen.
+    /// Returns the status of the answer.
     const fn status(self) -> StatusCode {
         match self {
             Self::InvalidParameter | Self::InvalidCursor | Self::Refused(Kind::InvalidJson) => StatusCode::BAD_REQUEST,
@@ -92,16 +92,16 @@ impl Code {
     }
 }
 
-/// An answer that is not a success.
+/// A refusal or a failure.
 #[derive(Debug)]
 pub struct ApiError {
     code: Code,
     detail: Cow<'static, str>,
-    /// Seconds after which trying again makes sense.
+    /// The seconds after which a retry makes sense.
     retry_after: Option<i64>,
-    /// The methods that the path has, where another was asked for.
+    /// The methods of the path, for a request with another one.
     allow: Option<HeaderValue>,
-    /// For the log only.
+    /// The cause, for the log only.
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
@@ -113,10 +113,10 @@ struct Extensions<'a> {
 }
 
 impl ApiError {
-    /// A problem of the client's, in words that say what is wrong and where.
+    /// Makes a refusal. `detail` tells the client what is wrong and where.
     #[must_use]
     pub fn new(code: Code, detail: impl Into<Cow<'static, str>>) -> Self {
-        /// A parser's words quote what they are about, which may be megabytes.
+        /// The longest detail. A parser's error may quote megabytes of its input.
         const MAX_DETAIL: usize = 600;
         let detail = match detail.into() {
             Cow::Owned(detail) => shortened(detail, MAX_DETAIL).into(),
@@ -125,13 +125,13 @@ impl ApiError {
         Self { code, detail, retry_after: None, allow: None, source: None }
     }
 
-    /// A parameter that is wrong: `limit: is not …`.
+    /// Refuses a parameter: `limit: is not …`.
     #[must_use]
     pub fn parameter(name: &str, reason: impl std::fmt::Display) -> Self {
         Self::new(Code::InvalidParameter, format!("{name}: {reason}"))
     }
 
-    /// A method that the path does not have; `allowed` are those that it has.
+    /// Refuses a method. `allowed` are the methods of the path.
     #[must_use]
     pub fn method_not_allowed(method: &Method, allowed: &[&str]) -> Self {
         let allowed = allowed.join(", ");
@@ -139,14 +139,15 @@ impl ApiError {
         Self { allow: HeaderValue::try_from(allowed).ok(), ..Self::new(Code::MethodNotAllowed, detail) }
     }
 
-    /// A scan that is invisible for the moment, since its report is being ingested anew.
+    /// Refuses a request for a scan that is hidden while its report is ingested again.
     #[must_use]
     pub fn reingesting() -> Self {
-        let detail = "the report of this scan is being ingested anew; try again once that is done";
+        let detail = "the report of this scan is being ingested again; try again later";
         Self { retry_after: Some(60), ..Self::new(Code::IngestionInProgress, detail) }
     }
 
-    /// What follows from looking vulnerabilities up, where nobody does: to answer would be to say that there is none.
+    /// Refuses a question about vulnerabilities that this deployment does not look up. An empty answer would mean that no
+    /// image has one.
     #[must_use]
     pub fn enrichment_not_configured() -> Self {
         let detail = "this deployment does not look vulnerabilities up, so it does not know which images have them: set \
@@ -154,13 +155,13 @@ impl ApiError {
         Self::new(Code::EnrichmentNotConfigured, detail)
     }
 
-    /// What lies in a bucket, where there is none.
+    /// Refuses an upload in a deployment without a bucket.
     #[must_use]
     pub fn bucket_not_configured() -> Self {
         Self::new(Code::BucketNotConfigured, "this deployment has no bucket to upload to: set BUCKET_NAME")
     }
 
-    /// Our fault: the client reads a constant, the log has the cause.
+    /// Makes a failure. The client gets a constant text, the log gets the cause.
     fn ours(transient: bool, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         let (code, detail, retry_after) = if transient {
             (Code::Unavailable, "Sirius cannot answer right now; please try again.", Some(2))
@@ -170,13 +171,13 @@ impl ApiError {
         Self { code, detail: detail.into(), retry_after, allow: None, source: Some(source.into()) }
     }
 
-    /// What kind of problem it is.
+    /// Returns the kind of the problem.
     #[must_use]
     pub const fn code(&self) -> Code {
         self.code
     }
 
-    /// What the client reads.
+    /// Returns the text for the client.
     #[must_use]
     pub fn detail(&self) -> &str {
         &self.detail
@@ -189,7 +190,7 @@ impl ApiError {
                 let cause = chain(source.as_ref());
                 tracing::error!(request_id, status, code, cause, "the request failed");
             }
-            // The detail may quote the request, so it stays out of the log.
+            // The detail may quote the request, so the log does not have it.
             None => tracing::info!(request_id, status, code, "the request was refused"),
         }
     }
@@ -218,7 +219,7 @@ impl From<store::Error> for ApiError {
     fn from(error: store::Error) -> Self {
         match error {
             store::Error::Vanished { .. } => {
-                Self::new(Code::NotFound, "the scan was deleted, or ingested anew, while it was read")
+                Self::new(Code::NotFound, "the scan was deleted, or ingested again, while it was read")
             }
             error => Self::ours(error.is_transient(), error),
         }
@@ -280,7 +281,7 @@ impl From<report::Error> for ApiError {
 }
 
 impl ApiError {
-    /// The answer for a report that was not taken in. `now` is what `Retry-After` counts from.
+    /// Turns a failed ingestion into its answer. `Retry-After` counts from `now`.
     #[must_use]
     pub fn from_ingest(error: ingest::Error, now: Timestamp) -> Self {
         match error {
@@ -291,22 +292,21 @@ impl ApiError {
                 retry_after: Some(seconds_until(until, now)),
                 ..Self::new(
                     Code::IngestionInProgress,
-                    "the same report is being ingested by another request; sending it again later tells how that went",
+                    "the same report is being ingested by another request; send it again later to get its scan",
                 )
             },
             ingest::Error::Deleting { until } => Self {
                 retry_after: Some(seconds_until(until, now)),
                 ..Self::new(
                     Code::DeletionInProgress,
-                    "the scan that this report became is being deleted; once nothing is left of it, the report is taken as a \
-                     new one: send it again later",
+                    "the scan of this report is being deleted; send the report again later to get a new scan",
                 )
             },
         }
     }
 }
 
-/// The whole seconds after which a time is over.
+/// Returns the whole seconds after which a time is over.
 fn seconds_until(until: Timestamp, now: Timestamp) -> i64 {
     let millis = until.duration_since(now).as_millis().max(0);
     i64::try_from(millis / 1000).unwrap_or(i64::MAX).saturating_add(1)
@@ -318,7 +318,7 @@ mod tests {
     use crate::domain::scan::ScanId;
 
     #[test]
-    fn a_fault_of_ours_tells_the_client_nothing_of_its_cause() {
+    fn a_failure_tells_the_client_nothing_of_its_cause() {
         let error = ApiError::from(store::Error::Corrupt { item: "SCAN#7".into(), reason: "secret".into() });
         let response = error.into_response("r-1");
         assert_eq!(response.status(), 500);
@@ -340,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn a_scan_that_goes_while_it_is_read_is_not_found_and_no_fault() {
+    fn a_scan_that_is_deleted_while_it_is_read_is_not_found_and_no_failure() {
         let vanished = || store::Error::Vanished { scan_id: ScanId::new(7).unwrap() };
         for error in [ApiError::from(vanished()), ApiError::from(analyze::Error::from(vanished()))] {
             assert!(error.source.is_none(), "{error:?}");
@@ -349,7 +349,7 @@ mod tests {
     }
 
     #[test]
-    fn a_passing_fault_says_when_to_try_again() {
+    fn a_passing_failure_says_when_to_try_again() {
         let response = ApiError::from(store::Error::LostClaim).into_response("");
         assert_eq!(response.status(), 503);
         assert_eq!(response.headers()[header::RETRY_AFTER], "2");
@@ -368,7 +368,7 @@ mod tests {
     }
 
     #[test]
-    fn a_report_whose_scan_is_being_deleted_is_told_so() {
+    fn a_report_whose_scan_is_being_deleted_is_refused_with_that_reason() {
         let now = Timestamp::from_second(100).unwrap();
         let until = Timestamp::from_second(200).unwrap();
         let error = ApiError::from_ingest(ingest::Error::Deleting { until }, now);

@@ -1,9 +1,8 @@
-//! Entity tags: a client that has an answer already is told so instead of being sent it again
-//! (RFC 9110 §8.8.3 and §13.1.2).
+//! Adds entity tags to answers, and answers 304 to a client that already has the answer (RFC 9110 §8.8.3 and §13.1.2).
 //!
-//! A tag is made of the answer itself, not of the version of a row: a scan or finding is joined on read with what the
-//! sources and the model say, and no row has a version of all that. So an equal tag means equal bytes, and tags are
-//! strong; the plain and the gzip form of one answer have two.
+//! A tag is the digest of the answer, not the version of a row: a scan or finding is joined on read with facts of the
+//! sources and the model, and no row has a version of all of them. Equal tags mean equal bytes, so tags are strong. The
+//! plain and the gzip form of an answer have different tags.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -11,22 +10,21 @@ use lambda_http::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, 
 use lambda_http::{Body, Request, Response};
 use sha2::{Digest as _, Sha256};
 
-/// What of an answer is outside its body, and belongs to what it says.
+/// The headers that belong to the content of an answer.
 const SAID_IN_HEADERS: [HeaderName; 2] = [header::LINK, HeaderName::from_static("x-total-count")];
-/// What describes a body, and goes with it (RFC 9110 §15.4.5).
+/// The headers that describe a body, which a 304 does not have (RFC 9110 §15.4.5).
 const OF_THE_BODY: [HeaderName; 3] = [header::CONTENT_TYPE, header::CONTENT_ENCODING, header::CONTENT_DISPOSITION];
-/// Bytes of the digest in a tag.
+/// The number of bytes of the digest in a tag.
 const TAG_BYTES: usize = 16;
 
-/// The same answer with its tag; or 304 without a body if the request says that its sender has it. Only what a GET
-/// answers with 200 has a tag.
+/// Adds the tag to a 200 of a GET. Turns the answer into a 304 without a body if the request has the tag.
 pub(super) fn conditional(request: &Request, mut response: Response<Body>) -> Response<Body> {
     if request.method() != Method::GET || response.status() != StatusCode::OK {
         return response;
     }
     let opaque = opaque(&response);
     let known = knows(request.headers(), &opaque);
-    // The alphabet has nothing that a header may not have.
+    // All characters of the alphabet are valid in a header.
     if let Ok(tag) = HeaderValue::try_from(format!("\"{opaque}\"")) {
         response.headers_mut().insert(header::ETAG, tag);
     }
@@ -40,12 +38,12 @@ pub(super) fn conditional(request: &Request, mut response: Response<Body>) -> Re
     response
 }
 
-/// What stands between the quotes of the answer's tag.
+/// Returns the text between the quotes of the answer's tag.
 fn opaque(response: &Response<Body>) -> String {
     let mut digest = Sha256::new();
     for name in SAID_IN_HEADERS {
         let value = response.headers().get(name).map(HeaderValue::as_bytes).unwrap_or_default();
-        // Its length first, so that no header can be taken for a part of the next, or of the body.
+        // With the length first, a part of a header cannot move into the next one, or into the body, under the same tag.
         digest.update(value.len().to_be_bytes());
         digest.update(value);
     }
@@ -54,14 +52,14 @@ fn opaque(response: &Response<Body>) -> String {
     URL_SAFE_NO_PAD.encode(digest.get(..TAG_BYTES).unwrap_or(&digest))
 }
 
-/// Whether `If-None-Match` names this tag, by weak comparison (RFC 9110 §13.1.2), or any. What is not a list of tags
-/// names none.
+/// Returns whether `If-None-Match` has this tag, by weak comparison (RFC 9110 §13.1.2), or is `*`. A malformed list is read
+/// up to its first error.
 fn knows(headers: &HeaderMap, opaque: &str) -> bool {
     let lines = headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
     lines.into_iter().any(|line| line.trim() == "*" || tags(line).any(|tag| tag == opaque))
 }
 
-/// What stands between the quotes of the tags of a list, up to the first that is none.
+/// Returns the text between the quotes of each tag of a list, up to the first that is malformed.
 fn tags(mut list: &str) -> impl Iterator<Item = &str> {
     std::iter::from_fn(move || {
         list = list.trim_start_matches([' ', '\t', ',']);
@@ -100,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn who_has_the_answer_is_told_so_however_the_tag_is_listed() {
+    fn a_client_that_lists_the_tag_in_any_form_gets_304() {
         let tag = tag_of(answer("[1]"));
         for list in [
             vec![tag.clone()],
@@ -120,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn who_has_another_answer_gets_this_one() {
+    fn a_client_without_the_tag_gets_the_answer() {
         let tag = tag_of(answer("[1]"));
         let bare = tag.trim_matches('"').to_owned();
         for list in ["\"\"", &bare, "w/\"x\"", &format!("\"{bare}"), &format!("x, {tag}"), "", "\"*\""] {
@@ -132,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_headers_say_is_part_of_the_answer() {
+    fn link_and_total_are_part_of_the_tag() {
         let paged = |link: &str, total: &str| {
             let mut response = answer("[1]");
             response.headers_mut().insert(header::LINK, HeaderValue::try_from(link).unwrap());
@@ -146,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_a_get_answers_with_200_has_a_tag() {
+    fn only_a_200_of_a_get_has_a_tag() {
         let post = conditional(&request(Method::POST, &["*"]), answer("[1]"));
         assert_eq!((post.status(), post.headers().get(header::ETAG)), (StatusCode::OK, None));
         let mut pending = answer("{}");

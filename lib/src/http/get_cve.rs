@@ -4,10 +4,11 @@ use jiff::Timestamp;
 use lambda_http::http::{HeaderValue, StatusCode, header};
 use lambda_http::{Body, Request, RequestExt as _, Response};
 
-use super::dto::LocatedCve;
 use super::error::Code;
+use super::parameter::ALL;
 use super::query::Query;
-use super::{ApiError, path, reply};
+use super::response::cve::LocatedCve;
+use super::{ApiError, path, reply, routes};
 use crate::domain::fleet::Fleet;
 use crate::domain::vulnerability::id::VulnerabilityId;
 use crate::pipeline::judge::Judge;
@@ -30,8 +31,6 @@ pub struct Deps {
 
 /// Images of a page if it is not said how many.
 const DEFAULT_LIMIT: usize = 100;
-/// The most images of a page: with fifty packages each they still fit in an answer.
-const MAX_LIMIT: usize = 300;
 
 /// Answers 200 with the record and the images whose newest scans have the vulnerability; with `?all=true` those
 /// that have had it, too.
@@ -40,16 +39,10 @@ const MAX_LIMIT: usize = 300;
 /// 400 for what is not a vulnerability's id or for a wrong parameter, 404 if no stored scan has it, 501 if none are looked
 /// up.
 pub async fn handle(deps: &Deps, request: &Request) -> Result<Response<Body>, ApiError> {
-    let query = Query::read(request, &["all", "limit", "cursor"])?;
-    let id: VulnerabilityId =
-        path::cve_id(request.raw_http_path())?.parse().map_err(|error| ApiError::parameter("cve_id", error))?;
-    let all = query.flag("all")?.unwrap_or(false);
-    let limit = match query.limit()? {
-        Some(limit) if limit > MAX_LIMIT => {
-            return Err(ApiError::parameter("limit", format!("is more than {MAX_LIMIT}")));
-        }
-        limit => limit.unwrap_or(DEFAULT_LIMIT),
-    };
+    let query = Query::read(request, &routes::GET_CVE)?;
+    let id: VulnerabilityId = path::parsed(&routes::GET_CVE, request.raw_http_path())?;
+    let all = query.flag(ALL)?.unwrap_or(false);
+    let limit = query.limit()?.unwrap_or(DEFAULT_LIMIT);
     if !deps.enriched {
         return Err(ApiError::enrichment_not_configured());
     }

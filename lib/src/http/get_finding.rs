@@ -4,10 +4,10 @@ use jiff::Timestamp;
 use lambda_http::http::StatusCode;
 use lambda_http::{Body, Request, RequestExt as _, Response};
 
-use super::dto::ContainerFinding;
 use super::error::Code;
 use super::query::Query;
-use super::{ApiError, path, reply};
+use super::response::finding::ContainerFinding;
+use super::{ApiError, path, reply, routes};
 use crate::domain::finding::FindingId;
 use crate::llm::Questions;
 use crate::pipeline::join;
@@ -30,9 +30,8 @@ pub struct Deps {
 /// # Errors
 /// 400 for what is not a finding id, 404 if there is no such finding.
 pub async fn handle(deps: &Deps, request: &Request) -> Result<Response<Body>, ApiError> {
-    Query::read(request, &[])?;
-    let id: FindingId =
-        path::finding_id(request.raw_http_path())?.parse().map_err(|error| ApiError::parameter("finding_id", error))?;
+    Query::read(request, &routes::GET_FINDING)?;
+    let id: FindingId = path::parsed(&routes::GET_FINDING, request.raw_http_path())?;
     let Deps { store, judge, questions } = deps;
     let (scan, finding) = store.finding(id).await?.ok_or_else(no_finding)?;
     let joined = join::findings(store, judge, questions.as_ref(), &scan, vec![finding], Timestamp::now()).await?;

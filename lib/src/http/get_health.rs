@@ -8,7 +8,7 @@ use lambda_http::{Body, Request, Response};
 use serde::Serialize;
 
 use super::query::Query;
-use super::{ApiError, reply};
+use super::{ApiError, reply, routes};
 use crate::domain::vulnerability::CveRichment;
 use crate::llm::prompt::TEMPLATE_VERSION;
 use crate::objects::Objects;
@@ -91,7 +91,7 @@ struct Versions {
 /// # Errors
 /// 400 for a parameter: there are none.
 pub async fn handle(deps: &Deps, request: &Request) -> Result<Response<Body>, ApiError> {
-    Query::read(request, &[])?;
+    Query::read(request, &routes::GET_HEALTH)?;
     let table = probe("table", PATIENCE, deps.store.check());
     let bucket = async {
         match &deps.objects {

@@ -8,7 +8,7 @@ use lambda_http::{Body, Request, RequestExt as _, Response};
 use super::error::Code;
 use super::path::{self, Identifier, Wanted};
 use super::query::Query;
-use super::{ApiError, get_scan, reply};
+use super::{ApiError, get_scan, reply, routes};
 use crate::domain::scan::ScanId;
 use crate::objects::Objects;
 use crate::report::body::{self, Compression};
@@ -44,7 +44,7 @@ pub(super) async fn of(
     request: &Request,
     identifier: Identifier,
 ) -> Result<Response<Body>, ApiError> {
-    let query = Query::read(request, &["platform"])?;
+    let query = Query::read(request, &routes::GET_REPORT)?;
     let scan = get_scan::find(store, identifier, &query).await?;
     let not_kept = || ApiError::new(Code::NotFound, "the report of this scan is not kept (any more)");
     let objects = objects.ok_or_else(not_kept)?;

@@ -6,11 +6,12 @@
 use lambda_http::http::StatusCode;
 use lambda_http::{Body, Request, RequestExt as _, Response};
 
-use super::dto::ContainerScan;
 use super::error::Code;
+use super::parameter::{CURSOR, HISTORY, LIMIT, PLATFORM};
 use super::path::{self, Identifier, Wanted};
 use super::query::Query;
-use super::{ApiError, get_report, list_findings, list_scans, reply};
+use super::response::scan::ContainerScan;
+use super::{ApiError, get_report, list_findings, list_scans, reply, routes};
 use crate::domain::asset::Asset;
 use crate::domain::platform::Platform;
 use crate::domain::scan::Scan;
@@ -38,11 +39,11 @@ pub async fn handle(deps: &Deps, request: &Request) -> Result<Response<Body>, Ap
         Wanted::Findings(identifier) => return list_findings::of(deps, request, identifier).await,
         Wanted::Scan(identifier) => identifier,
     };
-    let query = Query::read(request, &["history", "platform", "limit", "cursor"])?;
-    if query.flag("history")? != Some(true) {
-        for name in ["limit", "cursor"] {
-            if query.one(name)?.is_some() {
-                return Err(ApiError::parameter(name, "goes with history=true"));
+    let query = Query::read(request, &routes::GET_SCAN)?;
+    if query.flag(HISTORY)? != Some(true) {
+        for parameter in [LIMIT, CURSOR] {
+            if query.one(parameter)?.is_some() {
+                return Err(ApiError::parameter(parameter.name, "goes with history=true"));
             }
         }
         let scan = find(&deps.store, identifier, &query).await?;
@@ -52,7 +53,7 @@ pub async fn handle(deps: &Deps, request: &Request) -> Result<Response<Body>, Ap
         };
         return reply::json(request, StatusCode::OK, &ContainerScan::from(&scan).with_analyses(counts));
     }
-    if query.one("platform")?.is_some() {
+    if query.one(PLATFORM)?.is_some() {
         return Err(ApiError::parameter("platform", "does not go with history=true, which has all platforms"));
     }
     let scan = find(&deps.store, identifier, &query).await?;
@@ -62,7 +63,7 @@ pub async fn handle(deps: &Deps, request: &Request) -> Result<Response<Body>, Ap
 
 /// The scan that is meant; by a name that of `?platform=`, or of all platforms the one that was seen last.
 pub(super) async fn find(store: &Store, identifier: Identifier, query: &Query) -> Result<Scan, ApiError> {
-    let platform = query.parsed::<Platform>("platform")?;
+    let platform = query.parsed::<Platform>(PLATFORM)?;
     match identifier {
         Identifier::Scan(id) => {
             let scan = store.scan(id).await?.ok_or_else(no_scan)?;

@@ -6,7 +6,7 @@ use lambda_http::{Body, Request, RequestExt as _, Response};
 
 use super::error::Code;
 use super::query::Query;
-use super::{ApiError, path, reply};
+use super::{ApiError, path, reply, routes};
 use crate::domain::upload::{State, Upload, UploadId};
 use crate::objects::Objects;
 use crate::store::Store;
@@ -26,7 +26,7 @@ pub struct Deps {
 /// # Errors
 /// 400 for a wrong name, 404 if there is no such upload.
 pub async fn handle(deps: &Deps, request: &Request) -> Result<Response<Body>, ApiError> {
-    Query::read(request, &[])?;
+    Query::read(request, &routes::GET_UPLOAD)?;
     let now = Timestamp::now();
     let ids = path::upload_ids(request.raw_http_path())?;
     let objects = deps.objects.as_ref().ok_or_else(ApiError::bucket_not_configured)?;

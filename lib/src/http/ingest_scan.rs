@@ -7,8 +7,9 @@ use serde::Serialize;
 use tokio::time::Instant;
 
 use super::error::Code;
+use super::parameter::{IMAGE_NAME, SCANNERS, SEVERITIES};
 use super::query::Query;
-use super::{ApiError, reply, request_id};
+use super::{ApiError, reply, request_id, routes};
 use crate::domain::declared::Declared;
 use crate::domain::scan::{OtherFindings, Scan, ScanId};
 use crate::domain::severity::SeverityCounts;
@@ -48,17 +49,19 @@ pub async fn handle(deps: &Ingestion, request: &Request) -> Result<Response<Body
 }
 
 async fn take_in(deps: &Ingestion, request: &Request, started: Instant) -> Result<Response<Body>, ApiError> {
-    let query = Query::read(request, &["image_name", "scanners", "severities"])?;
+    let query = Query::read(request, &routes::INGEST_SCAN)?;
     let declared = Declared {
-        image_name: query.parsed("image_name")?,
-        scanners: query.parsed("scanners")?,
-        severities: query.parsed("severities")?,
+        image_name: query.parsed(IMAGE_NAME)?,
+        scanners: query.parsed(SCANNERS)?,
+        severities: query.parsed(SEVERITIES)?,
     };
     let compression = compression(request.headers())?;
     if !fits_in_an_event(request.body()) {
         let advice = format!(
             "a request may carry about 4.7 MB compressed, or 6 MB of JSON; compress the report (gzip or zstd), or \
-             upload it: POST /api/container/uploads takes up to {} bytes",
+             upload it: {} {} takes up to {} bytes",
+            routes::CREATE_UPLOAD.method,
+            routes::CREATE_UPLOAD.path,
             deps.limits.max_bytes
         );
         return Err(ApiError::new(Code::Refused(Kind::TooLarge), advice));
@@ -110,8 +113,9 @@ async fn take_in(deps: &Ingestion, request: &Request, started: Instant) -> Resul
     };
     let status = if ingested.duplicate { StatusCode::OK } else { StatusCode::CREATED };
     let mut response = reply::json(request, status, &answer)?;
-    // Below the path that was asked for, whatever a stage or a base path puts before it.
-    let location = format!("{}/{}", request.raw_http_path().trim_end_matches('/'), scan.scan_id);
+    // The location has the stage or base path of the request.
+    let base = routes::INGEST_SCAN.base_of(request.raw_http_path());
+    let location = format!("{base}{}", routes::GET_SCAN.with(scan.scan_id));
     let location = HeaderValue::try_from(location).map_err(std::io::Error::other)?;
     response.headers_mut().insert(header::LOCATION, location);
     Ok(response)

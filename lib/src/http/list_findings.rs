@@ -6,12 +6,13 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use jiff::Timestamp;
 use lambda_http::{Body, Request, RequestExt as _, Response};
 
-use super::dto::ContainerFinding;
 use super::error::Code;
+use super::parameter::{FIXABLE, PACKAGE, SEVERITY, SORT, SUPPRESSED, VULNERABILITY_ID};
 use super::path::{self, Identifier, Wanted};
 use super::query::Query;
 use super::reply::{self, ListBody};
-use super::{ApiError, get_scan};
+use super::response::finding::ContainerFinding;
+use super::{ApiError, get_scan, routes};
 use crate::domain::finding::Ordinal;
 use crate::domain::scan::Scan;
 use crate::domain::severity::Severity;
@@ -50,22 +51,19 @@ pub async fn handle(deps: &Deps, request: &Request) -> Result<Response<Body>, Ap
 
 /// The findings of a scan that is already named.
 pub(super) async fn of(deps: &Deps, request: &Request, identifier: Identifier) -> Result<Response<Body>, ApiError> {
-    let query = Query::read(
-        request,
-        &["severity", "package", "vulnerability_id", "fixable", "suppressed", "sort", "platform", "limit", "cursor"],
-    )?;
-    let severities: Vec<Severity> = query.list("severity")?;
+    let query = Query::read(request, &routes::LIST_FINDINGS)?;
+    let severities: Vec<Severity> = query.list(SEVERITY)?;
     let wanted = Selection {
-        package: query.parsed("package")?,
-        vulnerability_id: query.parsed("vulnerability_id")?,
-        fixable: query.flag("fixable")?,
+        package: query.parsed(PACKAGE)?,
+        vulnerability_id: query.parsed(VULNERABILITY_ID)?,
+        fixable: query.flag(FIXABLE)?,
     };
-    let sort = match query.one("sort")? {
+    let sort = match query.one(SORT)? {
         None | Some("severity") => Sort::Severity,
         Some("priority") => Sort::Priority,
         Some(_) => return Err(ApiError::parameter("sort", "is neither severity nor priority")),
     };
-    let suppressed = match query.one("suppressed")? {
+    let suppressed = match query.one(SUPPRESSED)? {
         None | Some("exclude") => Suppressed::Exclude,
         Some("include") => Suppressed::Include,
         Some("only") => Suppressed::Only,

@@ -7,9 +7,10 @@ use lambda_http::http::StatusCode;
 use lambda_http::{Body, Request, Response};
 use tokio::time::Instant;
 
-use super::dto::TopWork;
+use super::parameter::{FIXABLE, IMAGE_PREFIX};
 use super::query::Query;
-use super::{ApiError, reply};
+use super::response::priority::TopWork;
+use super::{ApiError, reply, routes};
 use crate::domain::fleet::Fleet;
 use crate::pipeline::judge::Judge;
 use crate::pipeline::priorities::{self, Order};
@@ -34,8 +35,6 @@ pub struct Deps {
 pub const TIME: Duration = Duration::from_secs(20);
 /// Entries if it is not said how many.
 const DEFAULT_LIMIT: usize = 20;
-/// The most entries.
-const MAX_LIMIT: usize = 200;
 
 /// Answers 200 with the most urgent upgrades; with `?fixable=false` with the most urgent packages without one.
 ///
@@ -43,18 +42,13 @@ const MAX_LIMIT: usize = 200;
 /// 400 for a wrong parameter, 501 if no vulnerabilities are looked up.
 pub async fn handle(deps: &Deps, request: &Request) -> Result<Response<Body>, ApiError> {
     let deadline = Instant::now() + deps.time;
-    let query = Query::read(request, &["limit", "fixable", "image_prefix"])?;
-    let fixable = query.flag("fixable")?.unwrap_or(true);
-    let limit = match query.limit()? {
-        Some(limit) if limit > MAX_LIMIT => {
-            return Err(ApiError::parameter("limit", format!("is more than {MAX_LIMIT}")));
-        }
-        limit => limit.unwrap_or(DEFAULT_LIMIT),
-    };
+    let query = Query::read(request, &routes::LIST_PRIORITIES)?;
+    let fixable = query.flag(FIXABLE)?.unwrap_or(true);
+    let limit = query.limit()?.unwrap_or(DEFAULT_LIMIT);
     if !deps.enriched {
         return Err(ApiError::enrichment_not_configured());
     }
-    let image_prefix = query.one("image_prefix")?.unwrap_or_default();
+    let image_prefix = query.one(IMAGE_PREFIX)?.unwrap_or_default();
     let order = Order { image_prefix, fixable, limit, deadline };
     let top = priorities::top(&deps.store, &deps.judge, &deps.fleet, order, Timestamp::now()).await?;
     if top.unread_buckets > 0 {

@@ -5,11 +5,11 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use lambda_http::{Body, Request, Response};
 
-use super::ApiError;
-use super::dto::ContainerScan;
-use super::path;
+use super::parameter::{CURRENT, IMAGE_NAME, SEEN_BEFORE};
 use super::query::Query;
 use super::reply::{self, ListBody};
+use super::response::scan::ContainerScan;
+use super::{ApiError, path, routes};
 use crate::domain::image_name::ImageName;
 use crate::domain::scan::{Scan, ScanId};
 use crate::store::Store;
@@ -31,9 +31,9 @@ const CHUNK: usize = 500;
 /// # Errors
 /// 400 for a wrong parameter.
 pub async fn handle(deps: &Deps, request: &Request) -> Result<Response<Body>, ApiError> {
-    let query = Query::read(request, &["image_name", "current", "seen_before", "limit", "cursor"])?;
-    let (image, current) = (query.parsed::<ImageName>("image_name")?, query.flag("current")?.unwrap_or(false));
-    let seen_before = query.one("seen_before")?.map(instant).transpose()?;
+    let query = Query::read(request, &routes::LIST_SCANS)?;
+    let (image, current) = (query.parsed::<ImageName>(IMAGE_NAME)?, query.flag(CURRENT)?.unwrap_or(false));
+    let seen_before = query.one(SEEN_BEFORE)?.map(instant).transpose()?;
     match image {
         Some(_) if current => {
             return Err(ApiError::parameter("current", "does not go with image_name: GET /scans/{image_name} has it"));

@@ -1,11 +1,11 @@
-//! What no other route takes: 405 for a method that a path does not have, 404 for a path that is none.
+//! Refuses requests that no route takes: 405 for another method of a path, 404 for any other path.
 
 use lambda_http::{Body, Request, RequestExt as _, Response};
 
 use super::error::Code;
 use super::{ApiError, routes};
 
-/// Answers with the error. Has no state, but the form of all handlers.
+/// Refuses the request.
 ///
 /// # Errors
 /// 405 with the methods that the path has, 404 for any other path.

@@ -1,4 +1,4 @@
-//! Bodies of requests that order something: one small JSON object, read strictly.
+//! Reads the body of an order strictly: one small JSON object.
 
 use std::fmt;
 
@@ -10,15 +10,16 @@ use super::ApiError;
 use super::error::Code;
 use crate::report::{Kind, reason};
 
-/// An order names a few short things.
+/// The longest body of an order in bytes.
 const MAX_BYTES: usize = 8 << 10;
 
-/// Reads the body as the object that `T` is made of. `advice` is what a sender of a longer body should know. Objects inside
-/// `T` have to refuse arrays themselves: what serde derives takes those for the values of the fields in turn.
+/// Reads the body as a `T`. A refusal of a longer body ends with `advice`.
+///
+/// Objects inside `T` have to refuse arrays themselves: serde's derived code takes an array for the values of the fields.
 ///
 /// # Errors
-/// 413 for more than 8 KiB; 400 for what is not JSON or not an object, for a member that is there twice at any depth,
-/// and for what `T` refuses.
+/// 413 for more than 8 KiB; 400 for a body that is not a JSON object, for an object that has a member twice, and for a
+/// value that `T` refuses.
 pub(super) fn read<T: DeserializeOwned>(request: &Request, advice: &str) -> Result<T, ApiError> {
     let body = request.body().as_ref();
     if body.len() > MAX_BYTES {
@@ -50,7 +51,7 @@ fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, String> {
     })
 }
 
-/// Any JSON value in which no object has a member twice.
+/// Reads any JSON value, and refuses an object that has a member twice.
 struct Strict;
 
 impl<'de> DeserializeSeed<'de> for Strict {
@@ -139,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_else_is_refused_with_where_and_why() {
+    fn any_other_body_is_refused_with_the_place_and_the_reason() {
         for (body, why) in [
             (&b""[..], "it is empty: send a JSON object"),
             (b"[7]", "it is not a JSON object"),

@@ -1,8 +1,12 @@
-//! What a path asks for: image names hold slashes, colons, and anything else.
+//! Reads the scan, image or id that a path names. Image names may have slashes, colons, and any other character.
+
+use std::fmt::Display;
+use std::str::FromStr;
 
 use percent_encoding::percent_decode_str;
 
 use super::ApiError;
+use super::routes::{self, Route};
 use crate::domain::image_name::ImageName;
 use crate::domain::scan::ScanId;
 use crate::domain::upload::UploadId;
@@ -12,18 +16,18 @@ use crate::domain::upload::UploadId;
 pub(super) enum Identifier {
     /// The scan with this number.
     Scan(ScanId),
-    /// The current scan of the image: of the first of these names that has one.
+    /// The current scan of the first of these names that has one.
     Image(Vec<ImageName>),
 }
 
 impl Identifier {
-    /// An image by a name that was decoded already: as it is, and in its familiar form.
+    /// Names an image by a decoded name and its familiar form.
     pub(super) fn named(name: &ImageName) -> Self {
         Self::Image(with_familiar(vec![name.clone()]))
     }
 }
 
-/// Each name, then its familiar form, under which the scans of container images are kept: `docker.io/library/x`,
+/// Adds the familiar form of each name, under which scans of container images are stored: `docker.io/library/x`,
 /// `library/x` and `x` are one image.
 fn with_familiar(names: Vec<ImageName>) -> Vec<ImageName> {
     let mut all: Vec<ImageName> = Vec::new();
@@ -38,110 +42,80 @@ fn with_familiar(names: Vec<ImageName>) -> Vec<ImageName> {
     all
 }
 
-/// What is asked for under `/api/container/scans/`.
+/// The resource that a path below that of [`routes::GET_SCAN`] names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Wanted {
-    /// `…/scans/{artifactname}`
+    /// A scan.
     Scan(Identifier),
-    /// `…/scans/{identifier}/findings`
+    /// The findings of a scan.
     Findings(Identifier),
-    /// `…/scans/{identifier}/report`
+    /// The report of a scan.
     Report(Identifier),
 }
 
-const SCANS: &str = "/api/container/scans/";
-const FINDINGS: &str = "/api/container/findings/";
-const CVES: &str = "/api/container/cves/";
-const ANALYZED_FINDING: &str = "/api/llm/analyze/container/";
-const ANALYZED_SCAN: &str = "/api/llm/analyze/container/scans/";
-const UPLOADS: &str = "/api/container/uploads/";
-
-/// Reads the path below `/api/container/scans/`.
+/// Reads a path below that of [`routes::GET_SCAN`].
 ///
-/// A greedy route brings all forms here, so a name that ends in `/findings` or `/report` can only be
-/// asked for by its scan id or with `?image_name=` on the list of scans.
+/// Its greedy route takes the paths of findings and reports too, so an image whose name ends in `/findings` or `/report`
+/// is found only by a scan id or with `?image_name=` on the list of scans.
 pub(super) fn scans(raw_path: &str) -> Result<Wanted, ApiError> {
-    let rest = below(raw_path, SCANS);
-    // An escaped slash ends the name in the same way once an API gateway has decoded it.
-    let name_before = |last: &str| {
-        let name = rest.strip_suffix(last)?;
+    let rest = routes::GET_SCAN.value_in(raw_path);
+    // An API gateway may decode an escaped slash, so it ends the name too.
+    let name_before = |route: &Route| {
+        let name = rest.strip_suffix(route.last_segment())?;
         ["/", "%2f", "%2F"].into_iter().find_map(|slash| name.strip_suffix(slash)).filter(|name| !name.is_empty())
     };
-    match (name_before("findings"), name_before("report")) {
+    match (name_before(&routes::LIST_FINDINGS), name_before(&routes::GET_REPORT)) {
         (Some(name), _) => Ok(Wanted::Findings(identifier(name)?)),
         (None, Some(name)) => Ok(Wanted::Report(identifier(name)?)),
         (None, None) => Ok(Wanted::Scan(identifier(rest)?)),
     }
 }
 
-/// The number in the place of `{scan_id}` before `/confirm`.
-pub(super) fn confirmed_scan_id(raw_path: &str) -> Result<String, ApiError> {
-    let rest = below(raw_path, SCANS);
-    decode("scan_id", rest.strip_suffix("/confirm").unwrap_or(rest))
+/// Reads the parameter of a route's path.
+pub(super) fn parsed<T: FromStr<Err: Display>>(route: &Route, raw_path: &str) -> Result<T, ApiError> {
+    let name = route.path_parameter();
+    decode(name, route.value_in(raw_path))?.parse().map_err(|error| ApiError::parameter(name, error))
 }
 
-/// What may be meant in the place of `{upload_id}`: the same doubt as with image names.
+/// Reads the ids that a path of [`routes::GET_UPLOAD`] may mean, in the order in which they are tried. There are two if it
+/// has an escape: see [`identifier`].
 pub(super) fn upload_ids(raw_path: &str) -> Result<Vec<UploadId>, ApiError> {
-    const NAME: &str = "upload_id";
-    let raw = below(raw_path, UPLOADS);
-    let decoded = decode(NAME, raw)?;
-    // Nobody uploads under such a name: it is what is left of a path without one.
+    let (name, raw) = (routes::GET_UPLOAD.path_parameter(), routes::GET_UPLOAD.value_in(raw_path));
+    let decoded = decode(name, raw)?;
+    // This is what is left of a path without an id.
     if decoded.starts_with('/') && decoded.trim_matches('/').is_empty() {
-        return Err(ApiError::parameter(NAME, "is nothing but slashes"));
+        return Err(ApiError::parameter(name, "is nothing but slashes"));
     }
-    let mut ids = vec![decoded.parse::<UploadId>().map_err(|error| ApiError::parameter(NAME, error))?];
+    let mut ids = vec![decoded.parse::<UploadId>().map_err(|error| ApiError::parameter(name, error))?];
     if decoded != raw {
         ids.extend(raw.parse::<UploadId>().ok());
     }
-    // Clients of S3 take these for steps along the path, and would ask for another object.
+    // Clients of S3 resolve these segments, and would ask for another object.
     ids.retain(|id| !id.as_str().split('/').any(|segment| matches!(segment, "." | "..")));
     Ok(ids)
 }
 
-/// The text in the place of `{finding_id}`.
-pub(super) fn finding_id(raw_path: &str) -> Result<String, ApiError> {
-    decode("finding_id", below(raw_path, FINDINGS))
-}
-
-/// The text in the place of `{cve_id}`.
-pub(super) fn cve_id(raw_path: &str) -> Result<String, ApiError> {
-    decode("cve_id", below(raw_path, CVES))
-}
-
-/// The text in the place of `{finding_id}`, where a finding is analysed.
-pub(super) fn analyzed_finding_id(raw_path: &str) -> Result<String, ApiError> {
-    decode("finding_id", below(raw_path, ANALYZED_FINDING))
-}
-
-/// The text in the place of `{scan_id}`, where a scan is analysed.
-pub(super) fn analyzed_scan_id(raw_path: &str) -> Result<String, ApiError> {
-    decode("scan_id", below(raw_path, ANALYZED_SCAN))
-}
-
-/// The rest of the path after `prefix`, which a stage or a base path may precede.
-fn below<'p>(raw_path: &'p str, prefix: &str) -> &'p str {
-    raw_path.split_once(prefix).map_or("", |(_, rest)| rest)
-}
-
+/// Reads a scan id or the names that an image may have.
 fn identifier(raw: &str) -> Result<Identifier, ApiError> {
-    const NAME: &str = "artifactname";
-    let decoded = decode(NAME, raw)?;
+    let name = routes::GET_SCAN.path_parameter();
+    let decoded = decode(name, raw)?;
     if let Ok(scan) = decoded.parse() {
         return Ok(Identifier::Scan(scan));
     }
-    let mut names = vec![decoded.parse::<ImageName>().map_err(|error| ApiError::parameter(NAME, error))?];
-    // `cargo lambda watch` decodes nothing and API Gateway everything, so a name that still has an
-    // escape in it may be either: once decoded it is right under the first, as it is under the second.
+    let mut names = vec![decoded.parse::<ImageName>().map_err(|error| ApiError::parameter(name, error))?];
+    // `cargo lambda watch` decodes nothing and API Gateway decodes everything. So a name with an escape
+    // in it is the decoded one under the first, and the name as it is under the second.
     if decoded != raw {
         names.extend(raw.parse::<ImageName>().ok());
     }
     Ok(Identifier::Image(with_familiar(names)))
 }
 
+/// Decodes the text in the place of a path parameter.
 fn decode(name: &str, raw: &str) -> Result<String, ApiError> {
     let not_utf8 = || ApiError::parameter(name, "its percent-encoded bytes are not UTF-8");
     let decoded = percent_decode_str(raw).decode_utf8().map_err(|_| not_utf8())?;
-    // What a gateway that decodes puts in the place of such bytes.
+    // A gateway that decodes puts this character in the place of such bytes.
     if decoded.contains(char::REPLACEMENT_CHARACTER) { Err(not_utf8()) } else { Ok(decoded.into()) }
 }
 
@@ -150,13 +124,14 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::domain::finding::FindingId;
 
     fn image(names: &[&str]) -> Identifier {
         Identifier::Image(names.iter().map(|name| name.parse().unwrap()).collect())
     }
 
     #[test]
-    fn a_name_with_slashes_is_told_from_its_findings() {
+    fn a_name_with_slashes_is_separate_from_its_findings() {
         let name = "ghcr.io/org/app:1.0@sha256:00";
         for prefix in ["", "/prod", "/_aws/execute-api/abc/$default"] {
             let path = format!("{prefix}/api/container/scans/{name}");
@@ -225,7 +200,7 @@ mod tests {
         #[test]
         fn no_path_panics(path in "\\PC*|/api/container/(scans|findings)/\\PC*") {
             let _ = scans(&path);
-            let _ = finding_id(&path);
+            let _ = parsed::<FindingId>(&routes::GET_FINDING, &path);
         }
 
         #[test]

@@ -1,13 +1,13 @@
-//! Who makes a request: for the log of what somebody has ordered.
+//! Names the caller of a request, for the log of orders.
 
 use lambda_http::request::RequestContext;
 use lambda_http::{Request, RequestExt as _};
 
-/// More than the longest ARN of a user or an assumed role.
+/// The longest name in the log. ARNs of users and assumed roles are shorter.
 const MAX_CHARS: usize = 512;
 
-/// Returns who API Gateway has found the caller to be: the ARN of an AWS identity, or the `sub` of a token. None
-/// where nobody has looked, as under `cargo lambda watch`.
+/// Returns the caller that API Gateway has authenticated: the ARN of an AWS identity, or the `sub` of a token. None
+/// without an authorizer, as under `cargo lambda watch`.
 pub(super) fn of(request: &Request) -> Option<String> {
     let RequestContext::ApiGatewayV2(context) = request.request_context_ref()? else { return None };
     let authorizer = context.authorizer.as_ref()?;
@@ -42,8 +42,8 @@ mod tests {
         assert_eq!(of(&request(&json!({"iam": {"userArn": arn, "accountId": "123456789012"}}))).as_deref(), Some(arn));
         let token = json!({"jwt": {"claims": {"sub": "a-user", "iss": "https://issuer.example"}, "scopes": ["s"]}});
         assert_eq!(of(&request(&token)).as_deref(), Some("a-user"));
-        for nobody in [json!({}), json!(null), json!({"jwt": {"claims": {}}})] {
-            assert_eq!(of(&request(&nobody)), None, "{nobody}");
+        for unknown in [json!({}), json!(null), json!({"jwt": {"claims": {}}})] {
+            assert_eq!(of(&request(&unknown)), None, "{unknown}");
         }
     }
 

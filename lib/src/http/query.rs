@@ -1,4 +1,4 @@
-//! Query parameters: known ones only, each at most as often as it makes sense.
+//! Reads the query parameters of a request: only those of its route, and each once unless it may be repeated.
 
 use std::str::FromStr;
 
@@ -6,30 +6,31 @@ use lambda_http::{Request, RequestExt as _};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::ApiError;
+use super::parameter::{CURSOR, Kind, LIMIT, Parameter};
+use super::routes::Route;
 use crate::store::cursor::Unverified;
 
-/// All but RFC 3986's unreserved characters: <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html>.
+/// All characters except RFC 3986's unreserved ones: <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html>.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
-
-/// The most items that one page can be asked to have.
-const MAX_LIMIT: usize = 10_000;
 
 /// The parameters of a request, decoded.
 #[derive(Debug)]
 pub(super) struct Query {
+    route: &'static Route,
     pairs: Vec<(String, String)>,
 }
 
 impl Query {
-    /// Reads the query of a request whose endpoint knows the parameters `known`.
-    pub(super) fn read(request: &Request, known: &[&str]) -> Result<Self, ApiError> {
+    /// Reads the query of a request of a route.
+    pub(super) fn read(request: &Request, route: &'static Route) -> Result<Self, ApiError> {
+        let known: Vec<&str> = route.parameters.iter().map(|parameter| parameter.name).collect();
         let parameters = request.query_string_parameters_ref();
         let pairs: Vec<(String, String)> =
             parameters.into_iter().flat_map(|map| map.iter()).map(|(k, v)| (k.to_owned(), v.to_owned())).collect();
         match pairs.iter().find(|(name, _)| !known.contains(&name.as_str())) {
             None => match pairs.iter().find(|(_, value)| value.trim().is_empty()) {
                 Some((name, _)) => Err(ApiError::parameter(name, "is empty; leave it out for no choice")),
-                None => Ok(Self { pairs }),
+                None => Ok(Self { route, pairs }),
             },
             Some((name, _)) if known.is_empty() => Err(ApiError::parameter(name, "this endpoint has no parameters")),
             Some((name, _)) => {
@@ -38,64 +39,77 @@ impl Query {
         }
     }
 
-    /// All values of a parameter.
-    pub(super) fn all<'q, 'n>(&'q self, name: &'n str) -> impl Iterator<Item = &'q str> + use<'q, 'n> {
-        self.pairs.iter().filter(move |(n, _)| n == name).map(|(_, value)| value.as_str())
+    /// Returns all values of a parameter.
+    fn all(&self, parameter: Parameter) -> impl Iterator<Item = &str> {
+        self.pairs.iter().filter(move |(name, _)| name == parameter.name).map(|(_, value)| value.as_str())
     }
 
-    /// The one value of a parameter.
-    pub(super) fn one(&self, name: &str) -> Result<Option<&str>, ApiError> {
-        let mut values = self.all(name);
+    /// Returns the value of a parameter.
+    pub(super) fn one(&self, parameter: Parameter) -> Result<Option<&str>, ApiError> {
+        let mut values = self.all(parameter);
         match (values.next(), values.next()) {
             (value, None) => Ok(value),
-            (_, Some(_)) => Err(ApiError::parameter(name, "is given more than once")),
+            (_, Some(_)) => Err(ApiError::parameter(parameter.name, "is given more than once")),
         }
     }
 
-    /// The one value of a parameter, read as a `T`.
-    pub(super) fn parsed<T: FromStr<Err: std::fmt::Display>>(&self, name: &str) -> Result<Option<T>, ApiError> {
-        let value = self.one(name)?.map(str::parse).transpose();
-        value.map_err(|error| ApiError::parameter(name, error))
+    /// Reads the value of a parameter as a `T`.
+    pub(super) fn parsed<T: FromStr<Err: std::fmt::Display>>(
+        &self,
+        parameter: Parameter,
+    ) -> Result<Option<T>, ApiError> {
+        let value = self.one(parameter)?.map(str::parse).transpose();
+        value.map_err(|error| ApiError::parameter(parameter.name, error))
     }
 
-    /// The values of a parameter that may be repeated, or have several with commas between them.
-    pub(super) fn list<T: FromStr<Err: std::fmt::Display>>(&self, name: &str) -> Result<Vec<T>, ApiError> {
-        let values = self.all(name).flat_map(|value| value.split(','));
-        values.map(|value| value.trim().parse().map_err(|error| ApiError::parameter(name, error))).collect()
+    /// Reads the values of a parameter that may be repeated, or have several with commas between them.
+    pub(super) fn list<T: FromStr<Err: std::fmt::Display>>(&self, parameter: Parameter) -> Result<Vec<T>, ApiError> {
+        let values = self.all(parameter).flat_map(|value| value.split(','));
+        values.map(|value| value.trim().parse().map_err(|error| ApiError::parameter(parameter.name, error))).collect()
     }
 
-    /// A parameter that is `true` or `false`.
-    pub(super) fn flag(&self, name: &str) -> Result<Option<bool>, ApiError> {
-        match self.one(name)? {
+    /// Reads a parameter that is `true` or `false`.
+    pub(super) fn flag(&self, parameter: Parameter) -> Result<Option<bool>, ApiError> {
+        match self.one(parameter)? {
             None => Ok(None),
             Some("true") => Ok(Some(true)),
             Some("false") => Ok(Some(false)),
-            Some(_) => Err(ApiError::parameter(name, "is neither true nor false")),
+            Some(_) => Err(ApiError::parameter(parameter.name, "is neither true nor false")),
         }
     }
 
-    /// `limit`: how many items a page has at most.
-    pub(super) fn limit(&self) -> Result<Option<usize>, ApiError> {
-        let Some(text) = self.one("limit")? else { return Ok(None) };
+    /// Reads a whole number within the parameter's bounds.
+    pub(super) fn number(&self, parameter: Parameter) -> Result<Option<u64>, ApiError> {
+        let (least, most) = match parameter.kind {
+            Kind::Number { least, most } => (least, most),
+            Kind::Text | Kind::Flag | Kind::Choice(_) | Kind::Time => (0, u64::MAX),
+        };
+        let Some(text) = self.one(parameter)? else { return Ok(None) };
         match text.parse() {
-            Ok(limit) if (1..=MAX_LIMIT).contains(&limit) && !text.starts_with('+') => Ok(Some(limit)),
-            _ => Err(ApiError::parameter("limit", format!("is not a number from 1 to {MAX_LIMIT}"))),
+            Ok(number) if (least..=most).contains(&number) && !text.starts_with('+') => Ok(Some(number)),
+            _ => Err(ApiError::parameter(parameter.name, format!("is not a number from {least} to {most}"))),
         }
     }
 
-    /// `cursor`: where the page begins.
-    pub(super) fn cursor(&self) -> Result<Option<Unverified>, ApiError> {
-        Ok(self.one("cursor")?.map(Unverified::parse).transpose()?)
+    /// Reads `limit`, the most items of a page, within the bounds of the route.
+    pub(super) fn limit(&self) -> Result<Option<usize>, ApiError> {
+        let of_route = self.route.parameters.iter().find(|parameter| parameter.name == LIMIT.name);
+        let limit = self.number(*of_route.unwrap_or(&LIMIT))?;
+        Ok(limit.map(|limit| usize::try_from(limit).unwrap_or(usize::MAX)))
     }
 
-    /// A reference to the same list from another cursor on, relative so that it holds behind any
-    /// base path. It is spelled as Signature Version 4 spells it, sorted and with all but unreserved characters
-    /// escaped, since some clients sign what they are given as it is.
+    /// Reads `cursor`, the position at which the page begins.
+    pub(super) fn cursor(&self) -> Result<Option<Unverified>, ApiError> {
+        Ok(self.one(CURSOR)?.map(Unverified::parse).transpose()?)
+    }
+
+    /// Makes a reference to the same list from another cursor on. It is relative, so that it is right behind any base path.
+    /// Its parameters are sorted and escaped as Signature Version 4 does, since some clients sign it unchanged.
     pub(super) fn next_page(&self, cursor: &str) -> String {
-        let kept = self.pairs.iter().filter(|(name, _)| name != "cursor");
+        let kept = self.pairs.iter().filter(|(name, _)| name != CURSOR.name);
         let kept = kept.map(|(name, value)| (name.as_str(), value.as_str()));
         let escaped = |text| utf8_percent_encode(text, RESERVED).to_string();
-        let mut pairs: Vec<_> = kept.chain([("cursor", cursor)]).map(|(n, v)| (escaped(n), escaped(v))).collect();
+        let mut pairs: Vec<_> = kept.chain([(CURSOR.name, cursor)]).map(|(n, v)| (escaped(n), escaped(v))).collect();
         pairs.sort_unstable();
         let pairs: Vec<String> = pairs.into_iter().map(|(name, value)| format!("{name}={value}")).collect();
         format!("?{}", pairs.join("&"))
@@ -108,11 +122,15 @@ mod tests {
 
     use super::*;
     use crate::domain::severity::Severity;
+    use crate::http::parameter::{FIXABLE, SEVERITY};
+    use crate::http::routes;
+
+    const ROUTE: Route = Route { parameters: &[LIMIT, CURSOR, SEVERITY, FIXABLE], ..routes::LIST_FINDINGS };
 
     fn query(text: &str) -> Result<Query, ApiError> {
         let map = text.parse::<aws_lambda_events::query_map::QueryMap>().unwrap();
         let request = Request::default().with_query_string_parameters(map);
-        Query::read(&request, &["limit", "cursor", "severity", "fixable"])
+        Query::read(&request, &ROUTE)
     }
 
     #[test]
@@ -125,17 +143,23 @@ mod tests {
     }
 
     #[test]
+    fn a_limit_is_within_the_bounds_of_its_route() {
+        let query = Query { route: &routes::GET_CVE, pairs: vec![("limit".to_owned(), "301".to_owned())] };
+        assert_eq!(query.limit().unwrap_err().detail(), "limit: is not a number from 1 to 300");
+    }
+
+    #[test]
     fn a_list_is_repeated_or_joined_by_commas() {
         for text in ["severity=CRITICAL&severity=high", "severity=critical,HIGH", "severity=CRITICAL%2C%20HIGH"] {
             assert_eq!(
-                query(text).unwrap().list::<Severity>("severity").unwrap(),
+                query(text).unwrap().list::<Severity>(SEVERITY).unwrap(),
                 [Severity::Critical, Severity::High],
                 "{text}"
             );
         }
-        assert_eq!(query("").unwrap().list::<Severity>("severity").unwrap(), []);
+        assert_eq!(query("").unwrap().list::<Severity>(SEVERITY).unwrap(), []);
         for text in ["severity=HIGH,", "severity=,", "severity=HIGH,,LOW", "severity=HIGH;LOW"] {
-            let error = query(text).unwrap().list::<Severity>("severity").unwrap_err();
+            let error = query(text).unwrap().list::<Severity>(SEVERITY).unwrap_err();
             assert!(error.detail().starts_with("severity: "), "{text}: {}", error.detail());
         }
     }

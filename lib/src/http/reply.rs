@@ -1,4 +1,4 @@
-//! Answers: JSON, compressed where the client takes it, within what Lambda may return.
+//! Writes answers: JSON, compressed for clients that accept gzip, and small enough for Lambda.
 
 use std::io::Write as _;
 
@@ -10,16 +10,16 @@ use serde::Serialize;
 
 use super::{ApiError, etag};
 
-/// What a body may weigh inside the function's answer. Lambda takes 6,291,556 bytes
-/// (<https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>); the rest is left
-/// for headers and what the encoder still holds back.
+/// The most bytes of a body inside the function's answer. Lambda takes 6,291,556 bytes
+/// (<https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>); the rest is for headers and for the bytes
+/// that the encoder still holds back.
 pub(super) const BUDGET: usize = 5_900_000;
-/// Compressed bytes that deflate may hold back: a block of 16 Ki symbols, generously.
+/// The most compressed bytes that deflate holds back: more than a block of 16 Ki symbols.
 const HELD_BACK: usize = 128 << 10;
-/// Below this a body is not worth compressing.
+/// The fewest bytes of a body that is compressed.
 const WORTH_IT: usize = 1 << 10;
 
-/// Whether the client takes gzip: RFC 9110 §12.5.3, for the one coding that Sirius has.
+/// Returns whether the client accepts gzip (RFC 9110 §12.5.3).
 pub(super) fn accepts_gzip(request: &Request) -> bool {
     let mut any = false;
     for item in request.headers().get_all(header::ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok()) {
@@ -41,7 +41,7 @@ pub(super) fn accepts_gzip(request: &Request) -> bool {
     any
 }
 
-/// Whether a body fits in the function's answer.
+/// Returns whether a body fits in the function's answer.
 pub(super) fn fits(body: &Body) -> bool {
     let weight = match body {
         Body::Text(text) => text.len() + escapes_in(text.as_bytes()),
@@ -51,9 +51,10 @@ pub(super) fn fits(body: &Body) -> bool {
     weight <= BUDGET
 }
 
-/// An answer as it leaves: with its entity tag, and with what every one of them says, errors too. A browser shall not
-/// guess that hostile text out of a report is a page, and what is in an account stays in no shared cache, nor in one
-/// that outlives the client.
+/// Adds the entity tag and the headers that every answer has, errors too.
+///
+/// With `nosniff` a browser does not take hostile text of a report for a page. With `no-store` no cache keeps data of the
+/// account.
 pub(super) fn finished(request: &Request, response: Response<Body>) -> Response<Body> {
     let mut response = etag::conditional(request, response);
     let headers = response.headers_mut();
@@ -62,7 +63,7 @@ pub(super) fn finished(request: &Request, response: Response<Body>) -> Response<
     response
 }
 
-/// A JSON document.
+/// Answers with a JSON document.
 pub(super) fn json(request: &Request, status: StatusCode, value: &impl Serialize) -> Result<Response<Body>, ApiError> {
     let json = serde_json::to_vec(value)?;
     let mut body = JsonBody::new(accepts_gzip(request) && json.len() >= WORTH_IT);
@@ -96,8 +97,8 @@ impl JsonBody {
         }
     }
 
-    /// What the function's answer would weigh with `more` in it: plain JSON becomes a string in
-    /// JSON, with its quotes escaped, and gzip becomes base64.
+    /// Returns the size of the function's answer with `more` in it: plain JSON becomes a string in JSON, with its quotes
+    /// escaped, and gzip becomes base64.
     fn weight_with(&self, more: &[u8]) -> usize {
         match self {
             Self::Plain { json, escapes } => json.len() + escapes + more.len() + escapes_in(more),
@@ -129,7 +130,7 @@ fn escapes_in(bytes: &[u8]) -> usize {
     bytes.iter().filter(|&&byte| matches!(byte, b'"' | b'\\' | 0x7F) || byte < 0x20).count()
 }
 
-/// A JSON array that grows until the answer is full.
+/// A JSON array that takes items until the answer is full.
 pub(super) struct ListBody {
     body: JsonBody,
     budget: usize,
@@ -141,17 +142,17 @@ impl ListBody {
         Self::with_budget(gzip, BUDGET)
     }
 
-    /// A list that may weigh `budget` bytes inside the function's answer.
+    /// Makes a list of at most `budget` bytes inside the function's answer.
     pub(super) fn with_budget(gzip: bool, budget: usize) -> Self {
         Self { body: JsonBody::new(gzip), budget, items: 0 }
     }
 
-    /// How many items there are.
+    /// Returns the number of items.
     pub(super) const fn len(&self) -> usize {
         self.items
     }
 
-    /// Appends an item, unless the answer would get too large. An empty list takes any item.
+    /// Appends an item unless the answer would be too large, and returns whether it did. An empty list takes any item.
     pub(super) fn push(&mut self, item: &impl Serialize) -> Result<bool, ApiError> {
         let mut json = vec![if self.items == 0 { b'[' } else { b',' }];
         serde_json::to_writer(&mut json, item)?;
@@ -163,8 +164,8 @@ impl ListBody {
         Ok(true)
     }
 
-    /// The answer, with how many items the whole list has (if that is known) and where it goes on
-    /// (if it does).
+    /// Answers with the list. `total` is the number of items of the whole list if it is known, `next_page` the reference to
+    /// the next page if there is one.
     pub(super) fn respond(mut self, total: Option<u64>, next_page: Option<&str>) -> Result<Response<Body>, ApiError> {
         self.body.write(if self.items == 0 { b"[]" } else { b"]" })?;
         let mut response = self.body.respond(StatusCode::OK)?;
@@ -191,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn gzip_is_used_only_for_those_who_take_it() {
+    fn gzip_is_used_only_for_clients_that_accept_it() {
         for (accept, takes) in [
             ("gzip", true),
             ("deflate, GZIP;q=0.5", true),

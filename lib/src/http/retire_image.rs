@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::error::Code;
 use super::path::Identifier;
 use super::query::Query;
-use super::{ApiError, order, principal, reply};
+use super::{ApiError, order, principal, reply, routes};
 use crate::domain::image_name::ImageName;
 use crate::domain::platform::Platform;
 use crate::store::Store;
@@ -40,8 +40,9 @@ struct Answer<'a> {
 /// # Errors
 /// 400 for a body that names no image, 404 if there is no such image.
 pub async fn handle(deps: &Deps, request: &Request) -> Result<Response<Body>, ApiError> {
-    Query::read(request, &[])?;
-    let retired = !request.raw_http_path().trim_end_matches('/').ends_with("/unretire");
+    let retired = !routes::UNRETIRE_IMAGE.has(request.raw_http_path().trim_end_matches('/'));
+    let route = if retired { &routes::RETIRE_IMAGE } else { &routes::UNRETIRE_IMAGE };
+    Query::read(request, route)?;
     let order: Order = order::read(request, "")?;
     if let Identifier::Image(names) = Identifier::named(&order.image_name) {
         for name in names {

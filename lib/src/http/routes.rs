@@ -1,68 +1,202 @@
-//! All routes of the API, as template.yaml deploys them.
+//! Holds all routes of the API. `template.yaml`, the router of `cargo lambda watch`, `events/` and the documents are
+//! checked against this table.
+
+use std::fmt::Display;
 
 use Scope::{Analyze, Delete, Read, Write};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-/// A route: who answers what, and who may ask.
+use super::parameter::{
+    ALL, CURRENT, CURSOR, FIXABLE, HISTORY, IMAGE_NAME, IMAGE_PREFIX, LIMIT, LIMIT_OF_IMAGES, LIMIT_OF_PRIORITIES,
+    PACKAGE, PLATFORM, Parameter, REFRESH, SCANNERS, SEEN_BEFORE, SEVERITIES, SEVERITY, SORT, SUPPRESSED,
+    VULNERABILITY_ID, WAIT,
+};
+
+/// A route of the API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Route {
-    /// The method.
+    /// The HTTP method.
     pub method: &'static str,
-    /// The path with its parameters in braces; a greedy one, `{name+}`, takes slashes too.
+    /// The path. Its parameter stands in braces; a greedy one, `{name+}`, takes slashes too.
     pub path: &'static str,
+    /// The name in an OpenAPI document.
+    pub operation_id: &'static str,
     /// The function that answers.
     pub function: &'static str,
-    /// What its caller needs.
+    /// The permission that a caller needs.
     pub scope: Scope,
+    /// The query parameters, in the order in which a refusal lists them.
+    pub parameters: &'static [Parameter],
 }
 
-/// What a caller may do.
+/// A permission of a caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
-    /// Read scans and findings.
+    /// Reads scans and findings.
     Read,
-    /// Send and change.
+    /// Sends and changes.
     Write,
-    /// Delete.
+    /// Deletes.
     Delete,
-    /// Have the model work.
+    /// Asks the model.
     Analyze,
 }
 
-const fn route(method: &'static str, path: &'static str, function: &'static str, scope: Scope) -> Route {
-    Route { method, path, function, scope }
+/// A route without query parameters.
+const fn route(
+    method: &'static str,
+    path: &'static str,
+    operation_id: &'static str,
+    function: &'static str,
+    scope: Scope,
+) -> Route {
+    Route { method, path, operation_id, function, scope, parameters: &[] }
 }
 
-/// Every route but the one of `no-route`, which takes what none of these does.
+/// Removes a scan.
+pub const DELETE_SCAN: Route = route("DELETE", "/api/container/scans/{scan_id}", "deleteScan", "delete-scan", Delete);
+/// Reads a vulnerability and where it is.
+pub const GET_CVE: Route =
+    route("GET", "/api/container/cves/{cve_id}", "getCve", "get-cve", Read).takes(&[ALL, LIMIT_OF_IMAGES, CURSOR]);
+/// Reads a finding.
+pub const GET_FINDING: Route = route("GET", "/api/container/findings/{finding_id}", "getFinding", "get-finding", Read);
+/// Lists what to upgrade first.
+pub const LIST_PRIORITIES: Route = route("GET", "/api/container/priorities", "listPriorities", "list-priorities", Read)
+    .takes(&[LIMIT_OF_PRIORITIES, FIXABLE, IMAGE_PREFIX]);
+/// Lists scans.
+pub const LIST_SCANS: Route = route("GET", "/api/container/scans", "listScans", "list-scans", Read).takes(&[
+    IMAGE_NAME,
+    CURRENT,
+    SEEN_BEFORE,
+    LIMIT,
+    CURSOR,
+]);
+/// Reads a scan, or the current one of an image.
+pub const GET_SCAN: Route = route("GET", "/api/container/scans/{artifactname+}", "getScan", "get-scan", Read)
+    .takes(&[HISTORY, PLATFORM, LIMIT, CURSOR]);
+/// Lists the findings of a scan.
+pub const LIST_FINDINGS: Route =
+    route("GET", "/api/container/scans/{identifier}/findings", "listFindings", "list-findings", Read).takes(&[
+        SEVERITY,
+        PACKAGE,
+        VULNERABILITY_ID,
+        FIXABLE,
+        SUPPRESSED,
+        SORT,
+        PLATFORM,
+        LIMIT,
+        CURSOR,
+    ]);
+/// Reads the report of a scan.
+pub const GET_REPORT: Route =
+    route("GET", "/api/container/scans/{identifier}/report", "getReport", "get-report", Read).takes(&[PLATFORM]);
+/// Reads the state of an upload.
+pub const GET_UPLOAD: Route = route("GET", "/api/container/uploads/{upload_id+}", "getUpload", "get-upload", Read);
+/// Reads the state of the deployment.
+pub const GET_HEALTH: Route = route("GET", "/api/health", "getHealth", "get-health", Read);
+/// Asks the model about a finding.
+pub const ANALYZE_FINDING: Route =
+    route("GET", "/api/llm/analyze/container/{finding_id}", "analyzeFinding", "analyze-finding", Analyze)
+        .takes(&[WAIT, REFRESH]);
+/// Takes an image out of the fleet.
+pub const RETIRE_IMAGE: Route = route("POST", "/api/container/images/retire", "retireImage", "retire-image", Write);
+/// Brings an image back into the fleet.
+pub const UNRETIRE_IMAGE: Route =
+    route("POST", "/api/container/images/unretire", "unretireImage", "retire-image", Write);
+/// Takes a report in.
+pub const INGEST_SCAN: Route = route("POST", "/api/container/scans", "ingestScan", "ingest-scan", Write)
+    .takes(&[IMAGE_NAME, SCANNERS, SEVERITIES]);
+/// Confirms a suspect scan.
+pub const CONFIRM_SCAN: Route =
+    route("POST", "/api/container/scans/{scan_id}/confirm", "confirmScan", "confirm-scan", Write);
+/// Opens an upload.
+pub const CREATE_UPLOAD: Route = route("POST", "/api/container/uploads", "createUpload", "create-upload", Write);
+/// Asks the model about the findings of a scan.
+pub const ANALYZE_SCAN: Route =
+    route("POST", "/api/llm/analyze/container/scans/{scan_id}", "analyzeScan", "analyze-scan", Analyze)
+        .takes(&[SEVERITY, LIMIT]);
+
+/// Every route except that of `no-route`, which takes all other requests.
 pub const ROUTES: [Route; 17] = [
-    route("DELETE", "/api/container/scans/{scan_id}", "delete-scan", Delete),
-    route("GET", "/api/container/cves/{cve_id}", "get-cve", Read),
-    route("GET", "/api/container/findings/{finding_id}", "get-finding", Read),
-    route("GET", "/api/container/priorities", "list-priorities", Read),
-    route("GET", "/api/container/scans", "list-scans", Read),
-    route("GET", "/api/container/scans/{artifactname+}", "get-scan", Read),
-    route("GET", "/api/container/scans/{identifier}/findings", "list-findings", Read),
-    route("GET", "/api/container/scans/{identifier}/report", "get-report", Read),
-    route("GET", "/api/container/uploads/{upload_id+}", "get-upload", Read),
-    route("GET", "/api/health", "get-health", Read),
-    route("GET", "/api/llm/analyze/container/{finding_id}", "analyze-finding", Analyze),
-    route("POST", "/api/container/images/retire", "retire-image", Write),
-    route("POST", "/api/container/images/unretire", "retire-image", Write),
-    route("POST", "/api/container/scans", "ingest-scan", Write),
-    route("POST", "/api/container/scans/{scan_id}/confirm", "confirm-scan", Write),
-    route("POST", "/api/container/uploads", "create-upload", Write),
-    route("POST", "/api/llm/analyze/container/scans/{scan_id}", "analyze-scan", Analyze),
+    DELETE_SCAN,
+    GET_CVE,
+    GET_FINDING,
+    LIST_PRIORITIES,
+    LIST_SCANS,
+    GET_SCAN,
+    LIST_FINDINGS,
+    GET_REPORT,
+    GET_UPLOAD,
+    GET_HEALTH,
+    ANALYZE_FINDING,
+    RETIRE_IMAGE,
+    UNRETIRE_IMAGE,
+    INGEST_SCAN,
+    CONFIRM_SCAN,
+    CREATE_UPLOAD,
+    ANALYZE_SCAN,
 ];
 
+/// All characters except RFC 3986's unreserved ones and the slash.
+const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
+
 impl Route {
-    /// Whether this route has such a path. A stage or a base path may precede it.
+    /// Adds the query parameters.
+    const fn takes(self, parameters: &'static [Parameter]) -> Self {
+        Self { parameters, ..self }
+    }
+
+    /// Returns whether the route serves a path. A stage or a base path may precede it.
     #[must_use]
     pub fn has(&self, raw_path: &str) -> bool {
         let starts = raw_path.match_indices("/api/").map(|(at, _)| raw_path.get(at..).unwrap_or_default());
         starts.into_iter().any(|path| is_like(path, self.path))
     }
+
+    /// Fills the path with the value of its parameter, if it has one.
+    #[must_use]
+    pub fn with(&self, value: impl Display) -> String {
+        let (before, name, after) = self.parts();
+        if name.is_empty() {
+            return before.to_owned();
+        }
+        format!("{before}{}{after}", utf8_percent_encode(&value.to_string(), ESCAPED))
+    }
+
+    /// Returns the name of the parameter in the path; empty if it has none.
+    #[must_use]
+    pub fn path_parameter(&self) -> &'static str {
+        self.parts().1
+    }
+
+    /// Returns the text in the place of the path's parameter, as it was sent; empty if the path is of another route.
+    #[must_use]
+    pub fn value_in<'p>(&self, raw_path: &'p str) -> &'p str {
+        let (before, _, after) = self.parts();
+        let rest = raw_path.split_once(before).map_or("", |(_, rest)| rest);
+        rest.strip_suffix(after).unwrap_or(rest)
+    }
+
+    /// Returns the stage or base path that precedes the route in a path.
+    #[must_use]
+    pub fn base_of<'p>(&self, raw_path: &'p str) -> &'p str {
+        raw_path.split_once(self.parts().0).map_or("", |(base, _)| base)
+    }
+
+    /// Returns the last segment of the path.
+    pub(super) fn last_segment(&self) -> &'static str {
+        self.path.rsplit('/').next().unwrap_or_default()
+    }
+
+    /// Returns the path before its parameter, the parameter's name, and the path after it.
+    fn parts(&self) -> (&'static str, &'static str, &'static str) {
+        let (before, rest) = self.path.split_once('{').unwrap_or((self.path, ""));
+        let (name, after) = rest.split_once('}').unwrap_or((rest, ""));
+        (before, name.trim_end_matches('+'), after)
+    }
 }
 
-/// Whether a path is one of a template.
+/// Returns whether a path fits a template.
 fn is_like(path: &str, template: &str) -> bool {
     let mut segments = path.split('/');
     for part in template.split('/') {
@@ -79,7 +213,7 @@ fn is_like(path: &str, template: &str) -> bool {
     segments.next().is_none()
 }
 
-/// The methods that a path has, each once, in alphabetical order; none if there is no such path.
+/// Returns the methods of a path, each once, in alphabetical order.
 #[must_use]
 pub fn methods(raw_path: &str) -> Vec<&'static str> {
     let mut methods: Vec<_> = ROUTES.iter().filter(|route| route.has(raw_path)).map(|route| route.method).collect();
@@ -115,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn what_only_begins_like_a_route_is_none() {
+    fn a_path_that_only_begins_like_a_route_has_no_methods() {
         for path in [
             "",
             "/",
@@ -131,6 +265,31 @@ mod tests {
         ] {
             assert_eq!(methods(path), [""; 0], "{path}");
         }
+    }
+
+    #[test]
+    fn each_operation_has_a_name_of_its_own() {
+        for (at, route) in ROUTES.iter().enumerate() {
+            assert!(ROUTES[..at].iter().all(|other| other.operation_id != route.operation_id), "{route:?}");
+        }
+    }
+
+    #[test]
+    fn a_path_is_filled_and_read_back() {
+        assert_eq!(GET_SCAN.with(7), "/api/container/scans/7");
+        assert_eq!(CONFIRM_SCAN.with(7), "/api/container/scans/7/confirm");
+        assert_eq!(GET_UPLOAD.with("ci/a b%.json"), "/api/container/uploads/ci/a%20b%25.json");
+        assert_eq!(LIST_SCANS.with(7), LIST_SCANS.path, "it has no parameter");
+        for route in ROUTES.iter().filter(|route| !route.path_parameter().is_empty()) {
+            let path = format!("/prod{}", route.with(7));
+            assert!(route.has(&path), "{path}");
+            assert_eq!((route.base_of(&path), route.value_in(&path)), ("/prod", "7"), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_path_of_another_route_has_no_value() {
+        assert_eq!((GET_FINDING.value_in("/api/health"), INGEST_SCAN.base_of("/api/health")), ("", ""));
     }
 
     proptest! {

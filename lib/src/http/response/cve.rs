@@ -1,0 +1,110 @@
+//! Shows a vulnerability with the images that have it.
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::domain::enrichment::CveRichment;
+use crate::domain::finding::FindingId;
+use crate::domain::instant;
+use crate::domain::occurrence::Details;
+use crate::domain::platform::Platform;
+use crate::domain::priority::Priority;
+use crate::domain::scan::ScanId;
+use crate::domain::severity::Severity;
+use crate::domain::vulnerability_id::VulnerabilityId;
+use crate::pipeline::locate;
+
+/// A `CVERichment` with its images, as docs/API.md describes it.
+#[derive(Debug, Serialize)]
+pub(in crate::http) struct LocatedCve<'a> {
+    #[serde(flatten)]
+    record: &'a CveRichment,
+    images: Vec<ImageWithCve<'a>>,
+}
+
+impl<'a> LocatedCve<'a> {
+    pub(in crate::http) fn new(record: &'a CveRichment, images: &'a [locate::Image]) -> Self {
+        Self { record, images: images.iter().map(ImageWithCve::from).collect() }
+    }
+}
+
+/// The most packages of an image in an answer: a kernel has some dozens.
+const MOST_PACKAGES: usize = 50;
+
+#[derive(Debug, Serialize)]
+struct ImageWithCve<'a> {
+    image_name: &'a str,
+    platform: Option<&'a str>,
+    scan_id: Option<ScanId>,
+    present: bool,
+    retired: bool,
+    packages: Vec<PackageWithCve<'a>>,
+    total_packages: usize,
+    #[serde(serialize_with = "instant::serialize")]
+    first_seen: Timestamp,
+    #[serde(serialize_with = "instant::serialize")]
+    last_seen: Timestamp,
+    /// The finding of the most urgent package; the priority is also of that package.
+    finding_id: FindingId,
+    priority: &'a Priority,
+}
+
+impl<'a> From<&'a locate::Image> for ImageWithCve<'a> {
+    fn from(image: &'a locate::Image) -> Self {
+        Self {
+            image_name: image.image.as_str(),
+            platform: image.platform.as_ref().map(Platform::as_str),
+            scan_id: image.scan_id,
+            present: image.present,
+            retired: image.retired,
+            packages: image.packages.iter().take(MOST_PACKAGES).map(PackageWithCve::from).collect(),
+            total_packages: image.packages.len(),
+            first_seen: image.first_seen,
+            last_seen: image.last_seen,
+            finding_id: image.finding_id,
+            priority: &image.priority,
+        }
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct PackageWithCve<'a> {
+    vulnerability_id: &'a VulnerabilityId,
+    pkg_name: &'a str,
+    class: Option<&'a str>,
+    #[serde(rename = "type")]
+    kind: Option<&'a str>,
+    installed_version: &'a str,
+    fixed_version: Option<&'a str>,
+    severity: Severity,
+    status: Option<&'a str>,
+    findings: u32,
+    finding_id: FindingId,
+    present: bool,
+    #[serde(serialize_with = "instant::serialize")]
+    first_seen: Timestamp,
+    #[serde(serialize_with = "instant::serialize")]
+    last_seen: Timestamp,
+}
+
+impl<'a> From<&'a locate::Package> for PackageWithCve<'a> {
+    fn from(package: &'a locate::Package) -> Self {
+        let Details { problem, class, installed_version, fixed_version, severity, status, findings, .. } =
+            &package.details;
+        Self {
+            vulnerability_id: &problem.vulnerability_id,
+            pkg_name: &problem.pkg_name,
+            class: class.as_deref(),
+            kind: problem.kind.as_deref(),
+            installed_version,
+            fixed_version: fixed_version.as_deref(),
+            severity: *severity,
+            status: status.as_deref(),
+            findings: *findings,
+            finding_id: package.finding_id,
+            present: package.present,
+            first_seen: package.span.from,
+            last_seen: package.span.to,
+        }
+    }
+}
