@@ -5,7 +5,8 @@
 //! | room | what is in it |
 //! |---|---|
 //! | [`http`], [`events`] | one file per endpoint or event: parse, handle, answer |
-//! | [`pipeline`] | the verbs: the order of effects |
+//! | [`pipeline`] | commands: they change what is stored, and decide the order of effects |
+| [`queries`] | queries: they read what handlers answer with |
 //! | [`sources`] | public sources of vulnerabilities are asked: live, in a mirror or in a folder |
 //! | [`store`] | the DynamoDB table; alone in knowing its API |
 //! | [`objects`] | the S3 bucket of uploads and archived reports; alone in knowing its API |
@@ -26,6 +27,7 @@ pub mod http;
 pub mod llm;
 pub mod objects;
 pub mod pipeline;
+pub mod queries;
 pub mod queue;
 pub mod report;
 pub mod sources;
