@@ -15,7 +15,7 @@ use crate::domain::severity::ParseSeverityError;
 use crate::llm::ollama::{Bearer, InvalidUrl};
 use crate::llm::{OllamaConfig, OllamaUrl, Options, Questions};
 use crate::pipeline::ingest::AutoAnalyze;
-use crate::pipeline::judge::Judge;
+use crate::queries::priority_config::PriorityConfig;
 use crate::report::Limits;
 use crate::sources::{Addresses, BaseUrl};
 
@@ -197,18 +197,18 @@ pub fn questions(lookup: Lookup<'_>) -> Result<Option<Questions>, Error> {
     Ok(Some(Questions { model, options }))
 }
 
-/// How findings are judged: `EXPOSURE` says which images untrusted people reach
+/// Reads the settings of the priority rule: `EXPOSURE` says which images untrusted people reach
 /// ([`crate::domain::priority::exposure`]); empty or unset: every image is assumed to be public.
 ///
 /// All functions must have the same value: it is part of what is asked of the model.
 ///
 /// # Errors
 /// If it is not exactly in its syntax. A typing error must not make an image internal.
-pub fn judge(lookup: Lookup<'_>) -> Result<Judge, Error> {
+pub fn priorities(lookup: Lookup<'_>) -> Result<PriorityConfig, Error> {
     const NAME: &str = "EXPOSURE";
     let exposures = Exposures::parse(&lookup(NAME).unwrap_or_default())
         .map_err(|error| Error::Invalid { name: NAME, reason: format!("refused: it {error}") })?;
-    Ok(Judge { exposures, thresholds: Thresholds::default() })
+    Ok(PriorityConfig { exposures, thresholds: Thresholds::default() })
 }
 
 /// Which images count: `FLEET_SCOPE` (`tags`, the default, or `newest-per-repository`) and `FLEET_MAX_AGE_DAYS`
@@ -250,8 +250,8 @@ pub fn auto_analyze(lookup: Lookup<'_>) -> Result<Option<(AutoAnalyze, String)>,
         .collect::<Result<Vec<_>, ParseSeverityError>>()
         .map_err(|error| Error::Invalid { name: NAME, reason: format!("not a list of severities: one {error}") })?;
     let questions = questions(lookup)?.ok_or(Error::Missing { name: "OLLAMA_MODEL" })?;
-    let judge = judge(lookup)?;
-    Ok(Some((AutoAnalyze { severities, questions, judge }, analysis_queue_url(lookup)?)))
+    let priorities = priorities(lookup)?;
+    Ok(Some((AutoAnalyze { severities, questions, priorities }, analysis_queue_url(lookup)?)))
 }
 
 /// How the Ollama host is reached, and for how long.
@@ -516,9 +516,9 @@ mod tests {
     #[test]
     fn images_are_public_unless_they_are_said_to_be_internal_without_a_typing_error() {
         let exposure = |text: &'static str| move |name: &str| (name == "EXPOSURE").then(|| text.to_owned());
-        assert!(judge(&|_| None).unwrap().exposures.of("app").is_public());
-        assert!(!judge(&exposure("internal=*/batch/*")).unwrap().exposures.of("r/batch/app").is_public());
-        let message = judge(&exposure("intern=*")).unwrap_err().to_string();
+        assert!(priorities(&|_| None).unwrap().exposures.of("app").is_public());
+        assert!(!priorities(&exposure("internal=*/batch/*")).unwrap().exposures.of("r/batch/app").is_public());
+        let message = priorities(&exposure("intern=*")).unwrap_err().to_string();
         assert!(message.starts_with("the environment variable EXPOSURE is refused: it has an entry"), "{message}");
     }
 

@@ -62,8 +62,9 @@ async fn names_with_anything_in_them_are_found_raw_and_encoded() {
             let request = support::app::event("GET", &path, "", &[], None);
             assert_eq!(lambda_http::RequestExt::raw_http_path(&request), path);
             let store = app.store().await;
-            let findings = sirius::http::list_findings::Deps { store, judge: app.judge.clone(), questions: None };
-            let deps = sirius::http::get_scan::Deps { findings, objects: Some(app.objects().await) };
+            let priorities = app.priorities.clone();
+            let reader = sirius::queries::finding_reader::FindingReader { store, priorities, questions: None };
+            let deps = sirius::http::get_scan::Deps { reader, objects: Some(app.objects().await) };
             let response = sirius::http::get_scan::handle(&deps, &request)
                 .await
                 .unwrap_or_else(|error| panic!("{raw}: {error:?}"));

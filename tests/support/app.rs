@@ -18,9 +18,11 @@ use sirius::http::{
 use sirius::llm::{Ollama, OllamaConfig, Options, Questions};
 use sirius::objects::Objects;
 use sirius::pipeline::enrich::{Enrichment, FeedCache};
-use sirius::pipeline::ingest::{self, AutoAnalyze, Ingested, Ingestion};
-use sirius::pipeline::judge::Judge;
-use sirius::pipeline::recover::{self, Recovered, Recovery};
+use sirius::pipeline::ingest::{self, AutoAnalyze, Ingested, Ingestion, ingest_report};
+use sirius::pipeline::recover::{Recovered, Recovery, run_recovery};
+use sirius::queries::finding_reader::FindingReader;
+use sirius::queries::fleet_reader::FleetReader;
+use sirius::queries::priority_config::PriorityConfig;
 use sirius::queue::Queue;
 use sirius::report::body::Compression;
 use sirius::report::{Limits, Submission};
@@ -47,8 +49,8 @@ pub struct App {
     pub queue_url: String,
     /// How findings are asked about.
     pub questions: Option<Questions>,
-    /// How findings are judged.
-    pub judge: Judge,
+    /// The settings of the priority rule.
+    pub priorities: PriorityConfig,
     /// How long the fleet is read for its priorities.
     pub fleet_time: Duration,
     /// Which images count.
@@ -105,8 +107,8 @@ impl App {
             limits: Limits::default(),
             queue_url: String::new(),
             questions: None,
-            judge: Judge::default(),
-            fleet_time: list_priorities::TIME,
+            priorities: PriorityConfig::default(),
+            fleet_time: list_priorities::READ_BUDGET,
             fleet: Fleet::default(),
             require_image_name: false,
             auto: Vec::new(),
@@ -184,7 +186,7 @@ impl App {
     pub async fn ingestion(&self) -> Ingestion {
         let auto = match self.questions.clone().filter(|_| !self.auto.is_empty()) {
             Some(questions) => Some((
-                AutoAnalyze { severities: self.auto.clone(), questions, judge: self.judge.clone() },
+                AutoAnalyze { severities: self.auto.clone(), questions, priorities: self.priorities.clone() },
                 self.queue().await,
             )),
             None => None,
@@ -210,13 +212,13 @@ impl App {
             Submission::read(body, Compression::None, Declared::default(), self.limits, self.archive).unwrap();
         let report = submission.report().unwrap();
         let holder = Holder::random().unwrap();
-        ingest::run(&self.ingestion().await, &submission, &report, &holder, at(second)).await
+        ingest_report(&self.ingestion().await, &submission, &report, &holder, at(second)).await
     }
 
     /// Has recovery run at a given time.
     pub async fn recover(&self, now: Timestamp) -> Recovered {
         let deadline = Instant::now() + Duration::from_secs(30);
-        recover::run(&self.recovery().await, "", now, deadline).await.unwrap()
+        run_recovery(&self.recovery().await, "", now, deadline).await.unwrap()
     }
 
     /// What recovery works with.
@@ -273,7 +275,7 @@ impl App {
     /// Has the handler of a function answer a request.
     pub async fn invoke(&self, function: &str, request: Request) -> Answer {
         let store = self.warm_store().await;
-        let (questions, judge) = (self.questions.clone(), self.judge.clone());
+        let (questions, priorities) = (self.questions.clone(), self.priorities.clone());
         answer(match function {
             "ingest-scan" => {
                 let deps = Ingestion { store, ..self.ingestion().await };
@@ -318,38 +320,36 @@ impl App {
                 http::serve(request, async |request| list_scans::handle(&deps, request).await).await
             }
             "get-scan" => {
-                let findings = list_findings::Deps { store, judge, questions };
-                let deps = get_scan::Deps { findings, objects: self.bucket().await };
+                let reader = FindingReader { store, priorities, questions };
+                let deps = get_scan::Deps { reader, objects: self.bucket().await };
                 http::serve(request, async |request| get_scan::handle(&deps, request).await).await
             }
             "list-findings" => {
-                let deps = list_findings::Deps { store, judge, questions };
-                http::serve(request, async |request| list_findings::handle(&deps, request).await).await
+                let reader = FindingReader { store, priorities, questions };
+                http::serve(request, async |request| list_findings::handle(&reader, request).await).await
             }
             "get-finding" => {
-                let deps = get_finding::Deps { store, judge, questions };
-                http::serve(request, async |request| get_finding::handle(&deps, request).await).await
+                let reader = FindingReader { store, priorities, questions };
+                http::serve(request, async |request| get_finding::handle(&reader, request).await).await
             }
             "get-cve" => {
-                let deps = get_cve::Deps { store, judge, fleet: self.fleet, enriched: self.enriched };
+                let reader = FleetReader { store, priorities, fleet: self.fleet };
+                let deps = get_cve::Deps { reader, enriched: self.enriched };
                 http::serve(request, async |request| get_cve::handle(&deps, request).await).await
             }
             "list-priorities" => {
-                let deps = list_priorities::Deps {
-                    store,
-                    judge,
-                    fleet: self.fleet,
-                    time: self.fleet_time,
-                    enriched: self.enriched,
-                };
+                let reader = FleetReader { store, priorities, fleet: self.fleet };
+                let deps = list_priorities::Deps { reader, enriched: self.enriched, time: self.fleet_time };
                 http::serve(request, async |request| list_priorities::handle(&deps, request).await).await
             }
             "analyze-finding" => {
-                let deps = analyze_finding::Deps { store, queue: self.queue().await, judge, questions };
+                let reader = FindingReader { store, priorities, questions };
+                let deps = analyze_finding::Deps { reader, queue: self.queue().await };
                 http::serve(request, async |request| analyze_finding::handle(&deps, request).await).await
             }
             "analyze-scan" => {
-                let deps = analyze_finding::Deps { store, queue: self.queue().await, judge, questions };
+                let reader = FindingReader { store, priorities, questions };
+                let deps = analyze_finding::Deps { reader, queue: self.queue().await };
                 http::serve(request, async |request| analyze_scan::handle(&deps, request).await).await
             }
             "get-health" => {

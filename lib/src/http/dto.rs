@@ -21,9 +21,10 @@ use crate::domain::scan::{OtherFindings, Scan, ScanId};
 use crate::domain::severity::{Severity, SeverityCounts};
 use crate::domain::signals::{Listed, Signals};
 use crate::domain::vulnerability_id::VulnerabilityId;
-use crate::pipeline::join::{Counts, Joined};
-use crate::pipeline::locate;
-use crate::pipeline::priorities::{self, InImage, Work};
+use crate::queries::affected_images;
+use crate::queries::analysis_counts::AnalysisCounts;
+use crate::queries::finding_view::FindingView;
+use crate::queries::upgrades::{self, ImageUpgrade};
 use crate::store::answers::LatestAnswer;
 
 /// `ContainerScan`: docs/API.md.
@@ -66,12 +67,12 @@ pub(super) struct ContainerScan<'a> {
     suppressed_findings: u32,
     other_findings: &'a OtherFindings,
     #[serde(skip_serializing_if = "Option::is_none")]
-    analysis_counts: Option<Counts>,
+    analysis_counts: Option<AnalysisCounts>,
 }
 
 impl ContainerScan<'_> {
     /// The same scan, with how many of its findings are analysed.
-    pub(super) fn with_analyses(self, analysis_counts: Option<Counts>) -> Self {
+    pub(super) fn with_analyses(self, analysis_counts: Option<AnalysisCounts>) -> Self {
         Self { analysis_counts, ..self }
     }
 }
@@ -152,8 +153,9 @@ pub(super) struct ContainerFinding {
     cve_data: Members,
 }
 
-impl From<Joined> for ContainerFinding {
-    fn from(Joined { finding, priority, signals, catalogue, analysis, former }: Joined) -> Self {
+impl From<FindingView> for ContainerFinding {
+    fn from(view: FindingView) -> Self {
+        let FindingView { finding, priority, signals, catalogue, analysis, previous_answer } = view;
         let (finding_id, severity) = (finding.id(), finding.severity());
         let remediation = remediation(&finding);
         let mut rest = finding.vulnerability;
@@ -184,7 +186,7 @@ impl From<Joined> for ContainerFinding {
             last_modified_date: take_text(&mut rest, "LastModifiedDate"),
             priority,
             enrichment: signals.map(|signals| Enrichment::of(signals, catalogue)),
-            analysis: LlmAnalysis::from(analysis, former),
+            analysis: LlmAnalysis::from(analysis, previous_answer),
             cve_data: rest,
         }
     }
@@ -236,7 +238,7 @@ pub(super) struct LocatedCve<'a> {
 }
 
 impl<'a> LocatedCve<'a> {
-    pub(super) fn new(record: &'a CveRichment, images: &'a [locate::Image]) -> Self {
+    pub(super) fn new(record: &'a CveRichment, images: &'a [affected_images::Image]) -> Self {
         Self { record, images: images.iter().map(ImageWithCve::from).collect() }
     }
 }
@@ -262,8 +264,8 @@ struct ImageWithCve<'a> {
     priority: &'a Priority,
 }
 
-impl<'a> From<&'a locate::Image> for ImageWithCve<'a> {
-    fn from(image: &'a locate::Image) -> Self {
+impl<'a> From<&'a affected_images::Image> for ImageWithCve<'a> {
+    fn from(image: &'a affected_images::Image) -> Self {
         Self {
             image_name: image.image.as_str(),
             platform: image.platform.as_ref().map(Platform::as_str),
@@ -300,8 +302,8 @@ struct PackageWithCve<'a> {
     last_seen: Timestamp,
 }
 
-impl<'a> From<&'a locate::Package> for PackageWithCve<'a> {
-    fn from(package: &'a locate::Package) -> Self {
+impl<'a> From<&'a affected_images::Package> for PackageWithCve<'a> {
+    fn from(package: &'a affected_images::Package) -> Self {
         let Details { problem, class, installed_version, fixed_version, severity, status, findings, .. } =
             &package.details;
         Self {
@@ -333,14 +335,14 @@ pub(super) struct TopWork<'a> {
     priorities: Vec<WorkItem<'a>>,
 }
 
-impl<'a> From<&'a priorities::Top> for TopWork<'a> {
-    fn from(top: &'a priorities::Top) -> Self {
+impl<'a> From<&'a upgrades::Upgrades> for TopWork<'a> {
+    fn from(top: &'a upgrades::Upgrades) -> Self {
         Self {
             complete: top.unread_buckets == 0 && top.omitted_occurrences == 0,
             unread_buckets: top.unread_buckets,
             omitted_occurrences: top.omitted_occurrences,
             total: top.total,
-            priorities: top.work.iter().map(WorkItem::from).collect(),
+            priorities: top.upgrades.iter().map(WorkItem::from).collect(),
         }
     }
 }
@@ -404,7 +406,7 @@ impl<'a> AffectedImage<'a> {
     fn new(
         kind: Option<&'a str>,
         (name, platform, scan_id): &'a (String, Option<Platform>, ScanId),
-        image: &'a InImage,
+        image: &'a ImageUpgrade,
     ) -> Self {
         let upgrades = image.fixes.iter().map(|(installed, fixes)| Upgrade::new(kind, installed, fixes));
         Self {
@@ -418,8 +420,8 @@ impl<'a> AffectedImage<'a> {
     }
 }
 
-impl<'a> From<&'a Work> for WorkItem<'a> {
-    fn from(work: &'a Work) -> Self {
+impl<'a> From<&'a upgrades::Upgrade> for WorkItem<'a> {
+    fn from(work: &'a upgrades::Upgrade) -> Self {
         let names: BTreeSet<&str> = work.images.keys().map(|(name, ..)| name.as_str()).collect();
         let kind = work.kind.as_deref();
         let affected = work.images.iter().map(|(key, image)| AffectedImage::new(kind, key, image));
@@ -563,13 +565,13 @@ mod tests {
             suppressed: None,
             vulnerability,
         };
-        serde_json::to_value(ContainerFinding::from(Joined {
+        serde_json::to_value(ContainerFinding::from(FindingView {
             finding,
             priority,
             signals: None,
             catalogue: None,
             analysis: None,
-            former: None,
+            previous_answer: None,
         }))
         .unwrap()
     }

@@ -4,49 +4,18 @@ use percent_encoding::percent_decode_str;
 
 use super::ApiError;
 use crate::domain::image_name::ImageName;
-use crate::domain::scan::ScanId;
 use crate::domain::upload::UploadId;
-
-/// Names a scan, or an image with scans.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Identifier {
-    /// The scan with this number.
-    Scan(ScanId),
-    /// The current scan of the image: of the first of these names that has one.
-    Image(Vec<ImageName>),
-}
-
-impl Identifier {
-    /// An image by a name that was decoded already: as it is, and in its familiar form.
-    pub(super) fn named(name: &ImageName) -> Self {
-        Self::Image(with_familiar(vec![name.clone()]))
-    }
-}
-
-/// Each name, then its familiar form, under which the scans of container images are kept: `docker.io/library/x`,
-/// `library/x` and `x` are one image.
-fn with_familiar(names: Vec<ImageName>) -> Vec<ImageName> {
-    let mut all: Vec<ImageName> = Vec::new();
-    for name in names {
-        let familiar = name.familiar().parse().ok();
-        for name in [Some(name), familiar].into_iter().flatten() {
-            if !all.contains(&name) {
-                all.push(name);
-            }
-        }
-    }
-    all
-}
+use crate::queries::scan_lookup::{ScanIdentifier, with_familiar_forms};
 
 /// What is asked for under `/api/container/scans/`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Wanted {
     /// `…/scans/{artifactname}`
-    Scan(Identifier),
+    Scan(ScanIdentifier),
     /// `…/scans/{identifier}/findings`
-    Findings(Identifier),
+    Findings(ScanIdentifier),
     /// `…/scans/{identifier}/report`
-    Report(Identifier),
+    Report(ScanIdentifier),
 }
 
 const SCANS: &str = "/api/container/scans/";
@@ -123,11 +92,11 @@ fn below<'p>(raw_path: &'p str, prefix: &str) -> &'p str {
     raw_path.split_once(prefix).map_or("", |(_, rest)| rest)
 }
 
-fn identifier(raw: &str) -> Result<Identifier, ApiError> {
+fn identifier(raw: &str) -> Result<ScanIdentifier, ApiError> {
     const NAME: &str = "artifactname";
     let decoded = decode(NAME, raw)?;
     if let Ok(scan) = decoded.parse() {
-        return Ok(Identifier::Scan(scan));
+        return Ok(ScanIdentifier::Scan(scan));
     }
     let mut names = vec![decoded.parse::<ImageName>().map_err(|error| ApiError::parameter(NAME, error))?];
     // `cargo lambda watch` decodes nothing and API Gateway everything, so a name that still has an
@@ -135,7 +104,7 @@ fn identifier(raw: &str) -> Result<Identifier, ApiError> {
     if decoded != raw {
         names.extend(raw.parse::<ImageName>().ok());
     }
-    Ok(Identifier::Image(with_familiar(names)))
+    Ok(ScanIdentifier::Image(with_familiar_forms(names)))
 }
 
 fn decode(name: &str, raw: &str) -> Result<String, ApiError> {
@@ -150,9 +119,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::domain::scan::ScanId;
 
-    fn image(names: &[&str]) -> Identifier {
-        Identifier::Image(names.iter().map(|name| name.parse().unwrap()).collect())
+    fn image(names: &[&str]) -> ScanIdentifier {
+        ScanIdentifier::Image(names.iter().map(|name| name.parse().unwrap()).collect())
     }
 
     #[test]
@@ -189,8 +159,8 @@ mod tests {
     #[test]
     fn a_number_is_a_scan_id() {
         let scan = ScanId::new(7).unwrap();
-        assert_eq!(scans("/api/container/scans/7").unwrap(), Wanted::Scan(Identifier::Scan(scan)));
-        assert_eq!(scans("/api/container/scans/7/findings").unwrap(), Wanted::Findings(Identifier::Scan(scan)));
+        assert_eq!(scans("/api/container/scans/7").unwrap(), Wanted::Scan(ScanIdentifier::Scan(scan)));
+        assert_eq!(scans("/api/container/scans/7/findings").unwrap(), Wanted::Findings(ScanIdentifier::Scan(scan)));
         assert_eq!(scans("/api/container/scans/07").unwrap(), Wanted::Scan(image(&["07"])));
     }
 
@@ -233,7 +203,7 @@ mod tests {
             prop_assume!(!name.contains(char::REPLACEMENT_CHARACTER) && name.parse::<ImageName>().is_ok() && name.parse::<ScanId>().is_err());
             let encoded = percent_encoding::utf8_percent_encode(&name, percent_encoding::NON_ALPHANUMERIC).to_string();
             prop_assume!(!name.ends_with("/findings") && !name.ends_with("/report"));
-            let Wanted::Scan(Identifier::Image(names)) = scans(&format!("/api/container/scans/{encoded}")).unwrap() else { panic!() };
+            let Wanted::Scan(ScanIdentifier::Image(names)) = scans(&format!("/api/container/scans/{encoded}")).unwrap() else { panic!() };
             prop_assert_eq!(names[0].as_str(), name);
         }
     }

@@ -46,7 +46,20 @@ impl PromptReader<'_> {
         Ok(findings.iter().map(move |finding| self.identify(scan, finding, &known)))
     }
 
-    /// Identifies the prompt of a finding.
+    /// Identifies the prompt of one finding, in one round trip. The inner error is that of [`Self::identify`].
+    ///
+    /// # Errors
+    /// Those of the table.
+    pub async fn prompt(
+        &self,
+        scan: &Scan,
+        finding: &Finding,
+    ) -> Result<Result<PromptIdentity, Error>, store::Error> {
+        let known = self.store.known(&vulnerability_ids([finding])).await?;
+        Ok(self.identify(scan, finding, &known))
+    }
+
+    /// Identifies the prompt of a finding of whose vulnerability this is `known`.
     ///
     /// # Errors
     /// If it does not fit into the model's context.
