@@ -94,8 +94,15 @@ async fn of_report() -> (f64, f64) {
     let start = ThreadTime::now();
     let time = Duration::from_secs(120);
     let now = Timestamp::now();
-    let deleted =
-        delete_scan(&deps.store, Some(&deps.objects), delete_scan::Order { scan_id, reason: Reason::Requested }, now, time).await.unwrap();
+    let deleted = delete_scan(
+        &deps.store,
+        Some(&deps.objects),
+        delete_scan::Order { scan_id, reason: Reason::Requested },
+        now,
+        time,
+    )
+    .await
+    .unwrap();
     assert_eq!(deleted, Deleted::Gone);
     let left = deps.store.occurrences_of(&ID.parse::<VulnerabilityId>().unwrap()).await.unwrap();
     assert!(left.is_empty());

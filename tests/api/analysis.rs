@@ -9,7 +9,7 @@ use sirius::domain::prompt_hash::PromptHash;
 use sirius::domain::severity::Severity;
 use sirius::llm::Ollama;
 use sirius::llm::OllamaConfig;
-use sirius::pipeline::analyze::{Worked, Worker, request_analysis, run_analysis};
+use sirius::pipeline::analyze::{self, Worked, Worker, request_analysis, run_analysis};
 use sirius::pipeline::recover::Recovered;
 use support::app::App;
 use support::proxy::Fault;
@@ -319,7 +319,9 @@ async fn an_hour_without_a_host_loses_nothing_fails_nothing_and_does_not_spin() 
     while second < 3600 {
         for body in support::queue::drain(&app.queue_url).await {
             let hash = hashes.iter().find(|hash| body.contains(hash.as_str())).unwrap();
-            let worked = run_analysis(Worker { store: &store, ollama: &down, lease: LEASE }, hash, at(second), soon()).await.unwrap();
+            let worked = run_analysis(Worker { store: &store, ollama: &down, lease: LEASE }, hash, at(second), soon())
+                .await
+                .unwrap();
             assert_eq!(worked, Worked::Postponed);
             attempts += 1;
         }
@@ -341,7 +343,9 @@ async fn an_hour_without_a_host_loses_nothing_fails_nothing_and_does_not_spin() 
         app.recover(at(second)).await;
         for body in support::queue::drain(&app.queue_url).await {
             let hash = hashes.iter().find(|hash| body.contains(hash.as_str())).unwrap();
-            run_analysis(Worker { store: &store, ollama: &up.client(), lease: LEASE }, hash, at(second), soon()).await.unwrap();
+            run_analysis(Worker { store: &store, ollama: &up.client(), lease: LEASE }, hash, at(second), soon())
+                .await
+                .unwrap();
         }
     }
     assert_eq!(app.get("/api/container/scans/1").await.json["analysis_counts"]["completed"], 2);
@@ -354,11 +358,27 @@ async fn a_message_that_arrives_twice_or_early_does_nothing() {
     let hash = hash_of(&app, ANALYZE).await;
     let store = app.store().await;
     let down = Ollama::new(nowhere().await).unwrap();
-    assert_eq!(run_analysis(Worker { store: &store, ollama: &down, lease: LEASE }, &hash, at(0), soon()).await.unwrap(), Worked::Postponed);
+    assert_eq!(
+        run_analysis(Worker { store: &store, ollama: &down, lease: LEASE }, &hash, at(0), soon()).await.unwrap(),
+        Worked::Postponed
+    );
     let up = StandIn::always(Reply::good()).await;
-    assert_eq!(run_analysis(Worker { store: &store, ollama: &up.client(), lease: LEASE }, &hash, at(5), soon()).await.unwrap(), Worked::NothingToDo);
-    assert_eq!(run_analysis(Worker { store: &store, ollama: &up.client(), lease: LEASE }, &hash, at(40), soon()).await.unwrap(), Worked::Completed);
-    assert_eq!(run_analysis(Worker { store: &store, ollama: &up.client(), lease: LEASE }, &hash, at(50), soon()).await.unwrap(), Worked::NothingToDo);
+    assert_eq!(
+        run_analysis(Worker { store: &store, ollama: &up.client(), lease: LEASE }, &hash, at(5), soon()).await.unwrap(),
+        Worked::NothingToDo
+    );
+    assert_eq!(
+        run_analysis(Worker { store: &store, ollama: &up.client(), lease: LEASE }, &hash, at(40), soon())
+            .await
+            .unwrap(),
+        Worked::Completed
+    );
+    assert_eq!(
+        run_analysis(Worker { store: &store, ollama: &up.client(), lease: LEASE }, &hash, at(50), soon())
+            .await
+            .unwrap(),
+        Worked::NothingToDo
+    );
     assert_eq!(up.seen().len(), 1);
 }
 
@@ -377,7 +397,14 @@ async fn a_worker_that_was_overtaken_cannot_write() {
     }
     // Its answer landed all the same: the second worker finds nothing to do.
     let fast = StandIn::always(Reply::good()).await;
-    let second = run_analysis(Worker { store: &app.store().await, ollama: &fast.client(), lease: LEASE }, &hash, at(1000), soon()).await.unwrap();
+    let second = run_analysis(
+        Worker { store: &app.store().await, ollama: &fast.client(), lease: LEASE },
+        &hash,
+        at(1000),
+        soon(),
+    )
+    .await
+    .unwrap();
     assert_eq!((second, fast.seen().len()), (Worked::NothingToDo, 0));
 
     // And one that really is too late writes nothing.
@@ -385,12 +412,19 @@ async fn a_worker_that_was_overtaken_cannot_write() {
     assert_eq!(again.status, 202);
     let overtaking = async {
         let turn = app.store().await;
-        run_analysis(Worker { store: &turn, ollama: &fast.client(), lease: LEASE }, &hash, at(5000), soon()).await.unwrap()
+        run_analysis(Worker { store: &turn, ollama: &fast.client(), lease: LEASE }, &hash, at(5000), soon())
+            .await
+            .unwrap()
     };
     let late_store = app.store().await;
     let held = StandIn::always(Reply::stream(Vec::<Vec<u8>>::new()).then_hang()).await;
     let late_client = held.client();
-    let late = run_analysis(Worker { store: &late_store, ollama: &late_client, lease: LEASE }, &hash, at(2000), soon() - Duration::from_secs(57));
+    let late = run_analysis(
+        Worker { store: &late_store, ollama: &late_client, lease: LEASE },
+        &hash,
+        at(2000),
+        soon() - Duration::from_secs(57),
+    );
     let (late, overtaking) = tokio::join!(late, async {
         while held.seen().is_empty() {
             tokio::task::yield_now().await;
@@ -416,11 +450,23 @@ async fn a_question_over_which_workers_die_is_given_up_and_its_message_set_aside
         }
         app.proxy.heal();
     }
-    let last = run_analysis(Worker { store: &app.store().await, ollama: &ollama.client(), lease: LEASE }, &hash, at(9000), soon()).await;
-    assert!(matches!(last, Err(analyze::Error::Poison(_))), "{last:?}");
+    let last = run_analysis(
+        Worker { store: &app.store().await, ollama: &ollama.client(), lease: LEASE },
+        &hash,
+        at(9000),
+        soon(),
+    )
+    .await;
+    assert!(matches!(last, Err(analyze::Error::InvalidMessage(_))), "{last:?}");
     // Its message comes back each time, until the dead-letter queue has it.
-    let next = run_analysis(Worker { store: &app.store().await, ollama: &ollama.client(), lease: LEASE }, &hash, at(9001), soon()).await;
-    assert!(matches!(next, Err(analyze::Error::Poison(_))), "{next:?}");
+    let next = run_analysis(
+        Worker { store: &app.store().await, ollama: &ollama.client(), lease: LEASE },
+        &hash,
+        at(9001),
+        soon(),
+    )
+    .await;
+    assert!(matches!(next, Err(analyze::Error::InvalidMessage(_))), "{next:?}");
     assert_eq!(app.get(ANALYZE).await.json["llm_analysis_failure"]["reason"], "workers_died");
     assert_eq!(ollama.seen().len(), 0);
 }
@@ -437,10 +483,16 @@ async fn a_host_that_is_there_but_fails_at_one_question_for_ever_is_not_asked_fo
     .await;
     let (store, client) = (app.store().await, crashing.client());
     for turn in 0..8 {
-        let worked = run_analysis(Worker { store: &store, ollama: &client, lease: LEASE }, &hash, at(turn * 1000), soon()).await.unwrap();
+        let worked =
+            run_analysis(Worker { store: &store, ollama: &client, lease: LEASE }, &hash, at(turn * 1000), soon())
+                .await
+                .unwrap();
         assert_eq!(worked, Worked::Postponed, "turn {turn}");
     }
-    assert_eq!(run_analysis(Worker { store: &store, ollama: &client, lease: LEASE }, &hash, at(9000), soon()).await.unwrap(), Worked::Failed);
+    assert_eq!(
+        run_analysis(Worker { store: &store, ollama: &client, lease: LEASE }, &hash, at(9000), soon()).await.unwrap(),
+        Worked::Failed
+    );
     assert_eq!(app.get(ANALYZE).await.json["llm_analysis_failure"]["reason"], "runner_stopped");
 }
 
@@ -531,7 +583,9 @@ async fn settles(app: &App, after: &str) {
         let now = at(step * 1000);
         for body in support::queue::drain(&app.queue_url).await {
             assert!(body.contains(hash.as_str()));
-            run_analysis(Worker { store: &store, ollama: &up.client(), lease: LEASE }, &hash, now, soon()).await.unwrap();
+            run_analysis(Worker { store: &store, ollama: &up.client(), lease: LEASE }, &hash, now, soon())
+                .await
+                .unwrap();
         }
         app.recover(now).await;
     }

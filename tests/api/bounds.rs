@@ -17,8 +17,8 @@ use sirius::pipeline::admit;
 use sirius::pipeline::catalogue::{Catalogued, catalogue_scan};
 use sirius::pipeline::delete_scan::{self, Deleted, Reason, delete_scan};
 use sirius::pipeline::enrich::Enrichment;
-use sirius::pipeline::refresh_feeds::{Refreshed, refresh_feeds};
 use sirius::pipeline::ingest_upload::{Object, UploadOutcome, ingest_upload};
+use sirius::pipeline::refresh_feeds::{Refreshed, refresh_feeds};
 use sirius::queue::{Order, Rest};
 use sirius::sources::Budget;
 use sirius::store::claims::{Claimed, Holder};
@@ -56,9 +56,15 @@ async fn step(deps: &Enrichment, body: &str) -> Catalogued {
 
 async fn delete(app: &App, scan: u64, second: i64, time: Duration) -> Deleted {
     let id = ScanId::new(scan).unwrap();
-    delete_scan(&app.store().await, Some(&app.objects().await), delete_scan::Order { scan_id: id, reason: Reason::Requested }, at(second), time)
-        .await
-        .unwrap()
+    delete_scan(
+        &app.store().await,
+        Some(&app.objects().await),
+        delete_scan::Order { scan_id: id, reason: Reason::Requested },
+        at(second),
+        time,
+    )
+    .await
+    .unwrap()
 }
 
 /// The occurrences of all buckets, by vulnerability.

@@ -180,7 +180,15 @@ async fn history(app: &App, deps: &Ingestion, objects: &sirius::objects::Objects
     for key in &deleted {
         let id = ids[key].to_string().parse().unwrap();
         let time = Duration::from_secs(20);
-        delete_scan(&deps.store, Some(objects), delete_scan::Order { scan_id: id, reason: Reason::Requested }, Timestamp::now(), time).await.unwrap();
+        delete_scan(
+            &deps.store,
+            Some(objects),
+            delete_scan::Order { scan_id: id, reason: Reason::Requested },
+            Timestamp::now(),
+            time,
+        )
+        .await
+        .unwrap();
     }
     let (found, expected) = (found(&deps.store, &prefix).await, expected(&deliveries, &deleted));
     assert_eq!(found, expected, "seed {seed} of {}: {deliveries:?}, deleted {deleted:?}", app.table);

@@ -372,7 +372,8 @@ async fn work_that_the_time_did_not_suffice_to_look_for_is_told() {
 async fn an_image_that_nobody_outside_reaches_is_less_urgent() {
     let app = fleet().await;
     let exposures = Exposures::parse("internal=shop/*").unwrap();
-    let inside = App { priorities: sirius::queries::priority_config::PriorityConfig { exposures, ..Default::default() }, ..app };
+    let inside =
+        App { priorities: sirius::queries::priority_config::PriorityConfig { exposures, ..Default::default() }, ..app };
     let top = inside.get(&format!("{PRIORITIES}?limit=200")).await.json;
     let zlib = top["priorities"].as_array().unwrap().iter().find(|work| work["package"] == "zlib1g").unwrap();
     assert_eq!(zlib["band"], "P4");

@@ -41,7 +41,7 @@ pub struct FindingId(u64);
 
 impl FindingId {
     /// How many findings a scan can have.
-    pub const PER_SCAN: u64 = 1_000_000;
+    pub const PER_SCAN: u64 = ScanId::FINDINGS;
 
     /// The id of the finding at `ordinal` in the scan.
     #[must_use]

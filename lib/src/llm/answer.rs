@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use crate::llm::prompt::EXAMPLE_MARKS;
 use crate::llm::text::fold;
 
+mod draft;
 mod loose_json;
 mod markdown;
 mod score;
@@ -174,7 +175,7 @@ pub fn parse(text: &str) -> Result<Parsed, Error> {
         return Err(Error::TooLong);
     }
     let text = crate::llm::text::clean(text);
-    validated(sections::draft(&text)?)
+    validated(draft::draft(&text)?)
 }
 
 /// The example is invented: nothing of it can be true of a finding.

@@ -23,6 +23,7 @@ use crate::llm::prompt::{day, is_web_link};
 use crate::llm::text::{cap, clean, fold, sentences};
 
 mod claims;
+mod domain_name;
 mod links;
 mod suspicion;
 mod tokens;
