@@ -6,7 +6,7 @@
 //! |---|---|
 //! | [`http`], [`events`] | one file per endpoint or event: parse, handle, answer |
 //! | [`pipeline`] | commands: they change what is stored, and decide the order of effects |
-| [`queries`] | queries: they read what handlers answer with |
+//! | [`queries`] | queries: they read what handlers answer with |
 //! | [`sources`] | public sources of vulnerabilities are asked: live, in a mirror or in a folder |
 //! | [`store`] | the DynamoDB table; alone in knowing its API |
 //! | [`objects`] | the S3 bucket of uploads and archived reports; alone in knowing its API |

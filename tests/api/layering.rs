@@ -13,13 +13,22 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("llm", &["llm", "domain"]),
     ("enrichment", &["enrichment", "domain"]),
     ("sources", &["sources", "store", "objects", "enrichment", "domain"]),
-    (
-        "queries",
-        &["queries", "store", "llm", "enrichment", "domain"],
-    ),
+    ("queries", &["queries", "store", "llm", "enrichment", "domain"]),
     (
         "pipeline",
-        &["pipeline", "queries", "sources", "store", "objects", "queue", "llm", "enrichment", "report", "domain", "telemetry"],
+        &[
+            "pipeline",
+            "queries",
+            "sources",
+            "store",
+            "objects",
+            "queue",
+            "llm",
+            "enrichment",
+            "report",
+            "domain",
+            "telemetry",
+        ],
     ),
     ("http", &["http", "pipeline", "queries", "store", "objects", "queue", "llm", "report", "domain", "telemetry"]),
     ("events", &["events", "pipeline", "sources", "store", "objects", "queue", "llm", "domain", "telemetry"]),
@@ -155,7 +164,9 @@ fn no_file_imports_itself_through_others() {
     let mut imports: BTreeMap<String, BTreeSet<String>> =
         files.iter().map(|(module, source)| (module.clone(), imported_files(module, source, &modules))).collect();
     assert!(imports["queries::finding_view"].contains("queries::finding_reader"));
-    assert!(imports["http::get_scan"].contains("http::reply") && imports["report::suppressed"].contains("domain::text"));
+    assert!(
+        imports["http::get_scan"].contains("http::reply") && imports["report::suppressed"].contains("domain::text")
+    );
     // A file that imports none of the others, or that none of the others imports, is in no circle.
     loop {
         let before = imports.len();

@@ -42,7 +42,10 @@ pub async fn handle(
     process_batch(deps, event).instrument(span).await
 }
 
-async fn process_batch(deps: &Enrichment, event: LambdaEvent<SqsEvent>) -> Result<SqsBatchResponse, lambda_runtime::Error> {
+async fn process_batch(
+    deps: &Enrichment,
+    event: LambdaEvent<SqsEvent>,
+) -> Result<SqsBatchResponse, lambda_runtime::Error> {
     let now = Timestamp::now();
     let time = sqs::time_left(event.context.deadline, now, MARGIN).min(MAX_ASK_TIME);
     let budget = Budget::new(now, time);
@@ -51,8 +54,9 @@ async fn process_batch(deps: &Enrichment, event: LambdaEvent<SqsEvent>) -> Resul
     // Messages with ids are only collected here: at least half of the time is left for them.
     let scan_time = if event.payload.records.len() > 1 { time / 2 } else { time };
     let deadline = Instant::now() + scan_time;
-    let collecting =
-        sqs::each(event.payload, deadline, async |message, share| process_message(deps, &owner, message, share, &asked).await);
+    let collecting = sqs::each(event.payload, deadline, async |message, share| {
+        process_message(deps, &owner, message, share, &asked).await
+    });
     let mut response = collecting.await?;
     let asked = asked.into_inner();
     let ids: BTreeSet<VulnerabilityId> = asked.iter().flat_map(|asked| &asked.ids).cloned().collect();
@@ -80,12 +84,7 @@ async fn process_batch(deps: &Enrichment, event: LambdaEvent<SqsEvent>) -> Resul
 }
 
 /// Asks sources about ids, and logs the result.
-async fn ask(
-    deps: &Enrichment,
-    ids: &BTreeSet<VulnerabilityId>,
-    owner: &Holder,
-    budget: &Budget,
-) -> Result<(), Error> {
+async fn ask(deps: &Enrichment, ids: &BTreeSet<VulnerabilityId>, owner: &Holder, budget: &Budget) -> Result<(), Error> {
     let enriched = ask_sources(deps, ids, owner, budget).await?;
     tracing::info!(
         asked = enriched.asked,

@@ -61,18 +61,14 @@ pub async fn handle(deps: &Deps, event: LambdaEvent<SqsEvent>) -> Result<SqsBatc
     let request_id = &event.context.request_id;
     let span = invocation(&event.context);
     let deadline = Instant::now() + sqs::time_left(event.context.deadline, Timestamp::now(), MARGIN);
-    let handling =
-        sqs::each(event.payload, deadline, async |message, deadline| process_message(deps, request_id, message, deadline).await);
+    let handling = sqs::each(event.payload, deadline, async |message, deadline| {
+        process_message(deps, request_id, message, deadline).await
+    });
     handling.instrument(span).await
 }
 
 /// Processes the records of a message, each within its share of the time.
-async fn process_message(
-    deps: &Deps,
-    request_id: &str,
-    message: &SqsMessage,
-    deadline: Instant,
-) -> Result<(), Error> {
+async fn process_message(deps: &Deps, request_id: &str, message: &SqsMessage, deadline: Instant) -> Result<(), Error> {
     let body = message.body.as_deref().unwrap_or_default();
     let notification: Notification = serde_json::from_str(body).map_err(|_| Error::NotOfS3)?;
     let records = match notification {

@@ -37,7 +37,8 @@ const MARGIN: Duration = Duration::from_secs(10);
 pub async fn handle(deps: &Deps, event: LambdaEvent<SqsEvent>) -> Result<SqsBatchResponse, lambda_runtime::Error> {
     let deadline = Instant::now() + sqs::time_left(event.context.deadline, Timestamp::now(), MARGIN);
     let span = invocation(&event.context);
-    let handling = sqs::each(event.payload, deadline, async |message, deadline| process_message(deps, message, deadline).await);
+    let handling =
+        sqs::each(event.payload, deadline, async |message, deadline| process_message(deps, message, deadline).await);
     handling.instrument(span).await
 }
 

@@ -10,8 +10,8 @@ use tokio::time::Instant;
 
 use super::dto::{LlmAnalysis, Removals};
 use super::error::Code;
-use super::query::Query;
 use super::principal::principal_of;
+use super::query::Query;
 use super::{ApiError, get_finding, path, reply, request_id};
 use crate::domain::analysis::Status;
 use crate::domain::finding::FindingId;
@@ -94,7 +94,8 @@ pub async fn handle(deps: &Deps, request: &Request) -> Result<Response<Body>, Ap
     tracing::info!(finding_id = id.get(), refresh = again, status = ?analysis.status, principal, "an analysis was asked for");
     let deadline = started + Duration::from_secs(wait);
     // A failure of a pending analysis says that the host cannot answer for now.
-    while analysis.status == Status::Pending && analysis.failure.is_none() && Instant::now() + POLL_INTERVAL <= deadline {
+    while analysis.status == Status::Pending && analysis.failure.is_none() && Instant::now() + POLL_INTERVAL <= deadline
+    {
         tokio::time::sleep(POLL_INTERVAL).await;
         // If the read fails or takes too long, the answer has the state that was read before.
         if let Ok(Ok(Some(now))) = tokio::time::timeout_at(deadline, store.analysis(&prompt.hash)).await {
@@ -103,10 +104,9 @@ pub async fn handle(deps: &Deps, request: &Request) -> Result<Response<Body>, Ap
     }
 
     let pending = analysis.status == Status::Pending;
-    let retry_after = analysis
-        .failure
-        .as_ref()
-        .map_or(MIN_RETRY_AFTER, |failure| failure.retry_at.duration_since(Timestamp::now()).as_secs().max(MIN_RETRY_AFTER));
+    let retry_after = analysis.failure.as_ref().map_or(MIN_RETRY_AFTER, |failure| {
+        failure.retry_at.duration_since(Timestamp::now()).as_secs().max(MIN_RETRY_AFTER)
+    });
     let previous_answer = match analysis.answer {
         Some(_) => None,
         None => store.latest_answers(&[prompt.question.facts.subject()]).await?.into_values().next(),

@@ -35,7 +35,7 @@ pub async fn handle(deps: &Deps, request: &Request) -> Result<Response<Body>, Ap
     match path::scans(request.raw_http_path())? {
         Wanted::Report(identifier) => {
             respond_with_report(&deps.store, deps.objects.as_ref(), request, &identifier).await
-        },
+        }
         Wanted::Scan(_) | Wanted::Findings(_) => Err(ApiError::new(Code::NotFound, "there is no such resource")),
     }
 }

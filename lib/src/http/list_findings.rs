@@ -6,9 +6,9 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use jiff::Timestamp;
 use lambda_http::{Body, Request, RequestExt as _, Response};
 
+use super::ApiError;
 use super::dto::ContainerFinding;
 use super::error::Code;
-use super::ApiError;
 use super::path::{self, Wanted};
 use super::query::Query;
 use super::reply::{self, ListBody};

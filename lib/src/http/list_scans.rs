@@ -64,7 +64,8 @@ pub async fn handle(deps: &Deps, request: &Request) -> Result<Response<Body>, Ap
     while list.add(&page)? && limit.is_none() {
         page = deps.store.scans(list.last, PAGE).await?;
     }
-    let next = list.next_after().zip(key).map(|(last, key)| query.next_page(&cursor::sign(last.get().into(), scope, &key)));
+    let next =
+        list.next_after().zip(key).map(|(last, key)| query.next_page(&cursor::sign(last.get().into(), scope, &key)));
     list.body.respond(Some(total), next.as_deref())
 }
 

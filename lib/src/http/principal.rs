@@ -39,7 +39,10 @@ mod tests {
     #[test]
     fn a_caller_is_an_aws_identity_or_the_subject_of_a_token() {
         let arn = "arn:aws:sts::123456789012:assumed-role/ci/session";
-        assert_eq!(principal_of(&request(&json!({"iam": {"userArn": arn, "accountId": "123456789012"}}))).as_deref(), Some(arn));
+        assert_eq!(
+            principal_of(&request(&json!({"iam": {"userArn": arn, "accountId": "123456789012"}}))).as_deref(),
+            Some(arn)
+        );
         let token = json!({"jwt": {"claims": {"sub": "a-user", "iss": "https://issuer.example"}, "scopes": ["s"]}});
         assert_eq!(principal_of(&request(&token)).as_deref(), Some("a-user"));
         for nobody in [json!({}), json!(null), json!({"jwt": {"claims": {}}})] {

@@ -298,4 +298,3 @@ fn stored_answer(explanation: Explanation, question: &Question, timestamp: Times
         repaired_after: repaired_after.map(str::to_owned),
     }
 }
-

@@ -331,11 +331,7 @@ struct News {
 }
 
 /// Reads a range of findings.
-async fn findings_at(
-    store: &Store,
-    scan: &Scan,
-    ordinals: std::ops::Range<u32>,
-) -> Result<Vec<Finding>, store::Error> {
+async fn findings_at(store: &Store, scan: &Scan, ordinals: std::ops::Range<u32>) -> Result<Vec<Finding>, store::Error> {
     let wanted = Selection::default();
     let read: Vec<Vec<Finding>> = stream::iter(runs(ordinals))
         .map(|run| store.findings(scan.scan_id, run, &wanted))

@@ -54,11 +54,7 @@ pub struct Tally {
 ///
 /// # Errors
 /// Those of the table.
-pub async fn drop_unseen_records(
-    store: &Store,
-    known: &KnownRecords,
-    budget: &Budget,
-) -> Result<Tally, store::Error> {
+pub async fn drop_unseen_records(store: &Store, known: &KnownRecords, budget: &Budget) -> Result<Tally, store::Error> {
     let mut tally = Tally::default();
     drop_due(store, budget, &mut tally).await?;
     let first = store.unseen_position().await?;

@@ -228,7 +228,9 @@ impl Work<'_> {
 
         let wanted = self.wanting(Source::CveServices, now);
         let said = self
-            .each(wanted, CVE_SERVICES_CONCURRENCY, async |id| cve_services::SOURCE.ask(&deps.mode, &deps.store, id, budget).await)
+            .each(wanted, CVE_SERVICES_CONCURRENCY, async |id| {
+                cve_services::SOURCE.ask(&deps.mode, &deps.store, id, budget).await
+            })
             .await?;
         for (id, said) in said {
             self.answer(id, Source::CveServices, said);

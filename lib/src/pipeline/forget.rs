@@ -46,11 +46,7 @@ pub async fn forget_in_buckets(
 ///
 /// # Errors
 /// Those of the table.
-pub async fn forget_reopened(
-    store: &Store,
-    scan: ScanId,
-    current_asset: Option<&Asset>,
-) -> Result<(), store::Error> {
+pub async fn forget_reopened(store: &Store, scan: ScanId, current_asset: Option<&Asset>) -> Result<(), store::Error> {
     let Some(previous_asset) = store.reopened(scan).await? else { return Ok(()) };
     if current_asset == Some(&previous_asset) {
         return Ok(());

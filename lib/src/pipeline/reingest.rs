@@ -52,12 +52,7 @@ pub enum Error {
 ///
 /// # Errors
 /// See [`Error`].
-pub async fn reingest_scan(
-    deps: &Ingestion,
-    id: ScanId,
-    owner: &Holder,
-    now: Timestamp,
-) -> Result<Reingested, Error> {
+pub async fn reingest_scan(deps: &Ingestion, id: ScanId, owner: &Holder, now: Timestamp) -> Result<Reingested, Error> {
     let Some(scan) = deps.store.scan(id).await? else { return Ok(Reingested::NoScan) };
     let Some(archive) = &deps.archive else { return Ok(Reingested::NotArchived) };
     let Some(archived) = archive.archived(scan.report_hash).await? else { return Ok(Reingested::NotArchived) };

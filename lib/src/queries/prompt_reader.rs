@@ -50,11 +50,7 @@ impl PromptReader<'_> {
     ///
     /// # Errors
     /// Those of the table.
-    pub async fn prompt(
-        &self,
-        scan: &Scan,
-        finding: &Finding,
-    ) -> Result<Result<PromptIdentity, Error>, store::Error> {
+    pub async fn prompt(&self, scan: &Scan, finding: &Finding) -> Result<Result<PromptIdentity, Error>, store::Error> {
         let known = self.store.known(&vulnerability_ids([finding])).await?;
         Ok(self.identify(scan, finding, &known))
     }

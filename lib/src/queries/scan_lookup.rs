@@ -64,11 +64,7 @@ pub async fn first_of_names<T>(
 ///
 /// # Errors
 /// [`Error`].
-pub async fn find_scan(
-    store: &Store,
-    identifier: &ScanIdentifier,
-    platform: Option<&Platform>,
-) -> Result<Scan, Error> {
+pub async fn find_scan(store: &Store, identifier: &ScanIdentifier, platform: Option<&Platform>) -> Result<Scan, Error> {
     match identifier {
         ScanIdentifier::Scan(id) => {
             let scan = store.scan(*id).await?.ok_or(Error::NotFound)?;

@@ -4,9 +4,7 @@ use std::borrow::Cow;
 use std::cmp::{Ordering, Reverse};
 use std::fmt;
 
-use serde::de::{
-    Deserialize, DeserializeSeed, Deserializer, Error as _, Expected, MapAccess, Unexpected, Visitor,
-};
+use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error as _, Expected, MapAccess, Unexpected, Visitor};
 use serde_json::value::RawValue;
 
 use super::reason;
