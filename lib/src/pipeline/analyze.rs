@@ -177,7 +177,7 @@ pub async fn run_analysis(
             return Err(Error::InvalidMessage("it has failed for good"));
         }
         TurnAnswer::NotNow(_) => return Ok(Worked::NothingToDo),
-        TurnAnswer::Unknown => return Err(Error::InvalidMessage("nobody has asked for this analysis")),
+        TurnAnswer::Unknown => return Err(Error::InvalidMessage("this analysis was not requested")),
     };
     if turn.unended > MAX_ABANDONED_ATTEMPTS {
         let detail = format!("{MAX_ABANDONED_ATTEMPTS} workers in a row did not get to its end");

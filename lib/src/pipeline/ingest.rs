@@ -61,7 +61,7 @@ pub enum Error {
         until: Timestamp,
     },
     /// The earlier scan of the same report is being deleted.
-    #[error("the scan of the same report is being deleted, until {until} at the latest by whoever is at it")]
+    #[error("the scan of the same report is being deleted, until {until} at the latest")]
     Deleting {
         /// When the lease of that deletion ends.
         until: Timestamp,

@@ -184,7 +184,7 @@ pub async fn run_recovery(
     }
     // Last, because a large scan may take all the time that is left.
     if let Err(error) = request_changed_prompts(&queueing, now, deadline).await {
-        tracing::error!(cause = chain(&error), "changed prompts could not be asked anew");
+        tracing::error!(cause = chain(&error), "changed prompts could not be queued again");
     }
     Ok(recovered)
 }
@@ -310,8 +310,8 @@ async fn request_changed_prompts(queueing: &Queueing<'_>, now: Timestamp, deadli
     let after = store.position(Walk::Analyses).await?;
     let looked_at = store.oldest_scans(after, MAX_PROMPT_CANDIDATES).await?;
     // Newer scans may still be in the outbox.
-    let settled = time_before(now, LONGEST_ENRICHMENT_WAIT);
-    let current = looked_at.iter().find(|scan| scan.current && !scan.retired && scan.ingested_at < settled);
+    let ingested_before = time_before(now, LONGEST_ENRICHMENT_WAIT);
+    let current = looked_at.iter().find(|scan| scan.current && !scan.retired && scan.ingested_at < ingested_before);
     if let Some(scan) = current {
         let order = Order { severities: &auto.severities, limit: usize::MAX, deadline };
         if request_analyses(auto.prompts(store), queue, scan, order, now).await?.more {
