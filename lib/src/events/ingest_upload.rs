@@ -121,7 +121,7 @@ async fn process_record(deps: &Deps, request_id: &str, record: serde_json::Value
             metrics::emit(Fact::Refused { code: kind.name() }, now);
             tracing::warn!(upload_id, code = kind.name(), duration_ms, "an upload can never be ingested");
         }
-        UploadOutcome::Settled => tracing::info!(upload_id, "an upload was handled earlier"),
+        UploadOutcome::Settled => tracing::info!(upload_id, "an upload was settled before"),
         UploadOutcome::Replaced => tracing::info!(upload_id, "an upload was replaced before it was read"),
         UploadOutcome::Gone => tracing::warn!(upload_id, "an upload was deleted before it was read"),
     }

@@ -97,7 +97,7 @@ async fn reingest_one(deps: &Ingestion, request_id: &str, scan: ScanId, tally: &
         Ok(Reingested::NoScan) => {}
         Err(error) => {
             tally.failed += 1;
-            tracing::error!(scan_id = scan.get(), cause = chain(&error), "a scan was not ingested again");
+            tracing::error!(scan_id = scan.get(), cause = chain(&error), "a scan was not ingested anew");
         }
     }
 }
