@@ -11,6 +11,7 @@ use sirius::llm::Ollama;
 use sirius::llm::OllamaConfig;
 use sirius::pipeline::analyze::{self, Worked, Worker, request_analysis, run_analysis};
 use sirius::pipeline::recover::Recovered;
+use sirius::queries::prompt_reader::PromptReader;
 use support::app::App;
 use support::proxy::Fault;
 use support::report::{of, vulnerability, with_findings};
