@@ -13,7 +13,7 @@ use sirius::config::Environment;
 use sirius::domain::upload::UploadId;
 use sirius::http::{self, ingest_scan};
 use sirius::pipeline::ingest::Ingestion;
-use sirius::pipeline::take_upload::{self, Object, Taken};
+use sirius::pipeline::ingest_upload::{Object, UploadOutcome, ingest_upload};
 use sirius::startup::Startup;
 use sirius::store::claims::Holder;
 use support::app::event;
@@ -101,8 +101,8 @@ async fn upload(ingestion: &Ingestion, file: &Path) {
     let etag = bucket::etag(objects.bucket(), &object_id().key()).await;
     let object = Object { id: object_id(), etag, sequencer: None, size };
     let holder = Holder::random().unwrap();
-    let taken = take_upload::run(ingestion, objects, &object, &holder, Timestamp::now()).await.unwrap();
-    assert!(matches!(taken, Taken::Done { .. }), "{taken:?}");
+    let taken = ingest_upload(ingestion, objects, &object, &holder, Timestamp::now()).await.unwrap();
+    assert!(matches!(taken, UploadOutcome::Done { .. }), "{taken:?}");
 }
 
 async fn post(ingestion: &Ingestion, file: &Path) {

@@ -11,8 +11,8 @@ use sirius::domain::occurrence::{AssetOccurrences, Details, Problem, Span};
 use sirius::domain::scan::ScanId;
 use sirius::domain::severity::Severity;
 use sirius::domain::vulnerability::id::VulnerabilityId;
-use sirius::pipeline::catalogue;
-use sirius::pipeline::delete_scan::{self, Deleted, Reason};
+use sirius::pipeline::catalogue::catalogue_scan;
+use sirius::pipeline::delete_scan::{self, Deleted, Reason, delete_scan};
 use sirius::sources::Budget;
 use sirius::store::claims::Holder;
 use support::app::App;
@@ -88,14 +88,21 @@ async fn of_report() -> (f64, f64) {
     let holder = Holder::random().unwrap();
     let start = ThreadTime::now();
     let budget = Budget::new(Timestamp::now(), Duration::from_secs(120));
-    let catalogued = catalogue::run(&deps, scan_id, None, &holder, &budget).await.unwrap();
+    let catalogued = catalogue_scan(&deps, scan_id, None, &holder, &budget).await.unwrap();
     let merge = start.elapsed().as_secs_f64();
     assert_eq!((catalogued.ids, catalogued.goes_on), (1, false));
     let start = ThreadTime::now();
     let time = Duration::from_secs(120);
     let now = Timestamp::now();
-    let deleted =
-        delete_scan::run(&deps.store, Some(&deps.objects), scan_id, Reason::Requested, now, time).await.unwrap();
+    let deleted = delete_scan(
+        &deps.store,
+        Some(&deps.objects),
+        delete_scan::Order { scan_id, reason: Reason::Requested },
+        now,
+        time,
+    )
+    .await
+    .unwrap();
     assert_eq!(deleted, Deleted::Gone);
     let left = deps.store.occurrences_of(&ID.parse::<VulnerabilityId>().unwrap()).await.unwrap();
     assert!(left.is_empty());

@@ -6,7 +6,7 @@ use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::{AttributeValue, PutRequest, WriteRequest};
 use jiff::Timestamp;
 use sirius::domain::declared::Declared;
-use sirius::pipeline::ingest::{self, Ingestion};
+use sirius::pipeline::ingest::{Ingestion, ingest_report};
 use sirius::report::body::Compression;
 use sirius::report::{Limits, Submission};
 use sirius::store::claims::Holder;
@@ -80,7 +80,7 @@ async fn ingest(ingestion: &Ingestion, proxy: &Proxy, bytes: &[u8], cost: &mut C
     let submission = Submission::read(bytes.to_vec(), Compression::None, Declared::default(), limits, false).unwrap();
     let report = submission.report().unwrap();
     let holder = Holder::random().unwrap();
-    let ingested = ingest::run(ingestion, &submission, &report, &holder, Timestamp::now()).await.unwrap();
+    let ingested = ingest_report(ingestion, &submission, &report, &holder, Timestamp::now()).await.unwrap();
     let written = proxy.take_written();
     if ingested.duplicate {
         return;

@@ -1,4 +1,4 @@
-//! The edges that are not HTTP: what SQS, schedules and operators hand over.
+//! Handles events that are not HTTP requests: messages of SQS, schedules and invocations by operators.
 
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use serde::Serialize;

@@ -6,7 +6,8 @@
 //! |---|---|
 //! | [`startup`] | the environment becomes what a function works with |
 //! | [`http`], [`events`] | one file per endpoint or event: parse, handle, answer |
-//! | [`pipeline`] | the verbs: the order of effects |
+//! | [`pipeline`] | commands: they change what is stored, and decide the order of effects |
+//! | [`queries`] | queries: they read what handlers answer with |
 //! | [`sources`] | public sources of vulnerabilities are asked: live, in a mirror or in a folder |
 //! | [`store`] | the DynamoDB table; alone in knowing its API |
 //! | [`objects`] | the S3 bucket of uploads and archived reports; alone in knowing its API |
@@ -32,6 +33,7 @@ pub mod llm;
 pub mod objects;
 pub mod pipeline;
 pub mod priority;
+pub mod queries;
 pub mod queue;
 pub mod report;
 pub mod sources;

@@ -1,4 +1,4 @@
-//! The verbs. The order of effects is decided here and nowhere else.
+//! Commands: each changes what is stored, and decides the order of its effects.
 
 pub mod admit;
 pub mod analyze;
@@ -10,12 +10,8 @@ pub mod drop_records;
 pub mod enrich;
 pub mod forget;
 pub mod ingest;
-pub mod join;
-pub mod judge;
-pub mod locate;
-pub mod priorities;
-pub mod rank;
+pub mod ingest_upload;
+mod queue_occurrences;
 pub mod recover;
 pub mod refresh_feeds;
 pub mod reingest;
-pub mod take_upload;

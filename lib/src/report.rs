@@ -14,6 +14,7 @@ mod canonical;
 mod encoding;
 mod envelope;
 mod error;
+mod finding;
 mod findings;
 mod lookalike;
 mod naming;
@@ -25,7 +26,8 @@ mod warnings;
 
 pub use canonical::{Canonical, FORM};
 pub use error::{Error, Kind};
-pub use findings::{Finding, Scanned};
+pub use finding::Finding;
+pub use findings::Scanned;
 pub use submission::Submission;
 pub use suppressed::Suppressed;
 pub use trivy::Report;

@@ -13,10 +13,11 @@ use crate::aws::{self, Clients};
 use crate::config::bucket::Bucket;
 use crate::config::ollama::Model;
 use crate::config::{self, Environment, fleet, queues, table};
-use crate::domain::priority::Thresholds;
 use crate::llm::{Options, Questions, ollama};
 use crate::objects::Objects;
-use crate::pipeline::judge::Judge;
+use crate::priority::Thresholds;
+use crate::queries::fleet_reader::FleetReader;
+use crate::queries::priority_config::PriorityConfig;
 use crate::queue::Queue;
 use crate::sources::fetch;
 use crate::store::Store;
@@ -112,8 +113,13 @@ impl Startup {
         Ok(Bucket::read_if_any(&self.environment)?.map(|bucket| self.objects(bucket)))
     }
 
-    fn judge(&self) -> Result<Judge, Error> {
-        Ok(Judge { exposures: fleet::exposures(&self.environment)?, thresholds: Thresholds::default() })
+    fn fleet_reader(self) -> Result<FleetReader, Error> {
+        let (priorities, fleet) = (self.priorities()?, fleet::read(&self.environment)?);
+        Ok(FleetReader { store: self.store, priorities, fleet })
+    }
+
+    fn priorities(&self) -> Result<PriorityConfig, Error> {
+        Ok(PriorityConfig { exposures: fleet::exposures(&self.environment)?, thresholds: Thresholds::default() })
     }
 
     /// Gives how findings are asked about; none if they are not analysed here.

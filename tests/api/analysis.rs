@@ -7,11 +7,11 @@ use serde_json::{Value, json};
 use sirius::domain::prompt_hash::PromptHash;
 use sirius::domain::severity::Severity;
 use sirius::domain::vulnerabilities::Vulnerabilities;
-use sirius::llm::Ollama;
-use sirius::llm::OllamaConfig;
-use sirius::pipeline::analyze::{self, Worked};
+use sirius::llm::{Ollama, OllamaConfig};
+use sirius::pipeline::analyze::{self, Worked, Worker, request_analysis, run_analysis};
 use sirius::pipeline::judge::Judge;
 use sirius::pipeline::recover::Recovered;
+use sirius::queries::prompt_reader::PromptReader;
 use support::app::App;
 use support::proxy::Fault;
 use support::report::{report_of, vulnerability, with_findings};
@@ -320,7 +320,9 @@ async fn an_hour_without_a_host_loses_nothing_fails_nothing_and_does_not_spin() 
     while second < 3600 {
         for body in support::queue::drain(&app.queue_url).await {
             let hash = hashes.iter().find(|hash| body.contains(hash.as_str())).unwrap();
-            let worked = analyze::work(&store, &down, hash, at(second), LEASE, soon()).await.unwrap();
+            let worked = run_analysis(Worker { store: &store, ollama: &down, lease: LEASE }, hash, at(second), soon())
+                .await
+                .unwrap();
             assert_eq!(worked, Worked::Postponed);
             attempts += 1;
         }
@@ -342,7 +344,9 @@ async fn an_hour_without_a_host_loses_nothing_fails_nothing_and_does_not_spin() 
         app.recover(at(second)).await;
         for body in support::queue::drain(&app.queue_url).await {
             let hash = hashes.iter().find(|hash| body.contains(hash.as_str())).unwrap();
-            analyze::work(&store, &up.client(), hash, at(second), LEASE, soon()).await.unwrap();
+            run_analysis(Worker { store: &store, ollama: &up.client(), lease: LEASE }, hash, at(second), soon())
+                .await
+                .unwrap();
         }
     }
     assert_eq!(app.get("/api/container/scans/1").await.json["analysis_counts"]["completed"], 2);
@@ -355,11 +359,27 @@ async fn a_message_that_arrives_twice_or_early_does_nothing() {
     let hash = hash_of(&app, ANALYZE).await;
     let store = app.store().await;
     let down = Ollama::new(nowhere().await).unwrap();
-    assert_eq!(analyze::work(&store, &down, &hash, at(0), LEASE, soon()).await.unwrap(), Worked::Postponed);
+    assert_eq!(
+        run_analysis(Worker { store: &store, ollama: &down, lease: LEASE }, &hash, at(0), soon()).await.unwrap(),
+        Worked::Postponed
+    );
     let up = StandIn::always(Reply::good()).await;
-    assert_eq!(analyze::work(&store, &up.client(), &hash, at(5), LEASE, soon()).await.unwrap(), Worked::NothingToDo);
-    assert_eq!(analyze::work(&store, &up.client(), &hash, at(40), LEASE, soon()).await.unwrap(), Worked::Completed);
-    assert_eq!(analyze::work(&store, &up.client(), &hash, at(50), LEASE, soon()).await.unwrap(), Worked::NothingToDo);
+    assert_eq!(
+        run_analysis(Worker { store: &store, ollama: &up.client(), lease: LEASE }, &hash, at(5), soon()).await.unwrap(),
+        Worked::NothingToDo
+    );
+    assert_eq!(
+        run_analysis(Worker { store: &store, ollama: &up.client(), lease: LEASE }, &hash, at(40), soon())
+            .await
+            .unwrap(),
+        Worked::Completed
+    );
+    assert_eq!(
+        run_analysis(Worker { store: &store, ollama: &up.client(), lease: LEASE }, &hash, at(50), soon())
+            .await
+            .unwrap(),
+        Worked::NothingToDo
+    );
     assert_eq!(up.seen().len(), 1);
 }
 
@@ -371,14 +391,21 @@ async fn a_worker_that_was_overtaken_cannot_write() {
     // The first worker dies in the eyes of everyone while its answer is on the way to the table.
     app.proxy.inject(Some("UpdateItem"), 1, 1, Fault::Crash);
     let (store, client) = (app.store().await, slow.client());
-    let first = analyze::work(&store, &client, &hash, at(0), LEASE, soon());
+    let first = run_analysis(Worker { store: &store, ollama: &client, lease: LEASE }, &hash, at(0), soon());
     tokio::select! {
         outcome = first => panic!("{outcome:?}"),
         () = app.proxy.crashed() => {}
     }
     // Its answer landed all the same: the second worker finds nothing to do.
     let fast = StandIn::always(Reply::good()).await;
-    let second = analyze::work(&app.store().await, &fast.client(), &hash, at(1000), LEASE, soon()).await.unwrap();
+    let second = run_analysis(
+        Worker { store: &app.store().await, ollama: &fast.client(), lease: LEASE },
+        &hash,
+        at(1000),
+        soon(),
+    )
+    .await
+    .unwrap();
     assert_eq!((second, fast.seen().len()), (Worked::NothingToDo, 0));
 
     // And one that really is too late writes nothing.
@@ -386,12 +413,19 @@ async fn a_worker_that_was_overtaken_cannot_write() {
     assert_eq!(again.status, 202);
     let overtaking = async {
         let turn = app.store().await;
-        analyze::work(&turn, &fast.client(), &hash, at(5000), LEASE, soon()).await.unwrap()
+        run_analysis(Worker { store: &turn, ollama: &fast.client(), lease: LEASE }, &hash, at(5000), soon())
+            .await
+            .unwrap()
     };
     let late_store = app.store().await;
     let held = StandIn::always(Reply::stream(Vec::<Vec<u8>>::new()).then_hang()).await;
     let late_client = held.client();
-    let late = analyze::work(&late_store, &late_client, &hash, at(2000), LEASE, soon() - Duration::from_secs(57));
+    let late = run_analysis(
+        Worker { store: &late_store, ollama: &late_client, lease: LEASE },
+        &hash,
+        at(2000),
+        soon() - Duration::from_secs(57),
+    );
     let (late, overtaking) = tokio::join!(late, async {
         while held.seen().is_empty() {
             tokio::task::yield_now().await;
@@ -412,16 +446,28 @@ async fn a_question_over_which_workers_die_is_given_up_and_its_message_set_aside
         app.proxy.inject(Some("UpdateItem"), 0, 1, Fault::Crash);
         let (store, client) = (app.store().await, ollama.client());
         tokio::select! {
-            outcome = analyze::work(&store, &client, &hash, at(turn * 1000), LEASE, soon()) => panic!("{outcome:?}"),
+            outcome = run_analysis(Worker { store: &store, ollama: &client, lease: LEASE }, &hash, at(turn * 1000), soon()) => panic!("{outcome:?}"),
             () = app.proxy.crashed() => {}
         }
         app.proxy.heal();
     }
-    let last = analyze::work(&app.store().await, &ollama.client(), &hash, at(9000), LEASE, soon()).await;
-    assert!(matches!(last, Err(analyze::Error::Poison(_))), "{last:?}");
+    let last = run_analysis(
+        Worker { store: &app.store().await, ollama: &ollama.client(), lease: LEASE },
+        &hash,
+        at(9000),
+        soon(),
+    )
+    .await;
+    assert!(matches!(last, Err(analyze::Error::InvalidMessage(_))), "{last:?}");
     // Its message comes back each time, until the dead-letter queue has it.
-    let next = analyze::work(&app.store().await, &ollama.client(), &hash, at(9001), LEASE, soon()).await;
-    assert!(matches!(next, Err(analyze::Error::Poison(_))), "{next:?}");
+    let next = run_analysis(
+        Worker { store: &app.store().await, ollama: &ollama.client(), lease: LEASE },
+        &hash,
+        at(9001),
+        soon(),
+    )
+    .await;
+    assert!(matches!(next, Err(analyze::Error::InvalidMessage(_))), "{next:?}");
     assert_eq!(app.get(ANALYZE).await.json["llm_analysis_failure"]["reason"], "workers_died");
     assert_eq!(ollama.seen().len(), 0);
 }
@@ -438,10 +484,16 @@ async fn a_host_that_is_there_but_fails_at_one_question_for_ever_is_not_asked_fo
     .await;
     let (store, client) = (app.store().await, crashing.client());
     for turn in 0..8 {
-        let worked = analyze::work(&store, &client, &hash, at(turn * 1000), LEASE, soon()).await.unwrap();
+        let worked =
+            run_analysis(Worker { store: &store, ollama: &client, lease: LEASE }, &hash, at(turn * 1000), soon())
+                .await
+                .unwrap();
         assert_eq!(worked, Worked::Postponed, "turn {turn}");
     }
-    assert_eq!(analyze::work(&store, &client, &hash, at(9000), LEASE, soon()).await.unwrap(), Worked::Failed);
+    assert_eq!(
+        run_analysis(Worker { store: &store, ollama: &client, lease: LEASE }, &hash, at(9000), soon()).await.unwrap(),
+        Worked::Failed
+    );
     assert_eq!(app.get(ANALYZE).await.json["llm_analysis_failure"]["reason"], "runner_stopped");
 }
 
@@ -481,12 +533,12 @@ async fn a_missing_model_is_a_failure_that_says_so_and_can_be_retried() {
     assert!(!failed.to_string().contains("model 'm' not found"), "the host's words are for the log");
     // After its time, whoever asks has it asked again.
     let app_store = app.store().await;
-    let question = app.questions.clone().unwrap();
+    let questions = app.questions.clone().unwrap();
+    let prompts = PromptReader { store: &app_store, priorities: &app.priorities, questions: &questions };
     let (scan, finding) = app_store.finding("1000000".parse().unwrap()).await.unwrap().unwrap();
-    let told = Judge::default().tell(&scan, &finding, &Vulnerabilities::default());
-    let (same, question) = question.about(&finding, told).unwrap();
-    assert_eq!(same, hash);
-    let later = analyze::request(&app_store, &app.queue().await, &hash, &question, false, at(16 * 60)).await.unwrap();
+    let prompt = prompts.identify(&scan, &finding, &Vulnerabilities::default()).unwrap();
+    assert_eq!(prompt.hash, hash);
+    let later = request_analysis(&app_store, &app.queue().await, &prompt, false, at(16 * 60)).await.unwrap();
     assert_eq!(later.status, sirius::domain::analysis::Status::Pending);
 }
 
@@ -532,7 +584,9 @@ async fn settles(app: &App, after: &str) {
         let now = at(step * 1000);
         for body in support::queue::drain(&app.queue_url).await {
             assert!(body.contains(hash.as_str()));
-            analyze::work(&store, &up.client(), &hash, now, LEASE, soon()).await.unwrap();
+            run_analysis(Worker { store: &store, ollama: &up.client(), lease: LEASE }, &hash, now, soon())
+                .await
+                .unwrap();
         }
         app.recover(now).await;
     }

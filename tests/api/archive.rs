@@ -3,7 +3,7 @@
 use serde_json::Value;
 use sirius::domain::scan::ScanId;
 use sirius::pipeline::recover::Recovered;
-use sirius::pipeline::reingest::{self, Reingested};
+use sirius::pipeline::reingest::{self, Reingested, reingest_scan};
 use sirius::store::claims::Holder;
 use support::app::{App, at, gunzip, gzip};
 use support::proxy::Fault;
@@ -12,7 +12,7 @@ use support::{bucket, table};
 
 async fn reingest(app: &App, scan: u64, second: i64) -> Result<Reingested, reingest::Error> {
     let holder = Holder::random().unwrap();
-    reingest::run(&app.ingestion().await, ScanId::new(scan).unwrap(), &holder, at(second)).await
+    reingest_scan(&app.ingestion().await, ScanId::new(scan).unwrap(), &holder, at(second)).await
 }
 
 #[tokio::test]

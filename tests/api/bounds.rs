@@ -14,21 +14,20 @@ use sirius::domain::upload::{State, Upload};
 use sirius::domain::vulnerability::id::VulnerabilityId;
 use sirius::events::enrich_cves;
 use sirius::pipeline::admit;
-use sirius::pipeline::catalogue::{self, Catalogued};
-use sirius::pipeline::delete_scan::{self, Deleted, Reason};
+use sirius::pipeline::catalogue::{Catalogued, catalogue_scan};
+use sirius::pipeline::delete_scan::{self, Deleted, Reason, delete_scan};
 use sirius::pipeline::enrich::Enrichment;
-use sirius::pipeline::refresh_feeds::{self, Refreshed};
-use sirius::pipeline::take_upload::{self, Object, Taken};
+use sirius::pipeline::ingest_upload::{Object, UploadOutcome, ingest_upload};
+use sirius::pipeline::refresh_feeds::{Refreshed, refresh_feeds};
 use sirius::queue::{Order, Rest};
 use sirius::sources::Budget;
 use sirius::store::claims::{Claimed, Holder};
 use support::app::{App, at};
-use support::bucket;
 use support::known::Told;
 use support::proxy::Fault;
 use support::report::{report_of, vulnerability, with_findings};
 use support::world::{self, World};
-use support::{queue, table};
+use support::{bucket, queue, table};
 
 const ID: &str = "CVE-2026-10007";
 
@@ -51,14 +50,20 @@ fn in_packages(image: &str, count: usize) -> Value {
 async fn step(deps: &Enrichment, body: &str) -> Catalogued {
     let Ok(Order::Scan { scan_id, rest }) = serde_json::from_str(body) else { panic!("{body}") };
     let budget = Budget::new(Timestamp::now(), Duration::ZERO);
-    catalogue::run(deps, scan_id, rest, &Holder::random().unwrap(), &budget).await.unwrap()
+    catalogue_scan(deps, scan_id, rest, &Holder::random().unwrap(), &budget).await.unwrap()
 }
 
 async fn delete(app: &App, scan: u64, second: i64, time: Duration) -> Deleted {
     let id = ScanId::new(scan).unwrap();
-    delete_scan::run(&app.store().await, Some(&app.objects().await), id, Reason::Requested, at(second), time)
-        .await
-        .unwrap()
+    delete_scan(
+        &app.store().await,
+        Some(&app.objects().await),
+        delete_scan::Order { scan_id: id, reason: Reason::Requested },
+        at(second),
+        time,
+    )
+    .await
+    .unwrap()
 }
 
 /// The occurrences of all buckets, by vulnerability.
@@ -138,7 +143,7 @@ async fn what_is_known_of_a_scan_is_the_same_wherever_its_cataloguing_was_cut_of
             let holder = Holder::random().unwrap();
             let budget = Budget::new(Timestamp::now() + Duration::from_secs(400), Duration::from_secs(60));
             let scan_id = ScanId::new(1).unwrap();
-            catalogue::run(&deps, scan_id, None, &holder, &budget).await.unwrap_or_else(|e| panic!("{context}: {e}"));
+            catalogue_scan(&deps, scan_id, None, &holder, &budget).await.unwrap_or_else(|e| panic!("{context}: {e}"));
             assert_eq!(occurrences(&app).await.len(), 6, "{context}");
             let ids: Vec<_> = (0..6).map(|number| id(&format!("CVE-2026-{}", 10_000 + number))).collect();
             assert_eq!(deps.store.signals(&ids).await.unwrap().len(), 6, "{context}");
@@ -259,7 +264,7 @@ async fn a_message_that_can_never_be_worked_at_takes_no_other_with_it() {
 /// Has `refresh-feeds` run at a given time.
 async fn refresh(deps: &Enrichment, now: Timestamp) -> Refreshed {
     let budget = Budget::new(now, Duration::from_secs(120));
-    refresh_feeds::run(deps, &Holder::random().unwrap(), &budget).await.unwrap()
+    refresh_feeds(deps, &Holder::random().unwrap(), &budget).await.unwrap()
 }
 
 fn hours(hours: i64) -> SignedDuration {
@@ -397,8 +402,11 @@ async fn nobody_is_asked_about_vulnerabilities_of_future_years() {
         vulnerability["VulnerabilityID"] = id.into();
         vulnerability
     };
-    app.post(&report_of("app", ["CVE-2999-0001", "CVE-9999-0002", "GO-2999-0003", "CVE-2026-10000"].map(of_year).to_vec()))
-        .await;
+    app.post(&report_of(
+        "app",
+        ["CVE-2999-0001", "CVE-9999-0002", "GO-2999-0003", "CVE-2026-10000"].map(of_year).to_vec(),
+    ))
+    .await;
     app.enrich(&deps).await;
     refresh(&deps, Timestamp::now() + hours(24 * 40)).await;
     app.enrich(&deps).await;
@@ -425,7 +433,7 @@ async fn a_scan_and_a_day_order_no_more_than_their_share() {
     let rest = Rest { ordered: admit::PER_SCAN - 1, ..Rest::default() };
     let budget = Budget::new(now, Duration::from_secs(60));
     let holder = Holder::random().unwrap();
-    let catalogued = catalogue::run(&deps, scan_id, Some(rest), &holder, &budget).await.unwrap();
+    let catalogued = catalogue_scan(&deps, scan_id, Some(rest), &holder, &budget).await.unwrap();
     assert_eq!((catalogued.queued, catalogued.put_off), (1, 6));
     queue::drain(&app.enrichment_queue_url).await;
 
@@ -556,16 +564,16 @@ async fn a_late_event_writes_neither_outcome_nor_tag_over_those_of_a_newer_objec
     };
     let take = async |object: &Object| {
         let (ingestion, objects, holder) = (app.ingestion().await, app.objects().await, Holder::random().unwrap());
-        take_upload::run(&ingestion, &objects, object, &holder, Timestamp::now()).await.unwrap()
+        ingest_upload(&ingestion, &objects, object, &holder, Timestamp::now()).await.unwrap()
     };
     let good = with_findings("app", 3).to_string();
     let old = put(b"no report", "9FF").await;
     let new = put(good.as_bytes(), "0A00").await;
-    assert!(matches!(take(&new).await, Taken::Done { .. }));
+    assert!(matches!(take(&new).await, UploadOutcome::Done { .. }));
     // The same bytes as the newer one, told of by an older event: its number has fewer digits.
     let late = Object { sequencer: old.sequencer.clone(), ..new.clone() };
-    assert_eq!(take(&late).await, Taken::Replaced);
-    assert_eq!(take(&old).await, Taken::Replaced);
+    assert_eq!(take(&late).await, UploadOutcome::Replaced);
+    assert_eq!(take(&old).await, UploadOutcome::Replaced);
     assert_eq!(app.get("/api/container/uploads/a.json").await.json["status"], "done");
     assert_eq!(bucket::tag(&app.bucket, "uploads/a.json").await.as_deref(), Some("done"));
     // And where the newer one is settled while the older one is being read.

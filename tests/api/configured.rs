@@ -6,7 +6,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use sirius::pipeline::delete_scan::{self, Deleted, Reason};
+use sirius::pipeline::delete_scan::{self, Deleted, Reason, delete_scan};
 use support::app::{Answer, App};
 use support::report::with_findings;
 use support::{queue, unique};
@@ -58,7 +58,15 @@ async fn a_report_whose_scan_is_being_deleted_is_told_so() {
     let (store, objects) = (app.store().await, app.objects().await);
     let id = "1".parse().unwrap();
     let now = jiff::Timestamp::now();
-    let begun = delete_scan::run(&store, Some(&objects), id, Reason::Requested, now, Duration::ZERO).await.unwrap();
+    let begun = delete_scan(
+        &store,
+        Some(&objects),
+        delete_scan::Order { scan_id: id, reason: Reason::Requested },
+        now,
+        Duration::ZERO,
+    )
+    .await
+    .unwrap();
     assert_eq!(begun, Deleted::Underway);
     let refused = app.post(&report).await;
     assert_refused(&refused, 409, "deletion_in_progress", "deleted");
@@ -66,7 +74,15 @@ async fn a_report_whose_scan_is_being_deleted_is_told_so() {
     assert!((1..=121).contains(&seconds), "{seconds}");
     // Whoever was at it is gone for two minutes.
     let later = now + Duration::from_secs(200);
-    delete_scan::run(&store, Some(&objects), id, Reason::Requested, later, Duration::from_secs(20)).await.unwrap();
+    delete_scan(
+        &store,
+        Some(&objects),
+        delete_scan::Order { scan_id: id, reason: Reason::Requested },
+        later,
+        Duration::from_secs(20),
+    )
+    .await
+    .unwrap();
     assert_eq!(app.post(&report).await.status, 201);
 }
 

@@ -7,7 +7,7 @@ use serde_json::json;
 use sirius::domain::asset::Asset;
 use sirius::domain::occurrence::Span;
 use sirius::domain::scan::ScanId;
-use sirius::pipeline::delete_scan::{self, Deleted, Reason};
+use sirius::pipeline::delete_scan::{self, Deleted, Reason, delete_scan};
 use sirius::pipeline::recover::Recovered;
 use sirius::store::{self, Selection};
 use support::app::{App, at};
@@ -19,11 +19,10 @@ use support::{bucket, table};
 
 async fn delete(app: &App, second: i64) -> Result<Deleted, delete_scan::Error> {
     let id = ScanId::new(1).unwrap();
-    delete_scan::run(
+    delete_scan(
         &app.store().await,
         Some(&app.objects().await),
-        id,
-        Reason::Requested,
+        delete_scan::Order { scan_id: id, reason: Reason::Requested },
         at(second),
         Duration::from_secs(20),
     )

@@ -10,8 +10,8 @@ use sirius::domain::feed::FeedName;
 use sirius::domain::vulnerability::id::VulnerabilityId;
 use sirius::domain::vulnerability::{CveRichment, Outcome, Source, Status};
 use sirius::enrichment::merge;
-use sirius::pipeline::enrich::{self, Enriched, Enrichment};
-use sirius::pipeline::refresh_feeds::{self, Refreshed};
+use sirius::pipeline::enrich::{Enriched, Enrichment, ask_sources};
+use sirius::pipeline::refresh_feeds::{Refreshed, refresh_feeds};
 use sirius::sources::rate_limit::SourceState;
 use sirius::sources::{Budget, Mode};
 use sirius::store::claims::Holder;
@@ -36,7 +36,7 @@ async fn source_state(deps: &Enrichment) -> SourceState {
 
 async fn ask_at(deps: &Enrichment, ids: &BTreeSet<VulnerabilityId>, now: Timestamp) -> Enriched {
     let budget = Budget::new(now, Duration::from_secs(60));
-    enrich::ask(deps, ids, &Holder::random().unwrap(), &budget).await.unwrap()
+    ask_sources(deps, ids, &Holder::random().unwrap(), &budget).await.unwrap()
 }
 
 async fn ask(deps: &Enrichment, ids: &BTreeSet<VulnerabilityId>) -> Enriched {
@@ -49,7 +49,7 @@ async fn record(deps: &Enrichment, text: &str) -> CveRichment {
 
 async fn refresh(deps: &Enrichment, now: Timestamp) -> Refreshed {
     let budget = Budget::new(now, Duration::from_secs(60));
-    refresh_feeds::run(deps, &Holder::random().unwrap(), &budget).await.unwrap()
+    refresh_feeds(deps, &Holder::random().unwrap(), &budget).await.unwrap()
 }
 
 /// A vulnerability of another database.
@@ -276,7 +276,7 @@ async fn a_source_that_hangs_takes_no_more_time_than_there_is() {
     let budget = Budget::new(Timestamp::now(), Duration::from_secs(1));
     let started = std::time::Instant::now();
     let holder = Holder::random().unwrap();
-    let enriched = enrich::ask(&deps, &ids(0..3), &holder, &budget).await.unwrap();
+    let enriched = ask_sources(&deps, &ids(0..3), &holder, &budget).await.unwrap();
     assert_eq!((enriched.asked, enriched.answered), (3, 0));
     assert!(started.elapsed() < Duration::from_secs(20));
     // No lease stays: the next one may ask at once.

@@ -7,8 +7,8 @@ use futures_util::{StreamExt as _, stream};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use sirius::domain::declared::Declared;
-use sirius::pipeline::delete_scan::{self, Reason};
-use sirius::pipeline::ingest::{self, Ingestion};
+use sirius::pipeline::delete_scan::{self, Reason, delete_scan};
+use sirius::pipeline::ingest::{Ingestion, ingest_report};
 use sirius::report::body::Compression;
 use sirius::report::{Limits, Submission};
 use sirius::store::Store;
@@ -133,7 +133,7 @@ async fn deliver(deps: &Ingestion, report: &Value) -> u64 {
     let submission = Submission::read(body, Compression::None, Declared::default(), Limits::default(), false).unwrap();
     let report = submission.report().unwrap();
     let holder = Holder::random().unwrap();
-    ingest::run(deps, &submission, &report, &holder, Timestamp::now()).await.unwrap().scan.scan_id.get()
+    ingest_report(deps, &submission, &report, &holder, Timestamp::now()).await.unwrap().scan.scan_id.get()
 }
 
 /// What the table says of the images of a history.
@@ -180,7 +180,15 @@ async fn history(app: &App, deps: &Ingestion, objects: &sirius::objects::Objects
     for key in &deleted {
         let id = ids[key].to_string().parse().unwrap();
         let time = Duration::from_secs(20);
-        delete_scan::run(&deps.store, Some(objects), id, Reason::Requested, Timestamp::now(), time).await.unwrap();
+        delete_scan(
+            &deps.store,
+            Some(objects),
+            delete_scan::Order { scan_id: id, reason: Reason::Requested },
+            Timestamp::now(),
+            time,
+        )
+        .await
+        .unwrap();
     }
     let (found, expected) = (found(&deps.store, &prefix).await, expected(&deliveries, &deleted));
     assert_eq!(found, expected, "seed {seed} of {}: {deliveries:?}, deleted {deleted:?}", app.table);

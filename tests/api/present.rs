@@ -6,8 +6,9 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use sirius::domain::fleet::{Fleet, Scope};
-use sirius::pipeline::delete_scan::{self, Reason};
+use sirius::pipeline::delete_scan::{self, Reason, delete_scan};
 use sirius::pipeline::enrich::Enrichment;
+use sirius::queries::priority_config::PriorityConfig;
 use support::app::App;
 use support::report::{report_of, vulnerability};
 use support::world::World;
@@ -362,7 +363,15 @@ async fn a_new_tag_does_not_restart_the_clock_and_the_fleet_may_be_the_newest_ta
     assert_eq!(top["priorities"][0]["images"], json!(["r.example/shop:102"]));
     let (store, objects) = (newest.store().await, newest.objects().await);
     let (id, time) = ("1".parse().unwrap(), Duration::from_secs(20));
-    delete_scan::run(&store, Some(&objects), id, Reason::Expired, Timestamp::now(), time).await.unwrap();
+    delete_scan(
+        &store,
+        Some(&objects),
+        delete_scan::Order { scan_id: id, reason: Reason::Expired },
+        Timestamp::now(),
+        time,
+    )
+    .await
+    .unwrap();
     let cve = newest.get("/api/container/cves/CVE-2026-10001").await.json;
     assert_eq!(cve["images"][0]["first_seen"], "2026-11-01T10:00:00Z");
     newest.post(&report("r.example/shop:103", "sha256:c", "2026-11-25T10:00:00Z", &[1])).await;

@@ -4,10 +4,9 @@ use lambda_runtime::LambdaEvent;
 use serde_json::{Value, json};
 use sirius::events::ingest_upload::{self, Deps};
 use support::app::{App, gzip};
-use support::bucket;
 use support::proxy::Fault;
-use support::queue;
 use support::report::with_findings;
+use support::{bucket, queue};
 
 /// Puts an object under `uploads/` and answers the record that S3 makes of it.
 async fn put(app: &App, name: &str, bytes: Vec<u8>) -> Value {

@@ -13,15 +13,19 @@ use sirius::domain::fleet::{Fleet, Scope};
 use sirius::domain::severity::Severity;
 use sirius::events::{enrich_cves, run_analysis};
 use sirius::http::{
-    self, ApiError, analyze_finding, analyze_scan, confirm_scan, create_upload, delete_scan, get_cve, get_finding, get_health,
-    get_report, get_scan, get_upload, ingest_scan, list_findings, list_priorities, list_scans, no_route, retire_image,
+    self, ApiError, analyze_finding, analyze_scan, confirm_scan, create_upload, delete_scan, get_cve, get_finding,
+    get_health, get_report, get_scan, get_upload, ingest_scan, list_findings, list_priorities, list_scans, no_route,
+    retire_image,
     routes::{self, ROUTES, Route},
 };
 use sirius::llm::{Ollama, OllamaConfig, Options, Questions};
 use sirius::objects::Objects;
 use sirius::pipeline::enrich::Enrichment;
-use sirius::pipeline::ingest::{self, Ingested, Ingestion};
-use sirius::pipeline::recover::{self, Recovered, Recovery};
+use sirius::pipeline::ingest::{self, AutoAnalyze, Ingested, Ingestion, ingest_report};
+use sirius::pipeline::recover::{Recovered, Recovery, run_recovery};
+use sirius::queries::finding_reader::FindingReader;
+use sirius::queries::fleet_reader::FleetReader;
+use sirius::queries::priority_config::PriorityConfig;
 use sirius::queue::Queue;
 use sirius::report::body::Compression;
 use sirius::report::{Limits, Submission};
@@ -111,7 +115,7 @@ impl App {
             queue_url: String::new(),
             questions: None,
             exposure: String::new(),
-            fleet_time: list_priorities::TIME,
+            fleet_time: list_priorities::READ_BUDGET,
             fleet: Fleet::default(),
             require_image_name: false,
             auto: Vec::new(),
@@ -237,13 +241,13 @@ impl App {
             Submission::read(body, Compression::None, Declared::default(), self.limits, self.archive).unwrap();
         let report = submission.report().unwrap();
         let holder = Holder::random().unwrap();
-        ingest::run(&self.ingestion().await, &submission, &report, &holder, at(second)).await
+        ingest_report(&self.ingestion().await, &submission, &report, &holder, at(second)).await
     }
 
     /// Runs recovery at a given time.
     pub async fn recover(&self, now: Timestamp) -> Recovered {
         let deadline = Instant::now() + Duration::from_secs(30);
-        recover::run(&self.recovery().await, "", now, deadline).await.unwrap()
+        run_recovery(&self.recovery().await, "", now, deadline).await.unwrap()
     }
 
     /// Returns the dependencies of recovery.
@@ -309,8 +313,8 @@ impl App {
             "retire-image" => serve(request, startup.retire_image(), retire_image::handle).await,
             "list-scans" => serve(request, startup.list_scans(), list_scans::handle).await,
             "get-scan" => serve(request, startup.get_scan(), get_scan::handle).await,
-            "list-findings" => serve(request, startup.list_findings(), list_findings::handle).await,
-            "get-finding" => serve(request, startup.get_finding(), get_finding::handle).await,
+            "list-findings" => serve(request, startup.finding_reader(), list_findings::handle).await,
+            "get-finding" => serve(request, startup.finding_reader(), get_finding::handle).await,
             "get-cve" => serve(request, startup.get_cve(), get_cve::handle).await,
             "list-priorities" => {
                 let state =

@@ -2,9 +2,9 @@
 
 use super::{Environment, Error, reports};
 use crate::domain::fleet::{Fleet, ParseScopeError, Scope};
-use crate::domain::priority::exposure::Exposures;
+use crate::priority::exposure::Exposures;
 
-/// Reads `EXPOSURE`: which images untrusted people reach ([`crate::domain::priority::exposure`]); if it is not set,
+/// Reads `EXPOSURE`: which images untrusted people reach ([`crate::priority::exposure`]); if it is not set,
 /// every image counts as public.
 ///
 /// All functions must have the same value: it is part of the question to the model.

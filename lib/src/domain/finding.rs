@@ -39,8 +39,8 @@ impl Ordinal {
 pub struct FindingId(u64);
 
 impl FindingId {
-    /// The most findings of a scan.
-    pub const PER_SCAN: u64 = 1_000_000;
+    /// How many findings a scan can have.
+    pub const PER_SCAN: u64 = ScanId::FINDINGS;
 
     /// Returns the id of the finding at `ordinal` in the scan.
     #[must_use]

@@ -1,5 +1,7 @@
 //! Times as answers have them: RFC 3339 in UTC, no finer than a millisecond, which is what most clients can read.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -15,6 +17,18 @@ pub fn in_millis(at: Timestamp) -> Timestamp {
 #[must_use]
 pub fn day(at: Timestamp) -> Date {
     at.to_zoned(TimeZone::UTC).date()
+}
+
+/// Returns the time `by` after `now`, or the latest one that there is.
+#[must_use]
+pub fn time_after(now: Timestamp, by: Duration) -> Timestamp {
+    now.checked_add(by).unwrap_or(Timestamp::MAX)
+}
+
+/// Returns the time `by` before `now`, or the earliest one that there is.
+#[must_use]
+pub fn time_before(now: Timestamp, by: Duration) -> Timestamp {
+    now.checked_sub(by).unwrap_or(Timestamp::MIN)
 }
 
 /// For serde's `serialize_with`.

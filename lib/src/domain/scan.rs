@@ -7,7 +7,6 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::declared::{Scanners, Severities};
-use super::finding::FindingId;
 use super::image_name::ImageName;
 use super::platform::Platform;
 use super::report_hash::ReportHash;
@@ -19,8 +18,12 @@ use super::severity::SeverityCounts;
 pub struct ScanId(u64);
 
 impl ScanId {
-    /// The largest scan id whose findings have ids below 2^53, which every JSON reader keeps exactly (RFC 8259 §6).
-    pub const MAX: u64 = (1 << 53) / FindingId::PER_SCAN - 1;
+    /// How many findings a scan can have.
+    pub const FINDINGS: u64 = 1_000_000;
+
+    /// The largest scan id whose findings still have ids below 2^53, so that every JSON reader
+    /// keeps them exactly (RFC 8259 §6).
+    pub const MAX: u64 = (1 << 53) / Self::FINDINGS - 1;
 
     /// Accepts a number from 1 to [`ScanId::MAX`].
     #[must_use]
@@ -247,6 +250,6 @@ mod tests {
 
     #[test]
     fn the_last_finding_of_the_last_scan_is_below_2_to_the_53() {
-        const { assert!((ScanId::MAX + 1) * FindingId::PER_SCAN <= 1 << 53) };
+        const { assert!((ScanId::MAX + 1) * ScanId::FINDINGS <= 1 << 53) };
     }
 }

@@ -7,9 +7,8 @@ use url::Url;
 
 use super::plain_text::{line, paragraphs};
 use crate::domain::upstream_time;
-use crate::domain::vulnerability::cvss;
 use crate::domain::vulnerability::id::VulnerabilityId;
-use crate::domain::vulnerability::{Cvss, CvssKind, Cwe, Reference, SourceRecord};
+use crate::domain::vulnerability::{Cvss, CvssKind, Cwe, Reference, SourceRecord, cvss};
 
 /// The longest URL that is kept, in bytes: what browsers and proxies take.
 const MAX_URL_BYTES: usize = 2000;

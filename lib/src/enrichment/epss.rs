@@ -321,7 +321,9 @@ mod tests {
 
     #[test]
     fn temp_time() {
-        let rows: String = (0..354_000).map(|n| format!("CVE-{}-{},0.{:05},0.{:05}\n", 1999 + n % 27, 1000 + n / 27, n % 99_999, n % 98_765)).collect();
+        let rows: String = (0..354_000)
+            .map(|n| format!("CVE-{}-{},0.{:05},0.{:05}\n", 1999 + n % 27, 1000 + n / 27, n % 99_999, n % 98_765))
+            .collect();
         let csv = format!("#model_version:v1,score_date:2026-01-01\ncve,epss,percentile\n{rows}");
         let start = std::time::Instant::now();
         let packed = pack(csv.as_bytes()).unwrap();

@@ -57,6 +57,8 @@ impl Default for Lifetimes {
 const YOUNG: SignedDuration = days(30);
 /// A CVE counts as old from then on.
 const OLD: SignedDuration = days(730);
+/// The time until facts expire that come with a report and are not fetched.
+const UNFETCHED: SignedDuration = days(90);
 
 impl Lifetimes {
     /// From when on to ask `source` again about `id`, given that it was asked `now`, for the
@@ -103,7 +105,7 @@ impl Lifetimes {
             Source::Osv => self.osv,
             Source::Nvd | Source::CveServices => facts.map_or(self.cve_unfinished, |facts| self.of_cve(facts, now)),
             // Not fetched: they come with a report.
-            Source::Trivy | Source::Sirius => HARD_LIMIT,
+            Source::Trivy | Source::Sirius => UNFETCHED,
         }
     }
 

@@ -1,5 +1,4 @@
-//! The queue of enrichment: scans whose vulnerabilities are to be looked up, and ids that sources are to
-//! be asked about.
+//! Handles messages of the queue of enrichment: scans to be catalogued, and ids that sources have to be asked about.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -13,25 +12,25 @@ use tracing::Instrument as _;
 
 use super::sqs;
 use crate::domain::vulnerability::id::VulnerabilityId;
-use crate::pipeline::catalogue;
-use crate::pipeline::enrich::{self, Enrichment, Error};
+use crate::pipeline::catalogue::catalogue_scan;
+use crate::pipeline::enrich::{Enrichment, Error, ask_sources};
 use crate::queue::Order;
 use crate::sources::Budget;
 use crate::store::claims::Holder;
 use crate::telemetry::{chain, invocation};
 
-/// Kept back from the function's own time, to write down what was answered.
+/// Time that is reserved for writing the answers.
 const MARGIN: Duration = Duration::from_secs(30);
-/// The longest that one run asks sources, of whatever time there is.
-const LONGEST: Duration = Duration::from_secs(240);
+/// The longest time that one invocation asks sources.
+const MAX_ASK_TIME: Duration = Duration::from_secs(240);
 
-/// The ids of a message. NVD is asked about those of all messages of a batch together.
+/// The ids of one message. NVD is asked about those of all messages of a batch at once.
 struct Asked {
     ids: BTreeSet<VulnerabilityId>,
     message_id: String,
 }
 
-/// Works at each message. Those that cannot be worked at come back until the dead-letter queue has them.
+/// Processes each message. Failed ones are delivered again until they go to the dead-letter queue.
 ///
 /// # Errors
 /// If the event is not one of SQS.
@@ -40,39 +39,43 @@ pub async fn handle(
     event: LambdaEvent<SqsEvent>,
 ) -> Result<SqsBatchResponse, lambda_runtime::Error> {
     let span = invocation(&event.context);
-    work(deps, event).instrument(span).await
+    process_batch(deps, event).instrument(span).await
 }
 
-async fn work(deps: &Enrichment, event: LambdaEvent<SqsEvent>) -> Result<SqsBatchResponse, lambda_runtime::Error> {
+async fn process_batch(
+    deps: &Enrichment,
+    event: LambdaEvent<SqsEvent>,
+) -> Result<SqsBatchResponse, lambda_runtime::Error> {
     let now = Timestamp::now();
-    let time = sqs::time_left(event.context.deadline, now, MARGIN).min(LONGEST);
+    let time = sqs::time_left(event.context.deadline, now, MARGIN).min(MAX_ASK_TIME);
     let budget = Budget::new(now, time);
-    let holder = Holder::random()?.of_request(&event.context.request_id);
+    let owner = Holder::random()?.of_request(&event.context.request_id);
     let asked = Mutex::new(Vec::new());
-    // Ids are only collected: what scans leave of the time, at least half of it, is theirs.
-    let of_scans = if event.payload.records.len() > 1 { time / 2 } else { time };
-    let deadline = Instant::now() + of_scans;
-    let collecting =
-        sqs::each(event.payload, deadline, async |message, share| one(deps, &holder, message, share, &asked).await);
+    // Messages with ids are only collected here: at least half of the time is left for them.
+    let scan_time = if event.payload.records.len() > 1 { time / 2 } else { time };
+    let deadline = Instant::now() + scan_time;
+    let collecting = sqs::each(event.payload, deadline, async |message, share| {
+        process_message(deps, &owner, message, share, &asked).await
+    });
     let mut response = collecting.await?;
     let asked = asked.into_inner();
     let ids: BTreeSet<VulnerabilityId> = asked.iter().flat_map(|asked| &asked.ids).cloned().collect();
     if ids.is_empty() {
         return Ok(response);
     }
-    let Err(error) = ask(deps, &ids, &holder, &budget).await else { return Ok(response) };
+    let Err(error) = ask(deps, &ids, &owner, &budget).await else { return Ok(response) };
     if let [only] = asked.as_slice() {
         tracing::error!(message_id = only.message_id, cause = chain(&error), "the message comes back");
         response.batch_item_failures.push(sqs::failure(&only.message_id));
         return Ok(response);
     }
-    // One of them is the reason, and only that one comes back.
+    // One message may be the cause: only that one is to be delivered again.
     tracing::warn!(cause = chain(&error), messages = asked.len(), "the messages are worked at one by one");
     let mut left = u32::try_from(asked.len()).unwrap_or(u32::MAX);
     for asked in asked {
         let share = Budget::new(budget.now(), budget.left() / left.max(1));
         left = left.saturating_sub(1);
-        if let Err(error) = ask(deps, &asked.ids, &holder, &share).await {
+        if let Err(error) = ask(deps, &asked.ids, &owner, &share).await {
             tracing::error!(message_id = asked.message_id, cause = chain(&error), "the message comes back");
             response.batch_item_failures.push(sqs::failure(&asked.message_id));
         }
@@ -80,13 +83,9 @@ async fn work(deps: &Enrichment, event: LambdaEvent<SqsEvent>) -> Result<SqsBatc
     Ok(response)
 }
 
-async fn ask(
-    deps: &Enrichment,
-    ids: &BTreeSet<VulnerabilityId>,
-    holder: &Holder,
-    budget: &Budget,
-) -> Result<(), Error> {
-    let enriched = enrich::ask(deps, ids, holder, budget).await?;
+/// Asks sources about ids, and logs the result.
+async fn ask(deps: &Enrichment, ids: &BTreeSet<VulnerabilityId>, owner: &Holder, budget: &Budget) -> Result<(), Error> {
+    let enriched = ask_sources(deps, ids, owner, budget).await?;
     tracing::info!(
         asked = enriched.asked,
         answered = enriched.answered,
@@ -97,9 +96,10 @@ async fn ask(
     Ok(())
 }
 
-async fn one(
+/// Catalogues the scan of a message, or collects its ids.
+async fn process_message(
     deps: &Enrichment,
-    holder: &Holder,
+    owner: &Holder,
     message: &SqsMessage,
     share: Instant,
     asked: &Mutex<Vec<Asked>>,
@@ -109,7 +109,7 @@ async fn one(
         Ok(Order::Scan { scan_id, rest }) => {
             let time = share.saturating_duration_since(Instant::now());
             let budget = Budget::new(Timestamp::now(), time);
-            let catalogued = catalogue::run(deps, scan_id, rest, holder, &budget).await?;
+            let catalogued = catalogue_scan(deps, scan_id, rest, owner, &budget).await?;
             tracing::info!(
                 scan_id = scan_id.get(),
                 ids = catalogued.ids,
@@ -124,8 +124,8 @@ async fn one(
             let message_id = message.message_id.clone().unwrap_or_default();
             asked.lock().await.push(Asked { ids: ids.into_iter().collect(), message_id });
         }
-        Ok(Order::Ids { .. }) => return Err(Error::Poison("it names too many ids")),
-        Err(_) => return Err(Error::Poison("it names neither a scan nor ids")),
+        Ok(Order::Ids { .. }) => return Err(Error::InvalidMessage("it names too many ids")),
+        Err(_) => return Err(Error::InvalidMessage("it names neither a scan nor ids")),
     }
     Ok(())
 }

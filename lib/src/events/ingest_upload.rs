@@ -1,4 +1,4 @@
-//! The queue of uploads: S3 → SQS → here.
+//! Handles messages of the queue of uploads: notifications of S3.
 
 use std::time::Duration;
 
@@ -8,11 +8,11 @@ use lambda_runtime::LambdaEvent;
 use tokio::time::{Instant, timeout_at};
 use tracing::Instrument as _;
 
-use super::s3::{Foreign, Notification, Record};
+use super::s3::{NotOurs, Notification, Record};
 use super::sqs;
 use crate::objects::Objects;
 use crate::pipeline::ingest::Ingestion;
-use crate::pipeline::take_upload::{self, Taken};
+use crate::pipeline::ingest_upload::{self, UploadOutcome, ingest_upload};
 use crate::store::claims::Holder;
 use crate::telemetry::metrics::{self, Metric};
 use crate::telemetry::{chain, invocation};
@@ -20,40 +20,40 @@ use crate::telemetry::{chain, invocation};
 /// What the handler works with.
 #[derive(Debug)]
 pub struct Deps {
-    /// What reports are taken in with.
+    /// What reports are ingested with.
     pub ingestion: Ingestion,
     /// The bucket.
     pub objects: Objects,
 }
 
-/// Kept back from the function's own time, to answer which messages come back.
+/// Time that is reserved for the answer.
 const MARGIN: Duration = Duration::from_secs(10);
 
-/// Why a message comes back.
+/// Why a message is delivered again.
 #[derive(Debug, thiserror::Error)]
 enum Error {
-    /// Not what S3 sends.
+    /// It is not a notification of S3.
     #[error("the message is not a notification of S3")]
     NotOfS3,
-    /// Not of our bucket.
+    /// It is not about our bucket.
     #[error(transparent)]
-    Foreign(#[from] Foreign),
-    /// For now.
+    NotOurs(#[from] NotOurs),
+    /// The ingestion failed this time.
     #[error(transparent)]
-    Take(#[from] take_upload::Error),
-    /// The operating system has no randomness.
+    Ingest(#[from] ingest_upload::Error),
+    /// The operating system returned no random bytes.
     #[error("no name could be made for this attempt")]
     Random(#[from] getrandom::Error),
-    /// It took longer than there was time; what is written is found by the next try.
+    /// Its time was over; the next delivery continues.
     #[error("the share of the time is over")]
     Late,
-    /// Of several records some could not be worked at; each is logged.
+    /// Some of several records failed; each is logged.
     #[error("{0} records of the message could not be worked at")]
     Records(usize),
 }
 
-/// Takes in what each message tells of. A message with a record that could not be worked at comes
-/// back as a whole, which is harmless: the others are settled by then.
+/// Ingests the objects of each message. A message with a failed record is delivered again as a whole, which is
+/// harmless: the other records are done by then.
 ///
 /// # Errors
 /// If the event is not one of SQS.
@@ -61,12 +61,14 @@ pub async fn handle(deps: &Deps, event: LambdaEvent<SqsEvent>) -> Result<SqsBatc
     let request_id = &event.context.request_id;
     let span = invocation(&event.context);
     let deadline = Instant::now() + sqs::time_left(event.context.deadline, Timestamp::now(), MARGIN);
-    let handling =
-        sqs::each(event.payload, deadline, async |message, deadline| one(deps, request_id, message, deadline).await);
+    let handling = sqs::each(event.payload, deadline, async |message, deadline| {
+        process_message(deps, request_id, message, deadline).await
+    });
     handling.instrument(span).await
 }
 
-async fn one(deps: &Deps, request_id: &str, message: &SqsMessage, deadline: Instant) -> Result<(), Error> {
+/// Processes the records of a message, each within its share of the time.
+async fn process_message(deps: &Deps, request_id: &str, message: &SqsMessage, deadline: Instant) -> Result<(), Error> {
     let body = message.body.as_deref().unwrap_or_default();
     let notification: Notification = serde_json::from_str(body).map_err(|_| Error::NotOfS3)?;
     let records = match notification {
@@ -80,7 +82,7 @@ async fn one(deps: &Deps, request_id: &str, message: &SqsMessage, deadline: Inst
         let now = Instant::now();
         let share = now + deadline.saturating_duration_since(now) / left.max(1);
         left = left.saturating_sub(1);
-        match timeout_at(share, take(deps, request_id, record)).await {
+        match timeout_at(share, process_record(deps, request_id, record)).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => failures.push(error),
             Err(_) => failures.push(Error::Late),
@@ -98,29 +100,30 @@ async fn one(deps: &Deps, request_id: &str, message: &SqsMessage, deadline: Inst
     }
 }
 
-async fn take(deps: &Deps, request_id: &str, record: serde_json::Value) -> Result<(), Error> {
+/// Ingests the object of a record, and reports the outcome.
+async fn process_record(deps: &Deps, request_id: &str, record: serde_json::Value) -> Result<(), Error> {
     let Some(object) = Record::read(record)?.created(deps.objects.bucket())? else { return Ok(()) };
     let started = Instant::now();
-    let holder = Holder::random()?.of_request(request_id);
-    let taken = take_upload::run(&deps.ingestion, &deps.objects, &object, &holder, Timestamp::now()).await?;
+    let owner = Holder::random()?.of_request(request_id);
+    let outcome = ingest_upload(&deps.ingestion, &deps.objects, &object, &owner, Timestamp::now()).await?;
     let took = started.elapsed();
     let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
     let now = Timestamp::now();
-    // The id is the sender's own words: anything but a control character.
+    // The sender chose the id: it has any character but control characters.
     let upload_id = object.id.as_str();
-    match taken {
-        Taken::Done { ingested, findings } => {
+    match outcome {
+        UploadOutcome::Done { ingested, findings } => {
             let (scan_id, duplicate) = (ingested.scan.scan_id.get(), ingested.duplicate);
             metrics::emit(if duplicate { Metric::Duplicate } else { Metric::Ingested { findings, took } }, now);
             tracing::info!(upload_id, scan_id, duplicate, findings, duration_ms, "an upload was ingested");
         }
-        Taken::Failed(kind) => {
+        UploadOutcome::Failed(kind) => {
             metrics::emit(Metric::Refused { code: kind.name() }, now);
             tracing::warn!(upload_id, code = kind.name(), duration_ms, "an upload can never be ingested");
         }
-        Taken::Settled => tracing::info!(upload_id, "an upload was settled before"),
-        Taken::Replaced => tracing::info!(upload_id, "an upload was replaced before it was read"),
-        Taken::Gone => tracing::warn!(upload_id, "an upload was deleted before it was read"),
+        UploadOutcome::Settled => tracing::info!(upload_id, "an upload was settled before"),
+        UploadOutcome::Replaced => tracing::info!(upload_id, "an upload was replaced before it was read"),
+        UploadOutcome::Gone => tracing::warn!(upload_id, "an upload was deleted before it was read"),
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! The schedule: puts right what was lost.
+//! Handles the schedule of recovery.
 
 use std::time::Duration;
 
@@ -8,20 +8,20 @@ use serde::de::IgnoredAny;
 use tokio::time::Instant;
 use tracing::Instrument as _;
 
-use crate::pipeline::recover::{self, Recovery};
+use crate::pipeline::recover::{Recovery, run_recovery};
 use crate::telemetry::invocation;
 
-/// How long one run works, of the minute that it has.
+/// How long one run works, of the function's minute.
 const TIME: Duration = Duration::from_secs(35);
 
-/// One run.
+/// Runs recovery once.
 ///
 /// # Errors
-/// Those of the table and the queue: the schedule comes again.
+/// Those of the table and the queue; the schedule repeats it.
 pub async fn handle(deps: &Recovery, event: LambdaEvent<IgnoredAny>) -> Result<(), lambda_runtime::Error> {
     let deadline = Instant::now() + TIME;
     let recovering = async {
-        let recovered = recover::run(deps, &event.context.request_id, Timestamp::now(), deadline).await?;
+        let recovered = run_recovery(deps, &event.context.request_id, Timestamp::now(), deadline).await?;
         tracing::info!(
             resent = recovered.resent,
             scans = recovered.scans,

@@ -1,4 +1,4 @@
-//! The schedule of feeds: KEV, EPSS, and what is due to be asked about.
+//! Handles the schedule of feeds: KEV, EPSS, and the vulnerabilities that are due.
 
 use jiff::Timestamp;
 use lambda_runtime::LambdaEvent;
@@ -6,21 +6,21 @@ use serde::de::IgnoredAny;
 use tracing::Instrument as _;
 
 use crate::pipeline::enrich::Enrichment;
-use crate::pipeline::refresh_feeds;
+use crate::pipeline::refresh_feeds::{self, refresh_feeds};
 use crate::sources::Budget;
 use crate::store::claims::Holder;
 use crate::telemetry::invocation;
 
-/// One run.
+/// Refreshes the feeds once.
 ///
 /// # Errors
-/// Those of the table, the bucket and the queue; and if a feed could not be had, once everything else is
-/// done: the schedule comes again, and the alarm tells of it.
+/// Those of the table, the bucket and the queue; and, after everything else is done, if a feed was not refreshed, so
+/// that the alarm is raised. The schedule repeats it.
 pub async fn handle(deps: &Enrichment, event: LambdaEvent<IgnoredAny>) -> Result<(), lambda_runtime::Error> {
     let refreshing = async {
         let budget = Budget::new(Timestamp::now(), refresh_feeds::TIME);
-        let holder = Holder::random()?.of_request(&event.context.request_id);
-        let refreshed = refresh_feeds::run(deps, &holder, &budget).await?;
+        let owner = Holder::random()?.of_request(&event.context.request_id);
+        let refreshed = refresh_feeds(deps, &owner, &budget).await?;
         tracing::info!(
             replaced = refreshed.replaced,
             failed = refreshed.failed,

@@ -1,4 +1,6 @@
-//! `reingest`: invoked by hand, scan by scan, to bring a better parser to what is archived.
+//! Handles `reingest`, which operators invoke so that a newer parser reads archived reports.
+
+use std::time::Duration;
 
 use jiff::Timestamp;
 use lambda_runtime::LambdaEvent;
@@ -6,63 +8,62 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 use tracing::Instrument as _;
 
+use super::sqs;
 use crate::domain::scan::ScanId;
 use crate::pipeline::ingest::Ingestion;
-use crate::pipeline::reingest::{self, Reingested};
+use crate::pipeline::reingest::{Reingested, reingest_scan};
 use crate::store::claims::Holder;
 use crate::telemetry::{chain, invocation};
 
-/// What is to be ingested anew.
+/// Which scans to ingest again.
 #[derive(Debug, Deserialize)]
 #[serde(untagged, deny_unknown_fields)]
 pub enum Order {
     /// `{"scan_id": 7}`: one scan.
     One {
-        /// Which.
+        /// Its id.
         scan_id: ScanId,
     },
-    /// `{"after": 0}`: all scans with higher numbers, for as long as there is time.
+    /// `{"after": 0}`: all scans with higher ids, within the function's time.
     After {
-        /// The last number that needs no more work.
+        /// The last id that is done.
         after: u64,
     },
 }
 
-/// How it went.
+/// The scans, by result.
 #[derive(Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Tally {
-    /// Scans that were ingested anew.
+    /// Scans that were ingested again.
     pub reingested: usize,
-    /// Scans whose report is not in the archive; they stay as they are.
+    /// Scans whose report is not archived; they stay as they are.
     pub not_archived: usize,
-    /// Scans that failed; the log says why. They stay as they are, or recovery finishes them.
+    /// Scans that failed, with the reason in the log. They stay as they are, or recovery finishes them.
     pub failed: usize,
-    /// Where to go on with `after`; none if all is done.
+    /// The `after` of the next invocation; none if all scans are done.
     pub next_after: Option<ScanId>,
 }
 
-/// Kept back from the function's own time.
-const MARGIN_MS: u64 = 20_000;
-/// Scans that are read at once.
+/// Time that is reserved for the scan that is being ingested.
+const MARGIN: Duration = Duration::from_secs(20);
+/// Scans that are read at a time.
 const PAGE: usize = 50;
 
-/// Works at scans until they are done or the time is over.
+/// Ingests scans again until they are done or the time is over.
 ///
 /// # Errors
 /// If the list of scans cannot be read.
 pub async fn handle(deps: &Ingestion, event: LambdaEvent<Order>) -> Result<Tally, lambda_runtime::Error> {
     let span = invocation(&event.context);
-    work(deps, event).instrument(span).await
+    process(deps, event).instrument(span).await
 }
 
-async fn work(deps: &Ingestion, event: LambdaEvent<Order>) -> Result<Tally, lambda_runtime::Error> {
+async fn process(deps: &Ingestion, event: LambdaEvent<Order>) -> Result<Tally, lambda_runtime::Error> {
     let request_id = &event.context.request_id;
-    let now = u64::try_from(Timestamp::now().as_millisecond()).unwrap_or_default();
-    let time = event.context.deadline.saturating_sub(now).saturating_sub(MARGIN_MS);
-    let deadline = Instant::now() + std::time::Duration::from_millis(time);
+    let deadline = Instant::now() + sqs::time_left(event.context.deadline, Timestamp::now(), MARGIN);
     let mut tally = Tally::default();
     match event.payload {
-        Order::One { scan_id } => one(deps, request_id, scan_id, &mut tally).await,
+        Order::One { scan_id } => reingest_one(deps, request_id, scan_id, &mut tally).await,
         Order::After { after } => {
             let mut last = ScanId::new(after);
             loop {
@@ -75,7 +76,7 @@ async fn work(deps: &Ingestion, event: LambdaEvent<Order>) -> Result<Tally, lamb
                         tally.next_after = last;
                         return Ok(tally);
                     }
-                    one(deps, request_id, scan.scan_id, &mut tally).await;
+                    reingest_one(deps, request_id, scan.scan_id, &mut tally).await;
                     last = Some(scan.scan_id);
                 }
             }
@@ -84,12 +85,13 @@ async fn work(deps: &Ingestion, event: LambdaEvent<Order>) -> Result<Tally, lamb
     Ok(tally)
 }
 
-async fn one(deps: &Ingestion, request_id: &str, scan: ScanId, tally: &mut Tally) {
-    let again = match Holder::random() {
-        Ok(holder) => reingest::run(deps, scan, &holder.of_request(request_id), Timestamp::now()).await,
+/// Ingests one scan again, and counts the result.
+async fn reingest_one(deps: &Ingestion, request_id: &str, scan: ScanId, tally: &mut Tally) {
+    let result = match Holder::random() {
+        Ok(owner) => reingest_scan(deps, scan, &owner.of_request(request_id), Timestamp::now()).await,
         Err(error) => Err(crate::pipeline::ingest::Error::from(error).into()),
     };
-    match again {
+    match result {
         Ok(Reingested::Done { .. }) => tally.reingested += 1,
         Ok(Reingested::NotArchived) => tally.not_archived += 1,
         Ok(Reingested::NoScan) => {}

@@ -1,4 +1,4 @@
-//! The `analysis` queue: calls the model for each pending prompt.
+//! Handles messages of the queue of analyses: calls the model for each pending prompt.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use tracing::Instrument as _;
 
 use super::sqs;
 use crate::llm::Ollama;
-use crate::pipeline::analyze::{self, Error};
+use crate::pipeline::analyze::{Error, Worker, run_analysis};
 use crate::queue::Message;
 use crate::store::Store;
 use crate::telemetry::invocation;
@@ -23,32 +23,34 @@ pub struct Deps {
     pub store: Store,
     /// The model's host.
     pub ollama: Ollama,
-    /// How long a worker may be at an analysis before another may take over.
+    /// How long an attempt is leased.
     pub lease: Duration,
 }
 
-/// Kept back from the function's own time, to write down how it went.
+/// Time that is reserved for storing the result.
 const MARGIN: Duration = Duration::from_secs(10);
 
-/// Works at each message. Those that cannot be read, or not be worked at by anyone, come back until
-/// the dead-letter queue has them.
+/// Processes each message. Failed ones are delivered again until they go to the dead-letter queue.
 ///
 /// # Errors
 /// If the event is not one of SQS.
 pub async fn handle(deps: &Deps, event: LambdaEvent<SqsEvent>) -> Result<SqsBatchResponse, lambda_runtime::Error> {
     let deadline = Instant::now() + sqs::time_left(event.context.deadline, Timestamp::now(), MARGIN);
     let span = invocation(&event.context);
-    let handling = sqs::each(event.payload, deadline, async |message, deadline| one(deps, message, deadline).await);
+    let handling =
+        sqs::each(event.payload, deadline, async |message, deadline| process_message(deps, message, deadline).await);
     handling.instrument(span).await
 }
 
-async fn one(deps: &Deps, message: &SqsMessage, deadline: Instant) -> Result<(), Error> {
+/// Works on the analysis that a message names.
+async fn process_message(deps: &Deps, message: &SqsMessage, deadline: Instant) -> Result<(), Error> {
     let body = message.body.as_deref().unwrap_or_default();
     let Ok(Message { prompt_hash }) = serde_json::from_str(body) else {
-        return Err(Error::Poison("it does not name a prompt"));
+        return Err(Error::InvalidMessage("it does not name a prompt"));
     };
     let started = Instant::now();
-    let worked = analyze::work(&deps.store, &deps.ollama, &prompt_hash, Timestamp::now(), deps.lease, deadline).await;
+    let worker = Worker { store: &deps.store, ollama: &deps.ollama, lease: deps.lease };
+    let worked = run_analysis(worker, &prompt_hash, Timestamp::now(), deadline).await;
     let took = started.elapsed();
     let outcome = worked.as_ref().map_or("error", |worked| worked.name());
     metrics::emit(Metric::Worked { outcome, took }, Timestamp::now());

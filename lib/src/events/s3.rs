@@ -1,4 +1,4 @@
-//! What S3 tells when an object is there.
+//! Reads the notifications of S3 about new objects.
 //!
 //! Shapes: <https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html>.
 
@@ -7,14 +7,14 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use crate::domain::upload::UploadId;
-use crate::pipeline::take_upload::Object;
+use crate::pipeline::ingest_upload::Object;
 
-/// The body of a message: records, or the test that S3 sends when the notification is set up.
+/// The body of a message: records, or the test message that S3 sends when the notification is set up.
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
 pub(super) enum Notification {
     Records {
-        /// Each is read by itself, so that an odd one is alone.
+        /// Each is parsed on its own, so that an invalid one does not affect the others.
         #[serde(rename = "Records")]
         records: Vec<serde_json::Value>,
     },
@@ -27,13 +27,13 @@ pub(super) enum Notification {
 }
 
 impl Notification {
-    /// Whether it is S3's own test.
+    /// Returns whether it is the test message of S3.
     pub(super) fn is_test(&self) -> bool {
         matches!(self, Self::Test { event, .. } if event == "s3:TestEvent")
     }
 }
 
-/// One thing that happened.
+/// One event of an object.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Record {
@@ -58,67 +58,67 @@ struct Bucket {
 #[serde(rename_all = "camelCase")]
 struct Content {
     key: String,
-    /// Only where an object was created.
+    /// Only if the object was created.
     size: Option<u64>,
     e_tag: Option<String>,
     sequencer: Option<String>,
 }
 
-/// A record that nobody can work at: not S3's, or not of our bucket.
+/// Why a record is not ours: it is not from S3, or not about our bucket.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a record {0}")]
-pub(super) struct Foreign(&'static str);
+pub(super) struct NotOurs(&'static str);
 
 impl Record {
-    /// A record, of which nothing else is known yet.
-    pub(super) fn read(record: serde_json::Value) -> Result<Self, Foreign> {
-        // serde would take an array for an object as well.
+    /// Parses a record.
+    pub(super) fn read(record: serde_json::Value) -> Result<Self, NotOurs> {
+        // serde accepts an array in the place of an object.
         let is_object = |value: &serde_json::Value| value.is_object();
         let objects = [record.get("s3"), record.pointer("/s3/bucket"), record.pointer("/s3/object")];
         let is_one = is_object(&record) && objects.iter().all(|value| value.is_some_and(is_object));
         let record = Some(record).filter(|_| is_one).and_then(|record| serde_json::from_value(record).ok());
-        record.ok_or(Foreign("that is not as S3 writes them"))
+        record.ok_or(NotOurs("that is not as S3 writes them"))
     }
 
-    /// The object that was created under the prefix of uploads in `bucket`; none if the record tells
-    /// of something else that may happen to an object.
-    pub(super) fn created(&self, bucket: &str) -> Result<Option<Object>, Foreign> {
+    /// Returns the object that was created under the prefix of uploads in `bucket`; none for any other event of an
+    /// object.
+    pub(super) fn created(&self, bucket: &str) -> Result<Option<Object>, NotOurs> {
         if self.event_source != "aws:s3" {
-            return Err(Foreign("that is not of S3"));
+            return Err(NotOurs("that is not of S3"));
         }
-        // Minor versions only add members.
+        // A minor version only adds members.
         if self.event_version.split('.').next() != Some("2") {
-            return Err(Foreign("of an unknown version"));
+            return Err(NotOurs("of an unknown version"));
         }
         // A forged message could name any bucket that the function may read.
         if self.s3.bucket.name != bucket {
-            return Err(Foreign("of another bucket"));
+            return Err(NotOurs("of another bucket"));
         }
-        // S3 says `ObjectCreated:Put`; its tests and some emulators say it with a prefix.
+        // S3 sends `ObjectCreated:Put`; some emulators add a prefix.
         let name = self.event_name.strip_prefix("s3:").unwrap_or(&self.event_name);
         if !name.starts_with("ObjectCreated:") {
             return Ok(None);
         }
         let content = &self.s3.object;
-        let key = decode(&content.key).ok_or(Foreign("whose key is not UTF-8"))?;
-        // What consoles put there as a folder.
+        let key = decode(&content.key).ok_or(NotOurs("whose key is not UTF-8"))?;
+        // Consoles create such an object for a folder.
         if key.ends_with('/') && content.size == Some(0) {
             return Ok(None);
         }
-        let id = UploadId::of_key(&key).ok_or(Foreign("whose key is not that of an upload"))?;
+        let id = UploadId::of_key(&key).ok_or(NotOurs("whose key is not that of an upload"))?;
         let (Some(etag), Some(size)) = (&content.e_tag, content.size) else {
-            return Err(Foreign("of an object without ETag or size"));
+            return Err(NotOurs("of an object without ETag or size"));
         };
         let etag = etag.trim_matches('"').to_owned();
         if etag.is_empty() || !etag.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
-            return Err(Foreign("whose ETag is none"));
+            return Err(NotOurs("whose ETag is none"));
         }
         let sequencer = content.sequencer.as_deref().and_then(|sequencer| sequencer.parse().ok());
         Ok(Some(Object { id, etag, sequencer, size }))
     }
 }
 
-/// Keys come as in a form: `+` is a space, and the rest percent-encoded.
+/// Decodes a key, which is encoded like a form: `+` is a space, and the rest percent-encoded.
 fn decode(key: &str) -> Option<String> {
     let spaced = key.replace('+', " ");
     percent_decode_str(&spaced).decode_utf8().ok().map(Into::into)
@@ -187,8 +187,8 @@ mod tests {
             ("/s3/object/eTag", Value::Null),
             ("/s3/object/size", Value::Null),
         ] {
-            let foreign = record(&[(pointer, value.clone())]).created("b");
-            assert!(foreign.is_err(), "{pointer} {value}");
+            let read = record(&[(pointer, value.clone())]).created("b");
+            assert!(read.is_err(), "{pointer} {value}");
         }
     }
 

@@ -1,4 +1,4 @@
-//! Messages of SQS: each alone, so that a bad one takes no other down with it, and each in its share of the time.
+//! Processes messages of SQS one by one, each within its share of the time, so that a failed one affects no other.
 
 use std::time::Duration;
 
@@ -10,25 +10,25 @@ use tracing::Instrument as _;
 use crate::queue::REQUEST_ID;
 use crate::telemetry::{chain, received_request_id};
 
-/// Who does not end with its share is cut off after this much more: time to write down how far it came.
+/// How long a handler may run beyond its share, to store how far it came.
 const OVERRUN: Duration = Duration::from_secs(8);
 
-/// The longest that Lambda lets a function live.
-const LONGEST: Duration = Duration::from_secs(900);
+/// The longest timeout of a Lambda function.
+const MAX_TIMEOUT: Duration = Duration::from_secs(900);
 
-/// Until `margin` before Lambda ends this invocation; `deadline` is in milliseconds since 1970.
+/// Returns the time until `margin` before the end of the invocation, `deadline`, in milliseconds since 1970.
 pub(super) fn time_left(deadline: u64, now: Timestamp, margin: Duration) -> Duration {
     let now = u64::try_from(now.as_millisecond()).unwrap_or_default();
-    Duration::from_millis(deadline.saturating_sub(now)).min(LONGEST).saturating_sub(margin)
+    Duration::from_millis(deadline.saturating_sub(now)).min(MAX_TIMEOUT).saturating_sub(margin)
 }
 
-/// Handles each record of a batch, one after the other, and answers which ones are to come back.
+/// Handles each record of a batch in turn, and returns which ones have to be delivered again.
 ///
-/// Each has an equal share of the time until `deadline`, and what those before have left of theirs; `handle` is given
-/// the end of it. So a record that takes for ever fails alone.
+/// Each record has an equal share of the time that is left until `deadline`; `handle` gets the end of it. A record that
+/// never ends fails alone.
 ///
 /// # Errors
-/// If the event is not one of SQS: an empty `itemIdentifier` would fail a whole batch silently.
+/// If the event is not one of SQS: an empty `itemIdentifier` would make SQS repeat the whole batch.
 pub(super) async fn each<E: std::error::Error + 'static>(
     event: SqsEvent,
     deadline: Instant,
@@ -52,7 +52,7 @@ async fn each_within<E: std::error::Error + 'static>(
         let now = Instant::now();
         let share = now + deadline.saturating_duration_since(now) / left.max(1);
         left = left.saturating_sub(1);
-        // Its lines name the request that sent it, which is another one than this invocation's.
+        // The log lines name the request that sent the message, not only this invocation.
         let sent_by = message.message_attributes.get(REQUEST_ID).and_then(|value| value.string_value.as_deref());
         let span = tracing::info_span!("message", message_id = id, sent_by = sent_by.and_then(received_request_id));
         let handled = async {
@@ -75,7 +75,7 @@ async fn each_within<E: std::error::Error + 'static>(
     Ok(response)
 }
 
-/// That a message is to come back.
+/// Returns the entry that has a message delivered again.
 pub(super) fn failure(id: &str) -> BatchItemFailure {
     let mut failure = BatchItemFailure::default();
     failure.item_identifier = id.to_owned();

@@ -1,4 +1,4 @@
-//! `GET /api/llm/analyze/container/{finding_id}`: a model's explanation of a finding.
+//! `GET /api/llm/analyze/container/{finding_id}`: has a model explain a finding.
 
 use std::time::Duration;
 
@@ -10,56 +10,52 @@ use tokio::time::Instant;
 
 use super::error::Code;
 use super::parameter::{REFRESH, WAIT};
+use super::principal::principal_of;
 use super::query::Query;
 use super::response::analysis::{LlmAnalysis, Removals};
-use super::{ApiError, get_finding, path, principal, reply, request_id, routes};
+use super::{ApiError, get_finding, path, reply, request_id, routes};
 use crate::domain::analysis::Status;
 use crate::domain::finding::FindingId;
 use crate::domain::remediation::remediation;
-use crate::llm::Questions;
-use crate::pipeline::analyze;
-use crate::pipeline::judge::{self, Judge};
+use crate::pipeline::analyze::{self, request_analysis};
+use crate::queries::finding_reader::FindingReader;
+use crate::queries::prompt_reader::PromptReader;
 use crate::queue::Queue;
-use crate::store::Store;
 
 /// What the handler works with.
 #[derive(Debug)]
 pub struct Deps {
-    /// The table.
-    pub store: Store,
-    /// Where questions are queued.
+    /// Reads findings and their prompts.
+    pub reader: FindingReader,
+    /// The queue of analyses.
     pub queue: Queue,
-    /// How findings are judged, which is part of what is asked.
-    pub judge: Judge,
-    /// How findings are asked about; none if nothing is analysed here.
-    pub questions: Option<Questions>,
 }
 
 impl Deps {
-    /// How findings are asked about.
+    /// Returns the reader of prompts.
     ///
     /// # Errors
-    /// 501 if nothing is analysed here.
-    pub(super) fn questions(&self) -> Result<&Questions, ApiError> {
-        self.questions.as_ref().ok_or_else(|| {
+    /// 501 if this deployment has no model.
+    pub(super) fn prompts(&self) -> Result<PromptReader<'_>, ApiError> {
+        self.reader.prompts().ok_or_else(|| {
             ApiError::new(Code::AnalysisNotConfigured, "this deployment has no Ollama host: set OllamaUrl")
         })
     }
 }
 
-/// Seconds that a caller waits for an answer if it does not say.
+/// The seconds that a request waits for an answer by default.
 const DEFAULT_WAIT: u64 = 20;
-/// Seconds after which to look again at an analysis that someone is at.
-const SOON: i64 = 5;
-/// Between two looks at a pending analysis.
-const LOOK: Duration = Duration::from_millis(500);
+/// The shortest `Retry-After` of a pending analysis, in seconds.
+const MIN_RETRY_AFTER: i64 = 5;
+/// The time between two reads of a pending analysis.
+const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
 #[derive(Serialize)]
 struct Answer<'a> {
     finding_id: FindingId,
     scan_id: u64,
     vulnerability_id: Option<&'a str>,
-    /// As on the finding: computed, never a model's.
+    /// Computed, as on the finding; a model never writes it.
     remediation: String,
     #[serde(flatten)]
     analysis: LlmAnalysis,
@@ -78,33 +74,32 @@ pub async fn handle(deps: &Deps, request: &Request) -> Result<Response<Body>, Ap
     let wait = query.number(WAIT)?.unwrap_or(DEFAULT_WAIT);
     let again = query.flag(REFRESH)?.unwrap_or(false);
 
-    let questions = deps.questions()?;
-    let (scan, finding) = deps.store.finding(id).await?.ok_or_else(get_finding::no_finding)?;
-    let known = deps.store.known(&judge::ids([&finding])).await?;
-    let told = deps.judge.tell(&scan, &finding, &known);
-    let (hash, question) = questions.about(&finding, told).map_err(analyze::Error::from)?;
+    let prompts = deps.prompts()?;
+    let store = prompts.store;
+    let (scan, finding) = store.finding(id).await?.ok_or_else(get_finding::no_finding)?;
+    let prompt = prompts.prompt(&scan, &finding).await?.map_err(analyze::Error::from)?;
     let queue = deps.queue.on_behalf_of(request_id(request));
-    let mut analysis = analyze::request(&deps.store, &queue, &hash, &question, again, Timestamp::now()).await?;
-    let principal = principal::of(request);
+    let mut analysis = request_analysis(store, &queue, &prompt, again, Timestamp::now()).await?;
+    let principal = principal_of(request);
     tracing::info!(finding_id = id.get(), refresh = again, status = ?analysis.status, principal, "an analysis was asked for");
     let deadline = started + Duration::from_secs(wait);
-    // While the host cannot answer, there is nothing to wait for.
-    while analysis.status == Status::Pending && analysis.failure.is_none() && Instant::now() + LOOK <= deadline {
-        tokio::time::sleep(LOOK).await;
-        // A look that fails or hangs is no reason to take back what is known.
-        if let Ok(Ok(Some(now))) = tokio::time::timeout_at(deadline, deps.store.analysis(&hash)).await {
+    // A failure of a pending analysis says that the host cannot answer for now.
+    while analysis.status == Status::Pending && analysis.failure.is_none() && Instant::now() + POLL_INTERVAL <= deadline
+    {
+        tokio::time::sleep(POLL_INTERVAL).await;
+        // If the read fails or takes too long, the answer has the state that was read before.
+        if let Ok(Ok(Some(now))) = tokio::time::timeout_at(deadline, store.analysis(&prompt.hash)).await {
             analysis = now;
         }
     }
 
     let pending = analysis.status == Status::Pending;
-    let retry_after = analysis
-        .failure
-        .as_ref()
-        .map_or(SOON, |failure| failure.retry_at.duration_since(Timestamp::now()).as_secs().max(SOON));
-    let former = match analysis.answer {
+    let retry_after = analysis.failure.as_ref().map_or(MIN_RETRY_AFTER, |failure| {
+        failure.retry_at.duration_since(Timestamp::now()).as_secs().max(MIN_RETRY_AFTER)
+    });
+    let previous_answer = match analysis.answer {
         Some(_) => None,
-        None => deps.store.latest_answers(&[question.facts.subject()]).await?.into_values().next(),
+        None => store.latest_answers(&[prompt.question.facts.subject()]).await?.into_values().next(),
     };
     let answer = Answer {
         finding_id: id,
@@ -112,7 +107,7 @@ pub async fn handle(deps: &Deps, request: &Request) -> Result<Response<Body>, Ap
         vulnerability_id: finding.vulnerability_id.as_deref(),
         remediation: remediation(&finding),
         removals: Removals::from(&analysis),
-        analysis: LlmAnalysis::from(Some((hash, analysis)), former),
+        analysis: LlmAnalysis::from(Some((prompt.hash, analysis)), previous_answer),
     };
     let status = if pending { StatusCode::ACCEPTED } else { StatusCode::OK };
     let mut response = reply::json(request, status, &answer)?;

@@ -1,4 +1,4 @@
-//! `DELETE /api/container/scans/{scan_id}`: removes a scan and all that belongs to it.
+//! `DELETE /api/container/scans/{scan_id}`: deletes a scan and its data.
 
 use std::time::Duration;
 
@@ -7,12 +7,14 @@ use lambda_http::http::{HeaderValue, StatusCode, header};
 use lambda_http::{Body, Request, RequestExt as _, Response};
 
 use super::error::Code;
-use super::path::{self, Identifier, Wanted};
+use super::path::{self, Wanted};
+use super::principal::principal_of;
 use super::query::Query;
-use super::{ApiError, principal, reply, routes};
+use super::{ApiError, reply, routes};
 use crate::domain::scan::ParseScanIdError;
 use crate::objects::Objects;
-use crate::pipeline::delete_scan::{self, Deleted, Reason};
+use crate::pipeline::delete_scan::{Deleted, Order, Reason, delete_scan};
+use crate::queries::scan_lookup::ScanIdentifier;
 use crate::store::Store;
 
 /// What the handler works with.
@@ -20,33 +22,32 @@ use crate::store::Store;
 pub struct Deps {
     /// The table.
     pub store: Store,
-    /// The bucket of the archive; none if no report is kept.
+    /// The bucket of the archive; none if reports are not archived.
     pub objects: Option<Objects>,
 }
 
-/// How long a request deletes before it leaves the rest to the schedule, well before its function's
-/// timeout.
-const TIME: Duration = Duration::from_secs(20);
+/// How long a request deletes, well before the function's timeout; recovery removes the rest.
+const DELETE_BUDGET: Duration = Duration::from_secs(20);
 
-/// Answers 204 once nothing is left, also if that was so before; 202 while the rest follows step by step.
+/// Answers 204 if nothing is left, even if the scan was deleted earlier; 202 while its data is being removed.
 ///
 /// # Errors
-/// 400 for what is not a scan id, 404 for a number that no scan ever had, 409 while its report is
-/// being ingested anew.
+/// 400 for what is not a scan id, 404 for an id that no scan ever had, 409 while its report is being ingested again.
 pub async fn handle(deps: &Deps, request: &Request) -> Result<Response<Body>, ApiError> {
     Query::read(request, &routes::DELETE_SCAN)?;
-    // By its number only: a name means another scan tomorrow.
-    let Wanted::Scan(Identifier::Scan(id)) = path::scans(request.raw_http_path())? else {
+    // Only by id: the scan that an image name means changes.
+    let Wanted::Scan(ScanIdentifier::Scan(id)) = path::scans(request.raw_http_path())? else {
         return Err(ApiError::parameter("scan_id", ParseScanIdError));
     };
     let archive = deps.objects.as_ref();
-    // Before the scan is gone from every answer: a bucket that cannot be reached would leave its report for good.
+    // Before the scan becomes invisible: without the bucket its report could not be removed.
     if let Some(archive) = archive {
         archive.check().await?;
     }
-    // Before the first write: whatever becomes of it, it is known who wanted it.
-    tracing::info!(scan_id = id.get(), principal = principal::of(request), "a scan is being deleted");
-    let deleted = delete_scan::run(&deps.store, archive, id, Reason::Requested, Timestamp::now(), TIME).await?;
+    // Before the first write, so that the log has the principal even if the deletion is interrupted.
+    tracing::info!(scan_id = id.get(), principal = principal_of(request), "a scan is being deleted");
+    let order = Order { scan_id: id, reason: Reason::Requested };
+    let deleted = delete_scan(&deps.store, archive, order, Timestamp::now(), DELETE_BUDGET).await?;
     tracing::info!(scan_id = id.get(), outcome = ?deleted, "a scan was deleted");
     match deleted {
         Deleted::Gone => {

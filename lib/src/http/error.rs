@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use crate::domain::text::shortened;
 use crate::pipeline::{analyze, delete_scan, ingest};
+use crate::queries::scan_lookup;
 use crate::report::Kind;
 use crate::store::cursor::InvalidCursor;
 use crate::telemetry::chain;
@@ -222,6 +223,16 @@ impl From<store::Error> for ApiError {
                 Self::new(Code::NotFound, "the scan was deleted, or ingested again, while it was read")
             }
             error => Self::ours(error.is_transient(), error),
+        }
+    }
+}
+
+impl From<scan_lookup::Error> for ApiError {
+    fn from(error: scan_lookup::Error) -> Self {
+        match error {
+            scan_lookup::Error::NotFound => Self::new(Code::NotFound, error.to_string()),
+            scan_lookup::Error::OtherPlatform => Self::parameter("platform", error),
+            scan_lookup::Error::Store(error) => error.into(),
         }
     }
 }

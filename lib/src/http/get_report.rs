@@ -1,4 +1,4 @@
-//! `GET /api/container/scans/{identifier}/report`: the report of a scan, as it was sent.
+//! `GET /api/container/scans/{identifier}/report`: returns the report of a scan as it was sent.
 
 use std::time::Duration;
 
@@ -6,11 +6,13 @@ use lambda_http::http::{HeaderMap, HeaderValue, StatusCode, header};
 use lambda_http::{Body, Request, RequestExt as _, Response};
 
 use super::error::Code;
-use super::path::{self, Identifier, Wanted};
+use super::parameter::PLATFORM;
+use super::path::{self, Wanted};
 use super::query::Query;
-use super::{ApiError, get_scan, reply, routes};
+use super::{ApiError, reply, routes};
 use crate::domain::scan::ScanId;
 use crate::objects::Objects;
+use crate::queries::scan_lookup::{ScanIdentifier, find_scan};
 use crate::report::body::{self, Compression};
 use crate::store::Store;
 
@@ -19,36 +21,38 @@ use crate::store::Store;
 pub struct Deps {
     /// The table.
     pub store: Store,
-    /// The bucket of the archive; none if no report is kept.
+    /// The bucket of the archive; none if reports are not archived.
     pub objects: Option<Objects>,
 }
 
-/// How long the address of a large report holds.
-const OPEN: Duration = Duration::from_secs(5 * 60);
+/// How long the presigned URL of a large report is valid.
+const PRESIGNED_URL_TTL: Duration = Duration::from_secs(5 * 60);
 
-/// Answers 200 with the report, or 307 with where it can be fetched if it is too large for an answer.
+/// Answers 200 with the report, or 307 with a presigned URL if it is too large for an answer.
 ///
 /// # Errors
-/// 400 for a wrong name, 404 if there is no such scan, or its report is not kept.
+/// 400 for a wrong name, 404 if there is no such scan, or its report is not archived.
 pub async fn handle(deps: &Deps, request: &Request) -> Result<Response<Body>, ApiError> {
     match path::scans(request.raw_http_path())? {
-        Wanted::Report(identifier) => of(&deps.store, deps.objects.as_ref(), request, identifier).await,
+        Wanted::Report(identifier) => {
+            respond_with_report(&deps.store, deps.objects.as_ref(), request, &identifier).await
+        }
         Wanted::Scan(_) | Wanted::Findings(_) => Err(ApiError::new(Code::NotFound, "there is no such resource")),
     }
 }
 
-/// The report of a scan that is already named.
-pub(super) async fn of(
+/// Answers with the report of the scan that the path names.
+pub(super) async fn respond_with_report(
     store: &Store,
     objects: Option<&Objects>,
     request: &Request,
-    identifier: Identifier,
+    identifier: &ScanIdentifier,
 ) -> Result<Response<Body>, ApiError> {
     let query = Query::read(request, &routes::GET_REPORT)?;
-    let scan = get_scan::find(store, identifier, &query).await?;
+    let scan = find_scan(store, identifier, query.parsed(PLATFORM)?.as_ref()).await?;
     let not_kept = || ApiError::new(Code::NotFound, "the report of this scan is not kept (any more)");
     let objects = objects.ok_or_else(not_kept)?;
-    // More than an answer may have is not even fetched.
+    // A report that is too large for an answer is not fetched.
     let (archived, is_larger) = objects.archived_within(scan.report_hash, reply::BUDGET).await?;
     if archived.is_none() && !is_larger {
         return Err(not_kept());
@@ -75,8 +79,8 @@ pub(super) async fn of(
     match body.filter(reply::fits) {
         Some(body) => *response.body_mut() = body,
         None => {
-            // Its address is a credential, and so stays out of the log.
-            let url = objects.presign_archived(scan.report_hash, &disposition, OPEN).await?;
+            // The URL is a credential: it must not be logged.
+            let url = objects.presign_archived(scan.report_hash, &disposition, PRESIGNED_URL_TTL).await?;
             headers.remove(header::CONTENT_ENCODING);
             headers.remove(header::CONTENT_DISPOSITION);
             headers.insert(header::LOCATION, HeaderValue::try_from(&url).map_err(std::io::Error::other)?);
@@ -88,11 +92,11 @@ pub(super) async fn of(
     Ok(response)
 }
 
-/// What a client calls the file: the number of the scan, and as much of the image's name as every file system takes.
+/// Returns the name under which clients save the report: the scan id, and the image name in safe characters.
 fn file_name(scan: ScanId, image: &str) -> String {
-    /// Of the image's name.
-    const MOST: usize = 100;
-    let name = image.chars().take(MOST);
+    /// The most characters of the image name.
+    const MAX_CHARS: usize = 100;
+    let name = image.chars().take(MAX_CHARS);
     let safe = name.map(|c| if c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_') { c } else { '_' });
     format!("scan-{scan}-{}.json", safe.collect::<String>())
 }

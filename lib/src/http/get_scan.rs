@@ -1,30 +1,30 @@
-//! `GET /api/container/scans/{artifactname}`: the current scan of an image, or the scan of a number.
+//! `GET /api/container/scans/{artifactname}`: shows the current scan of an image, or the scan with an id.
 //!
-//! Image names hold slashes, so the route is greedy, and `…/{artifactname}/findings` and
-//! `…/{artifactname}/report` come here too when the name has any.
+//! Image names contain slashes, so the route is greedy: `…/{artifactname}/findings` and `…/{artifactname}/report` come
+//! here too if the name has a slash.
 
 use lambda_http::http::StatusCode;
 use lambda_http::{Body, Request, RequestExt as _, Response};
 
-use super::error::Code;
+use super::get_report::respond_with_report;
+use super::list_findings::respond_with_findings;
+use super::list_scans::respond_with_history;
 use super::parameter::{CURSOR, HISTORY, LIMIT, PLATFORM};
-use super::path::{self, Identifier, Wanted};
+use super::path::{self, Wanted};
 use super::query::Query;
 use super::response::scan::ContainerScan;
-use super::{ApiError, get_report, list_findings, list_scans, reply, routes};
+use super::{ApiError, reply, routes};
 use crate::domain::asset::Asset;
-use crate::domain::platform::Platform;
-use crate::domain::scan::Scan;
 use crate::objects::Objects;
-use crate::pipeline::join;
-use crate::store::Store;
+use crate::queries::finding_reader::FindingReader;
+use crate::queries::scan_lookup::find_scan;
 
 /// What the handler works with.
 #[derive(Debug)]
 pub struct Deps {
-    /// What scans and their findings are answered with.
-    pub findings: list_findings::Deps,
-    /// The bucket of the archive; none if no report is kept.
+    /// Reads scans and findings.
+    pub reader: FindingReader,
+    /// The bucket of the archive; none if reports are not archived.
     pub objects: Option<Objects>,
 }
 
@@ -33,57 +33,31 @@ pub struct Deps {
 /// # Errors
 /// 400 for a wrong name or parameter, 404 if there is no such scan.
 pub async fn handle(deps: &Deps, request: &Request) -> Result<Response<Body>, ApiError> {
-    let Deps { findings: deps, objects } = deps;
+    let Deps { reader, objects } = deps;
+    let store = &reader.store;
     let identifier = match path::scans(request.raw_http_path())? {
-        Wanted::Report(identifier) => return get_report::of(&deps.store, objects.as_ref(), request, identifier).await,
-        Wanted::Findings(identifier) => return list_findings::of(deps, request, identifier).await,
+        Wanted::Report(identifier) => return respond_with_report(store, objects.as_ref(), request, &identifier).await,
+        Wanted::Findings(identifier) => return respond_with_findings(reader, request, &identifier).await,
         Wanted::Scan(identifier) => identifier,
     };
     let query = Query::read(request, &routes::GET_SCAN)?;
-    if query.flag(HISTORY)? != Some(true) {
-        for parameter in [LIMIT, CURSOR] {
-            if query.one(parameter)?.is_some() {
-                return Err(ApiError::parameter(parameter.name, "goes with history=true"));
-            }
+    if query.flag(HISTORY)? == Some(true) {
+        if query.one(PLATFORM)?.is_some() {
+            return Err(ApiError::parameter(PLATFORM.name, "does not go with history=true, which has all platforms"));
         }
-        let scan = find(&deps.store, identifier, &query).await?;
-        let counts = match &deps.questions {
-            Some(questions) => Some(join::counts(&deps.store, &deps.judge, questions, &scan).await?),
-            None => None,
-        };
-        return reply::json(request, StatusCode::OK, &ContainerScan::from(&scan).with_analyses(counts));
+        let scan = find_scan(store, &identifier, None).await?;
+        let asset = Asset::of(scan.scan_id, &scan.artifact);
+        return respond_with_history(store, request, &query, &asset.name).await;
     }
-    if query.one(PLATFORM)?.is_some() {
-        return Err(ApiError::parameter("platform", "does not go with history=true, which has all platforms"));
-    }
-    let scan = find(&deps.store, identifier, &query).await?;
-    let asset = Asset::of(scan.scan_id, &scan.artifact);
-    list_scans::history(&deps.store, request, &query, &asset.name).await
-}
-
-/// The scan that is meant; by a name that of `?platform=`, or of all platforms the one that was seen last.
-pub(super) async fn find(store: &Store, identifier: Identifier, query: &Query) -> Result<Scan, ApiError> {
-    let platform = query.parsed::<Platform>(PLATFORM)?;
-    match identifier {
-        Identifier::Scan(id) => {
-            let scan = store.scan(id).await?.ok_or_else(no_scan)?;
-            let normal = |platform: &Option<Platform>| platform.as_ref().map(Platform::normal);
-            if platform.is_some() && normal(&scan.artifact.platform) != normal(&platform) {
-                return Err(ApiError::parameter("platform", "is not that of the scan with this number"));
-            }
-            Ok(scan)
-        }
-        Identifier::Image(names) => {
-            for name in names {
-                if let Some(scan) = store.scan_of_image(&name, platform.as_ref()).await? {
-                    return Ok(scan);
-                }
-            }
-            Err(no_scan())
+    for parameter in [LIMIT, CURSOR] {
+        if query.one(parameter)?.is_some() {
+            return Err(ApiError::parameter(parameter.name, "goes with history=true"));
         }
     }
-}
-
-pub(super) fn no_scan() -> ApiError {
-    ApiError::new(Code::NotFound, "there is no scan of that name or number")
+    let scan = find_scan(store, &identifier, query.parsed(PLATFORM)?.as_ref()).await?;
+    let counts = match reader.prompts() {
+        Some(prompts) => Some(prompts.analysis_counts(&scan).await?),
+        None => None,
+    };
+    reply::json(request, StatusCode::OK, &ContainerScan::from(&scan).with_analyses(counts))
 }

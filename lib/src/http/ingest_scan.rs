@@ -1,4 +1,4 @@
-//! `POST /api/container/scans`: takes a report in.
+//! `POST /api/container/scans`: ingests a report.
 
 use jiff::Timestamp;
 use lambda_http::http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -14,7 +14,7 @@ use crate::domain::declared::Declared;
 use crate::domain::scan::{OtherFindings, Scan, ScanId};
 use crate::domain::severity::SeverityCounts;
 use crate::domain::warning::Warning;
-use crate::pipeline::ingest::{self, Ingested, Ingestion};
+use crate::pipeline::ingest::{Ingested, Ingestion, ingest_report};
 use crate::report::body::Compression;
 use crate::report::{Kind, Submission};
 use crate::store::claims::Holder;
@@ -36,19 +36,20 @@ struct Answer {
     warnings: Vec<Warning>,
 }
 
-/// Answers 201 for a new report and 200 for one that is known.
+/// Answers 201 for a new report and 200 for a duplicate.
 ///
 /// # Errors
-/// 400, 413, 415 and 422 for what is not a report, 409 while the same report is being ingested.
+/// 400, 413, 415 and 422 for an invalid report, 409 while the same report is being ingested.
 pub async fn handle(deps: &Ingestion, request: &Request) -> Result<Response<Body>, ApiError> {
-    let answer = take_in(deps, request, Instant::now()).await;
+    let answer = respond(deps, request, Instant::now()).await;
     if let Err(error) = &answer {
         metrics::emit(Metric::Refused { code: error.code().name() }, Timestamp::now());
     }
     answer
 }
 
-async fn take_in(deps: &Ingestion, request: &Request, started: Instant) -> Result<Response<Body>, ApiError> {
+/// Ingests the report, and answers.
+async fn respond(deps: &Ingestion, request: &Request, started: Instant) -> Result<Response<Body>, ApiError> {
     let query = Query::read(request, &routes::INGEST_SCAN)?;
     let declared = Declared {
         image_name: query.parsed(IMAGE_NAME)?,
@@ -67,19 +68,19 @@ async fn take_in(deps: &Ingestion, request: &Request, started: Instant) -> Resul
         return Err(ApiError::new(Code::Refused(Kind::TooLarge), advice));
     }
     let body = request.body().as_ref();
-    if let Some(offset) = ruined(request) {
-        let ruined = format!(
+    if let Some(offset) = replaced_byte(request) {
+        let detail = format!(
             "the body is not UTF-8 at byte {offset}: it came as {} bytes of which some are no characters; send it as UTF-8",
             body.len()
         );
-        return Err(ApiError::new(Code::Refused(Kind::InvalidJson), ruined));
+        return Err(ApiError::new(Code::Refused(Kind::InvalidJson), detail));
     }
     let submission = Submission::read(body, compression, declared, deps.limits, deps.archive.is_some())?;
     let report = deps.report(&submission)?;
 
     let now = Timestamp::now();
-    let holder = Holder::random()?.of_request(request_id(request));
-    let ingested = ingest::run(deps, &submission, &report, &holder, now)
+    let owner = Holder::random()?.of_request(request_id(request));
+    let ingested = ingest_report(deps, &submission, &report, &owner, now)
         .await
         .map_err(|error| ApiError::from_ingest(error, now))?;
 
@@ -121,31 +122,32 @@ async fn take_in(deps: &Ingestion, request: &Request, started: Instant) -> Resul
     Ok(response)
 }
 
-/// Whether Lambda hands such a body over: API Gateway takes 10 MB, and Lambda an event of 6,291,556
-/// bytes, in which bytes are base64
-/// (<https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>). Where a gateway has
-/// other limits, such as a developer's, ours are the same as on AWS.
+/// Returns whether a body fits into a Lambda event: API Gateway accepts 10 MB, but Lambda only an event of 6,291,556
+/// bytes, in which binary bodies are base64
+/// (<https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>). A local gateway may have other limits;
+/// these apply in any case.
 fn fits_in_an_event(body: &Body) -> bool {
-    /// The rest is for headers and what API Gateway says of the request.
-    const MOST: usize = 6_291_556 - 20_000;
+    /// The largest body; the other bytes are for headers and the request context.
+    const MAX_BODY: usize = 6_291_556 - 20_000;
     match body {
-        // Its quotes are escaped in the event: a tenth more at most, and not counted here.
-        Body::Text(text) => text.len() <= MOST,
-        Body::Binary(bytes) => bytes.len().div_ceil(3) * 4 <= MOST,
+        // Escaping its quotes adds a tenth at most, which is not counted.
+        Body::Text(text) => text.len() <= MAX_BODY,
+        Body::Binary(bytes) => bytes.len().div_ceil(3) * 4 <= MAX_BODY,
         _ => true,
     }
 }
 
-/// Where API Gateway has put U+FFFD in the place of a byte that is not UTF-8, as it does in JSON bodies: then the body
-/// has another length than the client said. Nothing else tells such a character from one that was sent.
-fn ruined(request: &Request) -> Option<usize> {
+/// Returns where API Gateway has replaced a byte that is not UTF-8 with U+FFFD, as it does in JSON bodies. Only the
+/// length that the client sent shows that the character was not in the body.
+fn replaced_byte(request: &Request) -> Option<usize> {
     let Body::Text(text) = request.body() else { return None };
     let sent: usize = request.headers().get(header::CONTENT_LENGTH)?.to_str().ok()?.trim().parse().ok()?;
-    // UTF-16 is read, or named, by itself.
+    // The parser handles UTF-16.
     let is_wide = text.bytes().take(16).any(|byte| byte == 0);
     if sent == text.len() || is_wide { None } else { text.find(char::REPLACEMENT_CHARACTER) }
 }
 
+/// Describes the result.
 fn message(ingested: &Ingested, stored: usize, reported: u32) -> String {
     let Ingested { scan, duplicate, moved, .. } = ingested;
     match (duplicate, moved) {
@@ -155,15 +157,15 @@ fn message(ingested: &Ingested, stored: usize, reported: u32) -> String {
         }
         (false, _) => {
             let repeats = usize::try_from(reported).unwrap_or(usize::MAX).saturating_sub(stored);
-            let what = what(scan, stored, repeats);
-            let rest = rest(scan);
-            if rest.is_empty() { what } else { format!("{what}; {}", rest.join(", ")) }
+            let result = vulnerability_result(scan, stored, repeats);
+            let others = other_results(scan);
+            if others.is_empty() { result } else { format!("{result}; {}", others.join(", ")) }
         }
     }
 }
 
-/// What was found of vulnerabilities.
-fn what(scan: &Scan, stored: usize, repeats: usize) -> String {
+/// Describes the vulnerabilities of a report.
+fn vulnerability_result(scan: &Scan, stored: usize, repeats: usize) -> String {
     match (stored, repeats) {
         (0, _) if !scan.is_vulnerability_scan => {
             "the report was stored; it does not say whether there are vulnerabilities".to_owned()
@@ -177,8 +179,8 @@ fn what(scan: &Scan, stored: usize, repeats: usize) -> String {
     }
 }
 
-/// What else the report has, so that a scan without vulnerabilities does not read as clean.
-fn rest(scan: &Scan) -> Vec<String> {
+/// Describes the other findings, so that a scan without vulnerabilities does not look clean.
+fn other_results(scan: &Scan) -> Vec<String> {
     let OtherFindings { secrets, misconfigurations, licenses } = scan.other_findings;
     let suppressed = scan.suppressed_counts.total();
     let counted = |count: u32, one: &str, many: &str| match count {
@@ -197,10 +199,10 @@ fn rest(scan: &Scan) -> Vec<String> {
     unread.into_iter().chain(suppressed).collect()
 }
 
-/// How the body is packed, by its headers.
+/// Reads the compression of the body from its headers.
 ///
-/// Compressed JSON under a JSON type is refused even where it would arrive whole: the HTTP API hands
-/// such bodies over as text, which ruins them.
+/// Compressed JSON with a JSON content type is refused everywhere, because the HTTP API passes such bodies on as text
+/// and so damages them.
 fn compression(headers: &HeaderMap) -> Result<Compression, ApiError> {
     let header = |name| headers.get(name).map(|value: &HeaderValue| value.to_str().unwrap_or("?"));
     let content_type = header(header::CONTENT_TYPE).unwrap_or("application/json");
@@ -275,7 +277,7 @@ mod tests {
             if let Some(length) = length {
                 request.headers_mut().insert(header::CONTENT_LENGTH, length.into());
             }
-            ruined(&request)
+            replaced_byte(&request)
         };
         assert_eq!(of("[\"\u{FFFD}\"]", Some(5)), Some(2));
         assert_eq!(of("[\"\u{FFFD}\"]", Some(7)), None, "it was sent so");

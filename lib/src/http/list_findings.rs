@@ -1,4 +1,4 @@
-//! `GET /api/container/scans/{identifier}/findings`: the findings of a scan, most severe or most urgent first.
+//! `GET /api/container/scans/{identifier}/findings`: lists the findings of a scan, by severity or by priority.
 
 use std::ops::Range;
 
@@ -7,33 +7,22 @@ use jiff::Timestamp;
 use lambda_http::{Body, Request, RequestExt as _, Response};
 
 use super::error::Code;
-use super::parameter::{FIXABLE, PACKAGE, SEVERITY, SORT, SUPPRESSED, VULNERABILITY_ID};
-use super::path::{self, Identifier, Wanted};
+use super::parameter::{FIXABLE, PACKAGE, PLATFORM, SEVERITY, SORT, SUPPRESSED, VULNERABILITY_ID};
+use super::path::{self, Wanted};
 use super::query::Query;
 use super::reply::{self, ListBody};
 use super::response::finding::ContainerFinding;
-use super::{ApiError, get_scan, routes};
+use super::{ApiError, routes};
 use crate::domain::finding::Ordinal;
 use crate::domain::scan::Scan;
 use crate::domain::severity::Severity;
-use crate::llm::Questions;
-use crate::pipeline::join::{self, Joined};
-use crate::pipeline::judge::Judge;
-use crate::pipeline::rank;
 use crate::priority::SortKey;
+use crate::queries::finding_reader::FindingReader;
+use crate::queries::finding_view::FindingView;
+use crate::queries::scan_lookup::{ScanIdentifier, find_scan};
 use crate::store::cursor::{self, InvalidCursor, Scope};
-use crate::store::{self, Selection, Store, findings};
-
-/// What the handler works with.
-#[derive(Debug)]
-pub struct Deps {
-    /// The table.
-    pub store: Store,
-    /// How findings are judged.
-    pub judge: Judge,
-    /// How findings are asked about; none if nothing is analysed here.
-    pub questions: Option<Questions>,
-}
+use crate::store::findings::runs;
+use crate::store::{self, Selection};
 
 /// Runs of findings that are read ahead while an answer is being written.
 const READ_AHEAD: usize = 4;
@@ -42,15 +31,19 @@ const READ_AHEAD: usize = 4;
 ///
 /// # Errors
 /// 400 for a wrong name or parameter, 404 if there is no such scan.
-pub async fn handle(deps: &Deps, request: &Request) -> Result<Response<Body>, ApiError> {
+pub async fn handle(reader: &FindingReader, request: &Request) -> Result<Response<Body>, ApiError> {
     match path::scans(request.raw_http_path())? {
-        Wanted::Findings(identifier) => of(deps, request, identifier).await,
+        Wanted::Findings(identifier) => respond_with_findings(reader, request, &identifier).await,
         Wanted::Scan(_) | Wanted::Report(_) => Err(ApiError::new(Code::NotFound, "there is no such resource")),
     }
 }
 
-/// The findings of a scan that is already named.
-pub(super) async fn of(deps: &Deps, request: &Request, identifier: Identifier) -> Result<Response<Body>, ApiError> {
+/// Answers with the findings of the scan that the path names.
+pub(super) async fn respond_with_findings(
+    reader: &FindingReader,
+    request: &Request,
+    identifier: &ScanIdentifier,
+) -> Result<Response<Body>, ApiError> {
     let query = Query::read(request, &routes::LIST_FINDINGS)?;
     let severities: Vec<Severity> = query.list(SEVERITY)?;
     let wanted = Selection {
@@ -71,28 +64,29 @@ pub(super) async fn of(deps: &Deps, request: &Request, identifier: Identifier) -
     };
     let (limit, cursor) = (query.limit()?, query.cursor()?);
 
-    let scan = get_scan::find(&deps.store, identifier, &query).await?;
+    let store = &reader.store;
+    let scan = find_scan(store, identifier, query.parsed(PLATFORM)?.as_ref()).await?;
     let scope = scope(&scan, &severities, &wanted, sort, suppressed);
     let after = match cursor {
-        Some(cursor) => Some(cursor.verify(scope, deps.store.cursor_key().await?.as_ref())?),
+        Some(cursor) => Some(cursor.verify(scope, store.cursor_key().await?.as_ref())?),
         None => None,
     };
-    let asked = Asked { scan: &scan, severities: &severities, suppressed, wanted: &wanted, limit };
+    let filter = Filter { scan: &scan, severities: &severities, suppressed, wanted: &wanted, limit };
     let page = match sort {
         Sort::Severity => {
             let start = u32::try_from(after.unwrap_or_default()).map_err(|_| InvalidCursor)?;
-            page(deps, request, asked, start).await?
+            page_by_severity(reader, request, filter, start).await?
         }
-        Sort::Priority => page_by_priority(deps, request, asked, after).await?,
+        Sort::Priority => page_by_priority(reader, request, filter, after).await?,
     };
-    let total = match page.total.or_else(|| total(&asked)) {
-        // Where a filter makes the number unknown, it is known once all findings were read.
+    let total = match page.total.or_else(|| total(&filter)) {
+        // With a filter, the total is known only if all findings were read.
         None => (after.unwrap_or_default() == 0 && page.next.is_none()).then_some(page.list.len() as u64),
         known => known,
     };
     let next = match page.next {
         Some(next) => {
-            let key = deps.store.cursor_key().await?;
+            let key = store.cursor_key().await?;
             key.map(|key| query.next_page(&cursor::sign(next, scope, &key)))
         }
         None => None,
@@ -100,16 +94,16 @@ pub(super) async fn of(deps: &Deps, request: &Request, identifier: Identifier) -
     page.list.respond(total, next.as_deref())
 }
 
-/// The order of the list.
+/// The order of the list, and what a position in it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Sort {
-    /// By ordinal: most severe first, then by vulnerability and package. A position is an ordinal.
+    /// By ordinal: by severity, then vulnerability and package. A position is an ordinal.
     Severity,
-    /// What to fix first. A position is the key of the last finding that came before.
+    /// By priority. A position is the sort key of the last finding of the page before.
     Priority,
 }
 
-/// What of the findings that Trivy has suppressed.
+/// Which of open and suppressed findings are listed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Suppressed {
     /// Open findings only.
@@ -120,9 +114,9 @@ enum Suppressed {
     Only,
 }
 
-/// Which findings are wanted.
+/// Which findings are listed.
 #[derive(Clone, Copy)]
-struct Asked<'a> {
+struct Filter<'a> {
     scan: &'a Scan,
     severities: &'a [Severity],
     suppressed: Suppressed,
@@ -130,8 +124,8 @@ struct Asked<'a> {
     limit: Option<usize>,
 }
 
-impl Asked<'_> {
-    /// The wanted ordinals from `start` on: those of the suppressed findings follow those of the open ones.
+impl Filter<'_> {
+    /// Returns the selected ordinals from `start` on; those of suppressed findings follow those of open ones.
     fn ordinals(&self, start: u32) -> Vec<Range<u32>> {
         let open = self.scan.total_findings();
         let mut ranges = match self.suppressed {
@@ -148,27 +142,25 @@ impl Asked<'_> {
 
 struct Page {
     list: ListBody,
-    /// How many findings the whole list has, if it was counted.
+    /// How many findings the whole list has, if they were counted.
     total: Option<u64>,
-    /// The position from which the next page goes on.
+    /// The position of the next page.
     next: Option<u128>,
 }
 
-/// A page in the order of priority: what comes after the last finding of the page before, whatever has moved in front of
-/// that meanwhile. A finding that a source's news move over that place, forward or back, comes not at all or twice; no
-/// other one does.
+/// Reads a page by priority, after the last finding of the page before. A finding whose priority changes between two
+/// pages may be listed twice or not at all; every other one is listed once.
 async fn page_by_priority(
-    deps: &Deps,
+    reader: &FindingReader,
     request: &Request,
-    asked: Asked<'_>,
+    filter: Filter<'_>,
     after: Option<u128>,
 ) -> Result<Page, ApiError> {
-    /// What one round trip reads.
-    const CHUNK: usize = 100;
-    let Asked { scan, wanted, limit, .. } = asked;
+    /// The most findings that one round trip reads.
+    const BATCH: usize = 100;
+    let Filter { scan, wanted, limit, .. } = filter;
     let now = Timestamp::now();
-    let ordinals = asked.ordinals(0);
-    let order = rank::ordinals(&deps.store, &deps.judge, scan, ordinals, wanted, now).await?;
+    let order = reader.order_by_priority(scan, filter.ordinals(0), wanted, now).await?;
     let total = Some(order.len() as u64);
     let mut list = ListBody::new(reply::accepts_gzip(request));
     let passed = order.partition_point(|(key, _)| after.is_some_and(|after| key.get() <= after));
@@ -178,16 +170,16 @@ async fn page_by_priority(
     let mut keys = of_page.iter().map(|(key, _)| key.get());
     let of_page: Vec<Ordinal> = of_page.iter().map(|(_, ordinal)| *ordinal).collect();
     let mut last = after;
-    let chunks = of_page.chunks(CHUNK).map(<[Ordinal]>::to_vec).collect::<Vec<_>>();
+    let chunks = of_page.chunks(BATCH).map(<[Ordinal]>::to_vec).collect::<Vec<_>>();
     let mut chunks = stream::iter(chunks)
         .map(|chunk| async move {
-            let findings = deps.store.findings_at(scan.scan_id, &chunk).await?;
-            join::findings(&deps.store, &deps.judge, deps.questions.as_ref(), scan, findings, now).await
+            let findings = reader.store.findings_at(scan.scan_id, &chunk).await?;
+            reader.views(scan, findings, now).await
         })
         .buffered(READ_AHEAD);
-    while let Some(findings) = chunks.try_next().await? {
-        for finding in findings {
-            if !list.push(&ContainerFinding::from(finding))? {
+    while let Some(views) = chunks.try_next().await? {
+        for view in views {
+            if !list.push(&ContainerFinding::from(view))? {
                 return Ok(Page { list, total, next: last });
             }
             last = keys.next();
@@ -196,46 +188,51 @@ async fn page_by_priority(
     Ok(Page { list, total, next: last.filter(|_| has_more) })
 }
 
-async fn page(deps: &Deps, request: &Request, asked: Asked<'_>, start: u32) -> Result<Page, ApiError> {
-    let Asked { scan, wanted, limit, .. } = asked;
+/// Reads a page by severity, from an ordinal on.
+async fn page_by_severity(
+    reader: &FindingReader,
+    request: &Request,
+    filter: Filter<'_>,
+    start: u32,
+) -> Result<Page, ApiError> {
+    let Filter { scan, wanted, limit, .. } = filter;
     let now = Timestamp::now();
     let limit = limit.unwrap_or(usize::MAX);
-    let ordinals = asked.ordinals(start);
+    let ordinals = filter.ordinals(start);
     let end = ordinals.last().map_or(start, |range| range.end);
-    // Without a filter it is known beforehand which findings the page has.
-    let to_read = if wanted.is_everything() { first(ordinals, limit) } else { ordinals };
-    let runs = to_read.into_iter().flat_map(findings::runs);
-    let mut runs = stream::iter(runs).map(|run| read(deps, scan, run, wanted, now)).buffered(READ_AHEAD);
+    // Without a filter, the page has the first ordinals, and no others are read.
+    let to_read = if wanted.is_everything() { first_ordinals(ordinals, limit) } else { ordinals };
+    let to_read = to_read.into_iter().flat_map(runs);
+    let mut read = stream::iter(to_read).map(|run| views_of_run(reader, filter, run, now)).buffered(READ_AHEAD);
     let mut list = ListBody::new(reply::accepts_gzip(request));
     let mut after_last = None;
-    while let Some(findings) = runs.try_next().await? {
-        for finding in findings {
-            let ordinal = finding.finding.ordinal.get();
-            if list.len() == limit || !list.push(&ContainerFinding::from(finding))? {
+    while let Some(views) = read.try_next().await? {
+        for view in views {
+            let ordinal = view.finding.ordinal.get();
+            if list.len() == limit || !list.push(&ContainerFinding::from(view))? {
                 return Ok(Page { list, total: None, next: Some(after_last.unwrap_or(ordinal).into()) });
             }
             after_last = Some(ordinal + 1);
         }
     }
-    // Every finding that was read went in; whether there is more was decided by what was read.
+    // All findings that were read are in the list. Only a limit without a filter leaves some unread.
     let next = after_last.filter(|&next| wanted.is_everything() && next < end);
     Ok(Page { list, total: None, next: next.map(u128::from) })
 }
 
-/// The wanted findings of a run, with what is said of them.
-async fn read(
-    deps: &Deps,
-    scan: &Scan,
+/// Reads the views of the selected findings of a run.
+async fn views_of_run(
+    reader: &FindingReader,
+    Filter { scan, wanted, .. }: Filter<'_>,
     run: Range<u32>,
-    wanted: &Selection,
     now: Timestamp,
-) -> Result<Vec<Joined>, store::Error> {
-    let findings = deps.store.findings(scan.scan_id, run, wanted).await?;
-    join::findings(&deps.store, &deps.judge, deps.questions.as_ref(), scan, findings, now).await
+) -> Result<Vec<FindingView>, store::Error> {
+    let findings = reader.store.findings(scan.scan_id, run, wanted).await?;
+    reader.views(scan, findings, now).await
 }
 
-/// The first `limit` ordinals.
-fn first(ranges: Vec<Range<u32>>, limit: usize) -> Vec<Range<u32>> {
+/// Returns the first `limit` ordinals.
+fn first_ordinals(ranges: Vec<Range<u32>>, limit: usize) -> Vec<Range<u32>> {
     let mut left = u32::try_from(limit).unwrap_or(u32::MAX);
     let mut taken = Vec::new();
     for range in ranges {
@@ -249,14 +246,14 @@ fn first(ranges: Vec<Range<u32>>, limit: usize) -> Vec<Range<u32>> {
     taken
 }
 
-/// How many findings the whole list has, if the scan's own counts tell.
-fn total(asked: &Asked<'_>) -> Option<u64> {
-    let Asked { scan, severities, wanted, .. } = asked;
+/// Returns how many findings the whole list has, if it follows from the scan's counts.
+fn total(filter: &Filter<'_>) -> Option<u64> {
+    let Filter { scan, severities, wanted, .. } = filter;
     if wanted.package.is_some() || wanted.vulnerability_id.is_some() {
         return None;
     }
-    if asked.suppressed != Suppressed::Exclude {
-        let all = || asked.ordinals(0).into_iter().map(|range| u64::from(range.end - range.start)).sum();
+    if filter.suppressed != Suppressed::Exclude {
+        let all = || filter.ordinals(0).into_iter().map(|range| u64::from(range.end - range.start)).sum();
         return wanted.fixable.is_none().then(all);
     }
     let of = |severity| {
@@ -271,12 +268,13 @@ fn total(asked: &Asked<'_>) -> Option<u64> {
     Some(Severity::DESCENDING.into_iter().filter(wanted).map(of).sum())
 }
 
+/// Returns the list that a cursor is for: it cannot be used with other filters.
 fn scope(scan: &Scan, severities: &[Severity], wanted: &Selection, sort: Sort, suppressed: Suppressed) -> Scope {
     let mut severities = severities.to_vec();
     severities.sort_unstable();
     severities.dedup();
     let severities: Vec<&str> = severities.into_iter().map(Severity::as_str).collect();
-    // An absent filter is told from every text, since no text has an equals sign before it.
+    // The equals sign makes an absent filter different from every text.
     let text = |filter: &Option<String>| filter.as_ref().map(|text| format!("={text}")).unwrap_or_default();
     let id = wanted.vulnerability_id.as_ref().map(|ids| format!("={}", ids.iter().collect::<Vec<_>>().join(",")));
     let fixable = match wanted.fixable {
@@ -317,7 +315,7 @@ mod tests {
         fn the_first_ordinals_are_the_first(start in 0u32..12, limit in 1usize..12, severities in prop::collection::vec(prop::sample::select(&Severity::DESCENDING[..]), 0..4)) {
             let all = COUNTS.of_any(&severities, start);
             let expected: Vec<u32> = all.clone().into_iter().flatten().take(limit).collect();
-            prop_assert_eq!(first(all, limit).into_iter().flatten().collect::<Vec<_>>(), expected);
+            prop_assert_eq!(first_ordinals(all, limit).into_iter().flatten().collect::<Vec<_>>(), expected);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! `GET /api/container/priorities`: what to upgrade first, over all images.
+//! `GET /api/container/priorities`: lists the most urgent upgrades of all images.
 
 use std::time::Duration;
 
@@ -11,29 +11,23 @@ use super::parameter::{FIXABLE, IMAGE_PREFIX};
 use super::query::Query;
 use super::response::priority::TopWork;
 use super::{ApiError, reply, routes};
-use crate::domain::fleet::Fleet;
-use crate::pipeline::judge::Judge;
-use crate::pipeline::priorities::{self, Order};
-use crate::store::Store;
+use crate::queries::fleet_reader::FleetReader;
+use crate::queries::upgrades::UpgradeQuery;
 
 /// What the handler works with.
 #[derive(Debug)]
 pub struct Deps {
-    /// The table.
-    pub store: Store,
-    /// How findings are judged.
-    pub judge: Judge,
-    /// Which images count.
-    pub fleet: Fleet,
-    /// Whether vulnerabilities are looked up here: without, nobody knows which images have them.
+    /// Reads the upgrades.
+    pub reader: FleetReader,
+    /// Whether vulnerabilities are looked up: otherwise the images that have them are unknown.
     pub enriched: bool,
-    /// How long the fleet is read at most; [`TIME`] outside tests.
+    /// How long the fleet is read at most; [`READ_BUDGET`] outside tests.
     pub time: Duration,
 }
 
-/// Well before the 29 seconds of its function: what was read by then is answered with.
-pub const TIME: Duration = Duration::from_secs(20);
-/// Entries if it is not said how many.
+/// How long the fleet is read, well before the function's timeout of 29 seconds.
+pub const READ_BUDGET: Duration = Duration::from_secs(20);
+/// The number of entries without a limit.
 const DEFAULT_LIMIT: usize = 20;
 
 /// Answers 200 with the most urgent upgrades; with `?fixable=false` with the most urgent packages without one.
@@ -49,10 +43,10 @@ pub async fn handle(deps: &Deps, request: &Request) -> Result<Response<Body>, Ap
         return Err(ApiError::enrichment_not_configured());
     }
     let image_prefix = query.one(IMAGE_PREFIX)?.unwrap_or_default();
-    let order = Order { image_prefix, fixable, limit, deadline };
-    let top = priorities::top(&deps.store, &deps.judge, &deps.fleet, order, Timestamp::now()).await?;
-    if top.unread_buckets > 0 {
-        tracing::warn!(unread_buckets = top.unread_buckets, "there was no time to read the whole fleet");
+    let query = UpgradeQuery { image_prefix, fixable, limit, deadline };
+    let upgrades = deps.reader.upgrades(query, Timestamp::now()).await?;
+    if upgrades.unread_buckets > 0 {
+        tracing::warn!(unread_buckets = upgrades.unread_buckets, "there was no time to read the whole fleet");
     }
-    reply::json(request, StatusCode::OK, &TopWork::from(&top))
+    reply::json(request, StatusCode::OK, &TopWork::from(&upgrades))
 }

@@ -1,4 +1,4 @@
-//! `GET /api/container/scans`: all scans, newest first, or those of one image.
+//! `GET /api/container/scans`: lists all scans, newest first, or those of one image.
 
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -9,9 +9,10 @@ use super::parameter::{CURRENT, IMAGE_NAME, SEEN_BEFORE};
 use super::query::Query;
 use super::reply::{self, ListBody};
 use super::response::scan::ContainerScan;
-use super::{ApiError, path, routes};
+use super::{ApiError, routes};
 use crate::domain::image_name::ImageName;
 use crate::domain::scan::{Scan, ScanId};
+use crate::queries::scan_lookup::name_with_scans;
 use crate::store::Store;
 use crate::store::cursor::{self, InvalidCursor, Scope};
 use crate::store::scans::ScanPage;
@@ -23,8 +24,8 @@ pub struct Deps {
     pub store: Store,
 }
 
-/// How many scans are read at a time when no limit is given.
-const CHUNK: usize = 500;
+/// Scans that are read at a time without a limit.
+const PAGE: usize = 500;
 
 /// Answers 200 with an array of scans.
 ///
@@ -41,16 +42,19 @@ pub async fn handle(deps: &Deps, request: &Request) -> Result<Response<Body>, Ap
         _ if seen_before.is_some() && !current => {
             return Err(ApiError::parameter("seen_before", "goes with current=true"));
         }
-        Some(image) => return history_by_name(&deps.store, request, &query, &image).await,
-        None if current => return current_scans(&deps.store, request, &query, seen_before).await,
+        Some(image) => {
+            let name = name_with_scans(&deps.store, image).await?;
+            return respond_with_history(&deps.store, request, &query, &name).await;
+        }
+        None if current => return respond_with_current_scans(&deps.store, request, &query, seen_before).await,
         None => {}
     }
     let scope = Scope::new(&["scans"]);
     let (limit, cursor) = (query.limit()?, query.cursor()?);
     let before = cursor.map(|cursor| scan_id(cursor.position())).transpose()?;
-    // The first page is read while the key of the cursors is: it is thrown away if the cursor
-    // turns out to be forged.
-    let first = deps.store.scans(before, limit.unwrap_or(CHUNK));
+    // The first page and the key of the cursors are read at the same time. The page is discarded if the cursor is
+    // forged.
+    let first = deps.store.scans(before, limit.unwrap_or(PAGE));
     let (totals, first) = futures_util::future::join(deps.store.totals(), first).await;
     let (total, key) = totals?;
     if let Some(cursor) = cursor {
@@ -58,20 +62,22 @@ pub async fn handle(deps: &Deps, request: &Request) -> Result<Response<Body>, Ap
     }
     let mut list = ScanList::new(ListBody::new(reply::accepts_gzip(request)));
     let mut page = first?;
-    while list.take(&page)? && limit.is_none() {
-        page = deps.store.scans(list.last, CHUNK).await?;
+    while list.add(&page)? && limit.is_none() {
+        page = deps.store.scans(list.last, PAGE).await?;
     }
-    let next = list.rest().zip(key).map(|(last, key)| query.next_page(&cursor::sign(last.get().into(), scope, &key)));
+    let next =
+        list.next_after().zip(key).map(|(last, key)| query.next_page(&cursor::sign(last.get().into(), scope, &key)));
     list.body.respond(Some(total), next.as_deref())
 }
 
+/// Reads the scan id in the position of a cursor.
 fn scan_id(position: u128) -> Result<ScanId, InvalidCursor> {
     u64::try_from(position).ok().and_then(ScanId::new).ok_or(InvalidCursor)
 }
 
-/// A time, or the day that begins with it, in UTC.
+/// Parses a time, or a day in UTC as the time at which it begins.
 fn instant(text: &str) -> Result<Timestamp, ApiError> {
-    // A time of day without an offset is no time.
+    // A time of day without an offset is ambiguous.
     let date = (!text.contains(':')).then(|| text.parse::<Date>().ok()).flatten();
     let day = || date?.to_zoned(TimeZone::UTC).ok().map(|day| day.timestamp());
     text.parse::<Timestamp>().ok().or_else(day).ok_or_else(|| {
@@ -79,14 +85,14 @@ fn instant(text: &str) -> Result<Timestamp, ApiError> {
     })
 }
 
-/// The scans that are current, on each platform, those seen last first; with a time only those seen before it.
-async fn current_scans(
+/// Answers with the current scans on each platform, seen last first; with a time, only those last seen before it.
+async fn respond_with_current_scans(
     store: &Store,
     request: &Request,
     query: &Query,
     seen_before: Option<Timestamp>,
 ) -> Result<Response<Body>, ApiError> {
-    /// Bits of a scan's number in a position; the rest is when it was seen, in milliseconds.
+    /// The bits of a position with the scan id; the others are the time at which it was seen, in milliseconds.
     const BITS: u32 = 64;
     let before = seen_before.map(|before| before.as_millisecond().to_string()).unwrap_or_default();
     let scope = Scope::new(&["current scans", &before]);
@@ -101,7 +107,7 @@ async fn current_scans(
     let mut body = ListBody::new(reply::accepts_gzip(request));
     let mut more = true;
     'pages: while more {
-        let page = store.current_scans(seen_before, after, limit.unwrap_or(CHUNK)).await?;
+        let page = store.current_scans(seen_before, after, limit.unwrap_or(PAGE)).await?;
         for scan in &page.scans {
             if !body.push(&ContainerScan::from(scan))? {
                 break 'pages;
@@ -123,26 +129,8 @@ async fn current_scans(
     body.respond(None, next.as_deref())
 }
 
-/// All scans of an image by the name that was asked for, or else by its familiar form.
-async fn history_by_name(
-    store: &Store,
-    request: &Request,
-    query: &Query,
-    image: &ImageName,
-) -> Result<Response<Body>, ApiError> {
-    let path::Identifier::Image(names) = path::Identifier::named(image) else {
-        return history(store, request, query, image).await;
-    };
-    for name in &names {
-        if !store.scans_of_image(name, None, 1).await?.scans.is_empty() {
-            return history(store, request, query, name).await;
-        }
-    }
-    history(store, request, query, image).await
-}
-
-/// All scans of one image, newest first.
-pub(super) async fn history(
+/// Answers with all scans of one image, newest first.
+pub(super) async fn respond_with_history(
     store: &Store,
     request: &Request,
     query: &Query,
@@ -157,9 +145,9 @@ pub(super) async fn history(
     }
     let is_first = before.is_none();
     let mut list = ScanList { last: before, ..ScanList::new(ListBody::new(reply::accepts_gzip(request))) };
-    while list.take(&store.scans_of_image(image, list.last, limit.unwrap_or(CHUNK)).await?)? && limit.is_none() {}
-    let rest = list.rest();
-    // How many there are is known once all of them were read.
+    while list.add(&store.scans_of_image(image, list.last, limit.unwrap_or(PAGE)).await?)? && limit.is_none() {}
+    let rest = list.next_after();
+    // The total is known only if all scans were read.
     let total = (is_first && rest.is_none()).then_some(list.body.len() as u64);
     let next = match rest {
         Some(last) => {
@@ -174,9 +162,9 @@ pub(super) async fn history(
 /// A list of scans under construction.
 struct ScanList {
     body: ListBody,
-    /// The last scan that went in.
+    /// The last scan that was added.
     last: Option<ScanId>,
-    /// There are scans after that one.
+    /// Whether there are scans after it.
     more: bool,
 }
 
@@ -185,8 +173,8 @@ impl ScanList {
         Self { body, last: None, more: false }
     }
 
-    /// Puts a page in. Answers whether the next one would find room.
-    fn take(&mut self, page: &ScanPage) -> Result<bool, ApiError> {
+    /// Adds a page, and returns whether to read the next one.
+    fn add(&mut self, page: &ScanPage) -> Result<bool, ApiError> {
         for scan in &page.scans {
             if !self.body.push(&ContainerScan::from(scan))? {
                 self.more = true;
@@ -199,8 +187,8 @@ impl ScanList {
         Ok(page.more)
     }
 
-    /// The scan after which the next page goes on, if there is one.
-    fn rest(&self) -> Option<ScanId> {
+    /// Returns the scan after which the next page begins, if there is a next page.
+    fn next_after(&self) -> Option<ScanId> {
         self.last.filter(|_| self.more)
     }
 }
@@ -221,11 +209,11 @@ mod tests {
                 let scans: Vec<Scan> = page.iter().map(|&id| scan(id, 1, "a", 0, 0)).collect();
                 let last = scans.last().map(|scan| scan.scan_id);
                 let page = ScanPage { scans, last, more: pages.peek().is_some() };
-                if !list.take(&page).unwrap() {
+                if !list.add(&page).unwrap() {
                     break;
                 }
             }
-            assert_eq!((list.body.len(), list.rest()), (2, ScanId::new(4)), "pages of {page_len}");
+            assert_eq!((list.body.len(), list.next_after()), (2, ScanId::new(4)), "pages of {page_len}");
         }
     }
 

@@ -8,49 +8,18 @@ use percent_encoding::percent_decode_str;
 use super::ApiError;
 use super::routes::{self, Route};
 use crate::domain::image_name::ImageName;
-use crate::domain::scan::ScanId;
 use crate::domain::upload::UploadId;
-
-/// Names a scan, or an image with scans.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Identifier {
-    /// The scan with this number.
-    Scan(ScanId),
-    /// The current scan of the first of these names that has one.
-    Image(Vec<ImageName>),
-}
-
-impl Identifier {
-    /// Names an image by a decoded name and its familiar form.
-    pub(super) fn named(name: &ImageName) -> Self {
-        Self::Image(with_familiar(vec![name.clone()]))
-    }
-}
-
-/// Adds the familiar form of each name, under which scans of container images are stored: `docker.io/library/x`,
-/// `library/x` and `x` are one image.
-fn with_familiar(names: Vec<ImageName>) -> Vec<ImageName> {
-    let mut all: Vec<ImageName> = Vec::new();
-    for name in names {
-        let familiar = name.familiar().parse().ok();
-        for name in [Some(name), familiar].into_iter().flatten() {
-            if !all.contains(&name) {
-                all.push(name);
-            }
-        }
-    }
-    all
-}
+use crate::queries::scan_lookup::{ScanIdentifier, with_familiar_forms};
 
 /// The resource that a path below that of [`routes::GET_SCAN`] names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Wanted {
     /// A scan.
-    Scan(Identifier),
+    Scan(ScanIdentifier),
     /// The findings of a scan.
-    Findings(Identifier),
+    Findings(ScanIdentifier),
     /// The report of a scan.
-    Report(Identifier),
+    Report(ScanIdentifier),
 }
 
 /// Reads a path below that of [`routes::GET_SCAN`].
@@ -96,11 +65,11 @@ pub(super) fn upload_ids(raw_path: &str) -> Result<Vec<UploadId>, ApiError> {
 }
 
 /// Reads a scan id or the names that an image may have.
-fn identifier(raw: &str) -> Result<Identifier, ApiError> {
+fn identifier(raw: &str) -> Result<ScanIdentifier, ApiError> {
     let name = routes::GET_SCAN.path_parameter();
     let decoded = decode(name, raw)?;
     if let Ok(scan) = decoded.parse() {
-        return Ok(Identifier::Scan(scan));
+        return Ok(ScanIdentifier::Scan(scan));
     }
     let mut names = vec![decoded.parse::<ImageName>().map_err(|error| ApiError::parameter(name, error))?];
     // `cargo lambda watch` decodes nothing and API Gateway decodes everything. So a name with an escape
@@ -108,7 +77,7 @@ fn identifier(raw: &str) -> Result<Identifier, ApiError> {
     if decoded != raw {
         names.extend(raw.parse::<ImageName>().ok());
     }
-    Ok(Identifier::Image(with_familiar(names)))
+    Ok(ScanIdentifier::Image(with_familiar_forms(names)))
 }
 
 /// Decodes the text in the place of a path parameter.
@@ -125,9 +94,10 @@ mod tests {
 
     use super::*;
     use crate::domain::finding::FindingId;
+    use crate::domain::scan::ScanId;
 
-    fn image(names: &[&str]) -> Identifier {
-        Identifier::Image(names.iter().map(|name| name.parse().unwrap()).collect())
+    fn image(names: &[&str]) -> ScanIdentifier {
+        ScanIdentifier::Image(names.iter().map(|name| name.parse().unwrap()).collect())
     }
 
     #[test]
@@ -164,8 +134,8 @@ mod tests {
     #[test]
     fn a_number_is_a_scan_id() {
         let scan = ScanId::new(7).unwrap();
-        assert_eq!(scans("/api/container/scans/7").unwrap(), Wanted::Scan(Identifier::Scan(scan)));
-        assert_eq!(scans("/api/container/scans/7/findings").unwrap(), Wanted::Findings(Identifier::Scan(scan)));
+        assert_eq!(scans("/api/container/scans/7").unwrap(), Wanted::Scan(ScanIdentifier::Scan(scan)));
+        assert_eq!(scans("/api/container/scans/7/findings").unwrap(), Wanted::Findings(ScanIdentifier::Scan(scan)));
         assert_eq!(scans("/api/container/scans/07").unwrap(), Wanted::Scan(image(&["07"])));
     }
 
@@ -208,7 +178,7 @@ mod tests {
             prop_assume!(!name.contains(char::REPLACEMENT_CHARACTER) && name.parse::<ImageName>().is_ok() && name.parse::<ScanId>().is_err());
             let encoded = percent_encoding::utf8_percent_encode(&name, percent_encoding::NON_ALPHANUMERIC).to_string();
             prop_assume!(!name.ends_with("/findings") && !name.ends_with("/report"));
-            let Wanted::Scan(Identifier::Image(names)) = scans(&format!("/api/container/scans/{encoded}")).unwrap() else { panic!() };
+            let Wanted::Scan(ScanIdentifier::Image(names)) = scans(&format!("/api/container/scans/{encoded}")).unwrap() else { panic!() };
             prop_assert_eq!(names[0].as_str(), name);
         }
     }

@@ -8,7 +8,7 @@ const MAX_CHARS: usize = 512;
 
 /// Returns the caller that API Gateway has authenticated: the ARN of an AWS identity, or the `sub` of a token. None
 /// without an authorizer, as under `cargo lambda watch`.
-pub(super) fn of(request: &Request) -> Option<String> {
+pub(super) fn principal_of(request: &Request) -> Option<String> {
     let RequestContext::ApiGatewayV2(context) = request.request_context_ref()? else { return None };
     let authorizer = context.authorizer.as_ref()?;
     let arn = authorizer.iam.as_ref().and_then(|iam| iam.user_arn.as_deref());
@@ -39,18 +39,21 @@ mod tests {
     #[test]
     fn a_caller_is_an_aws_identity_or_the_subject_of_a_token() {
         let arn = "arn:aws:sts::123456789012:assumed-role/ci/session";
-        assert_eq!(of(&request(&json!({"iam": {"userArn": arn, "accountId": "123456789012"}}))).as_deref(), Some(arn));
+        assert_eq!(
+            principal_of(&request(&json!({"iam": {"userArn": arn, "accountId": "123456789012"}}))).as_deref(),
+            Some(arn)
+        );
         let token = json!({"jwt": {"claims": {"sub": "a-user", "iss": "https://issuer.example"}, "scopes": ["s"]}});
-        assert_eq!(of(&request(&token)).as_deref(), Some("a-user"));
+        assert_eq!(principal_of(&request(&token)).as_deref(), Some("a-user"));
         for unknown in [json!({}), json!(null), json!({"jwt": {"claims": {}}})] {
-            assert_eq!(of(&request(&unknown)), None, "{unknown}");
+            assert_eq!(principal_of(&request(&unknown)), None, "{unknown}");
         }
     }
 
     #[test]
     fn the_name_of_a_caller_is_one_short_line() {
         let token = json!({"jwt": {"claims": {"sub": format!("a\nb{}", "x".repeat(9000))}, "scopes": []}});
-        let name = of(&request(&token)).unwrap();
+        let name = principal_of(&request(&token)).unwrap();
         assert!(name.starts_with("abx") && name.len() == MAX_CHARS, "{name}");
     }
 }

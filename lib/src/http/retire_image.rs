@@ -1,16 +1,17 @@
-//! `POST /api/container/images/retire` and `POST /api/container/images/unretire`: takes an image out of the fleet, and
-//! brings it back. Its scans stay.
+//! `POST /api/container/images/retire` and `POST /api/container/images/unretire`: excludes an image from the fleet, and
+//! includes it again. Its scans stay.
 
 use lambda_http::http::StatusCode;
 use lambda_http::{Body, Request, RequestExt as _, Response};
 use serde::{Deserialize, Serialize};
 
 use super::error::Code;
-use super::path::Identifier;
+use super::principal::principal_of;
 use super::query::Query;
-use super::{ApiError, order, principal, reply, routes};
+use super::{ApiError, order, reply, routes};
 use crate::domain::image_name::ImageName;
 use crate::domain::platform::Platform;
+use crate::queries::scan_lookup::{first_of_names, with_familiar_forms};
 use crate::store::Store;
 
 /// What the handler works with.
@@ -31,11 +32,11 @@ struct Order {
 struct Answer<'a> {
     image_name: &'a ImageName,
     retired: bool,
-    /// Those of the image that were meant; null where its reports name none.
+    /// The platforms that were changed; null for reports that state none.
     platforms: Vec<Option<Platform>>,
 }
 
-/// Answers 200 with the platforms of the image. To do it again is success.
+/// Answers 200 with the platforms of the image. Idempotent.
 ///
 /// # Errors
 /// 400 for a body that names no image, 404 if there is no such image.
@@ -44,16 +45,14 @@ pub async fn handle(deps: &Deps, request: &Request) -> Result<Response<Body>, Ap
     let route = if retired { &routes::RETIRE_IMAGE } else { &routes::UNRETIRE_IMAGE };
     Query::read(request, route)?;
     let order: Order = order::read(request, "")?;
-    if let Identifier::Image(names) = Identifier::named(&order.image_name) {
-        for name in names {
-            let platforms = deps.store.retire(&name, order.platform.as_ref(), retired).await?;
-            if !platforms.is_empty() {
-                let (principal, platforms_named) = (principal::of(request), platforms.len());
-                tracing::info!(%name, retired, platforms = platforms_named, principal, "an image was retired or brought back");
-                let answer = Answer { image_name: &name, retired, platforms };
-                return reply::json(request, StatusCode::OK, &answer);
-            }
-        }
-    }
-    Err(ApiError::new(Code::NotFound, "there is no image of that name and platform"))
+    let names = with_familiar_forms(vec![order.image_name]);
+    let changed = first_of_names(&names, async |name| {
+        let platforms = deps.store.retire(name, order.platform.as_ref(), retired).await?;
+        Ok((!platforms.is_empty()).then(|| (name.clone(), platforms)))
+    });
+    let no_image = || ApiError::new(Code::NotFound, "there is no image of that name and platform");
+    let (name, platforms) = changed.await?.ok_or_else(no_image)?;
+    let principal = principal_of(request);
+    tracing::info!(%name, retired, platforms = platforms.len(), principal, "an image was retired or brought back");
+    reply::json(request, StatusCode::OK, &Answer { image_name: &name, retired, platforms })
 }

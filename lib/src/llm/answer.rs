@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use crate::llm::prompt::EXAMPLE_MARKS;
 use crate::llm::text::fold;
 
+mod draft;
 mod loose_json;
 mod markdown;
 mod score;
@@ -159,7 +160,7 @@ pub fn parse(text: &str) -> Result<Parsed, Error> {
         return Err(Error::TooLong);
     }
     let text = crate::llm::text::clean(text);
-    validate(sections::draft(&text)?)
+    validate(draft::draft(&text)?)
 }
 
 /// Recognises text of the prompt's example, which is invented and true of no finding.

@@ -21,6 +21,7 @@ use crate::llm::text::{cap, clean, fold, sentences};
 use crate::priority::Band;
 
 mod claims;
+mod domain_name;
 mod links;
 mod suspicion;
 mod tokens;

@@ -1,15 +1,15 @@
-//! What sources may be asked about: no vulnerability of the future, and of new ones only so many a day.
+//! Limits how many new vulnerabilities sources are asked about: per scan and per day.
 
 use jiff::{SignedDuration, Timestamp};
 
 use crate::store::{self, Store};
 
-/// Vulnerabilities that one scan has sources asked about. The schedule has them asked about the others.
+/// The most vulnerabilities that one scan queues for the sources; the schedule queues the others.
 pub const PER_SCAN: u32 = 5_000;
-/// Vulnerabilities that no source was asked about yet and that are queued in a day, by scans and by the schedule.
+/// The most new vulnerabilities that are queued in a day, by scans and by the schedule.
 pub const PER_DAY: u32 = 20_000;
 
-/// Of so many vulnerabilities the number that may be ordered today; they are counted.
+/// Returns how many of the `wanted` new vulnerabilities may be queued today, and counts them.
 ///
 /// # Errors
 /// Those of the table.
@@ -18,7 +18,7 @@ pub async fn today(store: &Store, now: Timestamp, wanted: usize) -> Result<usize
     Ok(store.admit(now, wanted, PER_DAY).await? as usize)
 }
 
-/// When the next day begins, in UTC.
+/// Returns when the next day begins, in UTC.
 #[must_use]
 pub fn tomorrow(now: Timestamp) -> Timestamp {
     let day = SignedDuration::from_hours(24).as_secs();

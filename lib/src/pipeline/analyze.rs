@@ -1,8 +1,8 @@
-//! Having a model explain a finding: asked for once per prompt, by whoever comes first.
+//! Has a model explain a finding, once per prompt, however many callers ask.
 //!
 //! ```text
-//! request:  look ──▶ ask (conditional) ──▶ send a message      any number of callers, one question
-//! work:     take a turn ──▶ the model ──▶ complete │ fail │ postpone      only with the turn's token
+//! request: read ──▶ make pending (conditional) ──▶ send a message     any number of callers, one question
+//! work:    lease ──▶ model ──▶ complete │ fail │ postpone             only with the lease's fencing token
 //! ```
 
 use std::time::Duration;
@@ -11,34 +11,36 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use crate::domain::analysis::{Analysis, Answered, Failure, Removed, Status};
+use crate::domain::instant::time_after;
 use crate::domain::prompt_hash::PromptHash;
 use crate::llm::{self, Explanation, Ollama, Outcome, Question};
+use crate::queries::prompt_reader::PromptIdentity;
 use crate::queue::{self, Queue};
 use crate::store::analyses::{Asked, Turn, TurnAnswer};
 use crate::store::{self, Store};
 use crate::telemetry::chain;
 use crate::telemetry::metrics::{self, Metric};
 
-/// Recovery looks this long after a question was asked whether its message was lost.
-pub(super) const FIRST_LOOK: Duration = Duration::from_secs(120);
-/// The wait after the first answer that did not come, doubled with each further one …
+/// How long after a request recovery checks whether its message was lost.
+pub(super) const FIRST_RECOVERY_DELAY: Duration = Duration::from_secs(120);
+/// The wait after the first failed attempt, doubled with each further one …
 const FIRST_BACK_OFF: Duration = Duration::from_secs(30);
-/// … up to this one: an Ollama host that comes back is noticed within ten minutes.
+/// … up to this one, so that an Ollama host that is back is used within ten minutes.
 const LONGEST_BACK_OFF: Duration = Duration::from_secs(600);
-/// When to ask again after the model gave two unusable answers. It is seeded, so it would say the
-/// same again: somebody has to change the model or its settings.
-const AFTER_INVALID: Duration = Duration::from_secs(24 * 3600);
-/// When to ask again after a failure that somebody has to mend, such as a missing model.
-const AFTER_FINAL: Duration = Duration::from_secs(15 * 60);
-/// Workers in a row that may not get to the end of one question before it is given up.
-const MAX_UNENDED: u32 = 5;
-/// Times in a row that a host which was reached may fail at one question before it is given up.
-const MAX_REACHED: u32 = 8;
-/// Failures after which a message is worth keeping in the dead-letter queue.
+/// The wait after two unusable answers. The model is seeded and would repeat them until an operator changes the model
+/// or its settings.
+const INVALID_ANSWER_WAIT: Duration = Duration::from_secs(24 * 3600);
+/// The wait after a failure that an operator has to fix, such as a missing model.
+const FINAL_FAILURE_WAIT: Duration = Duration::from_secs(15 * 60);
+/// Consecutive abandoned attempts after which an analysis fails.
+const MAX_ABANDONED_ATTEMPTS: u32 = 5;
+/// Consecutive failures of a reachable host after which an analysis fails.
+const MAX_REACHED_FAILURES: u32 = 8;
+/// Failures after which a message belongs in the dead-letter queue.
 const WORKERS_DIED: &str = "workers_died";
 const NO_QUESTION: &str = "no_question";
 
-/// Why nothing could be asked, or worked at, this time.
+/// Why an analysis could not be requested, or worked on, this time.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The table.
@@ -50,9 +52,9 @@ pub enum Error {
     /// The settings leave no room for a prompt.
     #[error(transparent)]
     Prompt(#[from] llm::prompt::Error),
-    /// The message is about something that cannot be worked at: it belongs in the dead-letter queue.
+    /// The message can never be processed: it belongs in the dead-letter queue.
     #[error("the message cannot be worked at: {0}")]
-    Poison(&'static str),
+    InvalidMessage(&'static str),
 }
 
 impl Error {
@@ -62,38 +64,36 @@ impl Error {
         match self {
             Self::Store(error) => error.is_transient(),
             Self::Queue(_) => true,
-            Self::Prompt(_) | Self::Poison(_) => false,
+            Self::Prompt(_) | Self::InvalidMessage(_) => false,
         }
     }
 }
 
-/// The analysis of a question as it stands, after seeing to it that someone is asked if need be.
+/// Returns the analysis of a prompt, and requests it if it is missing or due to be repeated.
 ///
-/// `again` asks even if there is an answer or a recent failure.
+/// `again` requests it even if there is an answer or a recent failure.
 ///
 /// # Errors
-/// Those of the table and the queue. If the queue fails, the question is pending all the same, and
-/// recovery sends the message.
-pub async fn request(
+/// Those of the table and the queue. If only the queue fails, the analysis is pending, and recovery sends the message.
+pub async fn request_analysis(
     store: &Store,
     queue: &Queue,
-    hash: &PromptHash,
-    question: &Question,
+    PromptIdentity { hash, question }: &PromptIdentity,
     again: bool,
     now: Timestamp,
 ) -> Result<Analysis, Error> {
-    let due = after(now, FIRST_LOOK);
+    let due = time_after(now, FIRST_RECOVERY_DELAY);
     let known = store.analysis(hash).await?;
     if let Some(analysis) = &known
-        && !is_to_be_asked(analysis, again, now)
+        && !needs_request(analysis, again, now)
     {
-        // One that is pending or has failed is neither: nobody is asked, and there is no answer.
+        // A pending or failed analysis counts neither as cached nor as missing.
         if analysis.status == Status::Completed {
             metrics::emit(Metric::Wanted { cached: 1, missing: 0 }, now);
         }
         return Ok(analysis.clone());
     }
-    store.put_question(hash, &write(question)?, known.is_some()).await?;
+    store.put_question(hash, &encode_question(question)?, known.is_some()).await?;
     let is_new = match known {
         Some(analysis) => store.ask_again(hash, analysis.status, due).await?,
         None => match store.ask(hash, due).await? {
@@ -108,8 +108,8 @@ pub async fn request(
     Ok(store.analysis(hash).await?.unwrap_or(Analysis { status: Status::Pending, answer: None, failure: None }))
 }
 
-/// Whether an analysis that exists needs someone to be asked.
-pub(super) fn is_to_be_asked(analysis: &Analysis, again: bool, now: Timestamp) -> bool {
+/// Returns whether an existing analysis has to be requested again.
+pub(super) fn needs_request(analysis: &Analysis, again: bool, now: Timestamp) -> bool {
     match analysis.status {
         Status::Pending => false,
         Status::Completed => again,
@@ -117,26 +117,26 @@ pub(super) fn is_to_be_asked(analysis: &Analysis, again: bool, now: Timestamp) -
     }
 }
 
-/// A question as it is stored.
-pub(super) fn write(question: &Question) -> Result<String, llm::prompt::Error> {
+/// Encodes a question for the table.
+pub(super) fn encode_question(question: &Question) -> Result<String, llm::prompt::Error> {
     serde_json::to_string(question).map_err(llm::prompt::Error::Encode)
 }
 
-/// How a turn ended.
+/// How an attempt ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Worked {
-    /// There is an answer now.
+    /// There is an answer.
     Completed,
-    /// There is none, and will be none by itself.
+    /// There is no answer, and there will be none without another request.
     Failed,
     /// The host cannot answer for now; recovery sends the message again.
     Postponed,
-    /// Someone else has done it, is at it, or it is not due.
+    /// The analysis is done, leased by another worker, or not due.
     NothingToDo,
 }
 
 impl Worked {
-    /// The name that metrics read.
+    /// Returns the name that metrics use.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -148,95 +148,94 @@ impl Worked {
     }
 }
 
-/// Works at a pending analysis: one call of the model, or two.
-///
-/// `lease` must be longer than this worker can live, `deadline` earlier than it dies.
+/// What a worker calls a model with.
+#[derive(Debug, Clone, Copy)]
+pub struct Worker<'a> {
+    /// The table.
+    pub store: &'a Store,
+    /// The model's host.
+    pub ollama: &'a Ollama,
+    /// How long an attempt is leased: longer than the function can live.
+    pub lease: Duration,
+}
+
+/// Works on a pending analysis with one or two calls of the model, before `deadline`.
 ///
 /// # Errors
-/// [`Error::Poison`] for what no worker can do; those of the table.
-pub async fn work(
-    store: &Store,
-    ollama: &Ollama,
+/// [`Error::InvalidMessage`] if no worker can process it; those of the table.
+pub async fn run_analysis(
+    worker: Worker<'_>,
     hash: &PromptHash,
     now: Timestamp,
-    lease: Duration,
     deadline: Instant,
 ) -> Result<Worked, Error> {
+    let Worker { store, ollama, lease } = worker;
     let turn = match store.take_turn(hash, now, lease).await? {
         TurnAnswer::Yours(turn) => turn,
         TurnAnswer::NotNow(Some(failure)) if [WORKERS_DIED, NO_QUESTION].contains(&failure.reason.as_str()) => {
-            return Err(Error::Poison("it has failed for good"));
+            return Err(Error::InvalidMessage("it has failed for good"));
         }
         TurnAnswer::NotNow(_) => return Ok(Worked::NothingToDo),
-        TurnAnswer::Unknown => return Err(Error::Poison("nobody has asked for this analysis")),
+        TurnAnswer::Unknown => return Err(Error::InvalidMessage("this analysis was not requested")),
     };
-    if turn.unended > MAX_UNENDED {
-        let detail = format!("{MAX_UNENDED} workers in a row did not get to its end");
-        fail(store, &turn, WORKERS_DIED, detail, after(now, AFTER_INVALID)).await?;
-        return Err(Error::Poison("workers did not get to its end"));
+    if turn.unended > MAX_ABANDONED_ATTEMPTS {
+        let detail = format!("{MAX_ABANDONED_ATTEMPTS} workers in a row did not get to its end");
+        fail(store, &turn, WORKERS_DIED, detail, time_after(now, INVALID_ANSWER_WAIT)).await?;
+        return Err(Error::InvalidMessage("workers did not get to its end"));
     }
     let question = store.question(hash).await?.and_then(|json| serde_json::from_str::<Question>(&json).ok());
     let is_intact = |question: &Question| question.prompt.hash().is_ok_and(|found| found == *hash);
     let Some(question) = question.filter(is_intact) else {
-        fail(
-            store,
-            &turn,
-            NO_QUESTION,
-            "its question is not in the table as it was asked".to_owned(),
-            after(now, AFTER_FINAL),
-        )
-        .await?;
-        return Err(Error::Poison("its question is missing or changed"));
+        let detail = "its question is not in the table as it was asked".to_owned();
+        fail(store, &turn, NO_QUESTION, detail, time_after(now, FINAL_FAILURE_WAIT)).await?;
+        return Err(Error::InvalidMessage("its question is missing or changed"));
     };
     let started = Instant::now();
     let outcome = llm::explain(ollama, &question.prompt, &question.facts, deadline).await;
-    // Asking may have taken minutes.
-    let now = after(now, started.elapsed());
+    // The call may have taken minutes.
+    let now = time_after(now, started.elapsed());
     let name = outcome.name();
     let worked = match outcome {
         Outcome::Completed(explanation) => {
-            let answer = answered(*explanation, &question, now);
-            // The host has worked for it, even if another worker's answer counts in the end.
-            let (prompt, said) = (answer.prompt_tokens, answer.answer_tokens);
-            let metric =
-                Metric::Answered { prompt_tokens: prompt.unwrap_or_default(), answer_tokens: said.unwrap_or_default() };
-            metrics::emit(metric, now);
-            // First: it is shown only where the present prompt has no answer, which this one then is.
+            let answer = stored_answer(*explanation, &question, now);
+            // The tokens are spent even if the answer of another worker is stored in the end.
+            let (prompt_tokens, answer_tokens) = (answer.prompt_tokens, answer.answer_tokens);
+            let fact = Metric::Answered {
+                prompt_tokens: prompt_tokens.unwrap_or_default(),
+                answer_tokens: answer_tokens.unwrap_or_default(),
+            };
+            metrics::emit(fact, now);
+            // Before the analysis is completed: readers show it only while the present prompt has no answer.
             store.put_latest_answer(&question.facts.subject(), hash, &answer, now).await?;
-            mine(store.complete_analysis(&turn, &answer).await, Worked::Completed)?
+            unless_lost(store.complete_analysis(&turn, &answer).await, Worked::Completed)?
         }
         Outcome::Invalid { first, repair } => {
             let detail = format!("the model's answers are unusable: first {}, then {}", first.name(), repair.name());
-            fail(store, &turn, "invalid_answer", detail, after(now, AFTER_INVALID)).await?
+            fail(store, &turn, "invalid_answer", detail, time_after(now, INVALID_ANSWER_WAIT)).await?
         }
         Outcome::Final(error) => {
-            // The host's own words stay in the log: a client reads which kind of failure it was.
+            // Clients read only the kind of failure; the host's message is for the log.
             tracing::error!(prompt_hash = %hash, outcome = name, cause = chain(&error), "the Ollama host needs attention");
-            fail(
-                store,
-                &turn,
-                name,
-                "the Ollama host or its settings need attention".to_owned(),
-                after(now, AFTER_FINAL),
-            )
-            .await?
+            let detail = "the Ollama host or its settings need attention".to_owned();
+            fail(store, &turn, name, detail, time_after(now, FINAL_FAILURE_WAIT)).await?
         }
-        Outcome::Transient(error) if is_reached(&error) && turn.reached >= MAX_REACHED => {
+        Outcome::Transient(error) if is_reached(&error) && turn.reached >= MAX_REACHED_FAILURES => {
             tracing::error!(prompt_hash = %hash, outcome = name, cause = chain(&error), "the Ollama host fails at this again and again");
             let detail = "the Ollama host was reached, and failed at this again and again".to_owned();
-            fail(store, &turn, name, detail, after(now, AFTER_INVALID)).await?
+            fail(store, &turn, name, detail, time_after(now, INVALID_ANSWER_WAIT)).await?
         }
         Outcome::Transient(error) => {
             tracing::warn!(prompt_hash = %hash, outcome = name, cause = chain(&error), "the Ollama host cannot answer for now");
             let detail = "the Ollama host cannot answer for now; it is asked again by itself".to_owned();
-            let failure = Failure { reason: name.to_owned(), detail, retry_at: after(now, back_off(&turn, &error)) };
-            mine(store.postpone_analysis(&turn, &failure, is_reached(&error)).await, Worked::Postponed)?
+            let retry_at = time_after(now, back_off(&turn, &error));
+            let failure = Failure { reason: name.to_owned(), detail, retry_at };
+            unless_lost(store.postpone_analysis(&turn, &failure, is_reached(&error)).await, Worked::Postponed)?
         }
     };
     Ok(worked)
 }
 
-/// Whether a host was there, and not merely busy: what it fails at time and again, it may fail at for ever.
+/// Returns whether the host was reached and not merely busy: such a failure may repeat for ever.
 const fn is_reached(error: &llm::ollama::Error) -> bool {
     use llm::ollama::Error;
     !matches!(
@@ -245,7 +244,7 @@ const fn is_reached(error: &llm::ollama::Error) -> bool {
     )
 }
 
-/// Doubles with each time in a row; at least what the host asks for.
+/// Returns the wait before the next attempt: doubled with each failure in a row, at least what the host asks for.
 fn back_off(turn: &Turn, error: &llm::ollama::Error) -> Duration {
     let doubled = FIRST_BACK_OFF.saturating_mul(1u32.checked_shl(turn.postponed).unwrap_or(u32::MAX));
     let asked = match error {
@@ -255,6 +254,7 @@ fn back_off(turn: &Turn, error: &llm::ollama::Error) -> Duration {
     doubled.max(asked).min(LONGEST_BACK_OFF)
 }
 
+/// Stores that an analysis failed.
 async fn fail(
     store: &Store,
     turn: &Turn,
@@ -263,11 +263,11 @@ async fn fail(
     retry_at: Timestamp,
 ) -> Result<Worked, store::Error> {
     let failure = Failure { reason: reason.to_owned(), detail, retry_at };
-    mine(store.fail_analysis(turn, &failure).await, Worked::Failed)
+    unless_lost(store.fail_analysis(turn, &failure).await, Worked::Failed)
 }
 
-/// A result that came too late for its turn is thrown away: another worker's counts.
-fn mine(written: Result<(), store::Error>, worked: Worked) -> Result<Worked, store::Error> {
+/// Discards the result of an attempt whose lease was lost: the result of the next attempt counts.
+fn unless_lost(written: Result<(), store::Error>, worked: Worked) -> Result<Worked, store::Error> {
     match written {
         Ok(()) => Ok(worked),
         Err(store::Error::LostClaim) => Ok(Worked::NothingToDo),
@@ -275,7 +275,8 @@ fn mine(written: Result<(), store::Error>, worked: Worked) -> Result<Worked, sto
     }
 }
 
-fn answered(explanation: Explanation, question: &Question, timestamp: Timestamp) -> Answered {
+/// Converts a checked explanation into the answer that is stored.
+fn stored_answer(explanation: Explanation, question: &Question, timestamp: Timestamp) -> Answered {
     let Explanation { checked, repaired_after, answer } = explanation;
     Answered {
         recommendations: checked.recommendations_text(),
@@ -295,9 +296,4 @@ fn answered(explanation: Explanation, question: &Question, timestamp: Timestamp)
         duration_ms: answer.total_duration_ns.map(|ns| ns / 1_000_000),
         repaired_after: repaired_after.map(str::to_owned),
     }
-}
-
-/// `now` and some time, without a way to overflow.
-pub(super) fn after(now: Timestamp, by: Duration) -> Timestamp {
-    now.checked_add(by).unwrap_or(Timestamp::MAX)
 }

@@ -1,4 +1,4 @@
-//! Having a model explain the findings of a scan: those that nobody has asked about yet.
+//! Requests the analyses of a scan's findings that do not exist yet.
 
 use std::collections::HashSet;
 
@@ -7,99 +7,94 @@ use jiff::Timestamp;
 use serde::Serialize;
 use tokio::time::Instant;
 
-use super::analyze::{Error, FIRST_LOOK, after, is_to_be_asked, write};
-use super::judge::{self, Judge};
+use super::analyze::{Error, FIRST_RECOVERY_DELAY, encode_question, needs_request};
 use crate::domain::analysis::Status;
+use crate::domain::instant::time_after;
 use crate::domain::prompt_hash::PromptHash;
 use crate::domain::scan::Scan;
 use crate::domain::severity::Severity;
-use crate::domain::vulnerability::Status as RecordStatus;
-use crate::domain::vulnerability::VulnerabilitySummary;
-use crate::llm::{Question, Questions};
+use crate::queries::prompt_reader::{PromptIdentity, PromptReader};
 use crate::queue::Queue;
 use crate::store::analyses::Asked;
-use crate::store::{self, Selection, Store, findings};
+use crate::store::findings::runs;
+use crate::store::{Selection, Store};
 use crate::telemetry::metrics::{self, Metric};
 
 /// Questions that are written at the same time.
 const CONCURRENCY: usize = 8;
 
-/// What came of it, in distinct prompts: findings that are asked about in the same words count once.
+/// The distinct prompts of a scan's findings, by what was done: findings with the same prompt count once.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Tally {
-    /// Asked for now.
+    /// Requested now.
     pub queued: usize,
-    /// Answered before.
+    /// Already answered.
     pub cached: usize,
-    /// Asked for before, and not answered yet.
+    /// Requested earlier, and not answered yet.
     pub pending: usize,
-    /// Failed before, and not due to be asked for again.
+    /// Failed earlier, and not due to be requested again.
     pub failed: usize,
-    /// Findings with so much text that the model's context has no room for it.
+    /// Findings whose prompt does not fit into the model's context.
     pub too_long: usize,
-    /// The limit or the time was reached before the last finding: call again to go on.
+    /// The limit or the deadline came before the last finding: the next call continues.
     pub more: bool,
 }
 
-/// What is to be asked about.
+/// Which findings are to be analysed.
 #[derive(Debug, Clone, Copy)]
 pub struct Order<'a> {
-    /// Findings of these severities only; of all if there are none.
+    /// Only findings of these severities; of all if it is empty.
     pub severities: &'a [Severity],
-    /// How many prompts to queue at most.
+    /// The most prompts that are queued.
     pub limit: usize,
-    /// When to stop at the latest.
+    /// When to stop, even if not all are queued.
     pub deadline: Instant,
 }
 
-/// Asks about the findings of a scan, the most severe first, each distinct prompt once.
+/// Requests the analyses of a scan's findings, the most severe first, each distinct prompt once.
 ///
 /// # Errors
-/// Those of the table and the queue. What was asked for by then stays so.
-pub async fn run(
-    store: &Store,
+/// Those of the table and the queue. What was requested until then stays so.
+pub async fn request_analyses(
+    prompts: PromptReader<'_>,
     queue: &Queue,
-    questions: &Questions,
-    judge: &Judge,
     scan: &Scan,
     order: Order<'_>,
     now: Timestamp,
 ) -> Result<Tally, Error> {
+    let store = prompts.store;
     let Order { severities, limit, deadline } = order;
     let mut tally = Tally::default();
     let mut seen = HashSet::new();
-    for run in scan.severity_counts.of_any(severities, 0).into_iter().flat_map(findings::runs) {
+    for run in scan.severity_counts.of_any(severities, 0).into_iter().flat_map(runs) {
         let mut new = Vec::new();
         let findings = store.findings(scan.scan_id, run, &Selection::default()).await?;
-        let known = store.known(&judge::ids(&findings)).await?;
-        for finding in findings {
-            let Ok((hash, question)) = questions.about(&finding, judge.tell(scan, &finding, &known)) else {
-                tally.too_long += 1;
-                continue;
-            };
-            if seen.insert(hash.clone()) {
-                new.push((hash, question));
+        for prompt in prompts.prompts(scan, &findings).await? {
+            match prompt {
+                Ok(prompt) if seen.insert(prompt.hash.clone()) => new.push(prompt),
+                Ok(_) => {}
+                Err(_) => tally.too_long += 1,
             }
         }
-        let hashes: Vec<PromptHash> = new.iter().map(|(hash, _)| hash.clone()).collect();
+        let hashes: Vec<PromptHash> = new.iter().map(|prompt| prompt.hash.clone()).collect();
         let known = store.analyses(&hashes).await?;
-        let mut to_ask = Vec::new();
-        for (hash, question) in new {
-            match known.get(&hash) {
-                Some(analysis) if !is_to_be_asked(analysis, false, now) => match analysis.status {
+        let mut missing = Vec::new();
+        for prompt in new {
+            match known.get(&prompt.hash) {
+                Some(analysis) if !needs_request(analysis, false, now) => match analysis.status {
                     Status::Completed => tally.cached += 1,
                     Status::Pending => tally.pending += 1,
                     Status::Failed => tally.failed += 1,
                 },
-                known => to_ask.push((hash, question, known.map(|analysis| analysis.status))),
+                known => missing.push((prompt, known.map(|analysis| analysis.status))),
             }
         }
         let left = limit.saturating_sub(tally.queued);
-        tally.more = to_ask.len() > left;
-        to_ask.truncate(left);
-        let asked = ask_all(store, to_ask, now).await?;
-        queue.send_all(&asked).await?;
-        tally.queued += asked.len();
+        tally.more = missing.len() > left;
+        missing.truncate(left);
+        let requested = make_pending(store, missing, now).await?;
+        queue.send_all(&requested).await?;
+        tally.queued += requested.len();
         if tally.more {
             break;
         }
@@ -112,35 +107,18 @@ pub async fn run(
     Ok(tally)
 }
 
-/// Whether the sources were asked about each vulnerability of a scan's findings of these severities, or cannot be.
-///
-/// # Errors
-/// Those of the table.
-pub async fn is_enriched(store: &Store, scan: &Scan, severities: &[Severity]) -> Result<bool, store::Error> {
-    for run in scan.severity_counts.of_any(severities, 0).into_iter().flat_map(findings::runs) {
-        let ids = judge::ids(&store.findings(scan.scan_id, run, &Selection::default()).await?);
-        let signals = store.signals(&ids).await?;
-        let is_known =
-            |id| signals.get(id).is_some_and(|known: &VulnerabilitySummary| known.status != RecordStatus::Pending);
-        if !ids.iter().all(is_known) {
-            return Ok(false);
-        }
-    }
-    Ok(true)
-}
-
-/// Makes analyses pending; answers those that were not before.
-async fn ask_all(
+/// Makes analyses pending, and returns the hashes of those that were not pending before.
+async fn make_pending(
     store: &Store,
-    to_ask: Vec<(PromptHash, Question, Option<Status>)>,
+    prompts: Vec<(PromptIdentity, Option<Status>)>,
     now: Timestamp,
 ) -> Result<Vec<PromptHash>, Error> {
-    let due = after(now, FIRST_LOOK);
-    stream::iter(to_ask)
-        .map(|(hash, question, seen)| async move {
-            store.put_question(&hash, &write(&question)?, seen.is_some()).await?;
-            let is_new = match seen {
-                Some(seen) => store.ask_again(&hash, seen, due).await?,
+    let due = time_after(now, FIRST_RECOVERY_DELAY);
+    stream::iter(prompts)
+        .map(|(PromptIdentity { hash, question }, status)| async move {
+            store.put_question(&hash, &encode_question(&question)?, status.is_some()).await?;
+            let is_new = match status {
+                Some(status) => store.ask_again(&hash, status, due).await?,
                 None => matches!(store.ask(&hash, due).await?, Asked::New),
             };
             Ok(is_new.then_some(hash))

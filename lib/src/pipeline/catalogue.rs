@@ -1,13 +1,13 @@
-//! Writing down where a new scan's vulnerabilities are, and which of them sources are to be asked about.
+//! Catalogues a scan: stores where its vulnerabilities are, and queues those that sources have to be asked about.
 //!
 //! ```text
 //! {"scan_id"} ──▶ findings ──▶ occurrences, first times: a few buckets at a time
-//!             ──▶ findings ──▶ dossiers told the report's own words, a thousand findings at a time
-//!                          └─▶ {"ids"} for those unknown or stale, as many as are admitted
+//!             ──▶ findings ──▶ what the report says added to dossiers, a thousand findings at a time
+//!                          └─▶ {"ids"} for unknown and stale ones, as many as are admitted
 //! ```
 //!
-//! Between two steps it is looked whether there is time for more; if not, a message says what is left and the next
-//! one goes on there. Every step can be done again, and by several at once: occurrences are added in any order.
+//! If the time is over after a step, a message states what is left, and the next one continues there. Every step is
+//! idempotent, and several workers may do it at once: occurrences are added in any order.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -18,15 +18,14 @@ use serde_json::value::to_raw_value;
 
 use super::admit;
 use super::enrich::{self, CONCURRENCY, Enrichment, Error};
-use super::forget;
+use super::forget::forget_everywhere;
 use crate::domain::asset::Asset;
 use crate::domain::finding::{Finding, Ordinal};
 use crate::domain::occurrence::{Bucket, Details, FirstSeen, LONGEST, Problem, Span, earlier};
 use crate::domain::scan::{Scan, ScanId};
 use crate::domain::text::cut;
-use crate::domain::vulnerability::VulnerabilitySummary;
 use crate::domain::vulnerability::id::{Resolver, VulnerabilityId};
-use crate::domain::vulnerability::{Source, SourceRecord};
+use crate::domain::vulnerability::{Source, SourceRecord, VulnerabilitySummary};
 use crate::enrichment::merge::{Answer, Said, report_digest};
 use crate::enrichment::{plan, trivy};
 use crate::queue::{Order, Rest};
@@ -37,17 +36,18 @@ use crate::store::findings::runs;
 use crate::store::occurrences::{Added, Following};
 use crate::store::{self, Selection, Store};
 
-/// Messages that may go on with one scan: the largest needs a few.
-const MOST_ROUNDS: u32 = 100;
-/// Findings whose vulnerabilities are looked at before it is looked whether there is time for more.
-const CHUNK: u32 = 1_000;
-/// The findings of a scan with no more are kept in memory instead of being read twice.
-const KEPT: u32 = 2_000;
-/// Runs of findings that are read at once.
+/// The most messages for one scan; the largest scan needs a few.
+const MAX_ROUNDS: u32 = 100;
+/// Findings that are processed between two checks of the time.
+const FINDINGS_PER_STEP: u32 = 1_000;
+/// The most findings that are kept in memory instead of being read twice.
+const MAX_FINDINGS_IN_MEMORY: u32 = 2_000;
+/// Runs of findings that are read at the same time.
 const READ_AHEAD: usize = 4;
 
-/// Another who only writes a report's words is done within milliseconds; one that asks a source takes longer than these.
-const PAUSES: [Duration; 6] = [
+/// The pauses between tries to lease a dossier: a worker that stores a report needs milliseconds, one that asks sources
+/// more than all of these.
+const LEASE_PAUSES: [Duration; 6] = [
     Duration::from_millis(50),
     Duration::from_millis(100),
     Duration::from_millis(200),
@@ -56,68 +56,77 @@ const PAUSES: [Duration; 6] = [
     Duration::from_millis(1600),
 ];
 
-/// What came of a scan, by one message.
+/// What one message has done.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Catalogued {
-    /// Vulnerabilities that were looked at.
+    /// Vulnerabilities that were processed.
     pub ids: usize,
-    /// Those of them that nothing was known of.
+    /// Those of them without a record.
     pub unknown: usize,
-    /// Those that sources are to be asked about.
+    /// Those that were queued for the sources.
     pub queued: usize,
-    /// Those that sources should be asked about, had the scan, or the day, not had its share: the schedule has them asked.
+    /// Those that exceed the limits per scan and per day: the schedule queues them.
     pub put_off: usize,
-    /// The time did not suffice: another message goes on.
+    /// The time was over: another message continues.
     pub goes_on: bool,
 }
 
-/// Writes down where a scan's vulnerabilities are, and has sources asked about those that are unknown
-/// or stale, for as long as there is time; the first step is done in any case.
+/// Catalogues a scan within the time budget; the first step is done in any case.
 ///
 /// # Errors
-/// [`Error`]
-pub async fn run(
+/// [`Error`].
+pub async fn catalogue_scan(
     deps: &Enrichment,
     scan_id: ScanId,
     rest: Option<Rest>,
-    holder: &Holder,
+    owner: &Holder,
     budget: &Budget,
 ) -> Result<Catalogued, Error> {
     let store = &deps.store;
     let Some(scan) = store.scan(scan_id).await? else { return Ok(Catalogued::default()) };
     let is_new = rest.is_none();
     let mut rest = rest.map_or_else(Rest::default, |rest| Rest { round: rest.round.saturating_add(1), ..rest });
-    if rest.round > MOST_ROUNDS {
+    if rest.round > MAX_ROUNDS {
         return Err(Error::Endless(rest.round));
     }
+    let catalogue = Catalogue { deps, scan: &scan, owner, budget };
     let mut kept = None;
     if rest.bucket < Bucket::COUNT {
         let read = read_findings(store, &scan).await?;
-        match occur(store, &scan, &read, &mut rest, is_new, budget).await? {
-            Occurred::Everywhere => kept = read.findings,
-            Occurred::Gone => return Ok(Catalogued::default()),
-            Occurred::InPart => {
+        match catalogue.store_occurrences(&read, &mut rest, is_new).await? {
+            Progress::Complete => kept = read.findings,
+            Progress::ScanDeleted => return Ok(Catalogued::default()),
+            Progress::Partial => {
                 deps.queue.send_rest(scan_id, rest).await?;
                 return Ok(Catalogued { goes_on: true, ..Catalogued::default() });
             }
         }
     }
-    tell_all(deps, &scan, kept, &mut rest, holder, budget).await
+    catalogue.store_report_facts(kept, &mut rest).await
 }
 
-/// What a scan has.
+/// A scan that is being catalogued.
+struct Catalogue<'a> {
+    deps: &'a Enrichment,
+    scan: &'a Scan,
+    owner: &'a Holder,
+    budget: &'a Budget,
+}
+
+/// The findings of a scan.
 struct Read {
-    /// Each with its first finding.
+    /// Its occurrences, each with its first finding.
     occurrences: BTreeMap<Bucket, Vec<(Details, Ordinal)>>,
-    /// Its findings, if they are few.
+    /// The findings themselves, if they are few.
     findings: Option<Vec<Finding>>,
 }
 
+/// Reads the findings of a scan, and counts its occurrences.
 async fn read_findings(store: &Store, scan: &Scan) -> Result<Read, store::Error> {
     let total = scan.total_findings();
     let mut counted: BTreeMap<Details, (u32, Ordinal)> = BTreeMap::new();
     let mut nameless = 0_usize;
-    let mut kept = (total <= KEPT).then(Vec::new);
+    let mut kept = (total <= MAX_FINDINGS_IN_MEMORY).then(Vec::new);
     let wanted = Selection::default();
     let mut read =
         stream::iter(runs(0..total)).map(|run| store.findings(scan.scan_id, run, &wanted)).buffered(READ_AHEAD);
@@ -146,7 +155,7 @@ async fn read_findings(store: &Store, scan: &Scan) -> Result<Read, store::Error>
     Ok(Read { occurrences, findings: kept })
 }
 
-/// A finding as the fleet knows it, not counted yet; none if it has no id.
+/// Returns the occurrence of a finding, not counted yet; none if it has no id.
 fn details(finding: &Finding) -> Option<Details> {
     let short = |text: String| cut(&text, LONGEST).to_owned();
     let text = |name: &str| finding.text(name).filter(|text| !text.is_empty()).map(short);
@@ -162,7 +171,7 @@ fn details(finding: &Finding) -> Option<Details> {
     })
 }
 
-/// A list of versions that is not too long: without the ones that do not fit, and none cut in two.
+/// Cuts a list of versions between two versions.
 fn whole_versions(list: String) -> String {
     match cut(&list, LONGEST) {
         kept if kept.len() == list.len() => list,
@@ -170,94 +179,138 @@ fn whole_versions(list: String) -> String {
     }
 }
 
-/// How far the occurrences of an asset follow.
-enum Occurred {
+/// How far the occurrences of an asset are stored.
+enum Progress {
     /// In all buckets.
-    Everywhere,
-    /// In those before the one that is left.
-    InPart,
-    /// The scan was deleted meanwhile.
-    Gone,
+    Complete,
+    /// In a part of the buckets.
+    Partial,
+    /// Not at all: the scan was deleted in the meantime.
+    ScanDeleted,
 }
 
-/// Writes down what a scan has, and which scan of its asset is current, from the bucket on that is left.
-///
-/// A current scan that is not written down yet is added with it: messages come in any order.
-async fn occur(
-    store: &Store,
-    scan: &Scan,
-    read: &Read,
-    rest: &mut Rest,
-    is_new: bool,
-    budget: &Budget,
-) -> Result<Occurred, store::Error> {
-    let asset = Asset::of(scan.scan_id, &scan.artifact);
-    // Before anything is read that it is compared with: a later change has a later version, and a message of its own.
-    let current = store.current(&asset).await?;
-    if is_new {
-        rest.version = current.version;
-    }
-    let mut occurrences = store.known_occurrences(&asset, Bucket::all()).await?;
-    let mut known = occurrences.scans().clone();
-    known.insert(scan.scan_id);
-    let missing = current.scan_id.filter(|current| !known.contains(current));
-    known.extend(missing);
-    let scans: BTreeMap<ScanId, Scan> =
-        store.scans_by_id(known.clone()).await?.into_iter().map(|scan| (scan.scan_id, scan)).collect();
-    let newest = match missing.and_then(|newest| scans.get(&newest)) {
-        Some(newest) => Some((newest, read_findings(store, newest).await?)),
-        None => None,
-    };
-    let spans: BTreeMap<ScanId, Span> = scans.iter().map(|(id, scan)| (*id, span(scan))).collect();
-    // Deleted in between, they would stay for ever where they were not any more.
-    let gone: BTreeSet<ScanId> = known.into_iter().filter(|known| !scans.contains_key(known)).collect();
-    // Where one of them only got too old, the clocks go on. What a worker wrote of a scan after its deletion had ended,
-    // before it was cut off, is to be as if it had never been.
-    let mut is_undone = false;
-    for gone in &gone {
-        is_undone |= !store.deletion(*gone).await?.is_some_and(|deletion| deletion.expired);
-    }
-    let mut added = vec![added(scan, read)];
-    added.extend(newest.as_ref().map(|(newest, read)| self::added(newest, read)));
-    let mut is_everywhere = true;
-    for (step, next) in Bucket::steps(rest.bucket) {
-        let following = Following { current, added: &added, gone: &gone, spans: &spans };
-        store.follow(&asset, &mut occurrences, &step, following).await?;
-        let mut first = FirstSeen::new();
-        for Added { span, found, .. } in &added {
-            let found = step.iter().filter_map(|bucket| found.get(bucket)).flatten();
-            earlier(&mut first, found.map(|(details, _)| (details.problem.clone(), span.from)));
+impl Catalogue<'_> {
+    /// Stores the occurrences of a scan, and which scan of its asset is current, from the first bucket that is left.
+    ///
+    /// A current scan whose occurrences are missing is added too, because messages come in any order.
+    async fn store_occurrences(&self, read: &Read, rest: &mut Rest, is_new: bool) -> Result<Progress, store::Error> {
+        let Self { deps: Enrichment { store, .. }, scan, budget, .. } = *self;
+        let asset = Asset::of(scan.scan_id, &scan.artifact);
+        // Before the other reads: a later change of the asset has a later version, and a message of its own.
+        let current = store.current(&asset).await?;
+        if is_new {
+            rest.version = current.version;
         }
-        store.add_first_seen(asset.key().lineage(), first).await?;
-        if is_undone {
-            store.remake_first_seen(asset.key().lineage(), &step).await?;
+        let mut occurrences = store.known_occurrences(&asset, Bucket::all()).await?;
+        let mut known = occurrences.scans().clone();
+        known.insert(scan.scan_id);
+        let missing = current.scan_id.filter(|current| !known.contains(current));
+        known.extend(missing);
+        let scans: BTreeMap<ScanId, Scan> =
+            store.scans_by_id(known.clone()).await?.into_iter().map(|scan| (scan.scan_id, scan)).collect();
+        let newest = match missing.and_then(|newest| scans.get(&newest)) {
+            Some(newest) => Some((newest, read_findings(store, newest).await?)),
+            None => None,
+        };
+        let spans: BTreeMap<ScanId, Span> = scans.iter().map(|(id, scan)| (*id, span(scan))).collect();
+        // Scans that were deleted in the meantime: this update has to remove them.
+        let gone: BTreeSet<ScanId> = known.into_iter().filter(|known| !scans.contains_key(known)).collect();
+        // The first-seen times of an expired scan stay. Those of any other deleted scan are removed, including what an
+        // interrupted worker wrote after the deletion.
+        let mut is_undone = false;
+        for gone in &gone {
+            is_undone |= !store.deletion(*gone).await?.is_some_and(|deletion| deletion.expired);
         }
-        rest.bucket = next;
-        if next < Bucket::COUNT && budget.is_over() {
-            is_everywhere = false;
-            break;
+        let mut added = vec![added(scan, read)];
+        added.extend(newest.as_ref().map(|(newest, read)| self::added(newest, read)));
+        let mut is_complete = true;
+        for (step, next) in Bucket::steps(rest.bucket) {
+            let following = Following { current, added: &added, gone: &gone, spans: &spans };
+            store.follow(&asset, &mut occurrences, &step, following).await?;
+            let mut first = FirstSeen::new();
+            for Added { span, found, .. } in &added {
+                let found = step.iter().filter_map(|bucket| found.get(bucket)).flatten();
+                earlier(&mut first, found.map(|(details, _)| (details.problem.clone(), span.from)));
+            }
+            store.add_first_seen(asset.key().lineage(), first).await?;
+            if is_undone {
+                store.remake_first_seen(asset.key().lineage(), &step).await?;
+            }
+            rest.bucket = next;
+            if next < Bucket::COUNT && budget.is_over() {
+                is_complete = false;
+                break;
+            }
         }
-    }
-    let mut is_gone = false;
-    for Added { scan_id, .. } in &added {
-        if store.scan(*scan_id).await?.is_none() {
-            forget::everywhere(store, &asset, *scan_id, false).await?;
-            is_gone |= *scan_id == scan.scan_id;
-            is_everywhere &= *scan_id == scan.scan_id;
+        let mut is_deleted = false;
+        for Added { scan_id, .. } in &added {
+            if store.scan(*scan_id).await?.is_none() {
+                forget_everywhere(store, &asset, *scan_id, false).await?;
+                is_deleted |= *scan_id == scan.scan_id;
+                is_complete &= *scan_id == scan.scan_id;
+            }
         }
+        if is_deleted {
+            return Ok(Progress::ScanDeleted);
+        }
+        if !is_complete {
+            return Ok(Progress::Partial);
+        }
+        if current.moved {
+            store.clear_moved(&asset, rest.version).await?;
+        }
+        Ok(Progress::Complete)
     }
-    if is_gone {
-        return Ok(Occurred::Gone);
+
+    /// Stores what the report says of each vulnerability, and queues those that sources have to be asked about, from
+    /// the first finding that is left.
+    async fn store_report_facts(&self, kept: Option<Vec<Finding>>, rest: &mut Rest) -> Result<Catalogued, Error> {
+        let Self { deps, scan, owner, budget } = *self;
+        let total = scan.total_findings();
+        let mut kept = kept.map(Vec::into_iter);
+        let (mut done, mut is_whole) = (Catalogued::default(), true);
+        let mut looked_up = BTreeSet::new();
+        let mut order: Vec<VulnerabilityId> = Vec::new();
+        while rest.ordinal < total {
+            let end = rest.ordinal.saturating_add(FINDINGS_PER_STEP).min(total);
+            let findings: Vec<Finding> = match &mut kept {
+                Some(kept) => kept.by_ref().take(FINDINGS_PER_STEP as usize).collect(),
+                None => findings_at(&deps.store, scan, rest.ordinal..end).await?,
+            };
+            let now = budget.now();
+            let news = news(&deps.store, scan, &findings, &mut looked_up, now).await?;
+            is_whole &= store_facts(deps, news.facts, owner, now).await?;
+            done.unknown += news.unknown;
+            let room = admit::PER_SCAN.saturating_sub(rest.ordered) as usize;
+            let taken = admit::today(&deps.store, now, news.order.len().min(room)).await?;
+            done.put_off += news.order.len().saturating_sub(taken);
+            rest.ordered = rest.ordered.saturating_add(u32::try_from(taken).unwrap_or(u32::MAX));
+            done.queued += taken;
+            order.extend(news.order.into_iter().take(taken));
+            rest.ordinal = end;
+            let is_over = end < total && budget.is_over();
+            // Only full messages, except for the last one.
+            let whole =
+                if end < total && !is_over { order.len() / Order::MAX_IDS * Order::MAX_IDS } else { order.len() };
+            deps.queue.send_ids(&order.drain(..whole).collect::<Vec<_>>()).await?;
+            if is_over {
+                done.goes_on = true;
+                break;
+            }
+        }
+        done.ids = looked_up.len();
+        if !is_whole {
+            // The message is delivered again, and skips what is stored and queued.
+            return Err(Error::Busy);
+        }
+        if done.goes_on {
+            deps.queue.send_rest(scan.scan_id, *rest).await?;
+        }
+        Ok(done)
     }
-    if !is_everywhere {
-        return Ok(Occurred::InPart);
-    }
-    if current.moved {
-        store.clear_moved(&asset, rest.version).await?;
-    }
-    Ok(Occurred::Everywhere)
 }
 
+/// Returns the time from which to which a scan's content was seen.
 fn span(scan: &Scan) -> Span {
     Span { from: scan.scan_timestamp, to: scan.last_seen_at }
 }
@@ -266,73 +319,19 @@ fn added<'a>(scan: &Scan, read: &'a Read) -> Added<'a> {
     Added { scan_id: scan.scan_id, span: span(scan), found: &read.occurrences }
 }
 
-/// The vulnerabilities of some findings.
+/// What is new about the vulnerabilities of some findings.
 #[derive(Default)]
 struct News {
-    /// Ids that sources are to be asked about.
+    /// Vulnerabilities that sources have to be asked about.
     order: Vec<VulnerabilityId>,
-    /// How many of all ids nothing is known of.
+    /// How many vulnerabilities have no record.
     unknown: usize,
-    /// The report's own words on these, and on those of which it says something newer than what is known.
-    words: BTreeMap<VulnerabilityId, Option<SourceRecord>>,
+    /// What the report says of vulnerabilities without a record, or newer than their record.
+    facts: BTreeMap<VulnerabilityId, Option<SourceRecord>>,
 }
 
-/// Writes a report's own words down, and has sources asked, from the finding on that is left.
-async fn tell_all(
-    deps: &Enrichment,
-    scan: &Scan,
-    kept: Option<Vec<Finding>>,
-    rest: &mut Rest,
-    holder: &Holder,
-    budget: &Budget,
-) -> Result<Catalogued, Error> {
-    let total = scan.total_findings();
-    let mut kept = kept.map(Vec::into_iter);
-    let (mut done, mut is_whole) = (Catalogued::default(), true);
-    let mut looked_up = BTreeSet::new();
-    let mut order: Vec<VulnerabilityId> = Vec::new();
-    while rest.ordinal < total {
-        let end = rest.ordinal.saturating_add(CHUNK).min(total);
-        let findings: Vec<Finding> = match &mut kept {
-            Some(kept) => kept.by_ref().take(CHUNK as usize).collect(),
-            None => some_findings(&deps.store, scan, rest.ordinal..end).await?,
-        };
-        let now = budget.now();
-        let news = news(&deps.store, scan, &findings, &mut looked_up, now).await?;
-        is_whole &= tell(deps, news.words, holder, now).await?;
-        done.unknown += news.unknown;
-        let room = admit::PER_SCAN.saturating_sub(rest.ordered) as usize;
-        let taken = admit::today(&deps.store, now, news.order.len().min(room)).await?;
-        done.put_off += news.order.len().saturating_sub(taken);
-        rest.ordered = rest.ordered.saturating_add(u32::try_from(taken).unwrap_or(u32::MAX));
-        done.queued += taken;
-        order.extend(news.order.into_iter().take(taken));
-        rest.ordinal = end;
-        let is_over = end < total && budget.is_over();
-        // Whole orders, so that few are small.
-        let whole = if end < total && !is_over { order.len() / Order::MAX_IDS * Order::MAX_IDS } else { order.len() };
-        deps.queue.send_ids(&order.drain(..whole).collect::<Vec<_>>()).await?;
-        if is_over {
-            done.goes_on = true;
-            break;
-        }
-    }
-    done.ids = looked_up.len();
-    if !is_whole {
-        // Nothing is told or asked twice by who comes again.
-        return Err(Error::Busy);
-    }
-    if done.goes_on {
-        deps.queue.send_rest(scan.scan_id, *rest).await?;
-    }
-    Ok(done)
-}
-
-async fn some_findings(
-    store: &Store,
-    scan: &Scan,
-    ordinals: std::ops::Range<u32>,
-) -> Result<Vec<Finding>, store::Error> {
+/// Reads a range of findings.
+async fn findings_at(store: &Store, scan: &Scan, ordinals: std::ops::Range<u32>) -> Result<Vec<Finding>, store::Error> {
     let wanted = Selection::default();
     let read: Vec<Vec<Finding>> = stream::iter(runs(ordinals))
         .map(|run| store.findings(scan.scan_id, run, &wanted))
@@ -342,6 +341,7 @@ async fn some_findings(
     Ok(read.into_iter().flatten().collect())
 }
 
+/// Compares the vulnerabilities of findings with their records.
 async fn news(
     store: &Store,
     scan: &Scan,
@@ -374,7 +374,7 @@ async fn news(
     }
     let mut news = News::default();
     for (id, finding) in new {
-        let said = own_words(finding, scan.scan_timestamp);
+        let facts = report_facts(finding, scan.scan_timestamp);
         let known = signals.get(&id).map(|listed| &listed.signals);
         match known {
             Some(known) if known.is_due(now) => news.order.push(id.clone()),
@@ -386,38 +386,39 @@ async fn news(
                 }
             }
         }
-        if is_news(known, said.as_ref()) {
-            news.words.insert(id, said);
+        if is_news(known, facts.as_ref()) {
+            news.facts.insert(id, facts);
         }
     }
     Ok(news)
 }
 
-fn own_words(finding: &Finding, at: Timestamp) -> Option<SourceRecord> {
+/// Reads what a report says of a vulnerability; none if it cannot be read.
+fn report_facts(finding: &Finding, at: Timestamp) -> Option<SourceRecord> {
     let json = to_raw_value(&finding.vulnerability).ok()?;
     trivy::parse(json.get().as_bytes(), at).ok()
 }
 
-/// Writes a report's own words into dossiers, and opens those that are not there yet. No source is asked. Answers
-/// false if others were at work on some of them, so that it is to be done again.
-async fn tell(
+/// Adds what a report says to dossiers, and creates missing ones, without asking a source. Returns false if other
+/// workers held the leases of some, so that the step has to be repeated.
+async fn store_facts(
     deps: &Enrichment,
-    mut words: BTreeMap<VulnerabilityId, Option<SourceRecord>>,
-    holder: &Holder,
+    mut facts: BTreeMap<VulnerabilityId, Option<SourceRecord>>,
+    owner: &Holder,
     now: Timestamp,
 ) -> Result<bool, Error> {
-    if words.is_empty() {
+    if facts.is_empty() {
         return Ok(true);
     }
-    let feeds = enrich::feeds(deps).await?;
-    for pause in PAUSES {
-        let ids: Vec<VulnerabilityId> = words.keys().cloned().collect();
-        let leases = deps.store.take_dossiers(&ids, holder, now, deps.lease).await?;
+    let feeds = enrich::last_good_feeds(deps).await?;
+    for pause in LEASE_PAUSES {
+        let ids: Vec<VulnerabilityId> = facts.keys().cloned().collect();
+        let leases = deps.store.take_dossiers(&ids, owner, now, deps.lease).await?;
         let writes: Vec<(Lease, Vec<Answer>)> = leases
             .into_iter()
             .map(|lease| {
-                let said = words.remove(&lease.id).flatten();
-                let answer = said.map(|facts| Answer {
+                let facts = facts.remove(&lease.id).flatten();
+                let answer = facts.map(|facts| Answer {
                     source: Source::Trivy,
                     at: facts.as_of,
                     said: Said::Record(Box::new(facts)),
@@ -427,24 +428,24 @@ async fn tell(
             })
             .collect();
         stream::iter(writes)
-            .map(|(lease, answers)| enrich::write(deps, lease, answers, now))
+            .map(|(lease, answers)| enrich::write_dossier(deps, lease, answers, now))
             .buffer_unordered(CONCURRENCY)
             .try_collect::<()>()
             .await?;
-        if !words.is_empty() {
+        if !facts.is_empty() {
             tokio::time::sleep(pause).await;
-            let ids: Vec<VulnerabilityId> = words.keys().cloned().collect();
+            let ids: Vec<VulnerabilityId> = facts.keys().cloned().collect();
             let known = deps.store.signals(&ids).await?;
-            words.retain(|id, said| is_news(known.get(id), said.as_ref()));
+            facts.retain(|id, facts| is_news(known.get(id), facts.as_ref()));
         }
-        if words.is_empty() {
+        if facts.is_empty() {
             break;
         }
     }
-    Ok(words.is_empty())
+    Ok(facts.is_empty())
 }
 
-/// Whether what a report says of a vulnerability is to be written down: it opens the dossier, or changes what is kept.
-fn is_news(known: Option<&VulnerabilitySummary>, said: Option<&SourceRecord>) -> bool {
-    known.is_none_or(|known| said.is_some_and(|said| known.is_changed_by(&report_digest(said))))
+/// Returns whether what a report says of a vulnerability creates or changes its record.
+fn is_news(known: Option<&VulnerabilitySummary>, facts: Option<&SourceRecord>) -> bool {
+    known.is_none_or(|known| facts.is_some_and(|facts| known.is_changed_by(&report_digest(facts))))
 }

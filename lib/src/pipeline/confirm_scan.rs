@@ -1,41 +1,28 @@
-//! Confirming a suspect scan: what it lacks is really gone, so it may become current.
-
-use std::time::Duration;
+//! Confirms a suspect scan: the findings that it lacks are really fixed, so it may become current.
 
 use jiff::Timestamp;
 
-use super::analyze::after;
+use super::queue_occurrences::{RECOVERY_DELAY, queue_occurrences};
+use crate::domain::instant::time_after;
 use crate::domain::scan::{Scan, ScanId};
 use crate::queue::Queue;
 use crate::store::{self, Store};
-use crate::telemetry::chain;
 
-/// When recovery has the occurrences follow, if the message is lost.
-const DUE: Duration = Duration::from_secs(60);
-/// How long the message may take to be sent.
-const QUEUEING: Duration = Duration::from_secs(5);
-
-/// Confirms a scan; none if there is no such scan. To do it again is success. With an `enrichment` queue the
-/// occurrences follow; without one there are none.
+/// Confirms a scan; none if there is no such scan. Idempotent. Without an `enrichment` queue there are no occurrences
+/// to update.
 ///
 /// # Errors
 /// Those of the table.
-pub async fn run(
+pub async fn confirm_scan(
     store: &Store,
     enrichment: Option<&Queue>,
     id: ScanId,
     now: Timestamp,
 ) -> Result<Option<Scan>, store::Error> {
-    let due = enrichment.map(|_| after(now, DUE));
+    let due = enrichment.map(|_| time_after(now, RECOVERY_DELAY));
     let Some(scan) = store.confirm(id, due).await? else { return Ok(None) };
     if let Some(queue) = enrichment {
-        match tokio::time::timeout(QUEUEING, queue.send_scan(id)).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => {
-                tracing::warn!(scan_id = id.get(), cause = chain(&error), "recovery will have the occurrences follow");
-            }
-            Err(_) => tracing::warn!(scan_id = id.get(), "recovery will have the occurrences follow"),
-        }
+        queue_occurrences(queue, id).await;
     }
     Ok(Some(scan))
 }

@@ -1,20 +1,20 @@
-//! Deleting a scan: first nobody sees it any more, then it goes, piece by piece.
+//! Deletes a scan: first it becomes invisible, then its data is removed piece by piece.
 //!
 //! ```text
-//! one transaction: scan, image pointer, outbox and count away; claim: deleting; a note of what is left
-//!   ──▶ findings ──▶ occurrences, bucket by bucket ──▶ archived report ──▶ one transaction: claim and note away
+//! one transaction: scan, image pointer, outbox and count removed; claim: deleting; a note of what is left
+//!   ──▶ findings ──▶ occurrences, bucket by bucket ──▶ archived report ──▶ one transaction: claim and note removed
 //! ```
 //!
-//! Each step can be done again. Who is interrupted leaves the note, by which the next call for the
-//! same scan, or recovery, goes on. Until the end the report cannot be ingested again, so that
-//! nothing of a new scan is ever taken for the old one.
+//! Each step is idempotent. An interrupted deletion leaves the note, from which the next call for the same scan, or
+//! recovery, continues. Until the end the report cannot be ingested again, so that no data of a new scan is removed
+//! with the old one.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::analyze::after;
-use super::forget;
+use super::forget::forget_in_buckets;
+use crate::domain::instant::time_after;
 use crate::domain::occurrence::Bucket;
 use crate::domain::scan::ScanId;
 use crate::objects::{self, Objects};
@@ -26,15 +26,15 @@ use crate::store::{self, Store};
 pub enum Deleted {
     /// Nothing is left of the scan.
     Gone,
-    /// It is invisible; the rest follows step by step.
+    /// The scan is invisible; its data is still being removed.
     Underway,
-    /// It is just being ingested anew: later.
+    /// The scan is being ingested again: it can be deleted once that is done.
     Busy,
-    /// There never was a scan with this number.
+    /// No scan ever had this id.
     Unknown,
 }
 
-/// Why a deletion was not finished this time. To call it again is always safe.
+/// Why a deletion was not finished this time. Calling again is always safe.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The table.
@@ -56,44 +56,53 @@ impl Error {
     }
 }
 
-/// Nobody else takes a deletion over for this long: longer than any function that is at one lives.
+/// How long a deletion is leased: longer than any function that deletes can live.
 const LEASE: Duration = Duration::from_secs(120);
 
-/// Findings that are removed before it is written down that they are.
-const STRETCH: u32 = 5_000;
+/// Findings that are removed between two updates of the note.
+const FINDINGS_PER_STEP: u32 = 5_000;
 
 /// Why a scan is deleted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reason {
-    /// Somebody wants it gone: as if it had never been.
+    /// A caller requested it: no time that the scan contributed is kept.
     Requested,
-    /// It got too old: the clocks of its problems go on where another scan still has them.
+    /// It is too old: the first-seen times of its problems are kept where another scan has them.
     Expired,
 }
 
-/// Deletes a scan, for no longer than `time`. Without an `archive` it has no report to remove.
+/// Which scan to delete.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Order {
+    /// The scan.
+    pub scan_id: ScanId,
+    /// Why it is deleted.
+    pub reason: Reason,
+}
+
+/// Deletes a scan, for no longer than `time`. Without an `archive` there is no report to remove.
 ///
 /// # Errors
-/// Those of the table and the archive; then recovery goes on.
-pub async fn run(
+/// Those of the table and the archive; then recovery continues.
+pub async fn delete_scan(
     store: &Store,
     archive: Option<&Objects>,
-    id: ScanId,
-    reason: Reason,
+    order: Order,
     now: Timestamp,
     time: Duration,
 ) -> Result<Deleted, Error> {
-    let until = after(now, LEASE);
+    let Order { scan_id: id, reason } = order;
+    let until = time_after(now, LEASE);
     let begun = match store.scan(id).await? {
         Some(scan) => store.begin_deletion(&scan, reason == Reason::Expired, until).await?,
         None => None,
     };
-    // What this call has begun, or what an earlier one has left.
-    let ours = match begun {
+    let deletion = match begun {
         Some(deletion) => Some(deletion),
+        // One that an earlier call has left.
         None => store.take_deletion(id, now, until).await?,
     };
-    let Some(deletion) = ours else {
+    let Some(deletion) = deletion else {
         if store.deletion(id).await?.is_some() {
             return Ok(Deleted::Underway);
         }
@@ -108,11 +117,12 @@ pub async fn run(
     }
 }
 
+/// Removes what a deletion has left.
 async fn remove(store: &Store, archive: Option<&Objects>, deletion: &Deletion) -> Result<(), Error> {
-    // From the top down, and written down now and then: who goes on need not begin anew.
+    // From the last finding to the first: the note states how many are left, so a later call does not start over.
     let mut end = deletion.findings;
     while end > 0 {
-        let start = end.saturating_sub(STRETCH);
+        let start = end.saturating_sub(FINDINGS_PER_STEP);
         store.remove_findings(deletion.scan_id, start..end).await?;
         end = start;
         if end > 0 {
@@ -121,7 +131,7 @@ async fn remove(store: &Store, archive: Option<&Objects>, deletion: &Deletion) -
     }
     let asset = deletion.asset();
     for (step, next) in Bucket::steps(deletion.bucket) {
-        if forget::from(store, &asset, &step, deletion.scan_id, deletion.expired).await? {
+        if forget_in_buckets(store, &asset, &step, deletion.scan_id, deletion.expired).await? {
             store.advance_deletion(deletion.scan_id, next).await?;
         }
     }

@@ -1,18 +1,19 @@
-//! Dropping what is known of vulnerabilities that no image has any more.
+//! Drops the records of vulnerabilities that no image has any more.
 //!
 //! ```text
-//! known, and in no occurrence ──▶ unseen: no source is asked ──▶ a day later still in none ──▶ gone
-//!                                   └ a scan has it after all: back
+//! known, and in no occurrence ──▶ unseen: no source is asked ──▶ a day later still in none ──▶ dropped
+//!                                   └ a scan has it: listed again
 //! ```
 //!
-//! The occurrences are looked at again after a record was put among the unseen ones, and right before it is dropped.
-//! A scan writes its occurrences before it looks whether the record is among the unseen ones.
+//! The occurrences are read again after a record was marked as unseen, and right before it is dropped. A scan writes its
+//! occurrences before it checks whether a record is marked. So one of the two notices the other.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use jiff::{SignedDuration, Timestamp};
 
+use crate::domain::instant::time_after;
 use crate::domain::occurrence::Bucket;
 use crate::domain::vulnerability::id::VulnerabilityId;
 use crate::sources::Budget;
@@ -20,41 +21,40 @@ use crate::store::unseen::Dropped;
 use crate::store::{self, Store};
 use crate::telemetry::chain;
 
-/// How long a record is among the unseen ones before it is dropped: a scan that is just being taken in, or the same
-/// report under another number, may have it again.
-const GRACE: SignedDuration = SignedDuration::from_hours(24);
-/// Records of a bucket that are put among the unseen ones, or dropped, before it is looked whether there is time.
-const CHUNK: usize = 200;
-/// Records that are read at a time, of those that are due.
-const DUE: usize = 1_000;
-/// Calls under way at once.
+/// How long a record is marked as unseen before it is dropped: a scan that is being ingested may have it.
+const UNSEEN_GRACE: Duration = Duration::from_secs(24 * 3600);
+/// Records that are marked between two checks of the time.
+const RECORDS_PER_STEP: usize = 200;
+/// Due records that are read at a time.
+const DUE_PAGE: usize = 1_000;
+/// Records that are written at the same time.
 const CONCURRENCY: usize = 8;
 
-/// What there is of known vulnerabilities.
+/// The records of all known vulnerabilities.
 #[derive(Debug, Default)]
 pub struct KnownRecords {
-    /// Those that sources are asked about, by bucket.
+    /// The vulnerabilities that sources are asked about, by bucket.
     pub by_bucket: BTreeMap<Bucket, BTreeSet<VulnerabilityId>>,
-    /// The CVEs that advisories among them are about.
+    /// The CVEs that advisories among them refer to.
     pub referred: BTreeSet<VulnerabilityId>,
 }
 
 /// What a run did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Tally {
-    /// Records that no image has any more.
+    /// Records that were marked as unseen.
     pub unseen: usize,
-    /// Records that an image had after all.
+    /// Records that an image has again.
     pub back: usize,
     /// Records that were dropped.
     pub dropped: usize,
 }
 
-/// Drops what is due, then goes on looking for more, bucket by bucket, for as long as there is time.
+/// Drops the due records, then marks unseen ones, bucket by bucket, within the time budget.
 ///
 /// # Errors
 /// Those of the table.
-pub async fn run(store: &Store, known: &KnownRecords, budget: &Budget) -> Result<Tally, store::Error> {
+pub async fn drop_unseen_records(store: &Store, known: &KnownRecords, budget: &Budget) -> Result<Tally, store::Error> {
     let mut tally = Tally::default();
     drop_due(store, budget, &mut tally).await?;
     let first = store.unseen_position().await?;
@@ -75,10 +75,11 @@ pub async fn run(store: &Store, known: &KnownRecords, budget: &Budget) -> Result
     Ok(tally)
 }
 
+/// Drops the records that were unseen for long enough.
 async fn drop_due(store: &Store, budget: &Budget, tally: &mut Tally) -> Result<(), store::Error> {
     loop {
         let now = budget.now();
-        let due = store.due_unseen(now, DUE).await?;
+        let due = store.due_unseen(now, DUE_PAGE).await?;
         let is_last = due.is_empty();
         let mut by_bucket: BTreeMap<Bucket, Vec<VulnerabilityId>> = BTreeMap::new();
         for id in due {
@@ -98,7 +99,7 @@ async fn drop_due(store: &Store, budget: &Budget, tally: &mut Tally) -> Result<(
                             false => store.drop_record(&id, now).await,
                         };
                         let dropped = match dropped {
-                            // It must not keep the others here.
+                            // One damaged record must not stop the others.
                             Err(error @ store::Error::Corrupt { .. }) => {
                                 tracing::error!(%id, cause = chain(&error), "a record could not be dropped");
                                 Dropped::Busy
@@ -108,8 +109,8 @@ async fn drop_due(store: &Store, budget: &Budget, tally: &mut Tally) -> Result<(
                         match dropped {
                             Dropped::Gone => {}
                             Dropped::Needed => drop(store.bring_back(&id, now).await?),
-                            // It must not come up again at once.
-                            Dropped::Busy => drop(store.put_off_drop(&id, after(now, GRACE)).await?),
+                            // Later, so that the next run does not begin with it.
+                            Dropped::Busy => drop(store.put_off_drop(&id, time_after(now, UNSEEN_GRACE)).await?),
                         }
                         Ok::<_, store::Error>(dropped)
                     }
@@ -126,7 +127,7 @@ async fn drop_due(store: &Store, budget: &Budget, tally: &mut Tally) -> Result<(
     }
 }
 
-/// Puts those of a bucket that no image has among the unseen ones.
+/// Marks the records of a bucket that no image has.
 async fn mark(
     store: &Store,
     bucket: Bucket,
@@ -138,21 +139,21 @@ async fn mark(
     let seen = store.seen_ids(bucket).await?;
     let is_unseen = |id: &&VulnerabilityId| !seen.contains(*id) && !known.referred.contains(*id);
     let unseen: Vec<&VulnerabilityId> = known_here.iter().filter(is_unseen).collect();
-    for chunk in unseen.chunks(CHUNK) {
+    for chunk in unseen.chunks(RECORDS_PER_STEP) {
         if budget.is_over() {
             return Ok(());
         }
         let now = budget.now();
         let marked: Vec<Option<&VulnerabilityId>> = stream::iter(chunk.to_vec())
             .map(|id| async move {
-                let is_new = store.mark_unseen(id, after(now, GRACE)).await?;
+                let is_new = store.mark_unseen(id, time_after(now, UNSEEN_GRACE)).await?;
                 Ok::<_, store::Error>(is_new.then_some(id))
             })
             .buffer_unordered(CONCURRENCY)
             .try_collect()
             .await?;
         let marked: Vec<&VulnerabilityId> = marked.into_iter().flatten().collect();
-        // A scan that had come in by then may have looked before they were marked.
+        // A scan may have checked the records before they were marked.
         let seen = store.seen_ids(bucket).await?;
         for id in marked.iter().filter(|id| seen.contains(**id)) {
             tally.back += usize::from(store.bring_back(id, now).await?);
@@ -160,8 +161,4 @@ async fn mark(
         tally.unseen += marked.len();
     }
     Ok(())
-}
-
-fn after(now: Timestamp, by: SignedDuration) -> Timestamp {
-    now.checked_add(by).unwrap_or(Timestamp::MAX)
 }

@@ -1,14 +1,13 @@
-//! What the world says of vulnerabilities, fetched once for the whole fleet.
+//! Asks sources about vulnerabilities, once for the whole fleet.
 //!
 //! ```text
-//! {"scan_id"} ──▶ see `catalogue` ──▶ {"ids"} for those unknown or stale
+//! {"scan_id"} ──▶ see `catalogue` ──▶ {"ids"} for unknown and stale ones
 //! {"ids"} ──▶ due? ──▶ lease, id by id ──▶ OSV ──▶ NVD, a hundred at once ──▶ CVE Services
 //!                                              └─▶ dossier and signals, with KEV and EPSS of the last feeds
 //! ```
 //!
-//! Both can be done again, and by several at once: occurrences are added in any order, and of those who ask
-//! about an id one has the lease, while the next finds the answer. What a source does not answer now
-//! is due again by itself; nothing here holds up a report or a reader.
+//! Both are idempotent, and several workers may do them at once: one worker has the lease of an id, and the others find
+//! its answer later. What a source does not answer now becomes due again. Reports and readers never wait for this.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -19,9 +18,8 @@ use jiff::Timestamp;
 use tokio::sync::Mutex;
 
 use crate::domain::feed::{Feed, FeedName};
-use crate::domain::vulnerability::VulnerabilitySummary;
 use crate::domain::vulnerability::id::{Kind, VulnerabilityId};
-use crate::domain::vulnerability::{Source, SourceRecord, SourceRecords};
+use crate::domain::vulnerability::{Source, SourceRecord, SourceRecords, VulnerabilitySummary};
 use crate::enrichment::freshness::Lifetimes;
 use crate::enrichment::merge::{Answer, Said, absorb, kept_digest, record};
 use crate::enrichment::{epss, kev, plan};
@@ -33,44 +31,44 @@ use crate::store::claims::Holder;
 use crate::store::enrichments::Lease;
 use crate::store::{self, Store};
 
-/// OSV and the table are asked about so many ids at once.
+/// Ids that OSV is asked about, and dossiers that are written, at the same time.
 pub(super) const CONCURRENCY: usize = 8;
-/// CVE Services about so many.
-const CVE_SERVICES: usize = 2;
-/// CVEs of one advisory that are fetched with it.
-const ALIASES: usize = 8;
+/// CVEs that CVE Services is asked about at the same time.
+const CVE_SERVICES_CONCURRENCY: usize = 2;
+/// The most CVEs of one advisory that are fetched with it.
+const MAX_ALIASES: usize = 8;
 
-/// What enrichment works with.
+/// What sources are asked with.
 #[derive(Debug)]
 pub struct Enrichment {
     /// The table.
     pub store: Store,
-    /// The bucket, with the last good feeds.
+    /// The bucket, with the feeds.
     pub objects: Objects,
-    /// Where orders are queued.
+    /// The queue of enrichment.
     pub queue: Queue,
-    /// Whom to ask.
+    /// The sources.
     pub mode: Mode,
-    /// How long answers hold.
+    /// How long answers are fresh.
     pub lifetimes: Lifetimes,
-    /// How long one may be at an id before another may take over: longer than the function can live.
+    /// How long an id is leased: longer than the function can live.
     pub lease: Duration,
-    /// The feeds that were read last.
+    /// The feeds in memory.
     pub feeds: FeedCache,
 }
 
-/// Feeds in memory, for as long as they are the last good ones.
+/// Keeps the last good feeds in memory.
 #[derive(Debug, Default)]
 pub struct FeedCache(Mutex<Feeds>);
 
-/// The last good feeds, as far as there are any.
+/// The last good feeds; none of a kind that was never fetched.
 #[derive(Debug, Clone, Default)]
 pub struct Feeds {
     kev: Option<(Feed, Arc<kev::Catalogue>)>,
     epss: Option<(Feed, Arc<epss::Snapshot>)>,
 }
 
-/// Why an order could not be carried out this time. Doing it again is always safe.
+/// Why a message could not be processed this time. Processing it again is always safe.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The table.
@@ -82,19 +80,19 @@ pub enum Error {
     /// The queue.
     #[error(transparent)]
     Queue(#[from] queue::Error),
-    /// A source, in a way that is not the source's own fault.
+    /// A request to a source that could not be made.
     #[error(transparent)]
     Fetch(#[from] fetch::Error),
-    /// The message is none that Sirius sends.
+    /// The message is not one that Sirius sends.
     #[error("the message is not an order: {0}")]
-    Poison(&'static str),
-    /// Others are at work on some of a scan's vulnerabilities.
+    InvalidMessage(&'static str),
+    /// Other workers hold the leases of some of a scan's vulnerabilities.
     #[error("others are at work on vulnerabilities of the scan")]
     Busy,
-    /// A scan was gone on with more often than the largest one needs.
+    /// A scan needed more messages than the largest one should.
     #[error("the scan was gone on with {0} times and is not done")]
     Endless(u32),
-    /// The operating system has no randomness.
+    /// The operating system returned no random bytes.
     #[error("no name could be made for this attempt")]
     Random(#[from] getrandom::Error),
 }
@@ -108,72 +106,72 @@ impl Error {
             Self::Objects(error) => error.is_transient(),
             Self::Queue(_) => true,
             Self::Fetch(error) => error.is_transient(),
-            Self::Poison(_) | Self::Endless(_) => false,
+            Self::InvalidMessage(_) | Self::Endless(_) => false,
             Self::Busy | Self::Random(_) => true,
         }
     }
 }
 
-/// What came of asking.
+/// What asking has achieved.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Enriched {
     /// Vulnerabilities that were asked about.
     pub asked: usize,
-    /// Those whose own source answered, be it that it does not have them.
+    /// Those of them that a source answered about, even if it does not have them.
     pub answered: usize,
-    /// Those that another is asking about, or whose answers still hold.
+    /// Those that another worker has leased, or whose answers are fresh.
     pub left: usize,
 }
 
-/// Asks sources about ids that are unknown or stale and that nobody else is asking about.
+/// Asks sources about the unknown and stale ids that no other worker has leased.
 ///
 /// # Errors
 /// [`Error`]; never because a source fails.
-pub async fn ask(
+pub async fn ask_sources(
     deps: &Enrichment,
     ids: &BTreeSet<VulnerabilityId>,
-    holder: &Holder,
+    owner: &Holder,
     budget: &Budget,
 ) -> Result<Enriched, Error> {
     let now = budget.now();
-    let mut work = Work { deps, holder, budget, leases: BTreeMap::new(), answers: BTreeMap::new() };
-    let asked = work.take(ids, false).await;
-    let done = match asked {
+    let mut work = Work { deps, owner, budget, leases: BTreeMap::new(), answers: BTreeMap::new() };
+    let leased = work.lease(ids, false).await;
+    let done = match leased {
         Ok(()) => work.ask_all(now).await,
         Err(error) => Err(error),
     };
     let (asked, answered) = (work.leases.len(), work.answered());
-    // What was answered is kept, and no lease stays, whatever went wrong in between.
+    // After an error too: the answers are kept, and the leases end.
     let written = work.finish().await;
     done?;
     written?;
     Ok(Enriched { asked, answered, left: ids.len().saturating_sub(asked) })
 }
 
-/// Ids at work on.
+/// The ids that this worker has leased, and their answers.
 struct Work<'a> {
     deps: &'a Enrichment,
-    holder: &'a Holder,
+    owner: &'a Holder,
     budget: &'a Budget,
     leases: BTreeMap<VulnerabilityId, Lease>,
     answers: BTreeMap<VulnerabilityId, Vec<Answer>>,
 }
 
 impl Work<'_> {
-    /// Takes leases of those ids that are due by their signals, or of all of them.
-    async fn take(&mut self, ids: &BTreeSet<VulnerabilityId>, all: bool) -> Result<(), Error> {
-        let Self { deps, holder, budget, .. } = *self;
+    /// Leases the ids that are due, or `all` of them.
+    async fn lease(&mut self, ids: &BTreeSet<VulnerabilityId>, all: bool) -> Result<(), Error> {
+        let Self { deps, owner, budget, .. } = *self;
         let now = budget.now();
         let ids: Vec<VulnerabilityId> = ids.iter().filter(|id| !self.leases.contains_key(id)).cloned().collect();
         let signals = if all { BTreeMap::new() } else { deps.store.signals(&ids).await? };
         let is_due = |id: &VulnerabilityId| signals.get(id).is_none_or(|known| known.is_due(now));
         let due: Vec<VulnerabilityId> = ids.into_iter().filter(|id| is_due(id)).collect();
-        let leases = deps.store.take_dossiers(&due, holder, now, deps.lease).await?;
+        let leases = deps.store.take_dossiers(&due, owner, now, deps.lease).await?;
         self.leases.extend(leases.into_iter().map(|lease| (lease.id.clone(), lease)));
         Ok(())
     }
 
-    /// The dossier of an id, with what was answered so far.
+    /// Returns the dossier of an id with the answers so far.
     fn dossier(&self, id: &VulnerabilityId) -> Option<SourceRecords> {
         let lease = self.leases.get(id)?;
         let known = lease.dossier.clone().unwrap_or_else(|| SourceRecords::new(id.clone(), self.budget.now()));
@@ -181,6 +179,7 @@ impl Work<'_> {
         Some(absorb(known, answers, &self.deps.lifetimes))
     }
 
+    /// Returns the ids that a source has to be asked about.
     fn wanting(&self, source: Source, now: Timestamp) -> Vec<VulnerabilityId> {
         let wants = |id: &&VulnerabilityId| {
             self.dossier(id).is_some_and(|dossier| match source {
@@ -191,16 +190,19 @@ impl Work<'_> {
         self.leases.keys().filter(wants).cloned().collect()
     }
 
+    /// Adds an answer.
     fn answer(&mut self, id: VulnerabilityId, source: Source, said: Said) {
         let at = self.budget.now();
         self.answers.entry(id).or_default().push(Answer { source, at, said });
     }
 
+    /// Counts the ids that a source answered about.
     fn answered(&self) -> usize {
         let said = |answer: &Answer| answer.said != Said::Error && answer.source != Source::Trivy;
         self.leases.keys().filter(|id| self.answers.get(*id).is_some_and(|all| all.iter().any(said))).count()
     }
 
+    /// Asks each source in turn.
     async fn ask_all(&mut self, now: Timestamp) -> Result<(), Error> {
         let Self { deps, budget, .. } = *self;
         let wanted = self.wanting(Source::Osv, now);
@@ -210,7 +212,7 @@ impl Work<'_> {
         let mut same: BTreeMap<VulnerabilityId, Vec<(VulnerabilityId, SourceRecord)>> = BTreeMap::new();
         for (id, said) in said {
             if let Said::Record(facts) = &said {
-                for cve in facts.aliases.iter().filter(|alias| alias.kind() == Kind::Cve).take(ALIASES) {
+                for cve in facts.aliases.iter().filter(|alias| alias.kind() == Kind::Cve).take(MAX_ALIASES) {
                     same.entry(cve.clone()).or_default().push((id.clone(), (**facts).clone()));
                 }
             }
@@ -225,7 +227,9 @@ impl Work<'_> {
 
         let wanted = self.wanting(Source::CveServices, now);
         let said = self
-            .each(wanted, CVE_SERVICES, async |id| cve_services::SOURCE.ask(&deps.mode, &deps.store, id, budget).await)
+            .each(wanted, CVE_SERVICES_CONCURRENCY, async |id| {
+                cve_services::SOURCE.ask(&deps.mode, &deps.store, id, budget).await
+            })
             .await?;
         for (id, said) in said {
             self.answer(id, Source::CveServices, said);
@@ -233,7 +237,7 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// Asks about each id, several at once; those that were not asked about are left out.
+    /// Asks about each id, several at the same time, and leaves out those that the source was not asked about.
     async fn each(
         &self,
         ids: Vec<VulnerabilityId>,
@@ -252,14 +256,13 @@ impl Work<'_> {
         Ok(said.into_iter().filter_map(|(id, said)| Some((id, said?))).collect())
     }
 
-    /// Links the CVEs that advisories are about back to them, with what the advisories say; and so has
-    /// NVD asked about them, too.
+    /// Adds what advisories say to the CVEs that they refer to, and leases these, so that NVD is asked about them too.
     async fn link(
         &mut self,
         same: BTreeMap<VulnerabilityId, Vec<(VulnerabilityId, SourceRecord)>>,
     ) -> Result<(), Error> {
         let cves: BTreeSet<VulnerabilityId> = same.keys().cloned().collect();
-        self.take(&cves, true).await?;
+        self.lease(&cves, true).await?;
         for (cve, advisories) in same {
             let Some(lease) = self.leases.get(&cve) else { continue };
             let known = lease.dossier.as_ref().and_then(|dossier| dossier.sources.get(&Source::Osv)?.facts.clone());
@@ -274,7 +277,7 @@ impl Work<'_> {
             names.remove(&cve);
             if let Some(facts) = linked {
                 let aliases = names.into_iter().take(SourceRecord::LIST).collect();
-                // An advisory that was withdrawn does not take the CVE back.
+                // The CVE stays valid if the advisory was withdrawn.
                 let facts = SourceRecord { aliases, status: None, ..facts };
                 self.answer(cve, Source::Osv, Said::Record(Box::new(facts)));
             }
@@ -282,10 +285,10 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// Writes what was answered, and ends the leases.
+    /// Writes the answers, and ends the leases.
     async fn finish(self) -> Result<(), Error> {
         let Self { deps, budget, leases, mut answers, .. } = self;
-        let feeds = feeds(deps).await?;
+        let feeds = last_good_feeds(deps).await?;
         let writes: Vec<(Lease, Vec<Answer>)> = leases
             .into_values()
             .map(|lease| {
@@ -295,27 +298,32 @@ impl Work<'_> {
             })
             .collect();
         stream::iter(writes)
-            .map(|(lease, answers)| write(deps, lease, answers, budget.now()))
+            .map(|(lease, answers)| write_dossier(deps, lease, answers, budget.now()))
             .buffer_unordered(CONCURRENCY)
             .try_collect()
             .await
     }
 }
 
-/// Adds answers to a dossier that is leased, writes both forms of it, and ends the lease.
-pub(super) async fn write(deps: &Enrichment, lease: Lease, answers: Vec<Answer>, now: Timestamp) -> Result<(), Error> {
+/// Adds answers to a leased dossier, writes it and its summary, and ends the lease.
+pub(super) async fn write_dossier(
+    deps: &Enrichment,
+    lease: Lease,
+    answers: Vec<Answer>,
+    now: Timestamp,
+) -> Result<(), Error> {
     let known = lease.dossier.clone().unwrap_or_else(|| SourceRecords::new(lease.id.clone(), now));
     let dossier = absorb(known, answers, &deps.lifetimes);
     let signals = VulnerabilitySummary::of(&record(&dossier), kept_digest(&dossier), plan::next_fetch(&dossier));
     if !deps.store.put_dossier(&lease, &dossier, &signals).await? {
-        // Another has taken over, and writes what it finds.
+        // Another worker has the lease, and writes its own answers.
         tracing::info!(id = %lease.id, "the lease was lost");
     }
     Ok(())
 }
 
 impl Feeds {
-    /// What the last good feeds say of a CVE, as of when they were fetched.
+    /// Returns what the feeds say of a CVE.
     pub(super) fn answers(&self, id: &VulnerabilityId) -> Vec<Answer> {
         let said = |facts: Option<SourceRecord>| facts.map_or(Said::Absent, |facts| Said::Record(Box::new(facts)));
         if id.kind() != Kind::Cve {
@@ -335,8 +343,8 @@ impl Feeds {
     }
 }
 
-/// The last good feeds: from memory if they still are, else from the bucket.
-pub(super) async fn feeds(deps: &Enrichment) -> Result<Feeds, Error> {
+/// Returns the last good feeds, from memory or from the bucket.
+pub(super) async fn last_good_feeds(deps: &Enrichment) -> Result<Feeds, Error> {
     let mut cache = deps.feeds.0.lock().await;
     let newest = deps.store.feed(FeedName::Kev).await?;
     if cache.kev.as_ref().map(|(feed, _)| feed) != newest.as_ref() {
@@ -364,7 +372,7 @@ pub(super) async fn feeds(deps: &Enrichment) -> Result<Feeds, Error> {
     Ok(cache.clone())
 }
 
-/// A stored feed. One that is gone or damaged is as if there were none: the next refresh mends it.
+/// Reads a feed from the bucket; none if it is missing or damaged. The next refresh replaces it.
 async fn read_feed<T>(
     deps: &Enrichment,
     feed: &Feed,

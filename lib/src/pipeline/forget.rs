@@ -1,27 +1,32 @@
-//! Taking a deleted scan out of the fleet: a few buckets of occurrences at a time, and what its times decided there.
+//! Removes a deleted scan from the fleet's occurrences and first-seen times, a few buckets at a time.
 
 use crate::domain::asset::Asset;
 use crate::domain::occurrence::Bucket;
 use crate::domain::scan::ScanId;
 use crate::store::{self, Store};
 
-/// Removes a deleted scan from the fleet's occurrences, and what its times decided; where it `expired`, the clocks of
-/// its problems go on. To do it again is success.
+/// Removes a deleted scan from all buckets of an asset. Idempotent.
 ///
 /// # Errors
 /// Those of the table.
-pub async fn everywhere(store: &Store, asset: &Asset, deleted: ScanId, expired: bool) -> Result<(), store::Error> {
+pub async fn forget_everywhere(
+    store: &Store,
+    asset: &Asset,
+    deleted: ScanId,
+    expired: bool,
+) -> Result<(), store::Error> {
     for (step, _) in Bucket::steps(0) {
-        from(store, asset, &step, deleted, expired).await?;
+        forget_in_buckets(store, asset, &step, deleted, expired).await?;
     }
     Ok(())
 }
 
-/// The same in some buckets; whether there was anything to remove.
+/// Removes a deleted scan from some buckets of an asset, and returns whether it was in any. If the scan only `expired`,
+/// the first-seen times stay. Idempotent.
 ///
 /// # Errors
 /// Those of the table.
-pub async fn from(
+pub async fn forget_in_buckets(
     store: &Store,
     asset: &Asset,
     buckets: &[Bucket],
@@ -31,22 +36,21 @@ pub async fn from(
     let current = store.current(asset).await?;
     let removed = store.remove_occurrences(asset, buckets, deleted, current).await?;
     if !expired {
-        // Also where nothing was removed: whoever removed it may have been cut off before this.
+        // Also if nothing was removed: an earlier call may have been interrupted before this.
         store.remake_first_seen(asset.key().lineage(), buckets).await?;
     }
     Ok(removed)
 }
 
-/// Removes what a scan that was taken back has left under the asset that it was of: all of it, or nothing if `now_of` is
-/// that asset still. To do it again is success.
+/// Removes what a reopened scan has left under its former asset, unless that is `current_asset`. Idempotent.
 ///
 /// # Errors
 /// Those of the table.
-pub async fn taken_back(store: &Store, scan: ScanId, now_of: Option<&Asset>) -> Result<(), store::Error> {
-    let Some(was_of) = store.reopened(scan).await? else { return Ok(()) };
-    if now_of == Some(&was_of) {
+pub async fn forget_reopened(store: &Store, scan: ScanId, current_asset: Option<&Asset>) -> Result<(), store::Error> {
+    let Some(previous_asset) = store.reopened(scan).await? else { return Ok(()) };
+    if current_asset == Some(&previous_asset) {
         return Ok(());
     }
-    everywhere(store, &was_of, scan, false).await?;
-    store.remove_pointer_without_a_name(&was_of).await
+    forget_everywhere(store, &previous_asset, scan, false).await?;
+    store.remove_pointer_without_a_name(&previous_asset).await
 }

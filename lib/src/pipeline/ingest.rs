@@ -1,33 +1,35 @@
-//! Taking a report in: all or nothing, and once.
+//! Ingests a report: completely or not at all, and once.
 //!
 //! ```text
 //! claim ──┬─▶ number ──▶ findings ──┬─▶ publish ──▶ queue enrichment and analyses, if configured
 //!   │     └─▶ archive the report ───┘
-//!   │ complete already: a duplicate; when it was seen is noted, and which scan is current then
-//!   │ someone's live lease: busy
-//!   └ an expired lease: taken over, same number, same keys, same items
+//!   │ already complete: a duplicate; the time at which it was seen is stored, and which scan is current follows
+//!   │ a lease that holds: busy
+//!   └ an expired lease: taken over, with the same id, keys and items
 //! ```
 //!
-//! Nobody sees anything of a scan before it is published, and each step can be done again, so a
-//! crash between any two of them is mended by the next delivery of the same report, or by recovery
-//! from the archive.
+//! A scan is invisible until it is published, and each step is idempotent. So the next delivery of the same report, or
+//! recovery from the archive, completes an ingestion that was interrupted between two steps.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use super::analyze::{self, after};
-use super::analyze_scan::{self, Order};
-use super::forget;
-use super::judge::Judge;
+use super::analyze;
+use super::analyze_scan::{Order, request_analyses};
+use super::forget::forget_reopened;
+use super::queue_occurrences::{RECOVERY_DELAY, SEND_TIMEOUT, queue_occurrences};
 use crate::domain::asset::Asset;
+use crate::domain::instant::time_after;
 use crate::domain::scan::{Scan, ScanId};
 use crate::domain::severity::Severity;
 use crate::domain::standing::is_suspect;
 use crate::domain::warning::{Warning, WarningCode};
 use crate::llm::Questions;
 use crate::objects::{self, Objects};
+use crate::queries::priority_config::PriorityConfig;
+use crate::queries::prompt_reader::PromptReader;
 use crate::queue::Queue;
 use crate::report::{self, Limits, Report, Submission};
 use crate::store::assets::SeenAgain;
@@ -36,32 +38,32 @@ use crate::store::scans::Published;
 use crate::store::{self, Store};
 use crate::telemetry::chain;
 
-/// How a report was taken in.
+/// How a report was ingested.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Ingested {
-    /// The scan that the report is, as it is now.
+    /// The scan of the report, as it is now.
     pub scan: Scan,
-    /// It had been ingested before; at most its times and which scan is current have changed.
+    /// The report was ingested earlier; at most its times and which scan is current have changed.
     pub duplicate: bool,
-    /// The report made this scan the current one of its image, which it was not before.
+    /// The report made this scan the current one of its image.
     pub moved: bool,
-    /// What its sender should know.
+    /// Warnings for its sender.
     pub warnings: Vec<Warning>,
 }
 
-/// Why a report was not taken in this time. Delivering it again is always safe.
+/// Why a report was not ingested this time. Delivering it again is always safe.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Someone else is at the same report.
+    /// Another request is ingesting the same report.
     #[error("the same report is being ingested by another request until {until}")]
     Busy {
-        /// When that attempt's lease is over at the latest.
+        /// When the lease of that attempt ends.
         until: Timestamp,
     },
-    /// The scan that the report was before is being deleted.
-    #[error("the scan of the same report is being deleted, until {until} at the latest by whoever is at it")]
+    /// The earlier scan of the same report is being deleted.
+    #[error("the scan of the same report is being deleted, until {until} at the latest")]
     Deleting {
-        /// When that one's lease is over.
+        /// When the lease of that deletion ends.
         until: Timestamp,
     },
     /// The table.
@@ -70,7 +72,7 @@ pub enum Error {
     /// The archive.
     #[error(transparent)]
     Archive(#[from] objects::Error),
-    /// The operating system has no randomness.
+    /// The operating system returned no random bytes.
     #[error("no name could be made for this attempt")]
     Random(#[from] getrandom::Error),
 }
@@ -87,78 +89,79 @@ impl Error {
     }
 }
 
-/// What is analysed of every new scan without anyone asking.
+/// Which findings of every new scan are analysed without a request.
 #[derive(Debug)]
 pub struct AutoAnalyze {
     /// Findings of these severities.
     pub severities: Vec<Severity>,
-    /// How they are asked about.
+    /// The settings of the model.
     pub questions: Questions,
-    /// How soon they have to be dealt with, which is part of what is asked.
-    pub judge: Judge,
+    /// The settings of the priority rule.
+    pub priorities: PriorityConfig,
 }
 
-/// What reports are taken in with.
+impl AutoAnalyze {
+    /// Returns the reader of the prompts.
+    pub(super) fn prompts<'a>(&'a self, store: &'a Store) -> PromptReader<'a> {
+        PromptReader { store, priorities: &self.priorities, questions: &self.questions }
+    }
+}
+
+/// What reports are ingested with.
 #[derive(Debug)]
 pub struct Ingestion {
     /// The table.
     pub store: Store,
-    /// Where reports are kept as they came; none if they are not.
+    /// The archive of the reports as they were sent; none if they are not archived.
     pub archive: Option<Objects>,
-    /// What is analysed of every new scan, and where that is queued.
+    /// What is analysed of every new scan, and the queue for it.
     pub auto: Option<(AutoAnalyze, Queue)>,
-    /// Where it is queued that a scan's vulnerabilities be looked up; none if they are not.
+    /// The queue of scans whose vulnerabilities are to be looked up; none if they are not looked up.
     pub enrichment: Option<Queue>,
-    /// What a report may cost.
+    /// The limits of a report.
     pub limits: Limits,
-    /// Whether a report is refused that names nothing.
+    /// Whether a report that names no image is refused.
     pub require_image_name: bool,
-    /// How long an attempt may be at a report before another may take over: longer than an attempt
-    /// can live.
+    /// How long an attempt is leased: longer than the function can live.
     pub lease: Duration,
 }
 
-/// When recovery looks after a scan whose findings were not queued: longer than queueing may take.
-const OUTBOX_DUE: Duration = Duration::from_secs(60);
-/// The same where vulnerabilities are looked up: recovery queues all analyses then, once their prompts
-/// can have what the sources say.
-const OUTBOX_DUE_AFTER_ENRICHMENT: Duration = Duration::from_secs(90);
-/// How long the sender of a report waits for its findings to be queued; recovery does the rest.
-const QUEUEING: Duration = Duration::from_secs(5);
+/// When recovery queues the analyses of a scan whose vulnerabilities are looked up first: prompts state what the
+/// sources say.
+const RECOVERY_DELAY_AFTER_ENRICHMENT: Duration = Duration::from_secs(90);
 
 impl Ingestion {
-    /// The report of a submission, if it may be taken in here.
+    /// Parses the report of a submission, and checks that this deployment accepts it.
     ///
     /// # Errors
-    /// Those of [`Submission::report`]; [`report::Error::NoImageName`] for a report that names nothing, where one that
-    /// does is required.
+    /// Those of [`Submission::report`]; [`report::Error::NoImageName`] for a report without an image name, where one is
+    /// required.
     pub fn report<'s>(&self, submission: &'s Submission) -> Result<Report<'s>, report::Error> {
         let report = submission.report()?;
         if self.require_image_name && report.artifact.nameless { Err(report::Error::NoImageName) } else { Ok(report) }
     }
 }
 
-/// When a report says that its content was seen. A clock that is years ahead would keep every later scan from
-/// becoming current.
+/// Returns when a report was created by its own account. A time more than a year ahead is ignored: it would keep every
+/// later scan from becoming current.
 fn seen_at(report: &Report<'_>, now: Timestamp) -> Option<Timestamp> {
-    /// A year.
-    const FUTURE: Duration = Duration::from_secs(366 * 24 * 3600);
-    report.created_at.filter(|at| *at <= after(now, FUTURE))
+    const MAX_FUTURE: Duration = Duration::from_secs(366 * 24 * 3600);
+    report.created_at.filter(|at| *at <= time_after(now, MAX_FUTURE))
 }
 
-/// What the sender of a report should know of the scan that it is.
+/// Collects the warnings for the sender of a report.
 fn warnings(report: &Report<'_>, scan: &Scan, current: Option<&Scan>, now: Timestamp) -> Vec<Warning> {
-    /// Clocks differ; more than this is no difference of clocks.
-    const TOLERANCE: Duration = Duration::from_secs(24 * 3600);
+    /// A larger difference is not one between correct clocks.
+    const CLOCK_TOLERANCE: Duration = Duration::from_secs(24 * 3600);
     let mut warnings = report.warnings.clone();
     let mut warn = |code, message: &str| warnings.push(Warning::new(code, message));
     match report.created_at {
-        Some(at) if at > after(now, TOLERANCE) && seen_at(report, now).is_none() => warn(
+        Some(at) if at > time_after(now, CLOCK_TOLERANCE) && seen_at(report, now).is_none() => warn(
             WarningCode::CreatedAt,
             "CreatedAt lies more than a year in the future, so the time of ingestion counts; check the clock of the \
              scanner",
         ),
-        Some(at) if at > after(now, TOLERANCE) => warn(
+        Some(at) if at > time_after(now, CLOCK_TOLERANCE) => warn(
             WarningCode::CreatedAt,
             "CreatedAt lies in the future: until then no other scan of this image becomes current; check the clock of \
              the scanner",
@@ -196,37 +199,37 @@ fn warnings(report: &Report<'_>, scan: &Scan, current: Option<&Scan>, now: Times
     warnings
 }
 
-/// Takes a report in, the one of the submission. `holder` names this attempt, `now` is the time by
-/// which leases are judged.
+/// Ingests the report of a submission. `owner` names this attempt.
 ///
 /// # Errors
-/// [`Error::Busy`] while another attempt has the report, [`Error::Deleting`] while its scan is being deleted, and those of the table and the archive.
-pub async fn run(
+/// [`Error::Busy`] while another attempt has the lease, [`Error::Deleting`] while the earlier scan of the report is
+/// being deleted, and those of the table and the archive.
+pub async fn ingest_report(
     deps: &Ingestion,
     submission: &Submission,
     report: &Report<'_>,
-    holder: &Holder,
+    owner: &Holder,
     now: Timestamp,
 ) -> Result<Ingested, Error> {
-    match deps.store.claim(report.hash, holder, now, deps.lease).await? {
-        Claimed::Ours(claim) => finish(deps, submission, report, &claim, holder, now).await,
-        Claimed::Complete(scan_id) => see_again(deps, report, scan_id, holder, now).await,
+    match deps.store.claim(report.hash, owner, now, deps.lease).await? {
+        Claimed::Ours(claim) => finish_ingestion(deps, Incoming { submission, report }, &claim, owner, now).await,
+        Claimed::Complete(scan_id) => see_again(deps, report, scan_id, owner, now).await,
         Claimed::Busy { until } => Err(Error::Busy { until }),
         Claimed::Deleting { until } => Err(Error::Deleting { until }),
     }
 }
 
-/// Notes when the content of a report was seen that is stored already. Only where that may change more than the
-/// time of the current scan are its occurrences looked at again.
+/// Stores when an already ingested report was seen again. The occurrences are updated only if more than the time of
+/// the current scan may change.
 async fn see_again(
     deps: &Ingestion,
     report: &Report<'_>,
     scan_id: ScanId,
-    holder: &Holder,
+    owner: &Holder,
     now: Timestamp,
 ) -> Result<Ingested, Error> {
     let gone = store::Error::Vanished { scan_id };
-    let due = deps.enrichment.is_some().then(|| after(now, OUTBOX_DUE));
+    let due = deps.enrichment.is_some().then(|| time_after(now, RECOVERY_DELAY));
     let seen = match seen_at(report, now) {
         Some(at) => deps.store.see_again(scan_id, at, due).await?,
         None => deps.store.scan(scan_id).await?.map(SeenAgain::Unchanged),
@@ -234,20 +237,16 @@ async fn see_again(
     let seen = seen.ok_or(gone)?;
     let moved = matches!(seen, SeenAgain::Moved(_));
     if let Some(queue) = deps.enrichment.as_ref().filter(|_| moved) {
-        let queue = queue.on_behalf_of(holder.request_id());
-        let sent = tokio::time::timeout(QUEUEING, queue.send_scan(scan_id)).await;
-        if !matches!(sent, Ok(Ok(()))) {
-            tracing::warn!(scan_id = scan_id.get(), "recovery will have the occurrences follow");
-        }
+        queue_occurrences(&queue.on_behalf_of(owner.request_id()), scan_id).await;
     }
     let scan = seen.scan().clone();
-    let current = in_its_place(&deps.store, &scan).await?;
+    let current = current_instead(&deps.store, &scan).await?;
     let warnings = warnings(report, &scan, current.as_ref(), now);
     Ok(Ingested { moved: moved && scan.current, scan, duplicate: true, warnings })
 }
 
-/// The current scan, where a scan that looked for vulnerabilities is not current and nothing else says why.
-async fn in_its_place(store: &Store, scan: &Scan) -> Result<Option<Scan>, store::Error> {
+/// Reads the current scan of an image if it is another vulnerability scan and no other warning explains why.
+async fn current_instead(store: &Store, scan: &Scan) -> Result<Option<Scan>, store::Error> {
     if scan.current || scan.suspect || !scan.is_vulnerability_scan {
         return Ok(None);
     }
@@ -257,34 +256,40 @@ async fn in_its_place(store: &Store, scan: &Scan) -> Result<Option<Scan>, store:
     }
 }
 
-/// All that comes after the claim.
-pub(super) async fn finish(
+/// A report, and the submission that it was parsed from.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Incoming<'a> {
+    pub(super) submission: &'a Submission,
+    pub(super) report: &'a Report<'a>,
+}
+
+/// Completes an ingestion whose report is claimed.
+pub(super) async fn finish_ingestion(
     deps: &Ingestion,
-    submission: &Submission,
-    report: &Report<'_>,
+    incoming: Incoming<'_>,
     claim: &Claim,
-    holder: &Holder,
+    owner: &Holder,
     now: Timestamp,
 ) -> Result<Ingested, Error> {
     let Ingestion { store, auto, enrichment, .. } = deps;
-    // Its future is large, and would make every caller's as large.
-    match Box::pin(store_and_publish(deps, submission, report, claim, now)).await {
+    // Boxed, because the future is large and would be part of every caller's future.
+    match Box::pin(store_and_publish(deps, incoming, claim, now)).await {
         Ok(Published { scan, is_ours }) => {
             if let Some(queue) = enrichment.as_ref().filter(|_| is_ours) {
-                let queue = queue.on_behalf_of(holder.request_id());
+                let queue = queue.on_behalf_of(owner.request_id());
                 let queueing = queue_enrichment(store, &queue, scan.scan_id, auto.is_none());
-                if tokio::time::timeout(QUEUEING, queueing).await.is_err() {
+                if tokio::time::timeout(SEND_TIMEOUT, queueing).await.is_err() {
                     tracing::info!(scan_id = scan.scan_id.get(), "recovery will queue the enrichment");
                 }
             } else if let Some((auto, queue)) = auto.as_ref().filter(|_| is_ours) {
-                let queue = queue.on_behalf_of(holder.request_id());
+                let queue = queue.on_behalf_of(owner.request_id());
                 let queueing = queue_analyses(store, &queue, auto, &scan, now);
-                if tokio::time::timeout(QUEUEING, queueing).await.is_err() {
+                if tokio::time::timeout(SEND_TIMEOUT, queueing).await.is_err() {
                     tracing::info!(scan_id = scan.scan_id.get(), "recovery will queue the rest of the analyses");
                 }
             }
-            let current = in_its_place(store, &scan).await?;
-            let warnings = warnings(report, &scan, current.as_ref(), now);
+            let current = current_instead(store, &scan).await?;
+            let warnings = warnings(incoming.report, &scan, current.as_ref(), now);
             Ok(Ingested { moved: is_ours && scan.current, scan, duplicate: !is_ours, warnings })
         }
         Err(error) => {
@@ -296,16 +301,17 @@ pub(super) async fn finish(
     }
 }
 
+/// Archives a report, writes its findings and publishes its scan.
 async fn store_and_publish(
     deps: &Ingestion,
-    submission: &Submission,
-    report: &Report<'_>,
+    Incoming { submission, report }: Incoming<'_>,
     claim: &Claim,
     now: Timestamp,
 ) -> Result<Published, Error> {
     let Ingestion { store, archive, auto, enrichment, .. } = deps;
-    // What is published is in the archive, if there is one.
-    let keep = async {
+    let previous = claim.former;
+    // Before publishing: every published scan has its report in the archive, if there is one.
+    let archived = async {
         match archive {
             Some(archive) if !submission.packed().is_empty() => {
                 archive.archive(report.hash, submission.packed(), submission.declared()).await
@@ -316,13 +322,13 @@ async fn store_and_publish(
     let write = async {
         let scan_id = store.number(claim).await?;
         store.write_findings(scan_id, report).await?;
-        // Under a number that was used before, what is not written over would stay for ever.
+        // A scan that is ingested again under its id may have had more findings.
         let written = report.findings.len().saturating_add(report.suppressed.len());
         let written = u32::try_from(written).unwrap_or(u32::MAX);
-        store.remove_findings(scan_id, written..claim.former.map_or(0, |former| former.findings)).await?;
+        store.remove_findings(scan_id, written..previous.map_or(0, |previous| previous.findings)).await?;
         Ok(scan_id)
     };
-    let ((), scan_id) = tokio::try_join!(async { keep.await.map_err(Error::from) }, write)?;
+    let ((), scan_id) = tokio::try_join!(async { archived.await.map_err(Error::from) }, write)?;
     let (severity_counts, fixable_counts) = report.counts();
     let dated = seen_at(report, now);
     let seen = dated.unwrap_or(now);
@@ -330,11 +336,11 @@ async fn store_and_publish(
         scan_id,
         report_hash: report.hash,
         artifact: report.artifact.clone(),
-        // What is ingested again stays as old as it is.
-        scan_timestamp: claim.former.map_or(seen, |former| former.scan_timestamp),
-        last_seen_at: claim.former.map_or(seen, |former| former.last_seen_at),
-        undated: claim.former.map_or_else(|| dated.is_none(), |former| former.undated),
-        ingested_at: claim.former.map_or(now, |former| former.ingested_at),
+        // A scan that is ingested again keeps its times.
+        scan_timestamp: previous.map_or(seen, |previous| previous.scan_timestamp),
+        last_seen_at: previous.map_or(seen, |previous| previous.last_seen_at),
+        undated: previous.map_or_else(|| dated.is_none(), |previous| previous.undated),
+        ingested_at: previous.map_or(now, |previous| previous.ingested_at),
         reported_findings: report.reported_findings,
         severity_counts,
         fixable_counts,
@@ -345,39 +351,39 @@ async fn store_and_publish(
         is_vulnerability_scan: report.is_vulnerability_scan,
         scanners: submission.declared().scanners.clone(),
         scanned_severities: submission.declared().severities.clone(),
-        confirmed_until: claim.former.and_then(|former| former.confirmed_until),
-        // What follows from the other scans of its asset is set as it is published.
+        confirmed_until: previous.and_then(|previous| previous.confirmed_until),
+        // Publishing sets these by the other scans of the asset.
         suspect: false,
         current: false,
         retired: false,
         asset_since: None,
     };
-    if claim.former.is_some() {
-        // What a better parser takes for another image must not stay under the old one.
-        forget::taken_back(store, scan_id, Some(&Asset::of(scan_id, &scan.artifact))).await?;
+    if previous.is_some() {
+        // A newer parser may read another image name from the same report.
+        forget_reopened(store, scan_id, Some(&Asset::of(scan_id, &scan.artifact))).await?;
     }
-    let wait = if enrichment.is_some() { OUTBOX_DUE_AFTER_ENRICHMENT } else { OUTBOX_DUE };
-    let outbox = (auto.is_some() || enrichment.is_some()).then(|| after(now, wait));
+    let wait = if enrichment.is_some() { RECOVERY_DELAY_AFTER_ENRICHMENT } else { RECOVERY_DELAY };
+    let outbox = (auto.is_some() || enrichment.is_some()).then(|| time_after(now, wait));
     Ok(store.publish(claim, &scan, outbox).await?)
 }
 
-/// Queues that a scan's vulnerabilities be looked up. As with analyses, recovery does what fails here;
-/// `is_all` says that nothing else is left in the outbox.
-async fn queue_enrichment(store: &Store, queue: &Queue, scan_id: ScanId, is_all: bool) {
+/// Queues a scan whose vulnerabilities are to be looked up. Recovery repeats it if it fails. If it is the `only` entry
+/// of the outbox, the outbox is cleared.
+async fn queue_enrichment(store: &Store, queue: &Queue, scan_id: ScanId, only: bool) {
     if let Err(error) = queue.send_scan(scan_id).await {
         tracing::warn!(scan_id = scan_id.get(), cause = chain(&error), "recovery will queue the enrichment");
         return;
     }
-    if is_all && let Err(error) = store.clear_outbox(scan_id).await {
+    if only && let Err(error) = store.clear_outbox(scan_id).await {
         tracing::warn!(scan_id = scan_id.get(), cause = chain(&error), "recovery will queue the enrichment again");
     }
 }
 
-/// Queues what is to be analysed. The report is in by now, so nothing here fails the request: what
-/// does not happen stays in the outbox, and recovery does it.
+/// Queues the findings that are analysed without a request. A failure does not fail the ingestion: the scan stays in
+/// the outbox, and recovery queues them.
 async fn queue_analyses(store: &Store, queue: &Queue, auto: &AutoAnalyze, scan: &Scan, now: Timestamp) {
-    let order = Order { severities: &auto.severities, limit: usize::MAX, deadline: Instant::now() + QUEUEING };
-    let queued = analyze_scan::run(store, queue, &auto.questions, &auto.judge, scan, order, now).await;
+    let order = Order { severities: &auto.severities, limit: usize::MAX, deadline: Instant::now() + SEND_TIMEOUT };
+    let queued = request_analyses(auto.prompts(store), queue, scan, order, now).await;
     let cleared = match queued {
         Ok(tally) if tally.more => return,
         Ok(_) => store.clear_outbox(scan.scan_id).await.map_err(analyze::Error::from),

@@ -1,5 +1,5 @@
-//! What a schedule puts right: messages that were lost, analyses whose back-off is over, ingestions
-//! and deletions that were cut off, and scans that are older than they should get.
+//! Repairs on a schedule: lost messages, analyses whose back-off is over, interrupted ingestions and deletions, and scans
+//! past their retention.
 
 use std::time::Duration;
 
@@ -7,15 +7,17 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use super::analyze::{Error, after};
-use super::analyze_scan::{self, Order};
-use super::delete_scan::{self, Deleted, Reason};
-use super::forget;
-use super::ingest::{self, AutoAnalyze, Ingestion};
+use super::analyze::Error;
+use super::analyze_scan::{Order, request_analyses};
+use super::delete_scan::{self, Deleted, Reason, delete_scan};
+use super::forget::forget_reopened;
+use super::ingest::{self, AutoAnalyze, Incoming, Ingestion, finish_ingestion};
 use super::reingest;
+use crate::domain::instant::{time_after, time_before};
 use crate::domain::prompt_hash::PromptHash;
 use crate::domain::scan::{Scan, ScanId};
 use crate::objects::{Archived, Objects};
+use crate::queries::enrichment_state::is_enriched;
 use crate::queue::Queue;
 use crate::store::analyses::Due;
 use crate::store::claims::{Claim, Claimed, Holder, Unfinished};
@@ -24,90 +26,96 @@ use crate::store::{self, Store};
 use crate::telemetry::chain;
 use crate::telemetry::metrics::{self, Metric};
 
-/// How many analyses one run looks at; the next run, a minute later, goes on.
-const BATCH: usize = 500;
-/// Messages that are sent before their times are moved.
-const CHUNK: usize = 50;
-/// Times that are moved at once.
+/// Due analyses that one run reads; the next run, a minute later, continues.
+const MAX_ANALYSES: usize = 500;
+/// Messages that are sent before their due times are moved.
+const MESSAGES_PER_STEP: usize = 50;
+/// Due times that are moved at the same time.
 const CONCURRENCY: usize = 8;
 /// Scans whose findings one run queues.
-const SCANS: usize = 10;
-/// After a message was sent again, the next look is this far off, and twice as far with each
-/// further one: a long queue is not a lost message.
-const NEXT_LOOK: Duration = Duration::from_secs(30 * 60);
-const LONGEST_LOOK: Duration = Duration::from_secs(6 * 3600);
+const MAX_QUEUED_SCANS: usize = 10;
+/// The wait until a message counts as lost again, doubled each time it was sent: the queue may only be long …
+const RESEND_WAIT: Duration = Duration::from_secs(30 * 60);
+/// … up to this one.
+const LONGEST_RESEND_WAIT: Duration = Duration::from_secs(6 * 3600);
 
-/// Scans that one run passes over in search of a current one.
-const LOOKED_AT: usize = 20;
-/// A prompt tells what the sources say, so a scan's findings are queued once these have been asked; a source that does
-/// not answer for so long is waited for no more.
-const LONGEST_WAIT: Duration = Duration::from_secs(2 * 3600);
-/// Between two looks whether the sources have been asked: as long as was waited so far, within these.
+/// Scans that one run reads to find a current one.
+const MAX_PROMPT_CANDIDATES: usize = 20;
+/// How long the analyses of a scan wait for the sources, because a prompt states what the sources say.
+const LONGEST_ENRICHMENT_WAIT: Duration = Duration::from_secs(2 * 3600);
+/// The pause between two checks whether the sources were asked: as long as the wait so far, at least this …
 const SHORTEST_PAUSE: Duration = Duration::from_secs(60);
+/// … and at most this.
 const LONGEST_PAUSE: Duration = Duration::from_secs(15 * 60);
 
-/// Ingestions, and deletions, that one run finishes.
-const UNFINISHED: usize = 10;
-/// Scans whose age one run looks at: a rescanned image keeps an old number, so the walk goes on from where the last run ended.
-const AGED: usize = 100;
-/// An ingestion whose lease is over is left to its sender, who may try again, for this long.
-const SENDERS_TURN: Duration = Duration::from_secs(2 * 60);
-/// What nobody can finish, since its report is not in the archive, is removed after this.
-const GIVEN_UP: Duration = Duration::from_secs(15 * 60);
-/// One ingestion that is begun before the end of a run may take so much longer, of the minute that the function has.
+/// Interrupted ingestions, and deletions, that one run finishes.
+const MAX_UNFINISHED: usize = 10;
+/// Scans whose age one run checks. An image that is scanned again keeps an old id, so each run continues where the last
+/// one stopped.
+const MAX_AGE_CHECKS: usize = 100;
+/// How long after its lease an ingestion is left to its sender, who may send the report again.
+const SENDER_GRACE: Duration = Duration::from_secs(2 * 60);
+/// How long after its lease an ingestion without an archived report is abandoned.
+const ABANDON_AFTER: Duration = Duration::from_secs(15 * 60);
+/// How long the last ingestion of a run may take beyond its deadline, within the function's minute.
 const OVERRUN: Duration = Duration::from_secs(12);
-/// What could not be finished is tried again after this.
-const NEXT_TRY: Duration = Duration::from_secs(3600);
-/// How long one scan is deleted at a stretch.
-const ONE_DELETION: Duration = Duration::from_secs(20);
+/// The wait after a failed attempt to finish an ingestion.
+const RETRY_WAIT: Duration = Duration::from_secs(3600);
+/// How long one run works on the deletion of one scan.
+const DELETION_TIME: Duration = Duration::from_secs(20);
 
 /// What recovery works with.
 #[derive(Debug)]
 pub struct Recovery {
-    /// What reports are taken in with: its archive is what unfinished ones are finished from.
+    /// What reports are ingested with; interrupted ones are finished from its archive.
     pub ingestion: Ingestion,
     /// The bucket.
     pub objects: Objects,
-    /// Where analyses are queued.
+    /// The queue of analyses.
     pub queue: Queue,
-    /// How old a scan may get; none for as old as it likes.
+    /// How long scans are kept; none to keep them for ever.
     pub retention: Option<Duration>,
 }
 
 /// What a run did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Recovered {
-    /// Messages sent again.
+    /// Messages that were sent again.
     pub resent: usize,
-    /// Scans whose findings were queued in the end.
+    /// Scans whose findings were queued.
     pub scans: usize,
     /// Ingestions that were finished.
     pub ingested: usize,
-    /// Ingestions that nobody can finish, and whose leftovers were removed.
+    /// Ingestions that cannot be finished and whose data was removed.
     pub abandoned: usize,
-    /// Scans that were deleted: those left half-deleted, and those too old.
+    /// Scans that were deleted: interrupted deletions, and scans past their retention.
     pub deleted: usize,
-    /// Ingestions whose lease was over: how many of them this run met.
+    /// Ingestions whose lease was over at the start of the run.
     pub stuck: usize,
 }
 
-/// Puts right what it finds, until the deadline, on behalf of a request with that id. What fails is logged and met again by the next
-/// run; it keeps nothing else from being put right.
+/// Repairs what is due until the deadline, on behalf of a request. A failed repair is logged, and repeated by the next
+/// run; the others go on.
 ///
 /// # Errors
-/// If not even the lists of what is due can be read, or messages not be sent.
-pub async fn run(deps: &Recovery, request_id: &str, now: Timestamp, deadline: Instant) -> Result<Recovered, Error> {
+/// If the lists of what is due cannot be read, or messages cannot be sent.
+pub async fn run_recovery(
+    deps: &Recovery,
+    request_id: &str,
+    now: Timestamp,
+    deadline: Instant,
+) -> Result<Recovered, Error> {
     let Recovery { ingestion, objects, queue, retention } = deps;
     let queue = &queue.on_behalf_of(request_id);
     let store = &ingestion.store;
     let auto = ingestion.auto.as_ref().map(|(auto, _)| auto);
-    let due = store.due_analyses(now, BATCH).await?;
-    let outbox = store.due_outbox(now, SCANS).await?;
-    let moved = if ingestion.enrichment.is_some() { store.due_moved(now, SCANS).await? } else { Vec::new() };
-    let unfinished = store.unfinished(before(now, SENDERS_TURN), UNFINISHED).await?;
-    // Before anything is mended: a run that fails has counted all the same. The longest due come first.
-    // A cut-off ingestion is finished in the next minutes, or given up: stuck is what is older.
-    let old = before(now, GIVEN_UP.saturating_mul(2));
+    let due = store.due_analyses(now, MAX_ANALYSES).await?;
+    let outbox = store.due_outbox(now, MAX_QUEUED_SCANS).await?;
+    let moved = if ingestion.enrichment.is_some() { store.due_moved(now, MAX_QUEUED_SCANS).await? } else { Vec::new() };
+    let unfinished = store.unfinished(time_before(now, SENDER_GRACE), MAX_UNFINISHED).await?;
+    // Before any repair, so that a run that fails emits the metric too. The lists begin with the longest overdue entry.
+    // An interrupted ingestion is finished or abandoned within minutes; an older one is stuck.
+    let old = time_before(now, ABANDON_AFTER.saturating_mul(2));
     let stuck = due.iter().filter(|due| due.is_stuck).count()
         + unfinished.iter().filter(|unfinished| unfinished.since < old).count();
     let overdue = [due.first().map(|due| due.at), outbox.first().map(|(_, at)| *at)];
@@ -117,7 +125,7 @@ pub async fn run(deps: &Recovery, request_id: &str, now: Timestamp, deadline: In
 
     let enrichment = ingestion.enrichment.as_ref().map(|queue| queue.on_behalf_of(request_id));
     if let Some(enrichment) = &enrichment {
-        // Whoever catalogues the scan takes its asset off the list; the message may be lost again.
+        // Cataloguing the scan clears the entry, so that a message that is lost again is sent again.
         for (asset, current) in moved {
             match current.scan_id.or(asset.alone) {
                 Some(scan_id) => enrichment.send_scan(scan_id).await?,
@@ -125,14 +133,14 @@ pub async fn run(deps: &Recovery, request_id: &str, now: Timestamp, deadline: In
             }
         }
     }
-    let orders = Orders { store, queue, auto, enrichment: enrichment.as_ref() };
-    let mut recovered = resend(&orders, &due, outbox, now, deadline).await?;
+    let queueing = Queueing { store, queue, auto, enrichment: enrichment.as_ref() };
+    let mut recovered = resend(&queueing, &due, outbox, now, deadline).await?;
     recovered.stuck = unfinished.len();
     for unfinished in unfinished {
         if Instant::now() >= deadline {
             return Ok(recovered);
         }
-        match finish(ingestion, objects, request_id, &unfinished, now, deadline).await {
+        match finish_from_archive(deps, request_id, &unfinished, now, deadline).await {
             Ok(Finished::Ingested) => recovered.ingested += 1,
             Ok(Finished::Abandoned) => recovered.abandoned += 1,
             Ok(Finished::Later) => {}
@@ -142,40 +150,41 @@ pub async fn run(deps: &Recovery, request_id: &str, now: Timestamp, deadline: In
             }
         }
     }
-    let unfinished = store.due_deletions(now, UNFINISHED).await?;
-    // Their notes know why they were begun.
-    let mut to_delete: Vec<(ScanId, Reason)> = unfinished.into_iter().map(|scan| (scan, Reason::Requested)).collect();
+    let unfinished = store.due_deletions(now, MAX_UNFINISHED).await?;
+    // The reason is that of the note, whichever is given here.
+    let requested = |scan_id| delete_scan::Order { scan_id, reason: Reason::Requested };
+    let mut to_delete: Vec<delete_scan::Order> = unfinished.into_iter().map(requested).collect();
     let mut walk = None;
-    if let Some(oldest) = retention.map(|age| before(now, age)) {
-        let looked_at = store.oldest_scans(store.position(Walk::Retention).await?, AGED).await?;
-        walk = Some(looked_at.get(AGED - 1).map(|scan| scan.scan_id));
+    if let Some(oldest) = retention.map(|age| time_before(now, age)) {
+        let looked_at = store.oldest_scans(store.position(Walk::Retention).await?, MAX_AGE_CHECKS).await?;
+        walk = Some(looked_at.get(MAX_AGE_CHECKS - 1).map(|scan| scan.scan_id));
         let is_old = |scan: &&Scan| scan.ingested_at < oldest && scan.last_seen_at < oldest;
         for scan in looked_at.iter().filter(is_old) {
-            // A suspect scan would become current by the mere passing of time.
+            // Without this scan a suspect one would become current.
             if !store.holds_suspects_back(scan).await? {
-                to_delete.push((scan.scan_id, Reason::Expired));
+                to_delete.push(delete_scan::Order { scan_id: scan.scan_id, reason: Reason::Expired });
             }
         }
     }
-    for (scan_id, reason) in to_delete {
-        let left = deadline.saturating_duration_since(Instant::now()).min(ONE_DELETION);
+    for order in to_delete {
+        let left = deadline.saturating_duration_since(Instant::now()).min(DELETION_TIME);
         if left.is_zero() {
             return Ok(recovered);
         }
-        match delete_scan::run(store, Some(objects), scan_id, reason, now, left).await {
+        match delete_scan(store, Some(objects), order, now, left).await {
             Ok(Deleted::Gone) => recovered.deleted += 1,
             Ok(Deleted::Underway | Deleted::Busy | Deleted::Unknown) => {}
             Err(error) => {
-                tracing::error!(scan_id = scan_id.get(), cause = chain(&error), "a scan could not be deleted");
+                tracing::error!(scan_id = order.scan_id.get(), cause = chain(&error), "a scan could not be deleted");
             }
         }
     }
     if let Some(after) = walk {
         store.set_position(Walk::Retention, after).await?;
     }
-    // Last: a large scan must not take the time of what cannot wait.
-    if let Err(error) = reask(&orders, now, deadline).await {
-        tracing::error!(cause = chain(&error), "changed prompts could not be asked anew");
+    // Last, because a large scan may take all the time that is left.
+    if let Err(error) = request_changed_prompts(&queueing, now, deadline).await {
+        tracing::error!(cause = chain(&error), "changed prompts could not be queued again");
     }
     Ok(recovered)
 }
@@ -186,89 +195,88 @@ enum Finished {
     Later,
 }
 
-/// Finishes an ingestion from the archive. Where the archive does not have its report, its sender
-/// was never told that it is in: what is left of it is removed.
-async fn finish(
-    deps: &Ingestion,
-    objects: &Objects,
+/// Finishes an ingestion from the archive. If its report is not archived, its sender never got a success, and its data
+/// is removed.
+async fn finish_from_archive(
+    deps: &Recovery,
     request_id: &str,
     unfinished: &Unfinished,
     now: Timestamp,
     deadline: Instant,
 ) -> Result<Finished, reingest::Error> {
-    let holder = Holder::random().map_err(ingest::Error::from)?.of_request(request_id);
+    let Recovery { ingestion, objects, .. } = deps;
+    let store = &ingestion.store;
+    let owner = Holder::random().map_err(ingest::Error::from)?.of_request(request_id);
     let archived = objects.archived(unfinished.hash).await?;
-    if archived.is_none() && unfinished.since > before(now, GIVEN_UP) {
+    if archived.is_none() && unfinished.since > time_before(now, ABANDON_AFTER) {
         return Ok(Finished::Later);
     }
-    let taken = deps.store.take_over(unfinished.hash, &holder, now, deps.lease).await?;
+    let taken = store.take_over(unfinished.hash, &owner, now, ingestion.lease).await?;
     let Some(Claimed::Ours(claim)) = taken else { return Ok(Finished::Later) };
     let work = async {
         match archived {
-            Some(archived) => ingest_archived(deps, archived, &claim, &holder, now).await,
-            None => abandon(&deps.store, &claim).await,
+            Some(archived) => ingest_archived(ingestion, archived, &claim, &owner, now).await,
+            None => abandon(store, &claim).await,
         }
     };
     let worked = tokio::time::timeout_at(deadline + OVERRUN, work).await;
     if !matches!(worked, Ok(Ok(_))) {
-        // It must not keep others from their turn.
-        deps.store.release(&claim, after(now, NEXT_TRY)).await?;
+        // Later, so that the next runs get to the others.
+        store.release(&claim, time_after(now, RETRY_WAIT)).await?;
     }
     worked.unwrap_or(Ok(Finished::Later))
 }
 
-/// Removes what is left of an ingestion, and of the scan that was taken back for it.
+/// Removes the data of an ingestion, and of the scan that was reopened for it.
 async fn abandon(store: &Store, claim: &Claim) -> Result<Finished, reingest::Error> {
     if let Some(scan_id) = claim.scan_id {
         store.remove_leftovers(scan_id).await?;
-        forget::taken_back(store, scan_id, None).await?;
+        forget_reopened(store, scan_id, None).await?;
     }
     store.abandon(claim).await?;
     Ok(Finished::Abandoned)
 }
 
+/// Ingests an archived report whose claim was taken over.
 async fn ingest_archived(
     deps: &Ingestion,
     archived: Archived,
     claim: &Claim,
-    holder: &Holder,
+    owner: &Holder,
     now: Timestamp,
 ) -> Result<Finished, reingest::Error> {
-    let submission = reingest::unpacked(deps, archived)?;
-    let report = reingest::report(&submission, claim.hash)?;
-    ingest::finish(deps, &submission, &report, claim, holder, now).await?;
+    let submission = reingest::unpack(deps, archived)?;
+    let report = reingest::parse(&submission, claim.hash)?;
+    finish_ingestion(deps, Incoming { submission: &submission, report: &report }, claim, owner, now).await?;
     Ok(Finished::Ingested)
 }
 
-fn before(now: Timestamp, by: Duration) -> Timestamp {
-    now.checked_sub(by).unwrap_or(Timestamp::MIN)
-}
-
-/// What messages are sent with.
-struct Orders<'a> {
+/// What analyses and enrichment are queued with.
+struct Queueing<'a> {
     store: &'a Store,
     queue: &'a Queue,
     auto: Option<&'a AutoAnalyze>,
     enrichment: Option<&'a Queue>,
 }
 
-/// Sends what is due again. Running it twice at once may send something twice, which is harmless.
+/// Sends the messages that are due again. Two runs at once may send a message twice, which is harmless.
 async fn resend(
-    orders: &Orders<'_>,
+    queueing: &Queueing<'_>,
     due: &[Due],
     outbox: Vec<(ScanId, Timestamp)>,
     now: Timestamp,
     deadline: Instant,
 ) -> Result<Recovered, Error> {
-    let Orders { store, queue, .. } = *orders;
-    for batch in due.chunks(CHUNK) {
+    let Queueing { store, queue, .. } = *queueing;
+    for batch in due.chunks(MESSAGES_PER_STEP) {
         let hashes: Vec<PromptHash> = batch.iter().map(|due| due.hash.clone()).collect();
         queue.send_all(&hashes).await?;
-        // Only now: what was not sent is due again in a minute. To send twice is harmless.
+        // After sending: a message that was not sent stays due.
         stream::iter(batch.to_vec())
             .map(|Due { hash, resent, .. }| async move {
-                let wait = NEXT_LOOK.saturating_mul(1u32.checked_shl(resent).unwrap_or(u32::MAX)).min(LONGEST_LOOK);
-                store.look_again(&hash, now, after(now, wait)).await
+                let wait = RESEND_WAIT.saturating_mul(1u32.checked_shl(resent).unwrap_or(u32::MAX));
+                let wait = wait.min(LONGEST_RESEND_WAIT);
+                store.look_again(&hash, now, time_after(now, wait)).await
             })
             .buffer_unordered(CONCURRENCY)
             .try_for_each(|_| async { Ok(()) })
@@ -276,73 +284,77 @@ async fn resend(
     }
     let mut recovered = Recovered { resent: due.len(), ..Recovered::default() };
     for (scan_id, _) in outbox {
-        match queue_scan(orders, scan_id, now, deadline).await {
+        match queue_scan(queueing, scan_id, now, deadline).await {
             Ok(Queued::Whole) => recovered.scans += 1,
             Ok(Queued::Later) => {}
             Ok(Queued::Part) => break,
-            // Who deleted it took it off the list, and who ingested it anew put it there again.
+            // Deleting a scan removes it from the list; ingesting it again adds it again.
             Err(Error::Store(store::Error::Vanished { .. })) => {}
-            // One scan that cannot be read must not keep the others waiting.
+            // Later, so that the next runs get to the others.
             Err(error) => {
                 tracing::error!(
                     scan_id = scan_id.get(),
                     cause = chain(&error),
                     "the findings of a scan could not be queued"
                 );
-                store.put_off_outbox(scan_id, after(now, NEXT_LOOK)).await?;
+                store.put_off_outbox(scan_id, time_after(now, RESEND_WAIT)).await?;
             }
         }
     }
     Ok(recovered)
 }
 
-/// Asks anew about the findings of one current scan, as far as their prompts have changed; the next run looks at
-/// another one.
-async fn reask(orders: &Orders<'_>, now: Timestamp, deadline: Instant) -> Result<(), Error> {
-    let Orders { store, queue, auto: Some(auto), .. } = *orders else { return Ok(()) };
+/// Requests the analyses of one current scan's findings whose prompts have changed; the next run takes another scan.
+async fn request_changed_prompts(queueing: &Queueing<'_>, now: Timestamp, deadline: Instant) -> Result<(), Error> {
+    let Queueing { store, queue, auto: Some(auto), .. } = *queueing else { return Ok(()) };
     let after = store.position(Walk::Analyses).await?;
-    let looked_at = store.oldest_scans(after, LOOKED_AT).await?;
-    // Younger ones wait in the outbox.
-    let settled = before(now, LONGEST_WAIT);
-    let current = looked_at.iter().find(|scan| scan.current && !scan.retired && scan.ingested_at < settled);
+    let looked_at = store.oldest_scans(after, MAX_PROMPT_CANDIDATES).await?;
+    // Newer scans may still be in the outbox.
+    let ingested_before = time_before(now, LONGEST_ENRICHMENT_WAIT);
+    let current = looked_at.iter().find(|scan| scan.current && !scan.retired && scan.ingested_at < ingested_before);
     if let Some(scan) = current {
         let order = Order { severities: &auto.severities, limit: usize::MAX, deadline };
-        if analyze_scan::run(store, queue, &auto.questions, &auto.judge, scan, order, now).await?.more {
+        if request_analyses(auto.prompts(store), queue, scan, order, now).await?.more {
             return Ok(());
         }
     }
-    let next = current.or_else(|| looked_at.get(LOOKED_AT - 1)).map(|scan| scan.scan_id);
+    let next = current.or_else(|| looked_at.get(MAX_PROMPT_CANDIDATES - 1)).map(|scan| scan.scan_id);
     Ok(store.set_position(Walk::Analyses, next).await?)
 }
 
 enum Queued {
     Whole,
-    /// The time did not suffice.
+    /// The deadline came first.
     Part,
-    /// Its vulnerabilities are still being looked up.
+    /// The sources were not asked about all of its vulnerabilities yet.
     Later,
 }
 
 /// Queues the findings of one scan.
-async fn queue_scan(orders: &Orders<'_>, scan_id: ScanId, now: Timestamp, deadline: Instant) -> Result<Queued, Error> {
-    let Orders { store, queue, auto, enrichment } = *orders;
-    // Whether its first message was lost is not known. A second one finds its work done.
+async fn queue_scan(
+    queueing: &Queueing<'_>,
+    scan_id: ScanId,
+    now: Timestamp,
+    deadline: Instant,
+) -> Result<Queued, Error> {
+    let Queueing { store, queue, auto, enrichment } = *queueing;
+    // The first message may have been lost. A second one is harmless.
     if let Some(enrichment) = enrichment {
         enrichment.send_scan(scan_id).await?;
     }
-    // Where nothing is analysed any more, there is nothing to queue.
+    // The settings may have changed since the scan was put into the outbox.
     if let Some(auto) = auto
         && let Some(scan) = store.scan(scan_id).await?
     {
         let waited = Duration::try_from(now.duration_since(scan.ingested_at)).unwrap_or_default();
-        let may_wait = enrichment.is_some() && waited < LONGEST_WAIT;
-        if may_wait && !analyze_scan::is_enriched(store, &scan, &auto.severities).await? {
+        let may_wait = enrichment.is_some() && waited < LONGEST_ENRICHMENT_WAIT;
+        if may_wait && !is_enriched(store, &scan, &auto.severities).await? {
             let pause = waited.clamp(SHORTEST_PAUSE, LONGEST_PAUSE);
-            store.put_off_outbox(scan_id, after(now, pause)).await?;
+            store.put_off_outbox(scan_id, time_after(now, pause)).await?;
             return Ok(Queued::Later);
         }
         let order = Order { severities: &auto.severities, limit: usize::MAX, deadline };
-        if analyze_scan::run(store, queue, &auto.questions, &auto.judge, &scan, order, now).await?.more {
+        if request_analyses(auto.prompts(store), queue, &scan, order, now).await?.more {
             return Ok(Queued::Part);
         }
     }

@@ -1,8 +1,8 @@
-//! KEV and EPSS, fetched as a whole; and a look at which vulnerabilities are due.
+//! Refreshes KEV and EPSS, and queues the vulnerabilities that are due.
 //!
 //! ```text
-//! fetch ──▶ sane? ──▶ bucket ──▶ the last good one ──▶ each known CVE whose value changed
-//!             └ no: the last good one stays
+//! fetch ──▶ plausible? ──▶ bucket ──▶ the last good feed ──▶ each known CVE whose value changed
+//!             └ no: the last good feed stays
 //! known, and no image has it ──▶ dropped, see `drop_records`
 //! ```
 
@@ -13,13 +13,12 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use jiff::{SignedDuration, Timestamp};
 
 use super::admit;
-use super::drop_records::{self, KnownRecords, Tally};
+use super::drop_records::{KnownRecords, Tally, drop_unseen_records};
 use super::enrich::{self, Enrichment, Error, Feeds};
 use crate::domain::feed::{Feed, FeedName};
 use crate::domain::occurrence::Bucket;
-use crate::domain::vulnerability::Source;
-use crate::domain::vulnerability::VulnerabilitySummary;
 use crate::domain::vulnerability::id::{Kind, VulnerabilityId};
+use crate::domain::vulnerability::{Source, VulnerabilitySummary};
 use crate::enrichment::merge::Said;
 use crate::enrichment::{epss, kev};
 use crate::sources::fetch::Budget;
@@ -28,13 +27,13 @@ use crate::store::claims::Holder;
 use crate::store::enrichments::Due;
 use crate::telemetry::chain;
 
-/// A feed that was fetched so shortly ago is not fetched again: the schedule may fire twice.
-const FETCHED_LATELY: SignedDuration = SignedDuration::from_hours(5);
-/// Known CVEs that are looked through at once.
+/// The shortest time between two fetches of a feed: the schedule may fire twice.
+const MIN_FETCH_INTERVAL: SignedDuration = SignedDuration::from_hours(5);
+/// Vulnerabilities CVEs that are read at a time.
 const PAGE: usize = 500;
-/// Ids that one run orders to be asked about; the next run goes on.
-const DUE: usize = 5000;
-/// CVEs that are written at once.
+/// The most ids that one run queues; the next run continues.
+const MAX_DUE: usize = 5000;
+/// CVEs that are written at the same time.
 const CONCURRENCY: usize = 8;
 
 /// What a run did.
@@ -42,27 +41,27 @@ const CONCURRENCY: usize = 8;
 pub struct Refreshed {
     /// Feeds that were replaced.
     pub replaced: usize,
-    /// Feeds that could not be had, or not be believed.
+    /// Feeds that could not be fetched, or are not plausible.
     pub failed: usize,
-    /// CVEs whose value has changed.
+    /// CVEs whose value changed.
     pub pushed: usize,
-    /// CVEs that somebody else was at: the next run pushes to them.
+    /// CVEs whose lease another worker held, or that there was no time for: the next run updates them.
     pub missed: usize,
-    /// Ids that sources are to be asked about.
+    /// Ids that were queued for the sources.
     pub due: usize,
-    /// Ids that no source was asked about yet and for which the day has no room left: the next day has.
+    /// New ids beyond the limit of the day: they are due the next day.
     pub put_off: usize,
-    /// Records of vulnerabilities that no image has any more: no source is asked about them.
+    /// Records that were marked because no image has their vulnerability.
     pub unseen: usize,
-    /// Records among these that were dropped.
+    /// Records that were dropped.
     pub dropped: usize,
 }
 
-/// Refreshes the feeds that are not fresh, pushes what changed, and orders what is due.
+/// Refreshes stale feeds, updates the CVEs whose values changed, and queues due ones.
 ///
 /// # Errors
 /// Those of the table, the bucket and the queue; never because a source fails.
-pub async fn run(deps: &Enrichment, holder: &Holder, budget: &Budget) -> Result<Refreshed, Error> {
+pub async fn refresh_feeds(deps: &Enrichment, owner: &Holder, budget: &Budget) -> Result<Refreshed, Error> {
     let mut refreshed = Refreshed::default();
     for name in FeedName::ALL {
         match refresh(deps, name, budget).await {
@@ -72,27 +71,27 @@ pub async fn run(deps: &Enrichment, holder: &Holder, budget: &Budget) -> Result<
                 refreshed.failed += 1;
                 tracing::error!(feed = %name, reason, "a feed was not refreshed; the last good one stays");
             }
-            Err(Failed::Ours(error)) => return Err(error),
+            Err(Failed::Internal(error)) => return Err(error),
         }
     }
     let pushing = Budget::new(budget.now(), budget.left() / 2);
-    if let Some(known) = push(deps, holder, &pushing, &mut refreshed).await? {
+    if let Some(known) = push(deps, owner, &pushing, &mut refreshed).await? {
         let dropping = Budget::new(budget.now(), budget.left() / 2);
-        let Tally { unseen, dropped, .. } = drop_records::run(&deps.store, &known, &dropping).await?;
+        let Tally { unseen, dropped, .. } = drop_unseen_records(&deps.store, &known, &dropping).await?;
         (refreshed.unseen, refreshed.dropped) = (unseen, dropped);
     }
-    // Last: what was just pushed to is not due because of that.
-    order_due(deps, budget, &mut refreshed).await?;
+    // Last, because an update may change when a CVE is due.
+    queue_due(deps, budget, &mut refreshed).await?;
     Ok(refreshed)
 }
 
-/// Orders what is due; of what no source was asked about yet, as much as the day has room for.
-async fn order_due(deps: &Enrichment, budget: &Budget, refreshed: &mut Refreshed) -> Result<(), Error> {
+/// Queues the due ids; of the new ones as many as the limit of the day allows.
+async fn queue_due(deps: &Enrichment, budget: &Budget, refreshed: &mut Refreshed) -> Result<(), Error> {
     let mut done: BTreeSet<VulnerabilityId> = BTreeSet::new();
-    while refreshed.due < DUE && !budget.is_over() {
+    while refreshed.due < MAX_DUE && !budget.is_over() {
         let now = budget.now();
-        let due = deps.store.due_cves(now, DUE).await?;
-        // The list follows after a moment, and what was ordered stays on it until it was asked about.
+        let due = deps.store.due_cves(now, MAX_DUE).await?;
+        // The index is eventually consistent, and an id stays on it until the sources were asked.
         let due: Vec<Due> = due.into_iter().filter(|due| done.insert(due.id.clone())).collect();
         let mut room = admit::today(&deps.store, now, due.iter().filter(|due| due.is_new).count()).await?;
         let (mut order, mut later) = (Vec::new(), Vec::new());
@@ -112,7 +111,7 @@ async fn order_due(deps: &Enrichment, budget: &Budget, refreshed: &mut Refreshed
         if later.is_empty() {
             break;
         }
-        // They must not keep what is due behind them from its turn.
+        // Later, so that the ids behind them are read next.
         stream::iter(later)
             .map(|id| async move { deps.store.put_off_cve(&id, admit::tomorrow(now)).await })
             .buffer_unordered(CONCURRENCY)
@@ -122,29 +121,30 @@ async fn order_due(deps: &Enrichment, budget: &Budget, refreshed: &mut Refreshed
     Ok(())
 }
 
+/// Why a feed was not refreshed.
 enum Failed {
     Source(String),
-    Ours(Error),
+    Internal(Error),
 }
 
 impl<E: Into<Error>> From<E> for Failed {
     fn from(error: E) -> Self {
-        Self::Ours(error.into())
+        Self::Internal(error.into())
     }
 }
 
-/// Replaces a feed, if a new one can be had and believed; answers whether.
+/// Replaces a stale feed with a plausible new one, and returns whether it did.
 async fn refresh(deps: &Enrichment, name: FeedName, budget: &Budget) -> Result<bool, Failed> {
     let now = budget.now();
     let last = deps.store.feed(name).await?;
-    if last.as_ref().is_some_and(|last| now.duration_since(last.fetched_at) < FETCHED_LATELY) {
+    if last.as_ref().is_some_and(|last| now.duration_since(last.fetched_at) < MIN_FETCH_INTERVAL) {
         return Ok(false);
     }
     let bytes = match feeds::fetch_feed(&deps.mode, &deps.store, name, budget).await {
         Ok(bytes) => bytes,
         Err(error) => return Err(Failed::Source(chain(&error))),
     };
-    // A folder's feeds are a developer's own, with a handful of entries.
+    // A folder is a developer's, and its feeds have a handful of entries.
     let is_trusted = matches!(deps.mode, Mode::Folder(_));
     let believed = |entries: u64, date: Timestamp| (usize::try_from(entries).unwrap_or(usize::MAX), date);
     let last_good = match &last {
@@ -152,21 +152,21 @@ async fn refresh(deps: &Enrichment, name: FeedName, budget: &Budget) -> Result<b
         Some(last) => Some(believed(last.entries, last.date)),
         None => None,
     };
-    // Seven names, over and over: nothing has to be cleaned up, and who reads the last one still can.
+    // One name for each day of the week: old objects are replaced, and a reader of the last one is not disturbed.
     let object = format!("{name}-{}", now.as_second().div_euclid(24 * 3600).rem_euclid(7));
-    let not_sane = |error: &dyn std::error::Error| Failed::Source(format!("it is not believed: {error}"));
+    let not_plausible = |error: &dyn std::error::Error| Failed::Source(format!("it is not believed: {error}"));
     let (feed, stored) = match name {
         FeedName::Kev => {
             let last_good = last_good.map(|(entries, released)| kev::LastGood { entries, released });
-            let catalogue = kev::parse(&bytes, last_good).map_err(|error| not_sane(&error))?;
+            let catalogue = kev::parse(&bytes, last_good).map_err(|error| not_plausible(&error))?;
             let entries = u64::try_from(catalogue.entries.len()).unwrap_or(u64::MAX);
             let date = catalogue.released;
             (Feed { object, date, fetched_at: now, entries, model_version: None, median: None }, bytes)
         }
         FeedName::Epss => {
             let last_good = last_good.map(|(rows, scored_at)| epss::LastGood { rows, scored_at });
-            let snapshot = epss::parse_csv(&bytes, None).map_err(|error| not_sane(&error))?;
-            snapshot.check(last_good).map_err(|error| not_sane(&error))?;
+            let snapshot = epss::parse_csv(&bytes, None).map_err(|error| not_plausible(&error))?;
+            snapshot.check(last_good).map_err(|error| not_plausible(&error))?;
             let feed = Feed {
                 object,
                 date: snapshot.scored_at(),
@@ -175,7 +175,7 @@ async fn refresh(deps: &Enrichment, name: FeedName, budget: &Budget) -> Result<b
                 model_version: snapshot.model_version().map(str::to_owned),
                 median: snapshot.median(),
             };
-            (feed, epss::pack(&bytes).map_err(|error| not_sane(&error))?)
+            (feed, epss::pack(&bytes).map_err(|error| not_plausible(&error))?)
         }
     };
     deps.objects.put_feed(&feed.object, stored).await?;
@@ -184,15 +184,15 @@ async fn refresh(deps: &Enrichment, name: FeedName, budget: &Budget) -> Result<b
     Ok(true)
 }
 
-/// Writes what the feeds say to those known CVEs for which it is something new. Answers what is known, if there was
-/// time to look at all of it.
+/// Updates the known CVEs of which the feeds say something new. Returns all known records, if there was time to read
+/// them.
 async fn push(
     deps: &Enrichment,
-    holder: &Holder,
+    owner: &Holder,
     budget: &Budget,
     refreshed: &mut Refreshed,
 ) -> Result<Option<KnownRecords>, Error> {
-    let feeds = enrich::feeds(deps).await?;
+    let feeds = enrich::last_good_feeds(deps).await?;
     let mut changed: BTreeSet<VulnerabilityId> = BTreeSet::new();
     let mut after = None;
     let mut known = KnownRecords::default();
@@ -217,14 +217,14 @@ async fn push(
             refreshed.missed += ids.len();
             continue;
         }
-        let leases = deps.store.take_dossiers(ids, holder, budget.now(), deps.lease).await?;
+        let leases = deps.store.take_dossiers(ids, owner, budget.now(), deps.lease).await?;
         refreshed.pushed += leases.len();
         refreshed.missed += ids.len().saturating_sub(leases.len());
         let feeds = &feeds;
         stream::iter(leases)
             .map(|lease| {
                 let answers = feeds.answers(&lease.id);
-                enrich::write(deps, lease, answers, budget.now())
+                enrich::write_dossier(deps, lease, answers, budget.now())
             })
             .buffer_unordered(CONCURRENCY)
             .try_collect::<()>()
@@ -233,8 +233,8 @@ async fn push(
     Ok(is_whole.then_some(known))
 }
 
-/// Whether the feeds say something else than what is known. Scores to four places: FIRST moves the fifth
-/// of nearly every one each day, which nobody's work depends on.
+/// Returns whether the feeds differ from what is known. Scores are compared to four places, because the fifth place of
+/// nearly every one changes each day.
 fn is_news(feeds: &Feeds, signals: &VulnerabilitySummary) -> bool {
     if signals.id.kind() != Kind::Cve {
         return false;
@@ -246,7 +246,7 @@ fn is_news(feeds: &Feeds, signals: &VulnerabilitySummary) -> bool {
         };
         if answer.source == Source::Kev {
             let listed = facts.and_then(|facts| facts.kev.as_ref());
-            // What NVD alone says of it is not the catalogue's word.
+            // NVD repeats the catalogue: its copy does not count.
             let known = signals.kev.as_ref().filter(|known| known.source == Source::Kev);
             let is_same = listed.map(|kev| (kev.date_added, kev.ransomware))
                 == known.map(|known| (known.fact.date_added, known.fact.ransomware));
@@ -266,5 +266,5 @@ fn is_news(feeds: &Feeds, signals: &VulnerabilitySummary) -> bool {
     })
 }
 
-/// How long a run may take, of the time that its function has.
+/// How long a run may take.
 pub const TIME: Duration = Duration::from_secs(240);

@@ -1,12 +1,11 @@
-//! Ingesting an archived report anew, under the number that its scan has: what a better parser is
-//! brought to old scans with.
+//! Ingests an archived report again, under the id of its scan, so that a newer parser reads old reports.
 //!
-//! The scan is taken back and its report ingested as if the first attempt had been cut off. For
-//! those seconds nobody sees the scan; a crash is mended as that of any ingestion is.
+//! The scan is reopened and its report ingested as if its first ingestion had been interrupted. For these seconds the
+//! scan is invisible. Recovery finishes an interrupted one like any other ingestion.
 
 use jiff::Timestamp;
 
-use super::ingest::{self, Ingestion};
+use super::ingest::{self, Incoming, Ingestion, finish_ingestion};
 use crate::domain::report_hash::ReportHash;
 use crate::domain::scan::ScanId;
 use crate::objects::{self, Archived};
@@ -18,24 +17,24 @@ use crate::store::claims::Holder;
 /// How it went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reingested {
-    /// The scan now is what the archived report says.
+    /// The scan was ingested again.
     Done {
         /// How many findings it has.
         findings: usize,
     },
-    /// There is no such scan, or someone else is at it.
+    /// There is no such scan, or another attempt has its lease.
     NoScan,
-    /// Its report is not in the archive (any more); the scan stays as it is.
+    /// Its report is not in the archive; the scan stays as it is.
     NotArchived,
 }
 
-/// Why a scan was not ingested anew.
+/// Why a scan was not ingested again.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The archived report cannot be read; the scan stays as it is.
     #[error("the archived report is refused")]
     Report(#[from] report::Error),
-    /// The archived report is another one; the scan stays as it is.
+    /// The archived report has another hash; the scan stays as it is.
     #[error("the archived report has another hash")]
     OtherReport,
     /// The archive.
@@ -49,29 +48,30 @@ pub enum Error {
     Ingest(#[from] ingest::Error),
 }
 
-/// Ingests the archived report of a scan anew. There must be an archive.
+/// Ingests the archived report of a scan again. `owner` names this attempt.
 ///
 /// # Errors
 /// See [`Error`].
-pub async fn run(deps: &Ingestion, id: ScanId, holder: &Holder, now: Timestamp) -> Result<Reingested, Error> {
+pub async fn reingest_scan(deps: &Ingestion, id: ScanId, owner: &Holder, now: Timestamp) -> Result<Reingested, Error> {
     let Some(scan) = deps.store.scan(id).await? else { return Ok(Reingested::NoScan) };
     let Some(archive) = &deps.archive else { return Ok(Reingested::NotArchived) };
     let Some(archived) = archive.archived(scan.report_hash).await? else { return Ok(Reingested::NotArchived) };
-    // Everything that can be wrong with the report is known before the scan is touched.
-    let submission = unpacked(deps, archived)?;
-    let report = report(&submission, scan.report_hash)?;
-    let Some(claim) = deps.store.reopen(&scan, holder, now, deps.lease).await? else { return Ok(Reingested::NoScan) };
-    ingest::finish(deps, &submission, &report, &claim, holder, now).await?;
+    // Before the scan is reopened: a report with an error leaves the scan as it is.
+    let submission = unpack(deps, archived)?;
+    let report = parse(&submission, scan.report_hash)?;
+    let Some(claim) = deps.store.reopen(&scan, owner, now, deps.lease).await? else { return Ok(Reingested::NoScan) };
+    let incoming = Incoming { submission: &submission, report: &report };
+    finish_ingestion(deps, incoming, &claim, owner, now).await?;
     Ok(Reingested::Done { findings: report.findings.len() })
 }
 
-/// A report of the archive, as it was sent.
-pub(super) fn unpacked(deps: &Ingestion, archived: Archived) -> Result<Submission, Error> {
+/// Unpacks an archived report.
+pub(super) fn unpack(deps: &Ingestion, archived: Archived) -> Result<Submission, Error> {
     Ok(Submission::read(archived.packed, Compression::Gzip, archived.declared, deps.limits, false)?)
 }
 
-/// The report in it, if it is the one of that hash.
-pub(super) fn report(submission: &Submission, hash: ReportHash) -> Result<Report<'_>, Error> {
+/// Parses an archived report, and checks its hash.
+pub(super) fn parse(submission: &Submission, hash: ReportHash) -> Result<Report<'_>, Error> {
     let report = submission.report()?;
     if report.hash == hash { Ok(report) } else { Err(Error::OtherReport) }
 }

@@ -2,8 +2,7 @@
 
 use jiff::civil::Date;
 
-use super::score;
-use super::{Band, Inputs, Priority};
+use super::{Band, Inputs, Priority, score};
 
 /// The place of a finding in its scan's list by priority: smaller is more urgent. The order is total and stable.
 ///

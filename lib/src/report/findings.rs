@@ -1,20 +1,13 @@
 //! Collects the open and suppressed vulnerabilities of a report, orders them and collapses exact repeats.
 
 use std::borrow::Cow;
-use std::cmp::{Ordering, Reverse};
 use std::fmt;
 
-use serde::de::{
-    Deserialize, DeserializeSeed, Deserializer, Error as _, Expected, IgnoredAny, MapAccess, SeqAccess, Unexpected,
-    Visitor,
-};
-use serde_json::value::RawValue;
+use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use super::reason;
+use super::finding::{Finding, FindingIn, Text, not_a_text};
 use super::suppressed::{ModifiedEntry, Suppressed};
-use crate::domain::remediation::has_fix;
 use crate::domain::scan::OtherFindings;
-use crate::domain::severity::Severity;
 
 /// A distribution, file or application that was scanned: an entry of the report's `Results`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -27,84 +20,7 @@ pub struct Scanned<'c> {
     pub target: Cow<'c, str>,
 }
 
-/// One vulnerability object of a report.
-#[derive(Debug)]
-pub struct Finding<'c> {
-    /// The index of its place in the report's [`Scanned`].
-    pub scanned: usize,
-    /// Trivy's severity.
-    pub severity: Severity,
-    /// `CVE-…`, `GHSA-…`, …
-    pub vulnerability_id: Option<Cow<'c, str>>,
-    /// The name of the package.
-    pub pkg_name: Option<Cow<'c, str>>,
-    /// The installed version.
-    pub installed_version: Option<Cow<'c, str>>,
-    /// The file of the package, if it has one.
-    pub pkg_path: Option<Cow<'c, str>>,
-    /// Whether the report names a fixed version.
-    pub fixable: bool,
-    /// All other members as canonical JSON: those before, between and after `PkgName` and `VulnerabilityID`, without
-    /// the commas between the three parts.
-    rest: [&'c str; 3],
-}
-
-impl Finding<'_> {
-    /// Writes all members except `VulnerabilityID` and `PkgName` as a canonical JSON object.
-    pub fn write_rest(&self, out: &mut Vec<u8>) {
-        out.push(b'{');
-        for (at, members) in self.rest().enumerate() {
-            if at > 0 {
-                out.push(b',');
-            }
-            out.extend_from_slice(members.as_bytes());
-        }
-        out.push(b'}');
-    }
-
-    fn rest(&self) -> impl Iterator<Item = &str> {
-        self.rest.into_iter().filter(|members| !members.is_empty())
-    }
-
-    fn cmp_rest(&self, other: &Finding<'_>) -> Ordering {
-        if self.rest == other.rest {
-            return Ordering::Equal;
-        }
-        fn bytes<'f>(finding: &'f Finding<'_>) -> impl Iterator<Item = u8> + use<'f> {
-            finding.rest().flat_map(|members| members.bytes().chain([b',']))
-        }
-        bytes(self).cmp(bytes(other))
-    }
-
-    fn is_repeat_of(&self, other: &Finding<'_>) -> bool {
-        self.vulnerability_id == other.vulnerability_id
-            && self.pkg_name == other.pkg_name
-            && self.scanned == other.scanned
-            && self.cmp_rest(other) == Ordering::Equal
-    }
-
-    /// Compares in the order of ordinals (severity, vulnerability id, package), then by all other members, so that
-    /// equal reports give equal ordinals.
-    fn cmp_ordinal(&self, other: &Finding<'_>) -> Ordering {
-        Reverse(self.severity)
-            .cmp(&Reverse(other.severity))
-            .then_with(|| self.vulnerability_id.cmp(&other.vulnerability_id))
-            .then_with(|| self.pkg_name.cmp(&other.pkg_name))
-            .then_with(|| self.scanned.cmp(&other.scanned))
-            .then_with(|| self.installed_version.cmp(&other.installed_version))
-            .then_with(|| self.pkg_path.cmp(&other.pkg_path))
-            .then_with(|| self.cmp_rest(other))
-    }
-}
-
-/// The largest vulnerability object, in bytes of canonical JSON. The largest known one has 25,669; a DynamoDB item must
-/// stay below 400 KB even if its bytes do not compress.
-const MAX_FINDING_BYTES: usize = 256 << 10;
-
-/// The longest `VulnerabilityID` or `PkgName`, in bytes; the longest known ones have 24 and 50.
-const MAX_NAME_BYTES: usize = 2 << 10;
-
-/// The longest Target, Class or Type, in bytes; the longest known one has 97.
+/// The longest Target, Class or Type that is taken, in bytes; the longest known has 97.
 const MAX_PLACE_BYTES: usize = 8 << 10;
 
 /// Gathers the findings of a report while it is read.
@@ -375,13 +291,31 @@ impl<'c, T: Deserialize<'c>> Elements<'c> for Count<'_, T> {
     }
 }
 
-/// Refuses a text of the wrong place without quoting all of it, which would take as much memory again.
-pub(super) fn not_a_text<E: serde::de::Error>(text: &str, expected: &dyn Expected) -> E {
-    const MAX_QUOTED: usize = 100;
-    E::invalid_type(Unexpected::Str(crate::domain::text::cut(text, MAX_QUOTED)), expected)
+impl<'c, T: Deserialize<'c>> Visitor<'c> for Count<'_, T> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an array")
+    }
+
+    fn visit_unit<E>(self) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<(), E> {
+        Err(not_a_text(text, &self))
+    }
+
+    fn visit_seq<A: SeqAccess<'c>>(self, mut items: A) -> Result<(), A::Error> {
+        let Self(total, counts) = self;
+        while let Some(item) = items.next_element()? {
+            *total = total.saturating_add(u32::from(counts(&item)));
+        }
+        Ok(())
+    }
 }
 
-/// A check for a misconfiguration: failed, passed or excepted.
+/// A misconfiguration that was looked for: failed, passed, or made an exception of.
 struct Check {
     failed: bool,
 }
@@ -414,142 +348,5 @@ impl<'c> Deserialize<'c> for Check {
         }
 
         deserializer.deserialize_any(CheckVisitor)
-    }
-}
-
-/// Reads a vulnerability that is a part of this canonical text.
-pub(super) struct FindingIn<'c>(pub(super) &'c str);
-
-impl<'c> DeserializeSeed<'c> for FindingIn<'c> {
-    type Value = Finding<'c>;
-
-    fn deserialize<D: Deserializer<'c>>(self, deserializer: D) -> Result<Finding<'c>, D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'c> Visitor<'c> for FindingIn<'c> {
-    type Value = Finding<'c>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a vulnerability object")
-    }
-
-    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Finding<'c>, E> {
-        Err(not_a_text(text, &self))
-    }
-
-    fn visit_map<A: MapAccess<'c>>(self, mut members: A) -> Result<Finding<'c>, A::Error> {
-        let Self(text) = self;
-        let mut finding = Finding {
-            scanned: 0,
-            severity: Severity::Unknown,
-            vulnerability_id: None,
-            pkg_name: None,
-            installed_version: None,
-            pkg_path: None,
-            fixable: false,
-            rest: [""; 3],
-        };
-        // `rest` borrows runs of adjacent members from the text.
-        let (mut run, mut start) = (0, None);
-        while let Some(Text(name)) = members.next_key()? {
-            let RawText { raw, text: value } = match &*name {
-                "VulnerabilityID" | "PkgName" | "InstalledVersion" | "PkgPath" | "Severity" | "FixedVersion" => {
-                    members.next_value::<RawText<'c>>()?
-                }
-                _ => RawText { raw: members.next_value()?, text: None },
-            };
-            let place = raw.get().as_ptr().addr().saturating_sub(text.as_ptr().addr());
-            let end = place + raw.get().len();
-            let from = match start {
-                Some(from) => from,
-                None => place.saturating_sub(written_len(&name) + 1),
-            };
-            let mut is_in_a_run = true;
-            match &*name {
-                "VulnerabilityID" => (finding.vulnerability_id, is_in_a_run) = (value, false),
-                "PkgName" => (finding.pkg_name, is_in_a_run) = (value, false),
-                "InstalledVersion" => finding.installed_version = value,
-                "PkgPath" => finding.pkg_path = value,
-                "Severity" => finding.severity = value.and_then(|t| t.parse().ok()).unwrap_or(Severity::Unknown),
-                "FixedVersion" => finding.fixable = value.is_some_and(|text| has_fix(&text)),
-                _ => {}
-            }
-            if is_in_a_run {
-                if let Some(members) = finding.rest.get_mut(run) {
-                    *members = text.get(from..end).unwrap_or_default();
-                }
-                start = Some(from);
-            } else {
-                run += usize::from(start.is_some());
-                start = None;
-            }
-        }
-        let named = [&finding.vulnerability_id, &finding.pkg_name].into_iter().flatten().map(|text| text.len());
-        let bytes = finding.rest.iter().map(|members| members.len()).chain(named).sum::<usize>();
-        if [&finding.vulnerability_id, &finding.pkg_name].into_iter().flatten().any(|name| name.len() > MAX_NAME_BYTES)
-        {
-            return Err(A::Error::custom(format_args!(
-                "a VulnerabilityID or PkgName of more than {MAX_NAME_BYTES} bytes"
-            )));
-        }
-        if bytes > MAX_FINDING_BYTES {
-            return Err(A::Error::custom(format_args!(
-                "a vulnerability of {bytes} bytes; at most {MAX_FINDING_BYTES} are taken"
-            )));
-        }
-        Ok(finding)
-    }
-}
-
-/// Measures a text as canonical JSON, in bytes.
-fn written_len(text: &str) -> usize {
-    let has_escapes = text.bytes().any(|byte| byte < b' ' || byte == b'"' || byte == b'\\');
-    let escaped = || serde_json::to_vec(text).map_or(0, |json| json.len());
-    if has_escapes { escaped() } else { text.len() + 2 }
-}
-
-/// A text that is borrowed if it has no escapes. (`Option<Cow<str>>` never borrows.)
-#[derive(Debug, Default)]
-pub(super) struct Text<'c>(pub(super) Cow<'c, str>);
-
-impl<'de: 'c, 'c> Deserialize<'de> for Text<'c> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct TextVisitor;
-
-        impl<'c> Visitor<'c> for TextVisitor {
-            type Value = Text<'c>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a string")
-            }
-
-            fn visit_borrowed_str<E>(self, text: &'c str) -> Result<Text<'c>, E> {
-                Ok(Text(Cow::Borrowed(text)))
-            }
-
-            fn visit_str<E>(self, text: &str) -> Result<Text<'c>, E> {
-                Ok(Text(Cow::Owned(text.to_owned())))
-            }
-        }
-
-        deserializer.deserialize_str(TextVisitor)
-    }
-}
-
-/// A string or `null`, as JSON and as text.
-struct RawText<'c> {
-    raw: &'c RawValue,
-    text: Option<Cow<'c, str>>,
-}
-
-impl<'c> Deserialize<'c> for RawText<'c> {
-    fn deserialize<D: Deserializer<'c>>(deserializer: D) -> Result<Self, D::Error> {
-        let raw = <&'c RawValue>::deserialize(deserializer)?;
-        match serde_json::from_str::<Option<Text<'c>>>(raw.get()) {
-            Ok(text) => Ok(Self { raw, text: text.map(|t| t.0) }),
-            Err(error) => Err(D::Error::custom(reason::reword(&error))),
-        }
     }
 }

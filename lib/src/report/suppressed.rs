@@ -6,7 +6,7 @@ use std::fmt;
 use serde::de::{Deserialize, DeserializeSeed as _, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::findings::{Finding, FindingIn, Text, not_a_text};
+use super::finding::{Finding, FindingIn, Text, not_a_text};
 use super::reason;
 use crate::domain::text;
 

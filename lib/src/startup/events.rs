@@ -15,7 +15,7 @@ use crate::pipeline::enrich::{Enrichment, FeedCache};
 use crate::pipeline::ingest::{self, Ingestion};
 use crate::pipeline::recover::Recovery;
 use crate::report::Limits;
-use crate::sources::{Addresses, Live, Mode, Paces};
+use crate::sources::{Addresses, Intervals, Live, Mode};
 
 impl Startup {
     /// Builds the state of `ingest-scan` and `reingest`.
@@ -28,7 +28,8 @@ impl Startup {
             archive: if settings.archive { Some(self.bucket()?) } else { None },
             auto: match AutoAnalyze::read_if_any(&self.environment)? {
                 Some(AutoAnalyze { severities, model, queue_url }) => {
-                    let auto = ingest::AutoAnalyze { severities, questions: questions(model), judge: self.judge()? };
+                    let auto =
+                        ingest::AutoAnalyze { severities, questions: questions(model), priorities: self.priorities()? };
                     Some((auto, self.queue(queue_url)))
                 }
                 None => None,
@@ -113,7 +114,7 @@ impl Startup {
             epss: settings.epss.parse()?,
         };
         let key = self.secret(settings.nvd_key_secret).await?;
-        Ok(Live::new(addresses, Paces::default(), PAUSE, settings.contact.as_deref(), key.as_deref())?)
+        Ok(Live::new(addresses, Intervals::default(), PAUSE, settings.contact.as_deref(), key.as_deref())?)
     }
 
     /// Reads the text of a secret, if one is named.

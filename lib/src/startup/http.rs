@@ -1,11 +1,12 @@
 //! The state of the functions behind the API.
 
 use super::{Error, Startup};
-use crate::config::{fleet, ollama, queues, reports, sources};
+use crate::config::{ollama, queues, reports, sources};
 use crate::http::{
-    analyze_finding, confirm_scan, create_upload, delete_scan, get_cve, get_finding, get_health, get_report, get_scan,
-    get_upload, list_findings, list_priorities, list_scans, retire_image,
+    analyze_finding, confirm_scan, create_upload, delete_scan, get_cve, get_health, get_report, get_scan, get_upload,
+    list_priorities, list_scans, retire_image,
 };
+use crate::queries::finding_reader::FindingReader;
 
 /// `ingest-scan` starts from [`Startup::ingestion`].
 ///
@@ -31,7 +32,7 @@ impl Startup {
 
     /// Builds the state of `get-scan`.
     pub fn get_scan(self) -> Result<get_scan::Deps, Error> {
-        Ok(get_scan::Deps { objects: self.bucket_if_any()?, findings: self.list_findings()? })
+        Ok(get_scan::Deps { objects: self.bucket_if_any()?, reader: self.finding_reader()? })
     }
 
     /// Builds the state of `get-report`.
@@ -54,34 +55,26 @@ impl Startup {
         Ok(retire_image::Deps { store: self.store })
     }
 
-    /// Builds the state of `list-findings`.
-    pub fn list_findings(self) -> Result<list_findings::Deps, Error> {
-        Ok(list_findings::Deps { judge: self.judge()?, questions: self.questions()?, store: self.store })
-    }
-
-    /// Builds the state of `get-finding`.
-    pub fn get_finding(self) -> Result<get_finding::Deps, Error> {
-        Ok(get_finding::Deps { judge: self.judge()?, questions: self.questions()?, store: self.store })
+    /// Builds the state of `list-findings` and `get-finding`.
+    pub fn finding_reader(self) -> Result<FindingReader, Error> {
+        Ok(FindingReader { priorities: self.priorities()?, questions: self.questions()?, store: self.store })
     }
 
     /// Builds the state of `get-cve`.
     pub fn get_cve(self) -> Result<get_cve::Deps, Error> {
         let enriched = queues::enrichment_url(&self.environment).is_some();
-        let (judge, fleet) = (self.judge()?, fleet::read(&self.environment)?);
-        Ok(get_cve::Deps { store: self.store, judge, fleet, enriched })
+        Ok(get_cve::Deps { reader: self.fleet_reader()?, enriched })
     }
 
     /// Builds the state of `list-priorities`.
     pub fn list_priorities(self) -> Result<list_priorities::Deps, Error> {
         let enriched = queues::enrichment_url(&self.environment).is_some();
-        let (judge, fleet) = (self.judge()?, fleet::read(&self.environment)?);
-        Ok(list_priorities::Deps { store: self.store, judge, fleet, enriched, time: list_priorities::TIME })
+        Ok(list_priorities::Deps { reader: self.fleet_reader()?, enriched, time: list_priorities::READ_BUDGET })
     }
 
     /// Builds the state of `analyze-finding` and `analyze-scan`.
     pub fn analyze_finding(self) -> Result<analyze_finding::Deps, Error> {
-        let (queue, judge, questions) = (self.analysis_queue()?, self.judge()?, self.questions()?);
-        Ok(analyze_finding::Deps { store: self.store, queue, judge, questions })
+        Ok(analyze_finding::Deps { queue: self.analysis_queue()?, reader: self.finding_reader()? })
     }
 
     /// Builds the state of `get-health`.

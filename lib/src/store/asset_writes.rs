@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use aws_sdk_dynamodb::types::{AttributeValue, Delete, Put, TransactWriteItem, Update};
 use jiff::Timestamp;
 
-use super::assets::{ASSET_VERSION, AssetState, BuildError, LATEST, RETIRED, SINCE};
+use super::assets::{ASSET_VERSION, AssetState, Becoming, BuildError, LATEST, RETIRED, SINCE};
 use super::item::{Item, VERSION};
 use super::keys::{
     CURRENT_SCANS, FLEET, GENERATION, Key, LINEAGE, LISTING, MOVED_LIST, PK, RANK, SCAN_ID, SCANS_LIST, SEEN,
@@ -21,16 +21,6 @@ const ASSET_SINCE: &str = "asset_since";
 /// The most scans whose flags one transaction changes; DynamoDB takes 100 writes. What is left over follows with
 /// the next change of the asset.
 const MOST_FLAGGED: usize = 80;
-
-/// What an asset is to become, with the flags that follow.
-pub(super) struct Becoming<'a> {
-    /// Its scans, of those that were read.
-    pub(super) after: &'a [Scan],
-    /// Whether it is retired.
-    pub(super) retired: bool,
-    /// If no scan is left, none will come.
-    pub(super) for_good: bool,
-}
 
 impl Store {
     /// The writes that make an asset what it is to become.

@@ -20,7 +20,7 @@ use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::types::{AttributeValue, CancellationReason, TransactWriteItem};
 use jiff::Timestamp;
 
-use super::asset_writes::Becoming;
+use super::error::condition_failed;
 use super::item::{Item, VERSION, key_of, number, typed};
 use super::keys::{self, Key, LISTING, MOVED_LIST, PK, RANK, SCAN_ID, SEEN, SK};
 use super::transaction::{Outcome, is_refused};
@@ -76,6 +76,16 @@ pub(super) enum Wanted {
         /// If no scan is left, none will come: the pointer of an asset without a name goes, too.
         for_good: bool,
     },
+}
+
+/// What an asset is to become, with the flags that follow.
+pub(super) struct Becoming<'a> {
+    /// Its scans, of those that were read.
+    pub(super) after: &'a [Scan],
+    /// Whether it is retired.
+    pub(super) retired: bool,
+    /// If no scan is left, none will come.
+    pub(super) for_good: bool,
 }
 
 /// How a change of an asset ended.
@@ -368,8 +378,7 @@ impl Store {
             .await;
         match cleared {
             Ok(_) => Ok(()),
-            Err(SdkError::ServiceError(e)) if e.err().is_conditional_check_failed_exception() => Ok(()),
-            Err(error) => Err(Error::sdk("UpdateItem(moved)", error)),
+            Err(error) => condition_failed("UpdateItem(moved)", error).map(drop),
         }
     }
 

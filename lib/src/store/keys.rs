@@ -6,7 +6,6 @@ use std::ops::Range;
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::civil::Date;
 
-use super::walks::Walk;
 use crate::domain::asset::{Asset, AssetKey, LineageKey};
 use crate::domain::feed::FeedName;
 use crate::domain::finding::Ordinal;
@@ -19,6 +18,29 @@ use crate::domain::scan::ScanId;
 use crate::domain::subject::Subject;
 use crate::domain::upload::UploadId;
 use crate::domain::vulnerability::id::VulnerabilityId;
+
+/// A walk along the list of scans, from the lowest number on, over and over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Walk {
+    /// Looks for scans that are too old.
+    Retention,
+    /// Looks for analyses whose prompts have changed.
+    Analyses,
+    /// Looks for vulnerabilities that no image has: along the buckets of occurrences instead.
+    Unseen,
+}
+
+impl Walk {
+    const ALL: [Self; 3] = [Self::Retention, Self::Analyses, Self::Unseen];
+
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Retention => "RETENTION",
+            Self::Analyses => "ANALYSES",
+            Self::Unseen => "UNSEEN",
+        }
+    }
+}
 
 /// Partition key.
 pub(super) const PK: &str = "pk";

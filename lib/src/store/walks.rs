@@ -3,32 +3,10 @@
 use aws_sdk_dynamodb::types::AttributeValue;
 
 use super::item::number;
+pub use super::keys::Walk;
 use super::keys::{Key, SCAN_ID};
 use super::{Error, Store};
 use crate::domain::scan::ScanId;
-
-/// A walk along the list of scans, from the lowest number on, over and over.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Walk {
-    /// Looks for scans that are too old.
-    Retention,
-    /// Looks for analyses whose prompts have changed.
-    Analyses,
-    /// Looks for vulnerabilities that no image has: along the buckets of occurrences instead.
-    Unseen,
-}
-
-impl Walk {
-    pub(super) const ALL: [Self; 3] = [Self::Retention, Self::Analyses, Self::Unseen];
-
-    pub(super) const fn as_str(self) -> &'static str {
-        match self {
-            Self::Retention => "RETENTION",
-            Self::Analyses => "ANALYSES",
-            Self::Unseen => "UNSEEN",
-        }
-    }
-}
 
 impl Store {
     /// The last scan that a walk has looked at; none at the beginning of the list.

@@ -3,16 +3,16 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::domain::enrichment::CveRichment;
 use crate::domain::finding::FindingId;
 use crate::domain::instant;
 use crate::domain::occurrence::Details;
 use crate::domain::platform::Platform;
-use crate::domain::priority::Priority;
 use crate::domain::scan::ScanId;
 use crate::domain::severity::Severity;
-use crate::domain::vulnerability_id::VulnerabilityId;
-use crate::pipeline::locate;
+use crate::domain::vulnerability::CveRichment;
+use crate::domain::vulnerability::id::VulnerabilityId;
+use crate::priority::Priority;
+use crate::queries::affected_images;
 
 /// A `CVERichment` with its images, as docs/API.md describes it.
 #[derive(Debug, Serialize)]
@@ -23,7 +23,7 @@ pub(in crate::http) struct LocatedCve<'a> {
 }
 
 impl<'a> LocatedCve<'a> {
-    pub(in crate::http) fn new(record: &'a CveRichment, images: &'a [locate::Image]) -> Self {
+    pub(in crate::http) fn new(record: &'a CveRichment, images: &'a [affected_images::Image]) -> Self {
         Self { record, images: images.iter().map(ImageWithCve::from).collect() }
     }
 }
@@ -49,8 +49,8 @@ struct ImageWithCve<'a> {
     priority: &'a Priority,
 }
 
-impl<'a> From<&'a locate::Image> for ImageWithCve<'a> {
-    fn from(image: &'a locate::Image) -> Self {
+impl<'a> From<&'a affected_images::Image> for ImageWithCve<'a> {
+    fn from(image: &'a affected_images::Image) -> Self {
         Self {
             image_name: image.image.as_str(),
             platform: image.platform.as_ref().map(Platform::as_str),
@@ -87,8 +87,8 @@ struct PackageWithCve<'a> {
     last_seen: Timestamp,
 }
 
-impl<'a> From<&'a locate::Package> for PackageWithCve<'a> {
-    fn from(package: &'a locate::Package) -> Self {
+impl<'a> From<&'a affected_images::Package> for PackageWithCve<'a> {
+    fn from(package: &'a affected_images::Package) -> Self {
         let Details { problem, class, installed_version, fixed_version, severity, status, findings, .. } =
             &package.details;
         Self {

@@ -6,14 +6,13 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::analysis::LlmAnalysis;
-use crate::domain::enrichment::{Epss, Source, Sourced, Ssvc, Status, Value};
 use crate::domain::finding::{FindingId, Members, Suppression};
-use crate::domain::priority::Priority;
 use crate::domain::remediation::remediation;
 use crate::domain::scan::ScanId;
 use crate::domain::severity::Severity;
-use crate::domain::signals::{Listed, Signals};
-use crate::pipeline::join::Joined;
+use crate::domain::vulnerability::{Epss, KevListing, Source, Sourced, Ssvc, Status, Value, VulnerabilitySummary};
+use crate::priority::Priority;
+use crate::queries::finding_view::FindingView;
 
 /// A finding, as docs/API.md describes it.
 #[derive(Debug, Serialize)]
@@ -49,8 +48,9 @@ pub(in crate::http) struct ContainerFinding {
     cve_data: Members,
 }
 
-impl From<Joined> for ContainerFinding {
-    fn from(Joined { finding, priority, signals, catalogue, analysis, former }: Joined) -> Self {
+impl From<FindingView> for ContainerFinding {
+    fn from(view: FindingView) -> Self {
+        let FindingView { finding, priority, signals, catalogue, analysis, previous_answer } = view;
         let (finding_id, severity) = (finding.id(), finding.severity());
         let remediation = remediation(&finding);
         let mut rest = finding.vulnerability;
@@ -81,7 +81,7 @@ impl From<Joined> for ContainerFinding {
             last_modified_date: take_text(&mut rest, "LastModifiedDate"),
             priority,
             enrichment: signals.map(|signals| Enrichment::of(signals, catalogue)),
-            analysis: LlmAnalysis::from(analysis, former),
+            analysis: LlmAnalysis::from(analysis, previous_answer),
             cve_data: rest,
         }
     }
@@ -106,10 +106,11 @@ struct InKev {
 }
 
 impl Enrichment {
-    fn of(signals: Signals, catalogue: Option<Timestamp>) -> Self {
-        let Signals { status, status_source, status_as_of, kev, epss, ssvc, .. } = signals;
+    fn of(signals: VulnerabilitySummary, catalogue: Option<Timestamp>) -> Self {
+        let status = signals.sourced_status();
+        let VulnerabilitySummary { kev, epss, ssvc, .. } = signals;
         let kev = match (kev, catalogue) {
-            (Some(Listed { date_added, ransomware, source, as_of }), _) => {
+            (Some(Sourced { fact: KevListing { date_added, ransomware }, source, as_of }), _) => {
                 Some(Sourced { fact: InKev { listed: true, date_added: Some(date_added), ransomware }, source, as_of })
             }
             (None, Some(as_of)) => Some(Sourced {
@@ -119,7 +120,6 @@ impl Enrichment {
             }),
             (None, None) => None,
         };
-        let status = Sourced { fact: Value { value: status }, source: status_source, as_of: status_as_of };
         Self { status, kev, epss, ssvc }
     }
 }
@@ -159,12 +159,8 @@ mod tests {
 
     fn shown(vulnerability: Value) -> Value {
         let vulnerability = serde_json::from_value(vulnerability).unwrap();
-        let priority = Priority {
-            band: crate::domain::priority::Band::P4,
-            score: 0.5,
-            due: None,
-            why: vec!["because".to_owned()],
-        };
+        let priority =
+            Priority { band: crate::priority::Band::P4, score: 0.5, due: None, why: vec!["because".to_owned()] };
         let finding = Finding {
             scan_id: ScanId::new(3).unwrap(),
             ordinal: Ordinal::new(14).unwrap(),
@@ -176,13 +172,13 @@ mod tests {
             suppressed: None,
             vulnerability,
         };
-        serde_json::to_value(ContainerFinding::from(Joined {
+        serde_json::to_value(ContainerFinding::from(FindingView {
             finding,
             priority,
             signals: None,
             catalogue: None,
             analysis: None,
-            former: None,
+            previous_answer: None,
         }))
         .unwrap()
     }

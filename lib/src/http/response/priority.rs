@@ -6,11 +6,11 @@ use serde::Serialize;
 
 use crate::domain::finding::FindingId;
 use crate::domain::platform::Platform;
-use crate::domain::priority::Priority;
 use crate::domain::remediation::{Stated, smallest_upgrade};
 use crate::domain::scan::ScanId;
-use crate::domain::vulnerability_id::VulnerabilityId;
-use crate::pipeline::priorities::{self, InImage, Work};
+use crate::domain::vulnerability::id::VulnerabilityId;
+use crate::priority::Priority;
+use crate::queries::upgrades::{self, ImageUpgrade};
 
 /// The most urgent upgrades, as docs/API.md describes them.
 #[derive(Debug, Serialize)]
@@ -23,14 +23,14 @@ pub(in crate::http) struct TopWork<'a> {
     priorities: Vec<WorkItem<'a>>,
 }
 
-impl<'a> From<&'a priorities::Top> for TopWork<'a> {
-    fn from(top: &'a priorities::Top) -> Self {
+impl<'a> From<&'a upgrades::Upgrades> for TopWork<'a> {
+    fn from(top: &'a upgrades::Upgrades) -> Self {
         Self {
             complete: top.unread_buckets == 0 && top.omitted_occurrences == 0,
             unread_buckets: top.unread_buckets,
             omitted_occurrences: top.omitted_occurrences,
             total: top.total,
-            priorities: top.work.iter().map(WorkItem::from).collect(),
+            priorities: top.upgrades.iter().map(WorkItem::from).collect(),
         }
     }
 }
@@ -94,7 +94,7 @@ impl<'a> AffectedImage<'a> {
     fn new(
         kind: Option<&'a str>,
         (name, platform, scan_id): &'a (String, Option<Platform>, ScanId),
-        image: &'a InImage,
+        image: &'a ImageUpgrade,
     ) -> Self {
         let upgrades = image.fixes.iter().map(|(installed, fixes)| Upgrade::new(kind, installed, fixes));
         Self {
@@ -108,8 +108,8 @@ impl<'a> AffectedImage<'a> {
     }
 }
 
-impl<'a> From<&'a Work> for WorkItem<'a> {
-    fn from(work: &'a Work) -> Self {
+impl<'a> From<&'a upgrades::Upgrade> for WorkItem<'a> {
+    fn from(work: &'a upgrades::Upgrade) -> Self {
         let names: BTreeSet<&str> = work.images.keys().map(|(name, ..)| name.as_str()).collect();
         let kind = work.kind.as_deref();
         let affected = work.images.iter().map(|(key, image)| AffectedImage::new(kind, key, image));

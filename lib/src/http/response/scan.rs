@@ -8,7 +8,7 @@ use crate::domain::instant;
 use crate::domain::platform::Platform;
 use crate::domain::scan::{OtherFindings, Scan, ScanId};
 use crate::domain::severity::SeverityCounts;
-use crate::pipeline::join::Counts;
+use crate::queries::analysis_counts::AnalysisCounts;
 
 /// A scan, as docs/API.md describes it.
 #[derive(Debug, Serialize)]
@@ -50,12 +50,12 @@ pub(in crate::http) struct ContainerScan<'a> {
     suppressed_findings: u32,
     other_findings: &'a OtherFindings,
     #[serde(skip_serializing_if = "Option::is_none")]
-    analysis_counts: Option<Counts>,
+    analysis_counts: Option<AnalysisCounts>,
 }
 
 impl ContainerScan<'_> {
     /// Adds how many findings are analysed.
-    pub(in crate::http) fn with_analyses(self, analysis_counts: Option<Counts>) -> Self {
+    pub(in crate::http) fn with_analyses(self, analysis_counts: Option<AnalysisCounts>) -> Self {
         Self { analysis_counts, ..self }
     }
 }

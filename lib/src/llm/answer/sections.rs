@@ -1,7 +1,7 @@
 //! Splits flat lines into the three parts, by headings in any form.
 
-use super::markdown::{Kind, Line, flatten};
-use super::{Error, RiskScore, ScoreError, Section, loose_json, score};
+use super::markdown::{Kind, Line};
+use super::{Error, RiskScore, ScoreError, Section, score};
 use crate::llm::text::fold;
 
 /// The parts, not yet validated.
@@ -12,44 +12,12 @@ pub(super) struct Draft {
     pub(super) risk_score: Option<RiskScore>,
 }
 
-/// Finds the parts of an answer in Markdown, JSON, or either of them inside a code fence.
-pub(super) fn draft(text: &str) -> Result<Draft, Error> {
-    if loose_json::looks_like(text) {
-        return loose_json::read_json(text);
-    }
-    let document = flatten(text);
-    let parts = split(document.lines);
-    if !parts.is_empty() {
-        return assemble(parts);
-    }
-    // Without a heading, the answer may be inside a fence, or JSON may follow some words.
-    for code in &document.code_blocks {
-        if loose_json::looks_like(code) {
-            return loose_json::read_json(code);
-        }
-        let parts = split(flatten(code).lines);
-        if !parts.is_empty() {
-            return assemble(parts);
-        }
-    }
-    match (text.find('{'), text.rfind('}')) {
-        (Some(start), Some(end)) if start < end => {
-            let object = text.get(start..=end).unwrap_or_default();
-            if loose_json::looks_like(object) {
-                return loose_json::read_json(object);
-            }
-        }
-        _ => {}
-    }
-    Err(Error::Missing(Section::Summary))
-}
-
-struct Part {
+pub(super) struct Part {
     section: Section,
     lines: Vec<Line>,
 }
 
-fn split(lines: Vec<Line>) -> Vec<Part> {
+pub(super) fn split(lines: Vec<Line>) -> Vec<Part> {
     let mut parts: Vec<Part> = Vec::new();
     // The level of the current part's heading; none for a bold or plain label.
     let mut level = None;
@@ -136,7 +104,7 @@ fn label(line: &Line) -> Option<(Section, String)> {
     }
 }
 
-fn assemble(parts: Vec<Part>) -> Result<Draft, Error> {
+pub(super) fn assemble(parts: Vec<Part>) -> Result<Draft, Error> {
     let mut draft = Draft::default();
     let mut scores = Vec::new();
     let mut score_seen = false;

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use super::domain_name::is_domain;
 use super::words::{find_entry, list_has};
 use super::{Evidence, Reason};
 use crate::llm::answer::RiskScore;
@@ -179,7 +180,7 @@ impl Evidence {
                 Kind::Advisory => return Some(Reason::UnknownId(token.to_owned())),
                 Kind::Version => return Some(Reason::UnknownVersion(token.to_owned())),
                 Kind::Dotted => {
-                    let host = super::links::is_domain(token) && self.knows_host(token);
+                    let host = is_domain(token) && self.knows_host(token);
                     if !host && !is_common_dotted(token) {
                         return Some(Reason::UnknownName(token.to_owned()));
                     }

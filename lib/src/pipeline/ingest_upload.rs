@@ -1,7 +1,7 @@
-//! Taking an uploaded object in.
+//! Ingests an uploaded object.
 //!
-//! What can never be ingested is settled as failed, with the reason, where its sender can ask for
-//! it, and on the object itself. Everything else is either done, or comes back.
+//! An upload that can never be ingested is stored as failed, with the reason, and its object is tagged. Any other
+//! upload either succeeds, or its event is delivered again.
 
 use std::collections::HashMap;
 use std::fmt::Display;
@@ -11,10 +11,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use super::analyze::after;
-use super::ingest::{self, Ingested, Ingestion};
+use super::ingest::{self, Ingested, Ingestion, ingest_report};
 use crate::domain::declared::Declared;
 use crate::domain::image_name::ImageName;
+use crate::domain::instant::time_after;
 use crate::domain::text::shortened;
 use crate::domain::upload::{Sequencer, State, Upload, UploadId};
 use crate::objects::{self, Fetched, Objects};
@@ -23,40 +23,40 @@ use crate::report::{self, Submission};
 use crate::store;
 use crate::store::claims::Holder;
 
-/// An object of which an event tells.
+/// An object that an event names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Object {
     /// Which upload it is.
     pub id: UploadId,
-    /// Its content.
+    /// The hash of its content.
     pub etag: String,
-    /// Which event of its name this is.
+    /// The order of this event among those of the same key.
     pub sequencer: Option<Sequencer>,
-    /// Its bytes.
+    /// Its size in bytes.
     pub size: u64,
 }
 
-/// What became of an object.
+/// How an object was handled.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Taken {
-    /// Its report is in.
+pub enum UploadOutcome {
+    /// Its report is ingested.
     Done {
-        /// As this scan.
+        /// The result.
         ingested: Box<Ingested>,
-        /// With so many findings.
+        /// How many findings it has.
         findings: usize,
     },
     /// It can never be ingested.
     Failed(report::Kind),
-    /// It was settled before: the same event again.
+    /// The same event was handled earlier.
     Settled,
-    /// Another object lies there, of which another event tells.
+    /// A newer object has replaced it, and has an event of its own.
     Replaced,
     /// It was deleted before it was read.
     Gone,
 }
 
-/// Why an object was not taken in this time. Its event comes back.
+/// Why an object was not ingested this time. Its event is delivered again.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The bucket.
@@ -82,35 +82,35 @@ impl Error {
     }
 }
 
-/// How long to wait for someone else who is at the same report, of the two minutes that there are.
-const PATIENCE: Duration = Duration::from_secs(40);
-/// How often to look whether it is in.
-const LOOK: Duration = Duration::from_secs(1);
-/// A parser's words quote what they are about, which may be megabytes.
-const MAX_REASON: usize = 600;
-/// How long it can be asked how an upload went.
-const KEPT: Duration = Duration::from_secs(90 * 24 * 3600);
+/// How long to wait for another attempt at the same report, of the function's two minutes.
+const BUSY_WAIT: Duration = Duration::from_secs(40);
+/// The time between two tries while waiting.
+const BUSY_INTERVAL: Duration = Duration::from_secs(1);
+/// The longest reason that is stored, in bytes: messages of the parser quote the report, which may be megabytes.
+const MAX_REASON_LEN: usize = 600;
+/// How long the state of an upload can be read.
+const UPLOAD_RETENTION: Duration = Duration::from_secs(90 * 24 * 3600);
 
-/// Takes an object in. `holder` names this attempt.
+/// Ingests an uploaded object. `owner` names this attempt.
 ///
 /// # Errors
 /// Those of the bucket, the table and the ingestion.
-pub async fn run(
+pub async fn ingest_upload(
     deps: &Ingestion,
     objects: &Objects,
     object: &Object,
-    holder: &Holder,
+    owner: &Holder,
     now: Timestamp,
-) -> Result<Taken, Error> {
+) -> Result<UploadOutcome, Error> {
     let known = deps.store.upload(&object.id, now).await?;
     let settled = known.as_ref().filter(|known| known.is_settled());
     if let Some(settled) = settled.filter(|known| known.is_about(&object.etag, object.sequencer.as_ref())) {
-        // Perhaps it was the tag that failed.
+        // Setting the tag may have failed.
         tag(objects, object, &settled.state).await?;
-        return Ok(Taken::Settled);
+        return Ok(UploadOutcome::Settled);
     }
     if known.as_ref().is_some_and(|known| known.is_newer(object.sequencer.as_ref())) {
-        return Ok(Taken::Replaced);
+        return Ok(UploadOutcome::Replaced);
     }
     let is_settled = settled.is_some();
     let image_name = known.as_ref().and_then(|known| known.image_name.clone());
@@ -124,49 +124,49 @@ pub async fn run(
     };
     let limit = deps.limits.max_bytes;
     let outcome = match objects.upload(&object.id, &object.etag, limit).await? {
-        Fetched::Replaced => return Ok(Taken::Replaced),
-        // An older object of a name whose newer one was settled, and then deleted.
-        Fetched::Gone if is_settled => return Ok(Taken::Replaced),
+        Fetched::Replaced => return Ok(UploadOutcome::Replaced),
+        // A newer object of the same key was handled and then deleted.
+        Fetched::Gone if is_settled => return Ok(UploadOutcome::Replaced),
         Fetched::Gone => {
             let reason = "the object was deleted before it was read".to_owned();
             let state = State::Failed { code: "upload_gone".to_owned(), reason };
-            let is_last = deps.store.put_upload(&record(state), after(now, KEPT)).await?;
-            return Ok(if is_last { Taken::Gone } else { Taken::Replaced });
+            let is_last = deps.store.put_upload(&record(state), time_after(now, UPLOAD_RETENTION)).await?;
+            return Ok(if is_last { UploadOutcome::Gone } else { UploadOutcome::Replaced });
         }
         Fetched::TooLarge { .. } => Err(report::Error::TooLarge { limit }),
         Fetched::Bytes { bytes, metadata } => {
-            if !deps.store.put_upload(&record(State::Ingesting), after(now, KEPT)).await? {
-                return Ok(Taken::Replaced);
+            if !deps.store.put_upload(&record(State::Ingesting), time_after(now, UPLOAD_RETENTION)).await? {
+                return Ok(UploadOutcome::Replaced);
             }
             match declared(image_name.clone(), &metadata) {
-                Ok(declared) => ingest(deps, bytes, declared, holder, now).await?,
+                Ok(declared) => ingest_bytes(deps, bytes, declared, owner, now).await?,
                 Err(refused) => Err(refused),
             }
         }
     };
-    let (state, taken) = match outcome {
+    let (state, done) = match outcome {
         Ok((ingested, findings)) => {
             let Ingested { scan, duplicate, warnings, .. } = &ingested;
             let (scan_id, duplicate) = (scan.scan_id, *duplicate);
             let state = State::Done { scan_id, duplicate, current: scan.current, warnings: warnings.clone() };
-            (state, Taken::Done { ingested: Box::new(ingested), findings })
+            (state, UploadOutcome::Done { ingested: Box::new(ingested), findings })
         }
         Err(refused) => {
-            let (kind, reason) = (refused.kind(), shortened(refused.to_string(), MAX_REASON));
-            (State::Failed { code: kind.name().to_owned(), reason }, Taken::Failed(kind))
+            let (kind, reason) = (refused.kind(), shortened(refused.to_string(), MAX_REASON_LEN));
+            (State::Failed { code: kind.name().to_owned(), reason }, UploadOutcome::Failed(kind))
         }
     };
-    // The record first: if the tag fails, the event comes back, and finds that only the tag is left.
+    // Before the tag: if the tag fails, the next delivery of the event only sets the tag.
     let written = record(state);
-    // Not over what a newer object of the same name has come to; its report is in all the same.
-    if deps.store.put_upload(&written, after(now, KEPT)).await? {
+    // Not if a newer object of the same key was handled; the report of this one is ingested in any case.
+    if deps.store.put_upload(&written, time_after(now, UPLOAD_RETENTION)).await? {
         tag(objects, object, &written.state).await?;
     }
-    Ok(taken)
+    Ok(done)
 }
 
-/// Says on the object itself how its upload went, if it still lies there: tagging knows no condition, and an object that
-/// has taken its place is tagged by its own event once that is settled.
+/// Tags an object with the outcome of its upload, unless another object has replaced it: tagging takes no condition, and
+/// the other object is tagged by its own event.
 async fn tag(objects: &Objects, object: &Object, state: &State) -> Result<(), objects::Error> {
     if objects.upload_etag(&object.id).await?.as_deref() != Some(object.etag.as_str()) {
         return Ok(());
@@ -175,7 +175,7 @@ async fn tag(objects: &Objects, object: &Object, state: &State) -> Result<(), ob
     objects.tag_upload(&object.id, outcome).await
 }
 
-/// What the sender declares: with the order of the upload, or as metadata of the object.
+/// Reads what the sender declares, in the request of the upload or as metadata of the object.
 fn declared(image_name: Option<ImageName>, metadata: &HashMap<String, String>) -> Result<Declared, report::Error> {
     fn read<T: FromStr<Err: Display>>(
         metadata: &HashMap<String, String>,
@@ -193,12 +193,12 @@ fn declared(image_name: Option<ImageName>, metadata: &HashMap<String, String>) -
     Ok(Declared { image_name, scanners, severities })
 }
 
-/// The inner error is the report's own, and for good.
-async fn ingest(
+/// Ingests the bytes of an object. The inner error is the report's, and permanent.
+async fn ingest_bytes(
     deps: &Ingestion,
     bytes: Vec<u8>,
     declared: Declared,
-    holder: &Holder,
+    owner: &Holder,
     now: Timestamp,
 ) -> Result<Result<(Ingested, usize), report::Error>, Error> {
     let compression = Compression::detect(&bytes);
@@ -210,14 +210,14 @@ async fn ingest(
         Ok(report) => report,
         Err(refused) => return Ok(Err(refused)),
     };
-    // Someone else is at the same report: soon it is in. The message would come back much later.
+    // Another attempt is usually done within seconds; the next delivery of the message is much later.
     let started = Instant::now();
-    let mut tick = tokio::time::interval(LOOK);
+    let mut tick = tokio::time::interval(BUSY_INTERVAL);
     loop {
         tick.tick().await;
         let waited = started.elapsed();
-        match ingest::run(deps, &submission, &report, holder, after(now, waited)).await {
-            Err(ingest::Error::Busy { .. } | ingest::Error::Deleting { .. }) if waited < PATIENCE => {}
+        match ingest_report(deps, &submission, &report, owner, time_after(now, waited)).await {
+            Err(ingest::Error::Busy { .. } | ingest::Error::Deleting { .. }) if waited < BUSY_WAIT => {}
             outcome => return Ok(Ok((outcome?, report.findings.len()))),
         }
     }

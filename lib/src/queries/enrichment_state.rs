@@ -1,0 +1,25 @@
+//! Finds out whether the sources were asked about a scan.
+
+use super::vulnerability_ids::vulnerability_ids;
+use crate::domain::scan::Scan;
+use crate::domain::severity::Severity;
+use crate::domain::vulnerability::{Status, VulnerabilitySummary};
+use crate::store::findings::runs;
+use crate::store::{self, Selection, Store};
+
+/// Returns whether the sources were asked about each vulnerability of a scan's findings of these severities. A
+/// vulnerability that no source can be asked about counts as asked.
+///
+/// # Errors
+/// Those of the table.
+pub async fn is_enriched(store: &Store, scan: &Scan, severities: &[Severity]) -> Result<bool, store::Error> {
+    for run in scan.severity_counts.of_any(severities, 0).into_iter().flat_map(runs) {
+        let ids = vulnerability_ids(&store.findings(scan.scan_id, run, &Selection::default()).await?);
+        let signals = store.signals(&ids).await?;
+        let is_known = |id| signals.get(id).is_some_and(|known: &VulnerabilitySummary| known.status != Status::Pending);
+        if !ids.iter().all(is_known) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}

@@ -1,0 +1,101 @@
+//! Adds priorities and analyses to findings when they are read, so that they are never older than their sources.
+
+use std::collections::{BTreeSet, HashSet};
+
+use jiff::Timestamp;
+
+use super::finding_reader::FindingReader;
+use super::vulnerability_ids::vulnerability_ids;
+use crate::domain::analysis::Analysis;
+use crate::domain::asset::Asset;
+use crate::domain::finding::{Finding, Suppression};
+use crate::domain::prompt_hash::PromptHash;
+use crate::domain::scan::Scan;
+use crate::domain::subject::Subject;
+use crate::domain::vulnerability::VulnerabilitySummary;
+use crate::priority::{Band, Priority};
+use crate::store;
+use crate::store::answers::LatestAnswer;
+
+/// A finding with its priority, its vulnerability summary and its analysis.
+#[derive(Debug)]
+pub struct FindingView {
+    /// The finding.
+    pub finding: Finding,
+    /// How soon it has to be fixed, and why.
+    pub priority: Priority,
+    /// What the public sources say; none if they were not asked.
+    pub signals: Option<VulnerabilitySummary>,
+    /// The date of the newest KEV catalogue that was searched for it.
+    pub catalogue: Option<Timestamp>,
+    /// The analysis of its present prompt; none if it was not requested.
+    pub analysis: Option<(PromptHash, Analysis)>,
+    /// The latest answer to an earlier prompt about the same subject; only if the present prompt has no answer.
+    pub previous_answer: Option<LatestAnswer>,
+}
+
+impl FindingReader {
+    /// Reads the views of findings of one scan.
+    ///
+    /// It takes one round trip for each hundred distinct vulnerabilities; with a model, then one for each hundred
+    /// distinct prompts, and then one for each hundred subjects without an answer. They cannot run at the same time,
+    /// because a prompt, and so its hash, states what the sources say.
+    ///
+    /// # Errors
+    /// Those of the table.
+    pub async fn views(
+        &self,
+        scan: &Scan,
+        findings: Vec<Finding>,
+        now: Timestamp,
+    ) -> Result<Vec<FindingView>, store::Error> {
+        let Self { store, priorities, .. } = self;
+        let lineage = Asset::of(scan.scan_id, &scan.artifact).key().lineage();
+        let known = store.known_in(&vulnerability_ids(&findings), lineage).await?;
+        let prompts = self.prompts();
+        let mut views = Vec::with_capacity(findings.len());
+        let mut keys = Vec::new();
+        for finding in findings {
+            let inputs = priorities.inputs(scan, &finding, &known);
+            let signals = finding.vulnerability_id.as_deref().and_then(|id| known.of(id)).cloned();
+            // A prompt that does not fit into the model's context has no analysis.
+            let prompt = prompts.and_then(|prompts| prompts.identify_with(&inputs, &finding, &known).ok());
+            keys.push(prompt.map(|prompt| (prompt.hash, prompt.question.facts.subject())));
+            views.push(FindingView {
+                priority: match &finding.suppressed {
+                    None => priorities.assess(&inputs, now),
+                    Some(suppressed) => suppressed_priority(suppressed),
+                },
+                catalogue: signals.as_ref().and_then(|signals| known.catalogue(signals)),
+                signals,
+                finding,
+                analysis: None,
+                previous_answer: None,
+            });
+        }
+        let distinct: HashSet<&PromptHash> = keys.iter().flatten().map(|(hash, _)| hash).collect();
+        let distinct: Vec<PromptHash> = distinct.into_iter().cloned().collect();
+        let analyses = store.analyses(&distinct).await?;
+        let has_answer = |hash| analyses.get(hash).is_some_and(|analysis| analysis.answer.is_some());
+        let unanswered: BTreeSet<Subject> =
+            keys.iter().flatten().filter(|(hash, _)| !has_answer(hash)).map(|(_, subject)| subject.clone()).collect();
+        let previous = store.latest_answers(&unanswered.into_iter().collect::<Vec<_>>()).await?;
+        for (view, key) in views.iter_mut().zip(keys) {
+            let Some((hash, subject)) = key else { continue };
+            view.previous_answer = previous.get(&subject).cloned();
+            view.analysis = analyses.get(&hash).cloned().map(|analysis| (hash, analysis));
+        }
+        Ok(views)
+    }
+}
+
+/// Returns the priority of a finding that Trivy suppressed: it has no due date and no score.
+fn suppressed_priority(suppressed: &Suppression) -> Priority {
+    let Suppression { status, source, statement } = suppressed;
+    let text = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+    let by = text(source).map(|source| format!(" by {source}")).unwrap_or_default();
+    let because = text(statement).map(|statement| format!(": {statement}")).unwrap_or_default();
+    let status = text(status).unwrap_or_else(|| "suppressed".to_owned());
+    let why = vec![format!("suppressed in Trivy ({status}){by}{because}")];
+    Priority { band: Band::Suppressed, score: 0.0, due: None, why }
+}

@@ -1,0 +1,95 @@
+//! Finds the scan that a request names.
+
+use crate::domain::image_name::ImageName;
+use crate::domain::platform::Platform;
+use crate::domain::scan::{Scan, ScanId};
+use crate::store::{self, Store};
+
+/// Names a scan, or an image with scans.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ScanIdentifier {
+    /// The scan with this id.
+    Scan(ScanId),
+    /// The current scan of the image: of the first of these names that has one.
+    Image(Vec<ImageName>),
+}
+
+/// Why a scan was not found.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// There is no such scan.
+    #[error("there is no scan of that name or number")]
+    NotFound,
+    /// The scan with this id is of another platform.
+    #[error("is not that of the scan with this number")]
+    OtherPlatform,
+    /// The table.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+}
+
+/// Returns each name followed by its familiar form, under which the scans of container images are stored:
+/// `docker.io/library/x`, `library/x` and `x` are one image.
+#[must_use]
+pub fn with_familiar_forms(names: Vec<ImageName>) -> Vec<ImageName> {
+    let mut all: Vec<ImageName> = Vec::new();
+    for name in names {
+        let familiar = name.familiar().parse().ok();
+        for name in [Some(name), familiar].into_iter().flatten() {
+            if !all.contains(&name) {
+                all.push(name);
+            }
+        }
+    }
+    all
+}
+
+/// Returns what the first name that has something has.
+///
+/// # Errors
+/// Those of `read`.
+pub async fn first_of_names<T>(
+    names: &[ImageName],
+    read: impl AsyncFn(&ImageName) -> Result<Option<T>, store::Error>,
+) -> Result<Option<T>, store::Error> {
+    for name in names {
+        if let Some(found) = read(name).await? {
+            return Ok(Some(found));
+        }
+    }
+    Ok(None)
+}
+
+/// Finds a scan by its id, or the current scan of an image: on `platform`, or the one seen last on any platform.
+///
+/// # Errors
+/// [`Error`].
+pub async fn find_scan(store: &Store, identifier: &ScanIdentifier, platform: Option<&Platform>) -> Result<Scan, Error> {
+    match identifier {
+        ScanIdentifier::Scan(id) => {
+            let scan = store.scan(*id).await?.ok_or(Error::NotFound)?;
+            let normal = |platform: Option<&Platform>| platform.map(Platform::normal);
+            if platform.is_some() && normal(scan.artifact.platform.as_ref()) != normal(platform) {
+                return Err(Error::OtherPlatform);
+            }
+            Ok(scan)
+        }
+        ScanIdentifier::Image(names) => {
+            let found = first_of_names(names, async |name| store.scan_of_image(name, platform).await).await?;
+            found.ok_or(Error::NotFound)
+        }
+    }
+}
+
+/// Returns the name under which an image has scans: the given one or its familiar form, else the given one.
+///
+/// # Errors
+/// Those of the table.
+pub async fn name_with_scans(store: &Store, image: ImageName) -> Result<ImageName, store::Error> {
+    let names = with_familiar_forms(vec![image.clone()]);
+    let found = first_of_names(&names, async |name| {
+        let has_scans = !store.scans_of_image(name, None, 1).await?.scans.is_empty();
+        Ok(has_scans.then(|| name.clone()))
+    });
+    Ok(found.await?.unwrap_or(image))
+}
