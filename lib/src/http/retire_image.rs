@@ -44,7 +44,8 @@ pub async fn handle(deps: &Deps, request: &Request) -> Result<Response<Body>, Ap
     Query::read(request, &[])?;
     let retired = !request.raw_http_path().trim_end_matches('/').ends_with("/unretire");
     let order: Order = order::read(request, "")?;
-    let changed = first_of_names(&with_familiar_forms(vec![order.image_name]), async |name| {
+    let names = with_familiar_forms(vec![order.image_name]);
+    let changed = first_of_names(&names, async |name| {
         let platforms = deps.store.retire(name, order.platform.as_ref(), retired).await?;
         Ok((!platforms.is_empty()).then(|| (name.clone(), platforms)))
     });

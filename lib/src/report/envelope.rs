@@ -10,7 +10,7 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::findings::{Text, not_a_text};
+use super::finding::{Text, not_a_text};
 use crate::domain::platform::Platform;
 
 #[derive(Debug, Default, serde::Deserialize)]

@@ -13,7 +13,7 @@ use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visi
 use serde_json::value::RawValue;
 
 use super::Error;
-use super::findings::{Text, not_a_text};
+use super::finding::{Text, not_a_text};
 
 const SEND_TRIVY: &str = "send the output of `trivy image --format json <image>`";
 const SCAN_SBOM: &str = "scan it with `trivy sbom --format json <file>` and send what that prints";

@@ -6,7 +6,8 @@
 use std::borrow::Cow;
 
 use super::envelope::{Envelope, Texts};
-use super::findings::{Collector, Text};
+use super::finding::Text;
+use super::findings::Collector;
 use crate::domain::image_name::{is_archive, is_path, repository};
 
 /// A report's own name for its artifact.

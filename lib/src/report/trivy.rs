@@ -5,7 +5,8 @@ use serde::Deserialize;
 use serde::de::DeserializeSeed;
 
 use super::envelope::Envelope;
-use super::findings::{Collector, Finding, Results, Scanned, Text};
+use super::finding::{Finding, Text};
+use super::findings::{Collector, Results, Scanned};
 use super::naming::{self, OwnName};
 use super::suppressed::Suppressed;
 use super::{Canonical, Error, Limits, lookalike, reason, warnings};
