@@ -195,7 +195,7 @@ async fn page_by_severity(
     filter: Filter<'_>,
     start: u32,
 ) -> Result<Page, ApiError> {
-    let Filter { scan, wanted, limit, .. } = filter;
+    let Filter { wanted, limit, .. } = filter;
     let now = Timestamp::now();
     let limit = limit.unwrap_or(usize::MAX);
     let ordinals = filter.ordinals(start);

@@ -11,7 +11,7 @@ use super::query::Query;
 use super::{ApiError, order, reply, routes};
 use crate::domain::image_name::ImageName;
 use crate::domain::platform::Platform;
-use crate::queries::scan_lookup::{first_of_names, with_familiar_forms};
+use crate::queries::scan_lookup::with_familiar_forms;
 use crate::store::Store;
 
 /// What the handler works with.
@@ -45,14 +45,13 @@ pub async fn handle(deps: &Deps, request: &Request) -> Result<Response<Body>, Ap
     let route = if retired { &routes::RETIRE_IMAGE } else { &routes::UNRETIRE_IMAGE };
     Query::read(request, route)?;
     let order: Order = order::read(request, "")?;
-    let names = with_familiar_forms(vec![order.image_name]);
-    let changed = first_of_names(&names, async |name| {
-        let platforms = deps.store.retire(name, order.platform.as_ref(), retired).await?;
-        Ok((!platforms.is_empty()).then(|| (name.clone(), platforms)))
-    });
-    let no_image = || ApiError::new(Code::NotFound, "there is no image of that name and platform");
-    let (name, platforms) = changed.await?.ok_or_else(no_image)?;
-    let principal = principal_of(request);
-    tracing::info!(%name, retired, platforms = platforms.len(), principal, "an image was retired or brought back");
-    reply::json(request, StatusCode::OK, &Answer { image_name: &name, retired, platforms })
+    for name in with_familiar_forms(vec![order.image_name]) {
+        let platforms = deps.store.retire(&name, order.platform.as_ref(), retired).await?;
+        if !platforms.is_empty() {
+            let (principal, changed) = (principal_of(request), platforms.len());
+            tracing::info!(%name, retired, platforms = changed, principal, "an image was retired or brought back");
+            return reply::json(request, StatusCode::OK, &Answer { image_name: &name, retired, platforms });
+        }
+    }
+    Err(ApiError::new(Code::NotFound, "there is no image of that name and platform"))
 }

@@ -44,22 +44,6 @@ pub fn with_familiar_forms(names: Vec<ImageName>) -> Vec<ImageName> {
     all
 }
 
-/// Returns what the first name that has something has.
-///
-/// # Errors
-/// Those of `read`.
-pub async fn first_of_names<T>(
-    names: &[ImageName],
-    read: impl AsyncFn(&ImageName) -> Result<Option<T>, store::Error>,
-) -> Result<Option<T>, store::Error> {
-    for name in names {
-        if let Some(found) = read(name).await? {
-            return Ok(Some(found));
-        }
-    }
-    Ok(None)
-}
-
 /// Finds a scan by its id, or the current scan of an image: on `platform`, or the one seen last on any platform.
 ///
 /// # Errors
@@ -75,8 +59,12 @@ pub async fn find_scan(store: &Store, identifier: &ScanIdentifier, platform: Opt
             Ok(scan)
         }
         ScanIdentifier::Image(names) => {
-            let found = first_of_names(names, async |name| store.scan_of_image(name, platform).await).await?;
-            found.ok_or(Error::NotFound)
+            for name in names {
+                if let Some(scan) = store.scan_of_image(name, platform).await? {
+                    return Ok(scan);
+                }
+            }
+            Err(Error::NotFound)
         }
     }
 }
@@ -86,10 +74,10 @@ pub async fn find_scan(store: &Store, identifier: &ScanIdentifier, platform: Opt
 /// # Errors
 /// Those of the table.
 pub async fn name_with_scans(store: &Store, image: ImageName) -> Result<ImageName, store::Error> {
-    let names = with_familiar_forms(vec![image.clone()]);
-    let found = first_of_names(&names, async |name| {
-        let has_scans = !store.scans_of_image(name, None, 1).await?.scans.is_empty();
-        Ok(has_scans.then(|| name.clone()))
-    });
-    Ok(found.await?.unwrap_or(image))
+    for name in with_familiar_forms(vec![image.clone()]) {
+        if !store.scans_of_image(&name, None, 1).await?.scans.is_empty() {
+            return Ok(name);
+        }
+    }
+    Ok(image)
 }
