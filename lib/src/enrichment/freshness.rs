@@ -53,6 +53,8 @@ impl Default for Lifetimes {
     }
 }
 
+/// The time until facts expire that come with a report and are not fetched.
+const UNFETCHED: SignedDuration = days(90);
 /// A CVE counts as young for so long.
 const YOUNG: SignedDuration = days(30);
 /// A CVE counts as old from then on.
@@ -102,8 +104,7 @@ impl Lifetimes {
             Source::Epss => self.epss,
             Source::Osv => self.osv,
             Source::Nvd | Source::CveServices => facts.map_or(self.cve_unfinished, |facts| self.of_cve(facts, now)),
-            // Not fetched: they come with a report.
-            Source::Trivy | Source::Sirius => HARD_LIMIT,
+            Source::Trivy | Source::Sirius => UNFETCHED,
         }
     }
 

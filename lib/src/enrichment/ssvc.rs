@@ -5,7 +5,7 @@ use serde::de::value::{BorrowedStrDeserializer, Error};
 use serde_json::Value;
 
 use crate::domain::upstream_time::instant;
-use crate::domain::vulnerability::{Exploitation, Ssvc, TechnicalImpact};
+use crate::domain::vulnerability::Ssvc;
 
 /// Reads `[{"Exploitation": "poc"}, {"Automatable": "No"}, {"technicalImpact": "total"}]`; none if it
 /// has none of the three. Each unreadable value is noted.
@@ -69,6 +69,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::domain::vulnerability::TechnicalImpact;
 
     #[test]
     fn both_spellings_say_the_same() {
