@@ -104,7 +104,6 @@ impl Lifetimes {
             Source::Epss => self.epss,
             Source::Osv => self.osv,
             Source::Nvd | Source::CveServices => facts.map_or(self.cve_unfinished, |facts| self.of_cve(facts, now)),
-            // Not fetched: they come with a report.
             Source::Trivy | Source::Sirius => UNFETCHED,
         }
     }

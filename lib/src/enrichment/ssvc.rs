@@ -69,6 +69,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::domain::vulnerability::TechnicalImpact;
 
     #[test]
     fn both_spellings_say_the_same() {

@@ -28,7 +28,7 @@ use crate::domain::vulnerability::id::{Kind, VulnerabilityId};
 const MOST_NAMES: usize = 90;
 const BUCKET: &str = "bucket";
 
-/// VulnerabilitySummary, and whether they are on the list of unseen ones.
+/// Signals, and whether they are on the list of unseen ones.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Listed {
     /// The signals.

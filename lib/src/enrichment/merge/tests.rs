@@ -171,7 +171,7 @@ fn the_catalogue_itself_goes_before_those_who_repeat_it() {
     assert_eq!((kev.source, kev.fact.ransomware), (Source::Kev, Some(true)));
 }
 
-/// SourceRecord with something of everything, out of small sets so that sources agree and contradict.
+/// A record with some of everything, out of small sets so that sources agree and contradict.
 fn any_facts() -> impl Strategy<Value = SourceRecord> {
     let words = || select(vec!["one", "two", "three"]);
     let list = |count: usize| prop::collection::vec(0..count, 0..count);
