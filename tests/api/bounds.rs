@@ -397,8 +397,11 @@ async fn nobody_is_asked_about_vulnerabilities_of_future_years() {
         vulnerability["VulnerabilityID"] = id.into();
         vulnerability
     };
-    app.post(&report_of("app", ["CVE-2999-0001", "CVE-9999-0002", "GO-2999-0003", "CVE-2026-10000"].map(of_year).to_vec()))
-        .await;
+    app.post(&report_of(
+        "app",
+        ["CVE-2999-0001", "CVE-9999-0002", "GO-2999-0003", "CVE-2026-10000"].map(of_year).to_vec(),
+    ))
+    .await;
     app.enrich(&deps).await;
     refresh(&deps, Timestamp::now() + hours(24 * 40)).await;
     app.enrich(&deps).await;

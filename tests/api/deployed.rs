@@ -183,7 +183,8 @@ async fn a_real_model_explains_a_finding_through_the_queue() {
     vulnerability["PkgName"] = "libcurl4".into();
     vulnerability["FixedVersion"] = "7.88.1-10+deb12u4".into();
     vulnerability["Description"] = format!("A heap buffer overflow in the SOCKS5 handshake. ({image})").into();
-    let scan = api.post_json(&support::report::report_of(&image, vec![vulnerability])).await.json["scan_id"].as_u64().unwrap();
+    let scan =
+        api.post_json(&support::report::report_of(&image, vec![vulnerability])).await.json["scan_id"].as_u64().unwrap();
     let path = format!("/api/llm/analyze/container/{}", scan * 1_000_000);
     let mut answer = api.get(&format!("{path}?wait=0")).await;
     if answer.status == 501 {
