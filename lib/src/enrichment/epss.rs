@@ -320,20 +320,6 @@ mod tests {
     }
 
     #[test]
-    fn temp_time() {
-        let rows: String = (0..354_000)
-            .map(|n| format!("CVE-{}-{},0.{:05},0.{:05}\n", 1999 + n % 27, 1000 + n / 27, n % 99_999, n % 98_765))
-            .collect();
-        let csv = format!("#model_version:v1,score_date:2026-01-01\ncve,epss,percentile\n{rows}");
-        let start = std::time::Instant::now();
-        let packed = pack(csv.as_bytes()).unwrap();
-        let mid = start.elapsed();
-        let start = std::time::Instant::now();
-        let n = parse_packed(&packed, 32 << 20).unwrap().len();
-        eprintln!("TEMP {} -> {} bytes, pack {mid:?}, parse {:?} of {n}", csv.len(), packed.len(), start.elapsed());
-    }
-
-    #[test]
     fn headers_of_all_years_are_read() {
         let day = "2021-04-14".parse().ok();
         let old = parse_csv(b"cve,epss\nCVE-2020-5902,0.65117\n", day).unwrap();
@@ -392,15 +378,16 @@ mod tests {
     }
 
     #[test]
-    fn a_packed_csv_is_read_back_and_damage_is_seen() {
+    fn a_packed_csv_is_read_back_and_damage_changes_no_score() {
         let packed = pack(CSV.as_bytes()).unwrap();
         assert_eq!(parse_packed(&packed, CSV.len()), parse_csv(CSV.as_bytes(), None));
         assert_eq!(parse_packed(&packed, CSV.len() - 1), Err(Error::Damaged));
-        // The first bytes of a frame describe it, and some of their bits change nothing.
-        for place in 10..packed.len() {
+        let whole = parse_packed(&packed, 1 << 20);
+        for place in 0..packed.len() {
             let mut damaged = packed.clone();
             damaged[place] ^= 0x10;
-            assert_eq!(parse_packed(&damaged, 1 << 20), Err(Error::Damaged), "byte {place}");
+            let read = parse_packed(&damaged, 1 << 20);
+            assert!(read == Err(Error::Damaged) || read == whole, "byte {place}");
         }
         for length in 0..packed.len() {
             assert_eq!(parse_packed(&packed[..length], 1 << 20), Err(Error::Damaged), "cut at {length}");
