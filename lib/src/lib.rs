@@ -13,6 +13,7 @@
 //! | [`llm`] | a model explains a finding: prompt, client, answer, evidence |
 //! | [`enrichment`] | what the world says of a CVE: one file per source, merged; pure |
 //! | [`report`] | bytes of a Trivy report → findings; pure |
+//! | [`exports`] | findings as CSV, SARIF, CycloneDX, …; pure |
 //! | [`domain`] | scans, findings, severities, hashes; pure |
 //! | [`aws`], [`config`], [`telemetry`] | what a function's `main` wires |
 #![forbid(unsafe_code)]
@@ -22,6 +23,7 @@ pub mod config;
 pub mod domain;
 pub mod enrichment;
 pub mod events;
+pub mod exports;
 pub mod http;
 pub mod llm;
 pub mod objects;
