@@ -37,16 +37,18 @@ pub struct Column {
     cell: Cell,
 }
 
+type TextCell = for<'r, 'i> fn(&'r Row<'i>) -> Cow<'r, str>;
+
 /// Where a column's cells come from.
 #[derive(Debug)]
 enum Cell {
     /// Text of a report or a model.
-    Text(fn(&Row<'_>) -> Cow<'_, str>),
+    Text(TextCell),
     /// Numbers, dates and words of Sirius.
     Own(fn(&Row<'_>) -> String),
 }
 
-const fn text(name: &'static str, about: &'static str, cell: fn(&Row<'_>) -> Cow<'_, str>) -> Column {
+const fn text(name: &'static str, about: &'static str, cell: TextCell) -> Column {
     Column { name, about, cell: Cell::Text(cell) }
 }
 
