@@ -31,20 +31,8 @@ pub struct Purl {
 pub struct ParsePurlError;
 
 /// The types of which letter case says nothing, in namespace and name.
-const FOLDED: [&str; 12] = [
-    "apk",
-    "bitbucket",
-    "bitnami",
-    "composer",
-    "deb",
-    "github",
-    "golang",
-    "hex",
-    "oci",
-    "pub",
-    "pypi",
-    "huggingface",
-];
+const FOLDED: [&str; 12] =
+    ["apk", "bitbucket", "bitnami", "composer", "deb", "github", "golang", "hex", "oci", "pub", "pypi", "huggingface"];
 
 impl Purl {
     /// Joins namespace, name and subpath in the letter case in which packages of the type are compared.
@@ -102,7 +90,8 @@ impl FromStr for Purl {
         if name.is_empty() {
             return Err(ParsePurlError);
         }
-        let pairs = qualifiers.split('&').filter_map(|pair| pair.split_once('=')).filter(|(_, value)| !value.is_empty());
+        let pairs =
+            qualifiers.split('&').filter_map(|pair| pair.split_once('=')).filter(|(_, value)| !value.is_empty());
         let qualifiers = pairs.map(|(key, value)| Ok((key.to_ascii_lowercase(), decoded(value)?)));
         Ok(Self {
             kind: kind.to_ascii_lowercase(),
@@ -151,9 +140,15 @@ mod tests {
     fn spellings_of_other_writers_are_one_package() {
         for (one, other) in [
             ("pkg:npm/%40angular/core@1.0.0", "pkg:npm/@angular/core@1.0.0"),
-            ("pkg:/deb/debian/apt@1%3A2%2Bb1?arch=amd64&distro=debian-12", "PKG:deb/debian/apt@1:2+b1?distro=debian-12&arch=amd64"),
+            (
+                "pkg:/deb/debian/apt@1%3A2%2Bb1?arch=amd64&distro=debian-12",
+                "PKG:deb/debian/apt@1:2+b1?distro=debian-12&arch=amd64",
+            ),
             ("pkg://pypi/Foo_Bar@1", "pkg:pypi/Foo_Bar@1"),
-            ("pkg:oci/app@sha256%3Aab?repository_url=r.example/app", "pkg:oci/app@sha256:ab?repository_url=r.example%2Fapp&tag="),
+            (
+                "pkg:oci/app@sha256%3Aab?repository_url=r.example/app",
+                "pkg:oci/app@sha256:ab?repository_url=r.example%2Fapp&tag=",
+            ),
         ] {
             assert_eq!(one.parse::<Purl>().unwrap(), other.parse().unwrap(), "{one} {other}");
         }
@@ -163,9 +158,15 @@ mod tests {
     fn a_url_is_written_in_one_spelling() {
         for (read, written) in [
             ("pkg:npm/@angular/core", "pkg:npm/%40angular/core"),
-            ("pkg:deb/debian/libstdc++6@1:2+b1~3?distro=debian-12&arch=", "pkg:deb/debian/libstdc%2B%2B6@1:2%2Bb1~3?distro=debian-12"),
+            (
+                "pkg:deb/debian/libstdc++6@1:2+b1~3?distro=debian-12&arch=",
+                "pkg:deb/debian/libstdc%2B%2B6@1:2%2Bb1~3?distro=debian-12",
+            ),
             ("pkg:golang/github.com/a/b@v1#sub/dir", "pkg:golang/github.com/a/b@v1#sub/dir"),
-            ("pkg:oci/app@sha256:ab?repository_url=r.example/app", "pkg:oci/app@sha256:ab?repository_url=r.example%2Fapp"),
+            (
+                "pkg:oci/app@sha256:ab?repository_url=r.example/app",
+                "pkg:oci/app@sha256:ab?repository_url=r.example%2Fapp",
+            ),
             ("pkg:maven/g/a@1^2 x", "pkg:maven/g/a@1%5E2%20x"),
         ] {
             assert_eq!(read.parse::<Purl>().unwrap().to_string(), written);

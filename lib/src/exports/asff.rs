@@ -323,7 +323,9 @@ fn finding<'r>(row: &'r Row<'_>, destination: &'r Destination, occurrence: u32) 
             types: ["Software and Configuration Checks/Vulnerabilities/CVE"],
         },
         vulnerabilities: [vulnerability(row, id)],
-        remediation: Remediation { recommendation: Recommendation { text: short(&row.remediation, 512), url: url.clone() } },
+        remediation: Remediation {
+            recommendation: Recommendation { text: short(&row.remediation, 512), url: url.clone() },
+        },
         source_url: url,
         product_fields: product_fields(row),
         record_state: "ACTIVE",
@@ -346,7 +348,13 @@ fn resource(image: &Image, destination: &Destination) -> Resource {
         return Resource { kind: "AwsEcrContainerImage", id, partition, region, details: None };
     }
     let container = Container { image_name: short(&image.name, MAX_NAME), image_id: image.digest.clone() };
-    Resource { kind: "Container", id: short(&image.name, MAX_NAME), partition, region, details: Some(Details { container }) }
+    Resource {
+        kind: "Container",
+        id: short(&image.name, MAX_NAME),
+        partition,
+        region,
+        details: Some(Details { container }),
+    }
 }
 
 /// The name of an image in Amazon ECR, if it is there and has a digest.

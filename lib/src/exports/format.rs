@@ -129,7 +129,8 @@ fn media_range(text: &str) -> Option<(String, f32)> {
     let mut parts = text.split(';').map(str::trim);
     let range = parts.next().filter(|range| range.contains('/'))?.to_ascii_lowercase();
     let quality = parts.find_map(|part| part.strip_prefix("q=").or_else(|| part.strip_prefix("Q=")));
-    let quality = quality.map_or(Some(1.0), |quality| quality.trim().parse().ok().filter(|q| (0.0..=1.0).contains(q)))?;
+    let quality =
+        quality.map_or(Some(1.0), |quality| quality.trim().parse().ok().filter(|q| (0.0..=1.0).contains(q)))?;
     Some((range, quality))
 }
 

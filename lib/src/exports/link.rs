@@ -29,7 +29,15 @@ mod tests {
     #[test]
     fn only_addresses_of_the_web_are_links() {
         assert_eq!(link(" https://a.example/b c|d(e)?f=g#h ").unwrap(), "https://a.example/b%20c%7Cd%28e%29?f=g#h");
-        for text in ["", "a", "javascript:alert(1)", "data:text/html,x", "https://u:p@a.example/", "//a.example/", "file:///etc"] {
+        for text in [
+            "",
+            "a",
+            "javascript:alert(1)",
+            "data:text/html,x",
+            "https://u:p@a.example/",
+            "//a.example/",
+            "file:///etc",
+        ] {
             assert_eq!(link(text), None, "{text}");
         }
     }

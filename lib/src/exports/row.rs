@@ -275,7 +275,9 @@ fn texts(value: Option<Value>) -> Vec<String> {
 fn scores(cvss: Option<Value>, signals: Option<&Signals>) -> Vec<Score> {
     let mut scores: Vec<Score> = Vec::new();
     let mut add = |score: Score| {
-        let is_usable = (0.0..=10.0).contains(&score.score) && !score.vector.is_empty() && score.vector.len() <= Signals::VECTOR_BYTES;
+        let is_usable = (0.0..=10.0).contains(&score.score)
+            && !score.vector.is_empty()
+            && score.vector.len() <= Signals::VECTOR_BYTES;
         let is_known = scores.iter().any(|known| known.vector == score.vector);
         if is_usable && !is_known && scores.len() < Score::MOST {
             scores.push(score);

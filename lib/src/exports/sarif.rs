@@ -358,9 +358,7 @@ fn result<'r>(row: &'r Row<'_>, rule_index: usize, occurrence: u32) -> ShownResu
                 purl.map(|purl| LogicalLocation { fully_qualified_name: purl, kind: "package" }).into_iter().collect()
             },
         }],
-        partial_fingerprints: Fingerprints {
-            primary_location_line_hash: format!("{}:{occurrence}", row.tracking_key),
-        },
+        partial_fingerprints: Fingerprints { primary_location_line_hash: format!("{}:{occurrence}", row.tracking_key) },
         suppressions: row.suppressed.iter().map(suppression).collect(),
         properties: ResultProperties {
             finding_id: row.finding_id.get(),

@@ -62,7 +62,12 @@ fn full(image: &Image) -> Row<'_> {
         references: vec!["https://a.example/b c".to_owned(), "not a link".to_owned()],
         cwes: vec!["CWE-20".to_owned(), "CWE-502".to_owned()],
         scores: vec![
-            Score { source: "nvd".to_owned(), version: CvssVersion::V2, vector: "AV:N/AC:M/Au:N/C:C/I:C/A:C".to_owned(), score: 9.3 },
+            Score {
+                source: "nvd".to_owned(),
+                version: CvssVersion::V2,
+                vector: "AV:N/AC:M/Au:N/C:C/I:C/A:C".to_owned(),
+                score: 9.3,
+            },
             Score {
                 source: "ghsa".to_owned(),
                 version: CvssVersion::V31,
@@ -141,7 +146,8 @@ fn suppressed(image: &Image) -> Row<'_> {
         source: Some("vex.json".to_owned()),
         statement: Some("code is not reachable".to_owned()),
     };
-    let priority = Priority { band: Band::Suppressed, score: 0.0, due: None, why: vec!["suppressed in Trivy".to_owned()] };
+    let priority =
+        Priority { band: Band::Suppressed, score: 0.0, due: None, why: vec!["suppressed in Trivy".to_owned()] };
     let finding_id = FindingId::new(image.scan_id, Ordinal::new(3).unwrap());
     Row { finding_id, tracking_key: TrackingKey::from([4; 16]), suppressed: Some(suppression), priority, ..full(image) }
 }
@@ -180,7 +186,8 @@ fn written(format: Format, image: &Image, rows: &[Row<'_>], suppressed: bool) ->
             writer.finish().unwrap();
         }
         Format::CycloneDx => {
-            let mut components = cyclonedx::Components::new(&mut out, image, cyclonedx::Options { suppressed }, now()).unwrap();
+            let mut components =
+                cyclonedx::Components::new(&mut out, image, cyclonedx::Options { suppressed }, now()).unwrap();
             rows.iter().for_each(|row| components.row(row).unwrap());
             let mut vulnerabilities = components.vulnerabilities().unwrap();
             rows.iter().for_each(|row| vulnerabilities.row(row).unwrap());
@@ -255,7 +262,10 @@ fn the_highest_rating_is_of_a_newer_cvss_if_there_is_one() {
     let image = image();
     assert_eq!(full(&image).highest().unwrap().score, 10.0);
     let of = |version, score| Score { source: "a".to_owned(), version, vector: format!("{score}"), score };
-    let row = Row { scores: vec![of(CvssVersion::V2, 10.0), of(CvssVersion::V4, 5.0), of(CvssVersion::V30, 5.0)], ..bare(&image) };
+    let row = Row {
+        scores: vec![of(CvssVersion::V2, 10.0), of(CvssVersion::V4, 5.0), of(CvssVersion::V30, 5.0)],
+        ..bare(&image)
+    };
     assert_eq!(row.highest().unwrap().version, CvssVersion::V4);
 }
 
@@ -263,7 +273,7 @@ fn the_highest_rating_is_of_a_newer_cvss_if_there_is_one() {
 fn csv_is_as_it_is_documented() {
     let image = image();
     let csv = document(Format::Csv, &image, &[full(&image), bare(&image)]);
-    assert!(csv.lines().count() > 3 && csv.contains("\r\n") && !csv.starts_with('\u{feff}'));
+    assert!(csv.starts_with("scan_id,") && csv.split("\r\n").count() == 4);
     let cells = cells(&csv);
     for (name, value) in [
         ("scan_timestamp", "2026-11-20T09:14:03.518Z"),
@@ -337,7 +347,10 @@ fn sarif_has_a_rule_for_each_vulnerability_and_a_result_for_each_finding() {
     let hash = |at: usize| results[at]["partialFingerprints"]["primaryLocationLineHash"].as_str().unwrap();
     assert_eq!((hash(1), hash(2)), ("01010101010101010101010101010101:1", "01010101010101010101010101010101:2"));
     let message = results[1]["message"]["text"].as_str().unwrap();
-    assert_eq!(message.lines().next(), Some("org.apache.logging.log4j:log4j-core 2.14.1 is affected by CVE-2021-44228"));
+    assert_eq!(
+        message.lines().next(),
+        Some("org.apache.logging.log4j:log4j-core 2.14.1 is affected by CVE-2021-44228")
+    );
     assert_eq!(run["automationDetails"]["id"], "sirius/localhost%3A5000/team/shop/7");
     assert_eq!(run["properties"]["suppressedLeftOut"], 1);
 }
@@ -363,7 +376,10 @@ fn a_suppressed_finding_is_left_out_unless_it_is_asked_for() {
     let image = image();
     let rows = [suppressed(&image)];
     let sarif = json_of(Format::Sarif, &image, &rows, true);
-    assert_eq!(sarif["runs"][0]["results"][0]["suppressions"][0]["justification"], "not_affected; vex.json; code is not reachable");
+    assert_eq!(
+        sarif["runs"][0]["results"][0]["suppressions"][0]["justification"],
+        "not_affected; vex.json; code is not reachable"
+    );
     assert_eq!(json_of(Format::CycloneDx, &image, &rows, false)["vulnerabilities"], json!([]));
     let shown = json_of(Format::CycloneDx, &image, &rows, true);
     assert_eq!(shown["vulnerabilities"][0]["analysis"]["state"], "not_affected");
@@ -376,7 +392,8 @@ fn cyclonedx_has_each_vulnerability_once_with_all_its_packages() {
     let image = image();
     let rows = [full(&image), of_distribution(&image), bare(&image), full(&image)];
     let bom = json_of(Format::CycloneDx, &image, &rows, false);
-    let (components, vulnerabilities) = (bom["components"].as_array().unwrap(), bom["vulnerabilities"].as_array().unwrap());
+    let (components, vulnerabilities) =
+        (bom["components"].as_array().unwrap(), bom["vulnerabilities"].as_array().unwrap());
     assert_eq!((components.len(), vulnerabilities.len()), (3, 2));
     assert_eq!(vulnerabilities[0]["affects"].as_array().unwrap().len(), 2);
     assert_eq!(components[1]["purl"], "pkg:deb/debian/libstdc%2B%2B6@1:12.2.0-14?arch=amd64&distro=debian-12.5");
@@ -386,7 +403,10 @@ fn cyclonedx_has_each_vulnerability_once_with_all_its_packages() {
     }
     assert_eq!(vulnerabilities[0]["cwes"], json!([20, 502]));
     assert_eq!(vulnerabilities[0]["references"][0]["source"]["name"], "GitHub Advisories");
-    assert_eq!(bom["metadata"]["component"]["purl"].as_str().unwrap().split('?').next(), Some(&*format!("pkg:oci/shop@sha256%3A{}", "ab".repeat(32)).replace("%3A", ":")));
+    assert_eq!(
+        bom["metadata"]["component"]["purl"].as_str().unwrap().split('?').next(),
+        Some(&*format!("pkg:oci/shop@sha256%3A{}", "ab".repeat(32)).replace("%3A", ":"))
+    );
     assert_eq!(bom["metadata"]["timestamp"], "2026-11-20T09:14:03.518Z");
 }
 
@@ -414,11 +434,17 @@ fn asff_is_requests_of_a_hundred_findings() {
     assert_eq!(first["ProductArn"], "arn:aws:securityhub:eu-west-1:123456789012:product/123456789012/default");
     assert_eq!(first["Resources"][0]["Type"], "Container");
     assert_eq!(first["Vulnerabilities"][0]["ExploitAvailable"], "YES");
-    let in_ecr = Image { repository: "123456789012.dkr.ecr.eu-west-1.amazonaws.com/team/shop".to_owned(), ..image.clone() };
+    let in_ecr =
+        Image { repository: "123456789012.dkr.ecr.eu-west-1.amazonaws.com/team/shop".to_owned(), ..image.clone() };
     let request = json_of(Format::Asff, &in_ecr, &[full(&in_ecr)], true);
     let resource = &request["Findings"][0]["Resources"][0];
     assert_eq!(resource["Type"], "AwsEcrContainerImage");
-    assert!(resource["Id"].as_str().unwrap().starts_with("arn:aws:ecr:eu-west-1:123456789012:repository/team/shop/sha256:ab"));
+    assert!(
+        resource["Id"]
+            .as_str()
+            .unwrap()
+            .starts_with("arn:aws:ecr:eu-west-1:123456789012:repository/team/shop/sha256:ab")
+    );
 }
 
 #[test]
@@ -481,10 +507,53 @@ fn markdown_and_html_show_a_finding() {
 /// What hostile reports write, and any text.
 fn hostile() -> impl Strategy<Value = String> {
     let pieces = prop::sample::select(vec![
-        "<script>alert(1)</script>", "<!--", "-->", "]]>", "</td></tr></table>", "\" onload=\"x", "' x='", "&lt;", "&#60;b&#62;",
-        "|", "\\|", "\\", "\n\n# head\n", "\r\n", "![x](https://evil.example/i.png)", "[x](javascript:alert(1))", "<https://evil.example>",
-        "https://evil.example", "www.evil.example", "a@evil.example", "`code`", "```", "~~~", "***", "__", "\u{202e}", "\0", "\u{7f}",
-        "=1", "+1", "@x", "-1", "'", ",", "\"", ";", "{{7*7}}", "${x}", "$$x$$", "[^1]", ":smile:", "# ", "> ", "- ", "1. ", "\t", "é",
+        "<script>alert(1)</script>",
+        "<!--",
+        "-->",
+        "]]>",
+        "</td></tr></table>",
+        "\" onload=\"x",
+        "' x='",
+        "&lt;",
+        "&#60;b&#62;",
+        "|",
+        "\\|",
+        "\\",
+        "\n\n# head\n",
+        "\r\n",
+        "![x](https://evil.example/i.png)",
+        "[x](javascript:alert(1))",
+        "<https://evil.example>",
+        "https://evil.example",
+        "www.evil.example",
+        "a@evil.example",
+        "`code`",
+        "```",
+        "~~~",
+        "***",
+        "__",
+        "\u{202e}",
+        "\0",
+        "\u{7f}",
+        "=1",
+        "+1",
+        "@x",
+        "-1",
+        "'",
+        ",",
+        "\"",
+        ";",
+        "{{7*7}}",
+        "${x}",
+        "$$x$$",
+        "[^1]",
+        ":smile:",
+        "# ",
+        "> ",
+        "- ",
+        "1. ",
+        "\t",
+        "é",
     ]);
     let piece = prop_oneof![3 => pieces.prop_map(str::to_owned), 1 => "\\PC{0,6}", 1 => any::<String>()];
     prop::collection::vec(piece, 0..6).prop_map(|pieces| pieces.concat())
@@ -604,7 +673,9 @@ fn the_style_of_the_page_is_the_one_that_its_policy_allows() {
     let html = document(Format::Html, &image, &[]);
     let style = html.split("<style>").nth(1).unwrap().split("</style>").next().unwrap();
     let hash = base64::engine::general_purpose::STANDARD.encode(sha2::Sha256::digest(style));
-    assert!(html.contains(&format!("default-src 'none'; style-src 'sha256-{hash}'; base-uri 'none'; form-action 'none'")));
+    assert!(
+        html.contains(&format!("default-src 'none'; style-src 'sha256-{hash}'; base-uri 'none'; form-action 'none'"))
+    );
     assert!(!html.contains("<script") && !html.contains(" style=") && !html.contains("http-equiv=\"refresh"));
 }
 
@@ -638,7 +709,8 @@ fn fifty_thousand_rows_are_written_without_the_document_in_memory() {
 fn documents_can_be_left_for_other_programs() {
     let image = image();
     let hostile = ["<b>\u{202e}|`", "=1,\"\n", "pkg:npm/%40a/b@1 2^", "../../x y:z"].map(str::to_owned);
-    let mut rows = vec![full(&image), of_distribution(&image), bare(&image), suppressed(&image), hostile_row(&image, &hostile)];
+    let mut rows =
+        vec![full(&image), of_distribution(&image), bare(&image), suppressed(&image), hostile_row(&image, &hostile)];
     let many = |number: u32| Row {
         vulnerability_id: Some(format!("CVE-2026-{}", 1000 + number % 90)),
         installed: Some(format!("1.{number}")),
