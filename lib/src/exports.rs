@@ -28,9 +28,9 @@ mod tests;
 
 pub use error::Error;
 pub use format::{Format, NotAcceptable, UnknownFormat, accepted};
-pub use row::{Found, Image, Row, Score};
+pub use row::{Found, Image, Listing, Row, Score};
 
-/// Who writes: in each document that names its tool.
+/// Names the tool in documents.
 const TOOL: &str = "Sirius";
 /// The version of [`TOOL`].
 const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::asset::LineageKey;
+use super::finding::Finding;
 use super::purl::{self, Purl};
 use super::versions::Scheme;
 use super::vulnerability_id::{Kind, VulnerabilityId};
@@ -62,7 +63,8 @@ impl Tracked {
         let kind = kind.or_else(|| distribution_of(reported.target)).map(present_name).unwrap_or_default();
         let scheme = Scheme::of(kind).filter(|scheme| scheme.is_of_distribution());
         let class = reported.class.filter(|class| !class.is_empty());
-        let class = class.unwrap_or(if scheme.is_some() { OS_PACKAGES } else { "lang-pkgs" });
+        let implied = if scheme.is_some() { OS_PACKAGES } else { "lang-pkgs" };
+        let class = class.unwrap_or(implied);
         let purl = reported.purl.and_then(|purl| purl.parse::<Purl>().ok());
         let name = reported.pkg_name.unwrap_or_default();
         let (package_type, package, path) = if class == OS_PACKAGES {
@@ -85,7 +87,24 @@ impl Tracked {
         Self { lineage, class: class.to_owned(), kind: kind.to_owned(), package_type, package, path, vulnerability }
     }
 
-    /// Names it in 16 bytes.
+    /// Reads what a stored finding is a case of, as [`Tracked::of`] does.
+    #[must_use]
+    pub fn of_finding(lineage: LineageKey, finding: &Finding, vulnerability: &str) -> Self {
+        let (path, version) = (finding.text("PkgPath"), finding.text("InstalledVersion"));
+        let identifier = finding.value("PkgIdentifier");
+        let reported = Reported {
+            class: finding.class.as_deref(),
+            kind: finding.kind.as_deref(),
+            target: &finding.target,
+            pkg_name: finding.pkg_name.as_deref(),
+            pkg_path: path.as_deref(),
+            purl: identifier.as_ref().and_then(|identifier| identifier.get("PURL")?.as_str()),
+            installed_version: version.as_deref(),
+        };
+        Self::of(lineage, &reported, vulnerability)
+    }
+
+    /// Digests the parts into 16 bytes.
     #[must_use]
     pub fn key(&self) -> TrackingKey {
         let lineage = self.lineage.to_string();
@@ -222,7 +241,7 @@ fn without(path: &str, version: &str) -> String {
 pub struct TrackingKey([u8; 16]);
 
 impl TrackingKey {
-    /// The digest.
+    /// Returns the digest.
     #[must_use]
     pub const fn as_bytes(&self) -> &[u8; 16] {
         &self.0

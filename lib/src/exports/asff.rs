@@ -108,6 +108,7 @@ const END: &[u8] = b"]}\n";
 
 impl<W: Write> Writer<W> {
     /// Begins the document.
+    #[must_use]
     pub fn new(out: W, destination: Destination, options: Options) -> Self {
         Self { out, destination, options, request: Vec::new(), findings: 0, occurrences: Occurrences::default() }
     }
@@ -294,7 +295,7 @@ fn finding<'r>(row: &'r Row<'_>, destination: &'r Destination, occurrence: u32) 
     let id = short(row.id(), 128);
     let package = clean(&row.package_at_version());
     let title = row.title.as_deref().unwrap_or_default();
-    let description = row.description.as_deref().or(row.title.as_deref()).unwrap_or(row.id());
+    let description = row.description.as_deref().or(row.title.as_deref()).unwrap_or_else(|| row.id());
     let at = instant::in_millis(row.image.scanned_at).to_string();
     let url = row.primary_url.as_deref().and_then(link);
     let suppressed = row.suppressed.is_some();

@@ -99,7 +99,7 @@ pub const COLUMNS: [Column; 41] = [
     text("cvss_vector", "of that rating", |row| {
         row.highest().map_or(Cow::Borrowed(""), |score| Cow::Borrowed(&score.vector))
     }),
-    text("cvss_source", "who gave that rating", |row| {
+    text("cvss_source", "the source of that rating", |row| {
         row.highest().map_or(Cow::Borrowed(""), |score| Cow::Borrowed(&score.source))
     }),
     text("package", "name and version, which stay text in a spreadsheet", |row| Cow::Owned(row.package_at_version())),

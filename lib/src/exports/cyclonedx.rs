@@ -77,11 +77,11 @@ impl<W: Write> Components<W> {
             "component": component,
         });
         let serial = serial_number(image, now);
-        write!(
+        writeln!(
             out,
             "{{\"$schema\":\"http://cyclonedx.org/schema/bom-1.6.schema.json\",\"bomFormat\":\"CycloneDX\",\
              \"specVersion\":\"1.6\",\"serialNumber\":\"urn:uuid:{serial}\",\"version\":1,\"metadata\":{metadata},\
-             \"components\":[\n"
+             \"components\":["
         )?;
         let components = Elements::default();
         Ok(Self { out, options, components, known: HashSet::new(), affects: HashMap::new() })

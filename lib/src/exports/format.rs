@@ -24,7 +24,7 @@ impl Format {
     /// All of them.
     pub const ALL: [Self; 6] = [Self::Csv, Self::Sarif, Self::Markdown, Self::Html, Self::CycloneDx, Self::Asff];
 
-    /// The name in `?format=`.
+    /// Returns the name in `?format=`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -37,7 +37,7 @@ impl Format {
         }
     }
 
-    /// The `Content-Type` of an answer.
+    /// Returns the `Content-Type` of an answer.
     #[must_use]
     pub const fn content_type(self) -> &'static str {
         match self {
@@ -50,13 +50,13 @@ impl Format {
         }
     }
 
-    /// The media type in `Accept`, without parameters.
+    /// Returns the media type in `Accept`, without parameters.
     #[must_use]
     pub fn media_type(self) -> &'static str {
         self.content_type().split(';').next().unwrap_or_default()
     }
 
-    /// The ending of a file, without the dot in front.
+    /// Returns the ending of a file, without the dot in front.
     #[must_use]
     pub const fn extension(self) -> &'static str {
         match self {

@@ -9,7 +9,7 @@ use crate::domain::tracking_key::TrackingKey;
 pub(super) struct Occurrences(HashMap<TrackingKey, u32>);
 
 impl Occurrences {
-    /// The number of this occurrence, from 1.
+    /// Counts one more and returns its number, from 1.
     pub(super) fn next(&mut self, key: TrackingKey) -> u32 {
         let count = self.0.entry(key).or_default();
         *count = count.saturating_add(1);

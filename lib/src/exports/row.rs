@@ -38,7 +38,7 @@ pub struct Image {
 }
 
 impl Image {
-    /// The image of a scan.
+    /// Describes the image of a scan.
     #[must_use]
     pub fn of(scan: &Scan) -> Self {
         let artifact = &scan.artifact;
@@ -74,9 +74,9 @@ impl Score {
     const MOST: usize = 12;
 }
 
-/// An entry of CISA's catalogue, or that there is none.
+/// What CISA's catalogue says of a vulnerability.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Known {
+pub struct Listing {
     /// Whether it is listed.
     pub listed: bool,
     /// The day it was added.
@@ -156,7 +156,7 @@ pub struct Row<'i> {
     /// The chance of an exploit.
     pub epss: Option<Epss>,
     /// Whether CISA lists it; none if nothing is known.
-    pub kev: Option<Known>,
+    pub kev: Option<Listing>,
     /// How soon it has to be dealt with, and why.
     pub priority: Priority,
     /// Why Trivy suppresses it; none for an open finding.
@@ -166,7 +166,7 @@ pub struct Row<'i> {
 }
 
 impl<'i> Row<'i> {
-    /// The row of a finding of the image.
+    /// Builds the row of a finding of the image.
     #[must_use]
     pub fn of(image: &'i Image, found: &Found<'_>) -> Self {
         let Found { finding, tracking_key, priority, signals, catalogue, summary } = *found;
@@ -216,19 +216,19 @@ impl<'i> Row<'i> {
         }
     }
 
-    /// The id, or what stands for it where a format cannot do without one.
+    /// Returns the id, or a word in its place where a format needs one.
     #[must_use]
     pub fn id(&self) -> &str {
         self.vulnerability_id.as_deref().unwrap_or("UNIDENTIFIED")
     }
 
-    /// Package and version in one text, which no program takes for a number.
+    /// Joins package and version into a text that no program takes for a number.
     #[must_use]
     pub fn package_at_version(&self) -> String {
         format!("{}@{}", self.package, self.installed.as_deref().unwrap_or_default())
     }
 
-    /// The highest rating of CVSS 3 and 4; without one, of CVSS 2.
+    /// Finds the highest rating of CVSS 3 and 4; without one, of CVSS 2.
     #[must_use]
     pub fn highest(&self) -> Option<&Score> {
         let rank = |score: &Score| (score.version != CvssVersion::V2, score.score);
@@ -240,7 +240,7 @@ impl<'i> Row<'i> {
         self.scores.iter().rev().max_by(|one, other| best(one, other))
     }
 
-    /// Where it is inside the image: the package's file or the lock file; none for packages of the distribution.
+    /// Finds the package's file or the lock file; none for packages of the distribution.
     #[must_use]
     pub fn place(&self) -> Option<&str> {
         if self.class.as_deref() == Some("os-pkgs") {
@@ -250,12 +250,12 @@ impl<'i> Row<'i> {
     }
 }
 
-fn kev(signals: &Signals, catalogue: Option<Timestamp>) -> Option<Known> {
+fn kev(signals: &Signals, catalogue: Option<Timestamp>) -> Option<Listing> {
     match (&signals.kev, catalogue) {
         (Some(entry), _) => {
-            Some(Known { listed: true, date_added: Some(entry.date_added), ransomware: entry.ransomware })
+            Some(Listing { listed: true, date_added: Some(entry.date_added), ransomware: entry.ransomware })
         }
-        (None, Some(_)) => Some(Known { listed: false, date_added: None, ransomware: None }),
+        (None, Some(_)) => Some(Listing { listed: false, date_added: None, ransomware: None }),
         (None, None) => None,
     }
 }

@@ -116,7 +116,7 @@ impl<W: Write> Writer<W> {
         self.results.write(&mut self.out, &result)
     }
 
-    /// The place of the row's rule, which has the worst of what its findings say.
+    /// Adds the row to its rule, which has the worst of its findings, and returns the rule's place.
     fn rule(&mut self, row: &Row<'_>) -> usize {
         let score = row.highest().map_or(0.0, |score| score.score);
         if let Some(index) = self.index.get(row.id()).copied() {

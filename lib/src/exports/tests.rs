@@ -8,7 +8,6 @@ use proptest::prelude::*;
 use pulldown_cmark::{Event, Options as Extensions, Parser, Tag};
 use serde_json::{Value, json};
 
-use super::row::Known;
 use super::*;
 use crate::domain::asset::Asset;
 use crate::domain::enrichment::{CvssVersion, Epss};
@@ -78,7 +77,7 @@ fn full(image: &Image) -> Row<'_> {
         published: "2021-12-10T10:15:00Z".parse().ok(),
         modified: "2026-02-20T00:00:00Z".parse().ok(),
         epss: Some(Epss { score: 0.943_58, percentile: Some(0.999_6), date: date(2026, 11, 19), model_version: None }),
-        kev: Some(Known { listed: true, date_added: Some(date(2021, 12, 10)), ransomware: Some(true) }),
+        kev: Some(Listing { listed: true, date_added: Some(date(2021, 12, 10)), ransomware: Some(true) }),
         priority: Priority {
             band: Band::P0,
             score: 100.0,

@@ -86,6 +86,27 @@ fn an_older_trivy_gives_the_same_keys() {
 }
 
 #[test]
+fn a_stored_finding_has_the_key_of_its_report() {
+    let vulnerability = serde_json::json!({
+        "PkgPath": reported().pkg_path, "InstalledVersion": reported().installed_version,
+        "PkgIdentifier": {"PURL": reported().purl}
+    });
+    let finding = Finding {
+        scan_id: "7".parse().unwrap(),
+        ordinal: crate::domain::finding::Ordinal::new(0).unwrap(),
+        vulnerability_id: Some("GHSA-jfh8-c2jp-5v3q".to_owned()),
+        pkg_name: reported().pkg_name.map(str::to_owned),
+        target: reported().target.to_owned(),
+        class: reported().class.map(str::to_owned),
+        kind: reported().kind.map(str::to_owned),
+        suppressed: None,
+        vulnerability: serde_json::from_value(vulnerability).unwrap(),
+    };
+    let tracked = Tracked::of_finding(lineage("r.example/shop"), &finding, "CVE-2021-44228");
+    assert_eq!(tracked.key(), key(&reported()));
+}
+
+#[test]
 fn each_part_tells_problems_apart() {
     let changed = [
         Reported { class: Some("os-pkgs"), ..reported() },
@@ -235,13 +256,16 @@ fn findings(report: &Value, family: &str) -> Vec<Real> {
 }
 
 /// The accepted reports of the corpus by family: the same image, project or fixture, scanned more than once or not.
-fn corpus() -> Option<BTreeMap<String, Vec<(String, Vec<Real>)>>> {
+type Families = BTreeMap<String, Vec<(String, Vec<Real>)>>;
+
+/// Reads them; none where the corpus is missing.
+fn corpus() -> Option<Families> {
     let folder = match std::env::var_os("SIRIUS_CORPUS") {
         Some(folder) => folder.into(),
         None => shared("corpus")?,
     };
     let manifest = std::fs::read_to_string(folder.join("MANIFEST.tsv")).unwrap();
-    let mut families = BTreeMap::<String, Vec<(String, Vec<Real>)>>::new();
+    let mut families = Families::new();
     for line in manifest.lines().skip(1) {
         let fields: Vec<&str> = line.split('\t').collect();
         if !matches!(fields[8], "v2" | "v1-array") {
