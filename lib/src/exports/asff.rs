@@ -372,12 +372,6 @@ fn ecr_arn(image: &Image) -> Option<String> {
 
 fn vulnerability<'r>(row: &'r Row<'_>, id: String) -> Vulnerability<'r> {
     let optional = |text: Option<&str>| text.map(|text| short(text, MAX_NAME));
-    let mut pages: Vec<String> = Vec::new();
-    for page in row.primary_url.iter().chain(&row.references).filter_map(|page| link(page)) {
-        if pages.len() < MOST_PAGES && !pages.contains(&page) {
-            pages.push(page);
-        }
-    }
     Vulnerability {
         id,
         vulnerable_packages: [Package {
@@ -404,7 +398,7 @@ fn vulnerability<'r>(row: &'r Row<'_>, id: String) -> Vulnerability<'r> {
             })
             .collect(),
         related_vulnerabilities: row.aliases.iter().map(String::as_str).take(MOST_PAGES).collect(),
-        reference_urls: pages,
+        reference_urls: row.pages(MOST_PAGES),
         fix_available: if row.fixed.is_some() { "YES" } else { "NO" },
         epss_score: row.epss.as_ref().map(|epss| epss.score),
         exploit_available: row.kev.filter(|kev| kev.listed).map(|_| "YES"),

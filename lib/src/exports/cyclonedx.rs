@@ -302,12 +302,6 @@ struct Affected {
 
 fn vulnerability<'r>(row: &'r Row<'_>, affects: Vec<Affected>) -> Vulnerability<'r> {
     let text = |text: &Option<String>| text.as_deref().map(|text| shortened(clean(text), MAX_TEXT));
-    let mut pages: Vec<String> = Vec::new();
-    for page in row.primary_url.iter().chain(&row.references).filter_map(|page| link(page)) {
-        if pages.len() < MOST_PAGES && !pages.contains(&page) {
-            pages.push(page);
-        }
-    }
     let cwes = row.cwes.iter().filter_map(|cwe| cwe.strip_prefix("CWE-")?.parse().ok()).filter(|cwe| *cwe > 0);
     let (id, status) = entry(row);
     let texts = ["vulnerability", &id].into_iter().chain(status.as_deref());
@@ -326,7 +320,7 @@ fn vulnerability<'r>(row: &'r Row<'_>, affects: Vec<Affected>) -> Vulnerability<
         description: text(&row.title).or_else(|| text(&row.description)),
         detail: text(&row.title).and_then(|_| text(&row.description)),
         recommendation: clean(&row.remediation),
-        advisories: pages.into_iter().map(|url| Advisory { url }).collect(),
+        advisories: row.pages(MOST_PAGES).into_iter().map(|url| Advisory { url }).collect(),
         published: time(row.published),
         updated: time(row.modified),
         analysis: row.suppressed.as_ref().and_then(|suppressed| {

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use serde_json::Value;
 
+use super::link::link;
 use crate::domain::asset::{Asset, LineageKey};
 use crate::domain::enrichment::{CvssVersion, Epss};
 use crate::domain::finding::{Finding, FindingId, Suppression};
@@ -238,6 +239,18 @@ impl<'i> Row<'i> {
         };
         // Of equal ones the first.
         self.scores.iter().rev().max_by(|one, other| best(one, other))
+    }
+
+    /// Lists the pages about it that are addresses of the web, each once.
+    #[must_use]
+    pub fn pages(&self, most: usize) -> Vec<String> {
+        let mut pages: Vec<String> = Vec::new();
+        for page in self.primary_url.iter().chain(&self.references).filter_map(|page| link(page)) {
+            if pages.len() < most && !pages.contains(&page) {
+                pages.push(page);
+            }
+        }
+        pages
     }
 
     /// Finds the package's file or the lock file; none for packages of the distribution.
