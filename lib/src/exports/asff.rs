@@ -160,7 +160,8 @@ struct Finding<'r> {
     id: String,
     product_arn: String,
     generator_id: String,
-    aws_account_id: &'r str,
+    #[serde(rename = "AwsAccountId")]
+    account_id: &'r str,
     created_at: String,
     updated_at: String,
     title: String,
@@ -304,7 +305,7 @@ fn finding<'r>(row: &'r Row<'_>, destination: &'r Destination, occurrence: u32) 
         id: name(row, destination, occurrence),
         product_arn: destination.product_arn(),
         generator_id: format!("sirius/{id}"),
-        aws_account_id: &destination.account,
+        account_id: &destination.account,
         created_at: at.clone(),
         updated_at: at,
         title: short(&format!("{id} in {package}: {title}"), 256),
