@@ -12,6 +12,7 @@ pub mod instant;
 pub mod occurrence;
 pub mod platform;
 pub mod prompt_hash;
+pub mod purl;
 pub mod random;
 pub mod remediation;
 pub mod report_hash;
@@ -22,6 +23,7 @@ pub mod subject;
 #[cfg(test)]
 pub(crate) mod tests;
 pub mod text;
+pub mod tracking_key;
 pub mod upload;
 pub mod upstream_time;
 pub mod versions;

@@ -16,6 +16,7 @@
 //! | [`enrichment`] | what the world says of a CVE: one file per source, merged; pure |
 //! | [`priority`] | what to fix first: a rule over the facts of a finding; pure |
 //! | [`report`] | bytes of a Trivy report → findings; pure |
+//! | [`exports`] | findings as CSV, SARIF, CycloneDX, …; pure |
 //! | [`domain`] | scans, findings, severities, hashes; pure |
 //! | [`aws`] | the clients of AWS: endpoints, retries, secrets |
 //! | [`telemetry`] | the log and the metrics |
@@ -28,6 +29,7 @@ pub mod config;
 pub mod domain;
 pub mod enrichment;
 pub mod events;
+pub mod exports;
 pub mod http;
 pub mod llm;
 pub mod objects;

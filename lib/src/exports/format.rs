@@ -1,0 +1,174 @@
+//! The formats of an export, by name and by media type.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// A format that findings can be had in besides the JSON of the API.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Format {
+    /// RFC 4180, for spreadsheets and scripts.
+    Csv,
+    /// SARIF 2.1.0, for code scanning.
+    Sarif,
+    /// A table, for tickets and pull requests.
+    Markdown,
+    /// One page that prints.
+    Html,
+    /// CycloneDX 1.6, a Vulnerability Disclosure Report.
+    CycloneDx,
+    /// AWS Security Finding Format: a request for `BatchImportFindings` on each line.
+    Asff,
+}
+
+impl Format {
+    /// All of them.
+    pub const ALL: [Self; 6] = [Self::Csv, Self::Sarif, Self::Markdown, Self::Html, Self::CycloneDx, Self::Asff];
+
+    /// Returns the name in `?format=`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Csv => "csv",
+            Self::Sarif => "sarif",
+            Self::Markdown => "markdown",
+            Self::Html => "html",
+            Self::CycloneDx => "cyclonedx",
+            Self::Asff => "asff",
+        }
+    }
+
+    /// Returns the `Content-Type` of an answer.
+    #[must_use]
+    pub const fn content_type(self) -> &'static str {
+        match self {
+            Self::Csv => "text/csv; charset=utf-8; header=present",
+            Self::Sarif => "application/sarif+json",
+            Self::Markdown => "text/markdown; charset=utf-8",
+            Self::Html => "text/html; charset=utf-8",
+            Self::CycloneDx => "application/vnd.cyclonedx+json; version=1.6",
+            Self::Asff => "application/x-ndjson",
+        }
+    }
+
+    /// Returns the media type in `Accept`, without parameters.
+    #[must_use]
+    pub fn media_type(self) -> &'static str {
+        self.content_type().split(';').next().unwrap_or_default()
+    }
+
+    /// Returns the ending of a file, without the dot in front.
+    #[must_use]
+    pub const fn extension(self) -> &'static str {
+        match self {
+            Self::Csv => "csv",
+            Self::Sarif => "sarif",
+            Self::Markdown => "md",
+            Self::Html => "html",
+            Self::CycloneDx => "cdx.json",
+            Self::Asff => "asff.ndjson",
+        }
+    }
+}
+
+impl fmt::Display for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// The text is not the name of a format.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("is not one of json, csv, sarif, markdown, html, cyclonedx, asff")]
+pub struct UnknownFormat;
+
+impl FromStr for Format {
+    type Err = UnknownFormat;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::ALL.into_iter().find(|format| format.as_str() == text).ok_or(UnknownFormat)
+    }
+}
+
+/// `Accept` allows none of the media types.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "none is acceptable of application/json, text/csv, application/sarif+json, text/markdown, text/html, \
+     application/vnd.cyclonedx+json, application/x-ndjson"
+)]
+pub struct NotAcceptable;
+
+/// Chooses by `Accept`; none is the JSON of the API, which comes first among equals and wherever a wildcard allows it.
+///
+/// # Errors
+/// [`NotAcceptable`] if no media type of ours is allowed.
+pub fn accepted(accept: &str) -> Result<Option<Format>, NotAcceptable> {
+    const JSON: &str = "application/json";
+    let ranges: Vec<(String, f32)> = accept.split(',').filter_map(media_range).collect();
+    if ranges.is_empty() {
+        return Ok(None);
+    }
+    let quality = |media_type: &str| {
+        let main = media_type.split('/').next().unwrap_or_default();
+        // The most specific range counts (RFC 9110, 12.5.1).
+        let by = [media_type.to_owned(), format!("{main}/*"), "*/*".to_owned()];
+        let of = |wanted: &String| ranges.iter().find(|(range, _)| range == wanted).map(|(_, quality)| *quality);
+        by.iter().find_map(of).unwrap_or_default()
+    };
+    let ours = Format::ALL.map(|format| (Some(format), quality(format.media_type())));
+    let mut best = (None, quality(JSON));
+    for (format, quality) in ours {
+        if quality > best.1 {
+            best = (format, quality);
+        }
+    }
+    if best.1 > 0.0 { Ok(best.0) } else { Err(NotAcceptable) }
+}
+
+/// A media type or range with its quality; parameters besides `q` are not looked at.
+fn media_range(text: &str) -> Option<(String, f32)> {
+    let mut parts = text.split(';').map(str::trim);
+    let range = parts.next().filter(|range| range.contains('/'))?.to_ascii_lowercase();
+    let quality = parts.find_map(|part| part.strip_prefix("q=").or_else(|| part.strip_prefix("Q=")));
+    let quality =
+        quality.map_or(Some(1.0), |quality| quality.trim().parse().ok().filter(|q| (0.0..=1.0).contains(q)))?;
+    Some((range, quality))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_format_is_read_by_its_name_and_the_error_lists_them() {
+        for format in Format::ALL {
+            assert_eq!(format.as_str().parse(), Ok(format));
+            assert!(UnknownFormat.to_string().contains(format.as_str()));
+            assert!(NotAcceptable.to_string().contains(format.media_type()));
+        }
+        for text in ["", "CSV", "xml", "csv "] {
+            assert_eq!(text.parse::<Format>(), Err(UnknownFormat));
+        }
+    }
+
+    #[test]
+    fn accept_chooses_a_format() {
+        for (accept, format) in [
+            ("", None),
+            ("*/*", None),
+            ("application/json", None),
+            ("text/csv", Some(Format::Csv)),
+            ("Text/CSV; charset=utf-8", Some(Format::Csv)),
+            ("text/csv, application/json", None),
+            ("text/csv, application/json;q=0.9", Some(Format::Csv)),
+            ("application/sarif+json, */*;q=0.1", Some(Format::Sarif)),
+            ("application/*;q=0.5, text/html", Some(Format::Html)),
+            ("application/vnd.cyclonedx+json; version=1.6", Some(Format::CycloneDx)),
+            ("application/json;q=0, text/*;q=0.3", Some(Format::Csv)),
+        ] {
+            assert_eq!(accepted(accept), Ok(format), "{accept}");
+        }
+        for accept in ["image/png", "application/xml, text/plain", "*/*;q=0"] {
+            assert_eq!(accepted(accept), Err(NotAcceptable), "{accept}");
+        }
+    }
+}
