@@ -261,9 +261,9 @@ impl Iterator for Batches<'_, '_, '_> {
         batch.extend(suppressed.map(|suppressed| (&suppressed.finding, Some(suppression(suppressed)))));
         let first = self.written;
         self.written += batch.len();
-        let puts = (first..)
-            .zip(&batch)
-            .map(|(ordinal, (finding, suppressed))| self.put(ordinal, finding, suppressed.clone()).map_err(Error::refused(WRITE)));
+        let puts = (first..).zip(&batch).map(|(ordinal, (finding, suppressed))| {
+            self.put(ordinal, finding, suppressed.clone()).map_err(Error::refused(WRITE))
+        });
         (!batch.is_empty()).then(|| puts.collect())
     }
 }

@@ -65,7 +65,7 @@ impl Store {
                 return Ok(Published { scan: published.unwrap_or_else(|| scan.clone()), is_ours: true });
             }
             Change::Unneeded => None,
-            Change::Refused(refusals) => refusals.iter().flatten().next().and_then(claims::completed_by),
+            Change::Refused(refusals) => refusals.first().and_then(|item| claims::completed_by(item.as_ref()?)),
         };
         // Another attempt, or an earlier try of this one, has published this scan.
         let is_ours = completed_by.ok_or(Error::LostClaim)? == claim.attempt;

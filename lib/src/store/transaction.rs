@@ -38,7 +38,9 @@ impl Store {
             let Some(reasons) = cancellation_reasons(&error) else { return Err(Error::sdk(operation, error)) };
             if reasons.iter().any(is_refused) {
                 let refusal = |reason: &CancellationReason| is_refused(reason).then(|| reason.item.clone());
-                return Ok(Outcome::Refused(reasons.iter().map(|r| refusal(r).map(Option::unwrap_or_default)).collect()));
+                return Ok(Outcome::Refused(
+                    reasons.iter().map(|r| refusal(r).map(Option::unwrap_or_default)).collect(),
+                ));
             }
             if !reasons.iter().all(is_contended) {
                 return Err(Error::sdk(operation, error));

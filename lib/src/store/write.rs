@@ -8,7 +8,9 @@ use aws_sdk_dynamodb::operation::delete_item::DeleteItemError;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::error::ConditionalCheckFailedException;
-use aws_sdk_dynamodb::types::{self, AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure, TransactWriteItem};
+use aws_sdk_dynamodb::types::{
+    self, AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure, TransactWriteItem,
+};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use serde::Serialize;
 
@@ -123,6 +125,13 @@ impl Update {
 
     pub(super) fn remove(self, names: impl IntoIterator<Item = &'static str>) -> Self {
         names.into_iter().fold(self, |update, name| update.with(Change::Remove(name)))
+    }
+
+    pub(super) fn set_or_remove<V: Into<Value>>(self, name: &'static str, value: Option<V>) -> Self {
+        match value {
+            Some(value) => self.set(name, value),
+            None => self.remove([name]),
+        }
     }
 
     pub(super) fn when(self, condition: Condition) -> Write {
