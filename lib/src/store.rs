@@ -11,6 +11,10 @@
 //! * **Limits:** 25 items in a batch of writes, 100 in a batch of reads and in a transaction, 400 KB in an item, 1 MB
 //!   in a page, and 1,000 write units a second on a partition key
 //!   (<https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html>).
+//! * **Errors:** every function can fail with [`Error::Unavailable`], [`Error::Unprocessed`] and [`Error::Refused`], and
+//!   one that reads with [`Error::Corrupt`]. Only functions with other errors say so.
+
+#![expect(clippy::missing_errors_doc, reason = "the errors that all functions have are listed once")]
 
 use std::time::Duration;
 
@@ -69,9 +73,6 @@ impl Store {
     }
 
     /// Checks that the table exists and can be read.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`], [`Error::Refused`].
     pub async fn check(&self) -> Result<(), Error> {
         // The key of no report: the read costs half a unit.
         let nothing = keys::Key::Claim([0; 32].into());

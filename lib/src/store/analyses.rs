@@ -99,17 +99,11 @@ struct Pending {
 
 impl Store {
     /// Reads an analysis; strongly consistent.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`], [`Error::Refused`], [`Error::Corrupt`].
     pub async fn analysis(&self, hash: &PromptHash) -> Result<Option<Analysis>, Error> {
         self.get("GetItem(analysis)", &Key::Analysis(hash.clone()), true).await?.map(typed).transpose()
     }
 
     /// Reads the analyses of distinct hashes, as far as they exist.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`], [`Error::Unprocessed`], [`Error::Refused`], [`Error::Corrupt`].
     pub async fn analyses(&self, hashes: &[PromptHash]) -> Result<HashMap<PromptHash, Analysis>, Error> {
         let keys = hashes.iter().cloned().map(Key::Analysis).collect();
         let items = self.batch_get_all("BatchGetItem(analyses)", keys, false).await?;
@@ -118,9 +112,6 @@ impl Store {
 
     /// Stores the question of a hash, before the analysis is asked for. The first question is kept, so that a worker's
     /// facts never change; with `anew`, when no worker has a lease, it is replaced.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`], [`Error::Refused`].
     pub async fn put_question(&self, hash: &PromptHash, question: &str, anew: bool) -> Result<(), Error> {
         let put = Put::new(&Key::Question(hash.clone())).set(QUESTION, question);
         let put = if anew { put.into() } else { put.when(absent(PK)) };
@@ -128,9 +119,6 @@ impl Store {
     }
 
     /// Makes an analysis pending if it does not exist. Recovery looks at it at `due`, in case its message is lost.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`], [`Error::Refused`], [`Error::Corrupt`].
     pub async fn ask(&self, hash: &PromptHash, due: Timestamp) -> Result<Asked, Error> {
         match self.write("UpdateItem(ask)", pending(hash, due).when(absent(PK)).returning()).await? {
             Answer::Applied(_) => Ok(Asked::New),
@@ -143,9 +131,6 @@ impl Store {
 
     /// Makes an analysis that was `seen` completed or failed pending again, and keeps its answer until there is a new
     /// one. Answers false if it has changed since.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`], [`Error::Refused`].
     pub async fn ask_again(&self, hash: &PromptHash, seen: Status, due: Timestamp) -> Result<bool, Error> {
         let seen = match seen {
             Status::Pending => return Ok(false),
@@ -157,9 +142,6 @@ impl Store {
     }
 
     /// Acquires the lease of a pending analysis.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`], [`Error::Refused`], [`Error::Corrupt`].
     pub async fn lease_analysis(&self, hash: &PromptHash, now: Timestamp, lease: Duration) -> Result<Acquired, Error> {
         const OPERATION: &str = "UpdateItem(analysis lease)";
         let owner = Owner::random().map_err(Error::refused(OPERATION))?;
@@ -181,9 +163,6 @@ impl Store {
     }
 
     /// Reads the question of a hash.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`], [`Error::Refused`], [`Error::Corrupt`].
     pub async fn question(&self, hash: &PromptHash) -> Result<Option<String>, Error> {
         let found = self.get("GetItem(question)", &Key::Question(hash.clone()), true).await?;
         let Some(item) = found.filter(|item| item.contains_key(QUESTION)) else { return Ok(None) };
@@ -194,7 +173,7 @@ impl Store {
     /// Completes an analysis with its answer.
     ///
     /// # Errors
-    /// [`Error::LostClaim`] if another worker acquired the lease since, and those of any call.
+    /// [`Error::LostClaim`] if another worker acquired the lease since.
     pub async fn complete_analysis(&self, lease: &Lease, answer: &Answered) -> Result<(), Error> {
         const OPERATION: &str = "UpdateItem(complete)";
         let update = change(lease).set(ANSWER, value_of(OPERATION, answer)?).remove([FAILURE]);
@@ -204,7 +183,7 @@ impl Store {
     /// Fails an analysis for good, or completes it with its earlier answer if there is one.
     ///
     /// # Errors
-    /// [`Error::LostClaim`] if another worker acquired the lease since, and those of any call.
+    /// [`Error::LostClaim`] if another worker acquired the lease since.
     pub async fn fail_analysis(&self, lease: &Lease, failure: &Failure) -> Result<(), Error> {
         const OPERATION: &str = "UpdateItem(fail)";
         let update = change(lease).set(FAILURE, value_of(OPERATION, failure)?);
@@ -235,7 +214,7 @@ impl Store {
     /// the host was.
     ///
     /// # Errors
-    /// [`Error::LostClaim`] if another worker acquired the lease since, and those of any call.
+    /// [`Error::LostClaim`] if another worker acquired the lease since.
     pub async fn postpone_analysis(&self, lease: &Lease, failure: &Failure, reached: bool) -> Result<(), Error> {
         const OPERATION: &str = "UpdateItem(postpone)";
         let update = change(lease)
@@ -249,9 +228,6 @@ impl Store {
     }
 
     /// Reads the pending analyses that are due, the longest due first.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`], [`Error::Refused`], [`Error::Corrupt`].
     pub async fn due_analyses(&self, now: Timestamp, limit: usize) -> Result<Vec<Due>, Error> {
         let count = |item: &Item, name| number(item, name).and_then(|n| u32::try_from(n).ok()).unwrap_or_default();
         let due = |(at, item): (Timestamp, Item)| {
@@ -263,9 +239,6 @@ impl Store {
 
     /// Sets when recovery looks at a pending analysis again, unless it has changed since it was due. Answers whether
     /// this call did it, and so may send a message.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`], [`Error::Refused`].
     pub async fn look_again(&self, hash: &PromptHash, now: Timestamp, due: Timestamp) -> Result<bool, Error> {
         let update = Update::of(&Key::Analysis(hash.clone())).set(RANK, due).add(RESENT, 1_u32);
         let update = update.when(equals(STATUS, PENDING).and(at_most(RANK, now)));

@@ -30,9 +30,6 @@ pub struct LatestAnswer {
 
 impl Store {
     /// Stores an answer as the latest on its subject, unless there is a newer one; idempotent.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`], [`Error::Refused`].
     pub async fn put_latest_answer(
         &self,
         subject: &Subject,
@@ -49,9 +46,6 @@ impl Store {
     }
 
     /// Reads the latest answers on distinct subjects.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`], [`Error::Unprocessed`], [`Error::Refused`], [`Error::Corrupt`].
     pub async fn latest_answers(&self, subjects: &[Subject]) -> Result<HashMap<Subject, LatestAnswer>, Error> {
         let keys = subjects.iter().cloned().map(Key::LatestAnswer).collect();
         let items = self.batch_get_all("BatchGetItem(latest answers)", keys, false).await?;

@@ -204,9 +204,6 @@ impl Store {
     ///
     /// This is one write if the scan is current and nothing else changes. Otherwise it is one transaction, which puts the
     /// asset on the list of those whose occurrences have not followed yet, with `due`.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`], [`Error::Unprocessed`], [`Error::Refused`], [`Error::Corrupt`].
     pub async fn see_again(
         &self,
         scan_id: ScanId,
@@ -268,9 +265,6 @@ impl Store {
 
     /// Confirms that the findings that a suspect scan lacks are really gone. A scan that is not suspect stays as it is.
     /// None if the scan does not exist.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`], [`Error::Unprocessed`], [`Error::Refused`], [`Error::Corrupt`].
     pub async fn confirm(&self, scan_id: ScanId, due: Option<Timestamp>) -> Result<Option<Scan>, Error> {
         let Some(scan) = self.scan(scan_id).await? else { return Ok(None) };
         if !scan.suspect {
@@ -288,9 +282,6 @@ impl Store {
 
     /// Retires the assets of an image, on all platforms or on one, or brings them back. Answers the platforms of these
     /// assets.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`], [`Error::Unprocessed`], [`Error::Refused`], [`Error::Corrupt`].
     pub async fn retire(
         &self,
         image: &ImageName,
@@ -314,18 +305,12 @@ impl Store {
     }
 
     /// Reads the current scan of an asset; strongly consistent.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`], [`Error::Refused`].
     pub async fn current(&self, asset: &Asset) -> Result<Current, Error> {
         let pointer = self.get("GetItem(asset)", &Key::Asset(asset.clone()), true).await?;
         Ok(pointer.as_ref().map(current_of).unwrap_or_default())
     }
 
     /// Whether a scan is the current one of an asset with suspect scans, which would be judged again without it.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`], [`Error::Unprocessed`], [`Error::Refused`], [`Error::Corrupt`].
     pub async fn holds_suspects_back(&self, scan: &Scan) -> Result<bool, Error> {
         if !scan.current {
             return Ok(false);
@@ -335,18 +320,12 @@ impl Store {
     }
 
     /// Takes an asset off the list of those whose occurrences have not followed yet, if it has not changed since.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`], [`Error::Refused`].
     pub async fn clear_moved(&self, asset: &Asset, version: u64) -> Result<(), Error> {
         let update = Update::of(&Key::Asset(asset.clone())).remove([LISTING, RANK]);
         self.write("UpdateItem(moved)", update.when(equals(VERSION, version))).await.map(drop)
     }
 
     /// Reads the assets whose occurrences should have followed by now, each with its current scan.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`], [`Error::Refused`].
     pub async fn due_moved(&self, now: Timestamp, limit: usize) -> Result<Vec<(Asset, Current)>, Error> {
         let items = self.due(MOVED_LIST, now, limit).await?;
         let mut found = Vec::new();
@@ -361,9 +340,6 @@ impl Store {
     }
 
     /// Removes the pointer of an asset without a name, which never has another scan; idempotent.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`], [`Error::Refused`].
     pub async fn remove_pointer_without_a_name(&self, asset: &Asset) -> Result<(), Error> {
         if asset.alone.is_none() {
             return Ok(());
@@ -372,9 +348,6 @@ impl Store {
     }
 
     /// Reads the assets of an image name, each with its current scan; strongly consistent.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`], [`Error::Refused`].
     pub async fn assets_of(&self, image: &ImageName) -> Result<Vec<(Asset, Option<ScanId>)>, Error> {
         let mut found = Vec::new();
         let query = self.query_now(equals(PK, keys::image_pk(image)).and(begins_with(SK, keys::ASSETS)));

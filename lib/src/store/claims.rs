@@ -107,9 +107,6 @@ impl Stored {
 
 impl Store {
     /// Claims a report for `owner`.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`], [`Error::Refused`], [`Error::Corrupt`].
     pub async fn claim(
         &self,
         hash: ReportHash,
@@ -124,9 +121,6 @@ impl Store {
 
     /// Claims a report whose ingestion began and did not finish; none if the claim was deleted, because then the
     /// report must not come back.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`], [`Error::Refused`], [`Error::Corrupt`].
     pub async fn take_over(
         &self,
         hash: ReportHash,
@@ -163,7 +157,7 @@ impl Store {
     /// The scan id of a claimed report: the one that the claim has, or a new one that it keeps from then on.
     ///
     /// # Errors
-    /// [`Error::LostClaim`] if another attempt took over, and those of any call.
+    /// [`Error::LostClaim`] if another attempt took over.
     pub async fn number(&self, claim: &Claim) -> Result<ScanId, Error> {
         if let Some(scan_id) = claim.scan_id {
             return Ok(scan_id);
@@ -178,16 +172,13 @@ impl Store {
     /// since `due`. If this fails, the lease ends by itself.
     ///
     /// # Errors
-    /// [`Error::LostClaim`] if another attempt took over, and those of any call.
+    /// [`Error::LostClaim`] if another attempt took over.
     pub async fn release(&self, claim: &Claim, due: Timestamp) -> Result<(), Error> {
         let update = Update::of(&Key::Claim(claim.hash)).set(RANK, due).remove([LEASE_UNTIL]);
         self.write("UpdateItem(claim release)", update.when(is_held(claim))).await?.or_lost().map(drop)
     }
 
     /// Reports whose ingestion began and did not finish by `before`, the oldest first.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`], [`Error::Refused`], [`Error::Corrupt`].
     pub async fn unfinished(&self, before: Timestamp, limit: usize) -> Result<Vec<Unfinished>, Error> {
         let read = |(since, item): (Timestamp, Item)| match key_of(&item) {
             Some(Key::Claim(hash)) => Ok(Unfinished { hash, since }),
@@ -207,7 +198,7 @@ impl Store {
     /// Deletes a claim, as if the report had never been sent; idempotent.
     ///
     /// # Errors
-    /// [`Error::LostClaim`] if another attempt took over, and those of any call.
+    /// [`Error::LostClaim`] if another attempt took over.
     pub async fn abandon(&self, claim: &Claim) -> Result<(), Error> {
         let mut writes = vec![Write::delete(&Key::Claim(claim.hash)).when(absent(PK).or(is_held(claim)))];
         writes.extend(claim.scan_id.map(|scan| Write::delete(&Key::Reopened(scan))));

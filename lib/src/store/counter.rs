@@ -27,9 +27,6 @@ impl Store {
     }
 
     /// Whether a number is a scan's, or a gap below one.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`], [`Error::Refused`].
     pub async fn is_numbered(&self, scan: ScanId) -> Result<bool, Error> {
         let counter = self.get("GetItem(counter)", &Key::Counter, true).await?;
         let last = counter.as_ref().and_then(|item| number(item, NEXT)).unwrap_or_default();
@@ -37,9 +34,6 @@ impl Store {
     }
 
     /// Reads the number of published scans, and the key of the cursors (none before the first scan).
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`], [`Error::Refused`], [`Error::Corrupt`].
     pub async fn totals(&self) -> Result<(u64, Option<cursor::Key>), Error> {
         let counters = self.query_now(equals(PK, COUNTERS)).send().await;
         let counters = counters.map_err(|error| Error::sdk("Query(counters)", error))?;
@@ -49,9 +43,6 @@ impl Store {
     }
 
     /// Reads the key of the cursors, once; none before the first scan.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`], [`Error::Refused`], [`Error::Corrupt`].
     pub async fn cursor_key(&self) -> Result<Option<cursor::Key>, Error> {
         if let Some(key) = self.cursor_key.get() {
             return Ok(Some(*key));

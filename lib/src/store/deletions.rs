@@ -58,9 +58,6 @@ const BUCKET: &str = "bucket";
 impl Store {
     /// Makes a scan invisible and creates its deletion, in one transaction. The caller has the lease until `until`.
     /// None if the scan does not exist.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`], [`Error::Unprocessed`], [`Error::Refused`].
     pub async fn begin_deletion(
         &self,
         scan: &Scan,
@@ -87,17 +84,11 @@ impl Store {
     }
 
     /// Reads the deletion of a scan that is not finished.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`], [`Error::Refused`], [`Error::Corrupt`].
     pub async fn deletion(&self, scan: ScanId) -> Result<Option<Deletion>, Error> {
         self.get("GetItem(deletion)", &Key::Deletion(scan), true).await?.map(typed).transpose()
     }
 
     /// Acquires the lease of a deletion until `until`; none if another worker has it, or the deletion is finished.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`], [`Error::Refused`], [`Error::Corrupt`].
     pub async fn take_deletion(
         &self,
         scan: ScanId,
@@ -112,9 +103,6 @@ impl Store {
     }
 
     /// Reads the scans whose deletion should be finished by now.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`], [`Error::Refused`].
     pub async fn due_deletions(&self, now: Timestamp, limit: usize) -> Result<Vec<ScanId>, Error> {
         let items = self.due(DELETING_LIST, now, limit).await?;
         let scan = |item| match key_of(item) {
@@ -125,9 +113,6 @@ impl Store {
     }
 
     /// Removes findings of an invisible scan; idempotent.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`], [`Error::Unprocessed`], [`Error::Refused`].
     pub async fn remove_findings(&self, scan: ScanId, ordinals: Range<u32>) -> Result<(), Error> {
         const OPERATION: &str = "BatchWriteItem(remove)";
         let delete = |ordinal| {
@@ -145,9 +130,6 @@ impl Store {
     }
 
     /// Removes all findings of a scan that was never published.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`], [`Error::Unprocessed`], [`Error::Refused`].
     pub async fn remove_leftovers(&self, scan: ScanId) -> Result<(), Error> {
         // Batches are written in order, and fewer are in flight than a block has: after an empty block there are no
         // findings. Removing the last block first keeps this true after a crash.
@@ -164,18 +146,12 @@ impl Store {
     }
 
     /// Records the progress of a deletion: only findings below `findings` are left.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`], [`Error::Refused`].
     pub async fn lower_deletion(&self, scan: ScanId, findings: u32) -> Result<(), Error> {
         let update = Update::of(&Key::Deletion(scan)).set(FINDINGS, findings).when(greater(FINDINGS, findings));
         self.write("UpdateItem(deletion progress)", update).await.map(drop)
     }
 
     /// Records the progress of a deletion: the scan is removed from all buckets of occurrences before `bucket`.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`], [`Error::Refused`].
     pub async fn advance_deletion(&self, scan: ScanId, bucket: u8) -> Result<(), Error> {
         let is_behind = less(BUCKET, bucket).or(exists(RANK).and(absent(BUCKET)));
         let update = Update::of(&Key::Deletion(scan)).set(BUCKET, bucket).when(is_behind);
@@ -183,9 +159,6 @@ impl Store {
     }
 
     /// Finishes a deletion, after which the report may be ingested again; idempotent.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`], [`Error::Unprocessed`], [`Error::Refused`].
     pub async fn finish_deletion(&self, deletion: &Deletion) -> Result<(), Error> {
         let claim = claims::end_deleting(deletion.report_hash, deletion.scan_id);
         let writes = vec![claim, Write::delete(&Key::Deletion(deletion.scan_id))];

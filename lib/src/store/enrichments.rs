@@ -54,9 +54,6 @@ pub struct Place(Item);
 
 impl Store {
     /// Reads the signals of vulnerabilities, as far as they exist; eventually consistent.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`], [`Error::Unprocessed`], [`Error::Refused`], [`Error::Corrupt`].
     pub async fn signals(&self, ids: &[VulnerabilityId]) -> Result<BTreeMap<VulnerabilityId, Signals>, Error> {
         let mut ids = ids.to_vec();
         ids.sort();
@@ -67,18 +64,12 @@ impl Store {
     }
 
     /// Reads the dossier of a vulnerability; eventually consistent.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`], [`Error::Refused`], [`Error::Corrupt`].
     pub async fn dossier(&self, id: &VulnerabilityId) -> Result<Option<Dossier>, Error> {
         let got = self.get("GetItem(dossier)", &Key::Dossier(id.clone()), false).await?;
         got.map_or(Ok(None), |item| read_dossier(&item))
     }
 
     /// Acquires the leases of dossiers for `owner`, except for those that another owner has.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`], [`Error::Refused`], [`Error::Corrupt`].
     pub async fn take_dossiers(
         &self,
         ids: &[VulnerabilityId],
@@ -104,9 +95,6 @@ impl Store {
 
     /// Writes a dossier and its signals, and ends the lease; idempotent. Answers false, and changes nothing, if the
     /// lease was lost.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`], [`Error::Refused`].
     pub async fn put_dossier(&self, lease: &Lease, dossier: &Dossier, signals: &Signals) -> Result<bool, Error> {
         const OPERATION: &str = "UpdateItem(dossier)";
         let json = serde_json::to_vec(dossier).map_err(Error::refused(OPERATION))?;
@@ -137,9 +125,6 @@ impl Store {
 
     /// Reads up to `limit` known vulnerabilities after a place, the longest due first, and the place to continue from
     /// if there may be more. A vulnerability that is fetched meanwhile may be read twice or not at all.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`], [`Error::Refused`], [`Error::Corrupt`].
     pub async fn known_cves(&self, after: Option<Place>, limit: usize) -> Result<(Vec<Signals>, Option<Place>), Error> {
         let query = self.query(equals(LISTING, CVES_LIST), None).index_name(LISTING_INDEX);
         let query = query.set_exclusive_start_key(after.map(|Place(key)| key));
@@ -153,9 +138,6 @@ impl Store {
     }
 
     /// Reads the vulnerabilities of which a source is to be asked by now, the longest due first.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`], [`Error::Refused`].
     pub async fn due_cves(&self, now: Timestamp, limit: usize) -> Result<Vec<Due>, Error> {
         let items = self.due(CVES_LIST, now, limit).await?;
         let due = |(_, item): &(Timestamp, Item)| match key_of(item) {

@@ -51,9 +51,6 @@ impl Selection {
 
 impl Store {
     /// Writes all findings of a report; idempotent.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`], [`Error::Unprocessed`], [`Error::Refused`].
     pub async fn write_findings(&self, scan: ScanId, report: &Report<'_>) -> Result<(), Error> {
         stream::iter(self.finding_batches(scan, report)?)
             .map(|batch| async { self.write_batch(WRITE, batch?).await })
@@ -95,7 +92,7 @@ impl Store {
     /// The read is eventually consistent, at half the price. If it misses findings, it is repeated strongly consistent.
     ///
     /// # Errors
-    /// [`Error::Unavailable`], [`Error::Refused`]; [`Error::Vanished`] if findings are missing because the scan is gone,
+    /// [`Error::Vanished`] if findings are missing because the scan is gone,
     /// [`Error::Corrupt`] if they are missing from a scan that exists.
     pub async fn findings(
         &self,
@@ -156,7 +153,7 @@ impl Store {
     /// Reads the findings with these ordinals, in their order; up to a hundred, which must exist and be distinct.
     ///
     /// # Errors
-    /// [`Error::Unavailable`], [`Error::Unprocessed`], [`Error::Refused`]; as [`Store::findings`] if one is missing.
+    /// As [`Store::findings`] if one is missing.
     pub async fn findings_at(&self, scan: ScanId, ordinals: &[Ordinal]) -> Result<Vec<Finding>, Error> {
         let keys = || ordinals.iter().map(|ordinal| Key::Finding(scan, *ordinal));
         for consistent in [false, true] {
@@ -175,8 +172,7 @@ impl Store {
     /// Reads a finding and its scan; none if the scan is not published, or has no such finding.
     ///
     /// # Errors
-    /// [`Error::Unavailable`], [`Error::Unprocessed`], [`Error::Refused`], [`Error::Corrupt`]; as
-    /// [`Store::findings`] if it is missing.
+    /// As [`Store::findings`] if it is missing.
     pub async fn finding(&self, id: FindingId) -> Result<Option<(Scan, Finding)>, Error> {
         let Some((scan_id, ordinal)) = id.split() else { return Ok(None) };
         let key = Key::Finding(scan_id, ordinal);

@@ -40,9 +40,6 @@ struct Stored {
 
 impl Store {
     /// Adds times at which problems were seen, as far as they are earlier; idempotent.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`], [`Error::Unprocessed`], [`Error::Refused`], [`Error::Corrupt`].
     pub async fn add_first_seen(&self, lineage: LineageKey, found: FirstSeen) -> Result<(), Error> {
         let mut by_bucket: BTreeMap<Bucket, FirstSeen> = BTreeMap::new();
         for (problem, at) in found {
@@ -69,9 +66,6 @@ impl Store {
     }
 
     /// Computes the times of some buckets again from the occurrences that are left; idempotent.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`], [`Error::Unprocessed`], [`Error::Refused`], [`Error::Corrupt`].
     pub async fn remake_first_seen(&self, lineage: LineageKey, buckets: &[Bucket]) -> Result<(), Error> {
         let keys = buckets.iter().map(|bucket| Key::FirstSeen(*bucket, lineage)).collect();
         let items = self.batch_get_all("BatchGetItem(first seen)", keys, true).await?;
@@ -147,9 +141,6 @@ impl Store {
     }
 
     /// Reads the times of a bucket, by repository and platform; eventually consistent.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`], [`Error::Refused`], [`Error::Corrupt`].
     pub async fn all_first_seen(&self, bucket: Bucket) -> Result<BTreeMap<LineageKey, FirstSeen>, Error> {
         let mut found = BTreeMap::new();
         let query = self.query(equals(PK, keys::first_seen_pk(bucket)), None);
@@ -164,9 +155,6 @@ impl Store {
     }
 
     /// Reads the times of some buckets and repositories; eventually consistent.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`], [`Error::Unprocessed`], [`Error::Refused`], [`Error::Corrupt`].
     pub async fn first_seen(
         &self,
         wanted: Vec<(Bucket, LineageKey)>,

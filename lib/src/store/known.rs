@@ -22,17 +22,11 @@ pub(super) const STANDS_FOR: &str = "stands_for";
 impl Store {
     /// Reads what is known of distinct vulnerabilities: one round trip for 98 of them. Ids that are not CVEs may need a
     /// second one, for the CVEs that they are aliases of.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`], [`Error::Unprocessed`], [`Error::Refused`], [`Error::Corrupt`].
     pub async fn known(&self, ids: &[VulnerabilityId]) -> Result<Known, Error> {
         self.known_with(ids, None).await
     }
 
     /// Reads the same, and when the problems of these vulnerabilities were first seen in a repository.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`], [`Error::Unprocessed`], [`Error::Refused`], [`Error::Corrupt`].
     pub async fn known_in(&self, ids: &[VulnerabilityId], lineage: LineageKey) -> Result<Known, Error> {
         self.known_with(ids, Some(lineage)).await
     }
@@ -84,9 +78,6 @@ impl Store {
     }
 
     /// Reads the id that an alias stands for.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`], [`Error::Refused`], [`Error::Corrupt`].
     pub async fn stands_for(&self, alias: &VulnerabilityId) -> Result<Option<VulnerabilityId>, Error> {
         let got = self.get("GetItem(alias)", &Key::Alias(alias.clone()), false).await?;
         let Some(item) = got else { return Ok(None) };

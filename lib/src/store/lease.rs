@@ -106,3 +106,30 @@ pub(super) fn is_free(now: Timestamp) -> Condition {
 pub(super) fn is_ours(attempt: u64) -> Condition {
     equals(ATTEMPT, attempt)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::expression::Aliases;
+    use super::*;
+
+    #[test]
+    fn a_lease_is_acquired_if_it_is_free_or_has_the_same_owner() {
+        let owner = Owner("request/name".to_owned());
+        let now = Timestamp::from_second(100).unwrap();
+        let lease = Acquisition::new("test", &owner, now, Duration::from_secs(60)).unwrap();
+        assert_eq!(lease.until, Timestamp::from_second(160).unwrap());
+        let mut aliases = Aliases::default();
+        let condition = aliases.condition(lease.is_allowed());
+        assert_eq!(condition, "attribute_not_exists(#n00) OR #n00 <= :v00 OR #n01 = :v01");
+        let (names, values) = aliases.declared();
+        assert_eq!((names.unwrap()["#n00"].as_str(), values.unwrap()[":v00"].as_n().unwrap().as_str()), (LEASE_UNTIL, "100000"));
+    }
+
+    #[test]
+    fn the_owner_of_a_request_leads_to_its_log() {
+        let owner = Owner::random().unwrap();
+        assert_eq!(owner.request_id(), "");
+        assert_eq!(owner.clone().of_request(""), owner);
+        assert_eq!(owner.of_request("id").request_id(), "id");
+    }
+}

@@ -97,9 +97,6 @@ pub struct Following<'a> {
 impl Store {
     /// Reads the assets that have a vulnerability, or had it, each with its occurrences of it only; eventually
     /// consistent.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`], [`Error::Refused`], [`Error::Corrupt`].
     pub async fn occurrences_of(&self, id: &VulnerabilityId) -> Result<Vec<(AssetKey, AssetOccurrences)>, Error> {
         let bucket = Bucket::of(id);
         let mut found = Vec::new();
@@ -114,9 +111,6 @@ impl Store {
     }
 
     /// Reads a bucket, asset by asset; eventually consistent.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`], [`Error::Refused`], [`Error::Corrupt`].
     pub async fn all_occurrences(&self, bucket: Bucket) -> Result<Vec<(AssetKey, AssetOccurrences)>, Error> {
         let mut found = Vec::new();
         self.each_asset(bucket, None, false, |key, asset| found.push((key, asset))).await?;
@@ -152,9 +146,6 @@ impl Store {
     }
 
     /// Reads the occurrences of an asset in some buckets; strongly consistent.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`], [`Error::Unprocessed`], [`Error::Refused`], [`Error::Corrupt`].
     pub async fn known_occurrences(
         &self,
         asset: &Asset,
@@ -173,9 +164,6 @@ impl Store {
     }
 
     /// Updates the occurrences of an asset in some buckets, as they were read, from its scans; idempotent.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`], [`Error::Unprocessed`], [`Error::Refused`], [`Error::Corrupt`].
     pub async fn follow(
         &self,
         asset: &Asset,
@@ -198,9 +186,6 @@ impl Store {
     }
 
     /// Removes a deleted scan from the occurrences in some buckets, and answers whether any changed; idempotent.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`], [`Error::Unprocessed`], [`Error::Refused`], [`Error::Corrupt`].
     pub async fn remove_occurrences(
         &self,
         asset: &Asset,

@@ -18,9 +18,6 @@ const TRIES: usize = 8;
 
 impl Store {
     /// Counts vulnerabilities of today (UTC) up to `most`, and answers how many of `wanted` still fit.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`], [`Error::Refused`].
     pub async fn admit(&self, now: Timestamp, wanted: u32, most: u32) -> Result<u32, Error> {
         let key = Key::Orders(day(now));
         for _ in 0..TRIES {

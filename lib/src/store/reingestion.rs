@@ -29,9 +29,6 @@ impl Store {
     /// Makes a published scan invisible and claims its report for `owner`, under the same number. From then on the
     /// report is one whose ingestion has not finished, so recovery finishes it after a crash. None if the scan does not
     /// exist.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`], [`Error::Unprocessed`], [`Error::Refused`].
     pub async fn reopen(
         &self,
         scan: &Scan,
@@ -62,9 +59,6 @@ impl Store {
     }
 
     /// Reads the asset of a scan that is being ingested again; none for any other scan.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`], [`Error::Refused`], [`Error::Corrupt`].
     pub async fn reopened(&self, scan: ScanId) -> Result<Option<Asset>, Error> {
         let got = self.get("GetItem(reopened)", &Key::Reopened(scan), true).await?;
         let mark = got.map(typed::<Reopened>).transpose()?;

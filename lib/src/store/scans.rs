@@ -50,8 +50,7 @@ impl Store {
     /// queues them at that time.
     ///
     /// # Errors
-    /// [`Error::LostClaim`] if another attempt took over and has not published either;
-    /// [`Error::Unavailable`], [`Error::Unprocessed`], [`Error::Refused`].
+    /// [`Error::LostClaim`] if another attempt took over and has not published either.
     pub async fn publish(&self, claim: &Claim, scan: &Scan, outbox: Option<Timestamp>) -> Result<Published, Error> {
         let asset = Asset::of(scan.scan_id, &scan.artifact);
         // The claim is the first write, and the only one of these with a condition.
@@ -74,25 +73,16 @@ impl Store {
     }
 
     /// Postpones when recovery queues a scan's findings. Nothing changes if the scan is no longer on the list.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`], [`Error::Refused`].
     pub async fn put_off_outbox(&self, scan: ScanId, due: Timestamp) -> Result<(), Error> {
         self.write("PutItem(outbox)", put_outbox(scan, due).when(exists(PK))).await.map(drop)
     }
 
     /// Takes a scan off the list of those whose findings are not queued yet; idempotent.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`], [`Error::Refused`].
     pub async fn clear_outbox(&self, scan: ScanId) -> Result<(), Error> {
         self.write("DeleteItem(outbox)", Write::delete(&Key::Outbox(scan))).await.map(drop)
     }
 
     /// Reads the scans whose findings should be queued for analysis by now, the longest due first.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`], [`Error::Refused`].
     pub async fn due_outbox(&self, now: Timestamp, limit: usize) -> Result<Vec<(ScanId, Timestamp)>, Error> {
         let items = self.due(OUTBOX_LIST, now, limit).await?;
         let scan = |(at, item): &(Timestamp, Item)| match key_of(item) {
@@ -103,18 +93,12 @@ impl Store {
     }
 
     /// Reads a published scan.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`], [`Error::Refused`], [`Error::Corrupt`].
     pub async fn scan(&self, id: ScanId) -> Result<Option<Scan>, Error> {
         self.get("GetItem(scan)", &Key::Scan(id), true).await?.map(typed).transpose()
     }
 
     /// Reads the scan that stands for an image: of its current scans, on all platforms or on one, the one that was seen
     /// last; a retired scan only if there is no other. If none is current, the scan that was seen last.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`], [`Error::Unprocessed`], [`Error::Refused`], [`Error::Corrupt`].
     pub async fn scan_of_image(&self, image: &ImageName, platform: Option<&Platform>) -> Result<Option<Scan>, Error> {
         /// If no scan is current, the newest of this many is taken.
         const LATEST: usize = 25;
@@ -132,9 +116,6 @@ impl Store {
     }
 
     /// Reads scans, as far as they are published, in no order; strongly consistent.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`], [`Error::Unprocessed`], [`Error::Refused`], [`Error::Corrupt`].
     pub async fn scans_by_id(&self, scans: BTreeSet<ScanId>) -> Result<Vec<Scan>, Error> {
         let keys = scans.into_iter().map(Key::Scan).collect();
         let items = self.batch_get_all("BatchGetItem(scans)", keys, true).await?;
@@ -143,9 +124,6 @@ impl Store {
 
     /// Reads up to `limit` published scans of an image, on all platforms, with lower numbers than `before`, the highest
     /// first.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`], [`Error::Unprocessed`], [`Error::Refused`], [`Error::Corrupt`].
     pub async fn scans_of_image(
         &self,
         image: &ImageName,
@@ -171,9 +149,6 @@ impl Store {
 
     /// Reads up to `limit` current scans that are not retired, those seen last first: only those seen before a time, if
     /// one is given, and only those after a place in the list; eventually consistent.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`], [`Error::Refused`], [`Error::Corrupt`].
     pub async fn current_scans(
         &self,
         seen_before: Option<Timestamp>,
@@ -193,9 +168,6 @@ impl Store {
     }
 
     /// Reads the scan of the newest image of a repository on a platform that `counts`; eventually consistent.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`], [`Error::Refused`], [`Error::Corrupt`].
     pub async fn newest_of_repository(
         &self,
         lineage: LineageKey,
@@ -216,9 +188,6 @@ impl Store {
     }
 
     /// Reads up to `limit` published scans with lower numbers than `before`, the highest first; eventually consistent.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`], [`Error::Refused`], [`Error::Corrupt`].
     pub async fn scans(&self, before: Option<ScanId>, limit: usize) -> Result<ScanPage, Error> {
         let before = before.map_or(ScanId::MAX + 1, ScanId::get);
         let query = self.query(equals(LISTING, SCANS_LIST).and(less(RANK, before)), None);
@@ -226,9 +195,6 @@ impl Store {
     }
 
     /// Reads up to `limit` published scans with higher numbers than `after`, the lowest first; eventually consistent.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`], [`Error::Refused`], [`Error::Corrupt`].
     pub async fn oldest_scans(&self, after: Option<ScanId>, limit: usize) -> Result<Vec<Scan>, Error> {
         let after = after.map_or(0, ScanId::get);
         let query = self.query(equals(LISTING, SCANS_LIST).and(greater(RANK, after)), None);

@@ -12,9 +12,6 @@ use crate::domain::pace::{Pace, Turn};
 
 impl Store {
     /// Takes the next turn at asking a source, if it comes by `latest`. Turns are `interval` apart.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`], [`Error::Unprocessed`], [`Error::Refused`], [`Error::Corrupt`].
     pub async fn turn_at(
         &self,
         source: &str,
@@ -26,17 +23,11 @@ impl Store {
     }
 
     /// Records that a source works.
-    ///
-    /// # Errors
-    /// Those of [`Store::turn_at`].
     pub async fn source_succeeded(&self, source: &str) -> Result<(), Error> {
         self.change_pace(source, Pace::succeeded).await
     }
 
     /// Records that a source has failed, and its `Retry-After` if it sent one.
-    ///
-    /// # Errors
-    /// Those of [`Store::turn_at`].
     pub async fn source_failed(
         &self,
         source: &str,
@@ -47,9 +38,6 @@ impl Store {
     }
 
     /// Reads the pace of a source.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`], [`Error::Refused`], [`Error::Corrupt`].
     pub async fn pace(&self, source: &str) -> Result<Pace, Error> {
         self.read_pace(source).await.map(|(pace, _)| pace)
     }
@@ -78,17 +66,11 @@ impl Store {
     }
 
     /// Reads the last good version of a feed.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`], [`Error::Refused`], [`Error::Corrupt`].
     pub async fn feed(&self, name: FeedName) -> Result<Option<Feed>, Error> {
         self.get("GetItem(feed)", &Key::Feed(name), true).await?.map(typed).transpose()
     }
 
     /// Stores the last good version of a feed.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`], [`Error::Refused`].
     pub async fn put_feed(&self, name: FeedName, feed: &Feed) -> Result<(), Error> {
         const OPERATION: &str = "PutItem(feed)";
         self.write(OPERATION, Put::new(&Key::Feed(name)).fields(OPERATION, feed)?).await.map(drop)

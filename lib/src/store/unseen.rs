@@ -63,9 +63,6 @@ struct PackedId {
 
 impl Store {
     /// Reads the vulnerabilities of a bucket that any asset has, or had in a stored scan; strongly consistent.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`], [`Error::Refused`], [`Error::Corrupt`].
     pub async fn seen_ids(&self, bucket: Bucket) -> Result<BTreeSet<VulnerabilityId>, Error> {
         let mut seen = BTreeSet::new();
         let query = self.query_now(equals(PK, keys::occurrences_pk(bucket)));
@@ -78,9 +75,6 @@ impl Store {
     }
 
     /// Reads the signals of vulnerabilities and their lists; strongly consistent.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`], [`Error::Unprocessed`], [`Error::Refused`], [`Error::Corrupt`].
     pub async fn listed_signals(&self, ids: &[VulnerabilityId]) -> Result<BTreeMap<VulnerabilityId, Listed>, Error> {
         let ids: BTreeSet<VulnerabilityId> = ids.iter().cloned().collect();
         let keys = ids.into_iter().map(Key::Signals).collect();
@@ -93,34 +87,22 @@ impl Store {
     }
 
     /// Puts a record on the list of unseen ones, to be dropped from `due` on. Answers false if it was there already.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`], [`Error::Refused`].
     pub async fn mark_unseen(&self, id: &VulnerabilityId, due: Timestamp) -> Result<bool, Error> {
         self.relist(id, CVES_LIST, UNSEEN_LIST, due).await
     }
 
     /// Takes a record off the list of unseen ones, so that sources are asked about it again from `due` on. Answers
     /// false if it was not there.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`], [`Error::Refused`].
     pub async fn bring_back(&self, id: &VulnerabilityId, due: Timestamp) -> Result<bool, Error> {
         self.relist(id, UNSEEN_LIST, CVES_LIST, due).await
     }
 
     /// Postpones asking sources about a known vulnerability. Answers false if it is on the list of unseen ones.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`], [`Error::Refused`].
     pub async fn put_off_cve(&self, id: &VulnerabilityId, due: Timestamp) -> Result<bool, Error> {
         self.relist(id, CVES_LIST, CVES_LIST, due).await
     }
 
     /// Postpones dropping a record. Answers false if it is not on the list of unseen ones.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`], [`Error::Refused`].
     pub async fn put_off_drop(&self, id: &VulnerabilityId, due: Timestamp) -> Result<bool, Error> {
         self.relist(id, UNSEEN_LIST, UNSEEN_LIST, due).await
     }
@@ -131,9 +113,6 @@ impl Store {
     }
 
     /// Reads the records that should be dropped by now, the longest due first.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`], [`Error::Refused`].
     pub async fn due_unseen(&self, now: Timestamp, limit: usize) -> Result<Vec<VulnerabilityId>, Error> {
         let items = self.due(UNSEEN_LIST, now, limit).await?;
         let id = |(_, item): &(Timestamp, Item)| match key_of(item) {
@@ -144,9 +123,6 @@ impl Store {
     }
 
     /// Removes a record that is due to be dropped, with all its aliases, in one transaction; idempotent.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`], [`Error::Unprocessed`], [`Error::Refused`], [`Error::Corrupt`].
     pub async fn drop_record(&self, id: &VulnerabilityId, now: Timestamp) -> Result<Dropped, Error> {
         let dossier = self.dossier(id).await?;
         let names: Vec<VulnerabilityId> =
@@ -175,9 +151,6 @@ impl Store {
     }
 
     /// Reads the position of the walk for vulnerabilities that no image has: its next bucket.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`], [`Error::Refused`].
     pub async fn unseen_position(&self) -> Result<u8, Error> {
         let item = self.get("GetItem(walk)", &Key::Walk(Walk::Unseen), false).await?;
         let bucket = item.and_then(|item| number(&item, BUCKET)).and_then(|bucket| u8::try_from(bucket).ok());
@@ -185,9 +158,6 @@ impl Store {
     }
 
     /// Moves the walk for vulnerabilities that no image has.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`], [`Error::Refused`].
     pub async fn set_unseen_position(&self, bucket: u8) -> Result<(), Error> {
         self.write("PutItem(walk)", Put::new(&Key::Walk(Walk::Unseen)).set(BUCKET, bucket)).await.map(drop)
     }

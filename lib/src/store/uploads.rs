@@ -14,9 +14,6 @@ const SEQUENCER: &str = "sequencer";
 impl Store {
     /// Stores the status of an upload until `expires`. Answers false, and stores nothing, if the stored status is about
     /// a later object of the same name.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`], [`Error::Refused`].
     pub async fn put_upload(&self, upload: &Upload, expires: Timestamp) -> Result<bool, Error> {
         const OPERATION: &str = "PutItem(upload)";
         let put = Put::new(&Key::Upload(upload.upload_id.clone())).fields(OPERATION, upload)?;
@@ -32,9 +29,6 @@ impl Store {
     }
 
     /// Reads the status of an upload; none if it is unknown or has expired.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`], [`Error::Refused`], [`Error::Corrupt`].
     pub async fn upload(&self, id: &UploadId, now: Timestamp) -> Result<Option<Upload>, Error> {
         let got = self.get("GetItem(upload)", &Key::Upload(id.clone()), true).await?;
         // DynamoDB removes an expired item within days, not at once.

@@ -31,18 +31,12 @@ impl Walk {
 
 impl Store {
     /// Reads the last scan of a walk; none at the beginning of the list.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`], [`Error::Refused`].
     pub async fn position(&self, walk: Walk) -> Result<Option<ScanId>, Error> {
         let item = self.get("GetItem(walk)", &Key::Walk(walk), false).await?;
         Ok(item.and_then(|item| number(&item, SCAN_ID)).and_then(ScanId::new))
     }
 
     /// Moves a walk; none is the beginning of the list.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`], [`Error::Refused`].
     pub async fn set_position(&self, walk: Walk, after: Option<ScanId>) -> Result<(), Error> {
         let put = Put::new(&Key::Walk(walk)).set(SCAN_ID, after.map_or(0, ScanId::get));
         self.write("PutItem(walk)", put).await.map(drop)

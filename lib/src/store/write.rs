@@ -275,3 +275,32 @@ where
 pub(super) fn value_of(operation: &'static str, of: &impl Serialize) -> Result<AttributeValue, Error> {
     serde_dynamo::to_attribute_value(of).map_err(Error::refused(operation))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::expression::exists;
+    use super::*;
+
+    #[test]
+    fn the_item_of_a_refusal_is_asked_for_only_with_a_condition() {
+        let key = Key::Claim([7; 32].into());
+        let update = || Update::of(&key).set("state", "complete");
+        let part = |write: Write| write.in_transaction("table").unwrap().update.unwrap();
+        let plain = part(Write::from(update()).returning());
+        assert_eq!((plain.condition_expression, plain.return_values_on_condition_check_failure), (None, None));
+        let conditional = part(update().when(exists("pk")).returning());
+        assert_eq!(conditional.update_expression, "SET #n00 = :v00");
+        assert_eq!(conditional.condition_expression.as_deref(), Some("attribute_exists(#n01)"));
+        assert_eq!(conditional.return_values_on_condition_check_failure, Some(ReturnValuesOnConditionCheckFailure::AllOld));
+        assert_eq!(part(update().when(exists("pk"))).return_values_on_condition_check_failure, None);
+    }
+
+    #[test]
+    fn a_write_without_expressions_declares_no_aliases() {
+        let key = Key::Claim([7; 32].into());
+        let put = Write::from(Put::new(&key).set("state", "x")).in_transaction("table").unwrap().put.unwrap();
+        assert_eq!((put.expression_attribute_names, put.expression_attribute_values), (None, None));
+        let delete = Write::delete(&key).in_transaction("table").unwrap().delete.unwrap();
+        assert_eq!((delete.key, delete.condition_expression), (key.attributes(), None));
+    }
+}
