@@ -88,11 +88,11 @@ pub(super) enum Change {
 
 /// A change of an asset, and the caller's own writes in the same transaction.
 pub(super) struct AssetChange<'a> {
-    operation: &'static str,
-    asset: &'a Asset,
+    pub(super) operation: &'static str,
+    pub(super) asset: &'a Asset,
     pub(super) own: Vec<Write>,
     /// Puts the asset on the list of those whose occurrences have not followed yet. Recovery updates them at that time.
-    due: Option<Timestamp>,
+    pub(super) due: Option<Timestamp>,
 }
 
 impl<'a> AssetChange<'a> {

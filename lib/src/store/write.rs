@@ -291,7 +291,10 @@ mod tests {
         let conditional = part(update().when(exists("pk")).returning());
         assert_eq!(conditional.update_expression, "SET #n00 = :v00");
         assert_eq!(conditional.condition_expression.as_deref(), Some("attribute_exists(#n01)"));
-        assert_eq!(conditional.return_values_on_condition_check_failure, Some(ReturnValuesOnConditionCheckFailure::AllOld));
+        assert_eq!(
+            conditional.return_values_on_condition_check_failure,
+            Some(ReturnValuesOnConditionCheckFailure::AllOld)
+        );
         assert_eq!(part(update().when(exists("pk"))).return_values_on_condition_check_failure, None);
     }
 
