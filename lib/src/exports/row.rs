@@ -266,7 +266,7 @@ impl<'i> Row<'i> {
 fn kev(signals: &VulnerabilitySummary, catalogue: Option<Timestamp>) -> Option<Listing> {
     match (&signals.kev, catalogue) {
         (Some(entry), _) => {
-            Some(Listing { listed: true, date_added: Some(entry.date_added), ransomware: entry.ransomware })
+            Some(Listing { listed: true, date_added: Some(entry.fact.date_added), ransomware: entry.fact.ransomware })
         }
         (None, Some(_)) => Some(Listing { listed: false, date_added: None, ransomware: None }),
         (None, None) => None,
@@ -312,8 +312,8 @@ fn scores(cvss: Option<Value>, signals: Option<&VulnerabilitySummary>) -> Vec<Sc
         }
     }
     for rating in signals.iter().flat_map(|signals| &signals.cvss) {
-        let (source, vector) = (rating.assigner.clone(), rating.vector.clone());
-        add(Score { source, version: rating.version, vector, score: rating.score });
+        let (source, vector) = (rating.fact.assigner.clone(), rating.fact.vector.clone());
+        add(Score { source, version: rating.fact.version, vector, score: rating.fact.score });
     }
     scores
 }

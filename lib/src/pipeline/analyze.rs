@@ -16,7 +16,7 @@ use crate::domain::prompt_hash::PromptHash;
 use crate::llm::{self, Explanation, Ollama, Outcome, Question};
 use crate::queries::prompt_reader::PromptIdentity;
 use crate::queue::{self, Queue};
-use crate::store::analyses::{Asked, Turn, TurnAnswer};
+use crate::store::analyses::{Acquired, Asked, Lease};
 use crate::store::{self, Store};
 use crate::telemetry::chain;
 use crate::telemetry::metrics::{self, Metric};
@@ -170,24 +170,24 @@ pub async fn run_analysis(
     deadline: Instant,
 ) -> Result<Worked, Error> {
     let Worker { store, ollama, lease } = worker;
-    let turn = match store.take_turn(hash, now, lease).await? {
-        TurnAnswer::Yours(turn) => turn,
-        TurnAnswer::NotNow(Some(failure)) if [WORKERS_DIED, NO_QUESTION].contains(&failure.reason.as_str()) => {
+    let lease = match store.lease_analysis(hash, now, lease).await? {
+        Acquired::Ours(lease) => lease,
+        Acquired::NotNow(Some(failure)) if [WORKERS_DIED, NO_QUESTION].contains(&failure.reason.as_str()) => {
             return Err(Error::InvalidMessage("it has failed for good"));
         }
-        TurnAnswer::NotNow(_) => return Ok(Worked::NothingToDo),
-        TurnAnswer::Unknown => return Err(Error::InvalidMessage("this analysis was not requested")),
+        Acquired::NotNow(_) => return Ok(Worked::NothingToDo),
+        Acquired::Unknown => return Err(Error::InvalidMessage("this analysis was not requested")),
     };
-    if turn.unended > MAX_ABANDONED_ATTEMPTS {
+    if lease.abandoned > MAX_ABANDONED_ATTEMPTS {
         let detail = format!("{MAX_ABANDONED_ATTEMPTS} workers in a row did not get to its end");
-        fail(store, &turn, WORKERS_DIED, detail, time_after(now, INVALID_ANSWER_WAIT)).await?;
+        fail(store, &lease, WORKERS_DIED, detail, time_after(now, INVALID_ANSWER_WAIT)).await?;
         return Err(Error::InvalidMessage("workers did not get to its end"));
     }
     let question = store.question(hash).await?.and_then(|json| serde_json::from_str::<Question>(&json).ok());
     let is_intact = |question: &Question| question.prompt.hash().is_ok_and(|found| found == *hash);
     let Some(question) = question.filter(is_intact) else {
         let detail = "its question is not in the table as it was asked".to_owned();
-        fail(store, &turn, NO_QUESTION, detail, time_after(now, FINAL_FAILURE_WAIT)).await?;
+        fail(store, &lease, NO_QUESTION, detail, time_after(now, FINAL_FAILURE_WAIT)).await?;
         return Err(Error::InvalidMessage("its question is missing or changed"));
     };
     let started = Instant::now();
@@ -207,29 +207,29 @@ pub async fn run_analysis(
             metrics::emit(fact, now);
             // Before the analysis is completed: readers show it only while the present prompt has no answer.
             store.put_latest_answer(&question.facts.subject(), hash, &answer, now).await?;
-            unless_lost(store.complete_analysis(&turn, &answer).await, Worked::Completed)?
+            unless_lost(store.complete_analysis(&lease, &answer).await, Worked::Completed)?
         }
         Outcome::Invalid { first, repair } => {
             let detail = format!("the model's answers are unusable: first {}, then {}", first.name(), repair.name());
-            fail(store, &turn, "invalid_answer", detail, time_after(now, INVALID_ANSWER_WAIT)).await?
+            fail(store, &lease, "invalid_answer", detail, time_after(now, INVALID_ANSWER_WAIT)).await?
         }
         Outcome::Final(error) => {
             // Clients read only the kind of failure; the host's message is for the log.
             tracing::error!(prompt_hash = %hash, outcome = name, cause = chain(&error), "the Ollama host needs attention");
             let detail = "the Ollama host or its settings need attention".to_owned();
-            fail(store, &turn, name, detail, time_after(now, FINAL_FAILURE_WAIT)).await?
+            fail(store, &lease, name, detail, time_after(now, FINAL_FAILURE_WAIT)).await?
         }
-        Outcome::Transient(error) if is_reached(&error) && turn.reached >= MAX_REACHED_FAILURES => {
+        Outcome::Transient(error) if is_reached(&error) && lease.reached >= MAX_REACHED_FAILURES => {
             tracing::error!(prompt_hash = %hash, outcome = name, cause = chain(&error), "the Ollama host fails at this again and again");
             let detail = "the Ollama host was reached, and failed at this again and again".to_owned();
-            fail(store, &turn, name, detail, time_after(now, INVALID_ANSWER_WAIT)).await?
+            fail(store, &lease, name, detail, time_after(now, INVALID_ANSWER_WAIT)).await?
         }
         Outcome::Transient(error) => {
             tracing::warn!(prompt_hash = %hash, outcome = name, cause = chain(&error), "the Ollama host cannot answer for now");
             let detail = "the Ollama host cannot answer for now; it is asked again by itself".to_owned();
-            let retry_at = time_after(now, back_off(&turn, &error));
+            let retry_at = time_after(now, back_off(&lease, &error));
             let failure = Failure { reason: name.to_owned(), detail, retry_at };
-            unless_lost(store.postpone_analysis(&turn, &failure, is_reached(&error)).await, Worked::Postponed)?
+            unless_lost(store.postpone_analysis(&lease, &failure, is_reached(&error)).await, Worked::Postponed)?
         }
     };
     Ok(worked)
@@ -245,8 +245,8 @@ const fn is_reached(error: &llm::ollama::Error) -> bool {
 }
 
 /// Returns the wait before the next attempt: doubled with each failure in a row, at least what the host asks for.
-fn back_off(turn: &Turn, error: &llm::ollama::Error) -> Duration {
-    let doubled = FIRST_BACK_OFF.saturating_mul(1u32.checked_shl(turn.postponed).unwrap_or(u32::MAX));
+fn back_off(lease: &Lease, error: &llm::ollama::Error) -> Duration {
+    let doubled = FIRST_BACK_OFF.saturating_mul(1u32.checked_shl(lease.postponed).unwrap_or(u32::MAX));
     let asked = match error {
         llm::ollama::Error::Busy { retry_after, .. } => retry_after.unwrap_or_default(),
         _ => Duration::ZERO,
@@ -257,13 +257,13 @@ fn back_off(turn: &Turn, error: &llm::ollama::Error) -> Duration {
 /// Stores that an analysis failed.
 async fn fail(
     store: &Store,
-    turn: &Turn,
+    lease: &Lease,
     reason: &str,
     detail: String,
     retry_at: Timestamp,
 ) -> Result<Worked, store::Error> {
     let failure = Failure { reason: reason.to_owned(), detail, retry_at };
-    unless_lost(store.fail_analysis(turn, &failure).await, Worked::Failed)
+    unless_lost(store.fail_analysis(lease, &failure).await, Worked::Failed)
 }
 
 /// Discards the result of an attempt whose lease was lost: the result of the next attempt counts.

@@ -309,7 +309,7 @@ async fn store_and_publish(
     now: Timestamp,
 ) -> Result<Published, Error> {
     let Ingestion { store, archive, auto, enrichment, .. } = deps;
-    let previous = claim.former;
+    let previous = claim.previous;
     // Before publishing: every published scan has its report in the archive, if there is one.
     let archived = async {
         match archive {
