@@ -29,7 +29,6 @@ pub struct BaseUrl(Url);
 
 /// The text is no address of a source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[expect(missing_docs, reason = "the messages describe the variants")]
 pub enum InvalidUrl {
     /// Not a URL.
     #[error("not a URL")]
@@ -191,7 +190,6 @@ impl fmt::Display for Mode {
 
 /// A file of a mirror or folder could not be read.
 #[derive(Debug, thiserror::Error)]
-#[expect(missing_docs, reason = "the messages describe the variants")]
 pub enum FileError {
     #[error(transparent)]
     Objects(#[from] objects::Error),

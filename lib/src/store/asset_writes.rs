@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-
 use super::Error;
 use super::assets::{ASSET_VERSION, AssetState, Becoming, LATEST, RETIRED, SINCE};
 use super::expression::{Value, equals, exists};

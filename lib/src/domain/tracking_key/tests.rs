@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::*;
 use crate::domain::asset::Asset;
-use crate::domain::shared::shared;
+use crate::domain::tests::shared;
 
 fn lineage(repository: &str) -> LineageKey {
     Asset { name: repository.parse().unwrap(), platform: "linux/amd64".parse().ok(), alone: None }.key().lineage()
