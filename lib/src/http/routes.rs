@@ -19,7 +19,7 @@ pub struct Route {
     pub method: &'static str,
     /// The path. Its parameter stands in braces; a greedy one, `{name+}`, takes slashes too.
     pub path: &'static str,
-    /// The name in an OpenAPI document.
+    /// The name under which descriptions of the API list the route.
     pub operation_id: &'static str,
     /// The function that answers.
     pub function: &'static str,
