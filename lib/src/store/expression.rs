@@ -148,6 +148,13 @@ pub(super) struct Aliases {
     values: Vec<Value>,
 }
 
+/// The declarations of all aliases. DynamoDB refuses empty ones.
+#[derive(Debug, PartialEq)]
+pub(super) struct Declared {
+    pub(super) names: Option<HashMap<String, String>>,
+    pub(super) values: Option<HashMap<String, AttributeValue>>,
+}
+
 impl Aliases {
     fn name(&mut self, name: &'static str) -> String {
         let at = self.names.iter().position(|known| *known == name).unwrap_or(self.names.len());
@@ -214,12 +221,15 @@ impl Aliases {
         (!clauses.is_empty()).then(|| clauses.join(" "))
     }
 
-    /// The declarations of all aliases. DynamoDB refuses empty ones.
-    pub(super) fn declared(self) -> (Option<HashMap<String, String>>, Option<HashMap<String, AttributeValue>>) {
+    /// Declares all aliases.
+    pub(super) fn declared(self) -> Declared {
         let names = self.names.into_iter().enumerate().map(|(at, name)| (format!("#n{at:02}"), name.to_owned()));
         let values = self.values.into_iter().enumerate().map(|(at, Value(value))| (format!(":v{at:02}"), value));
         let (names, values): (HashMap<_, _>, HashMap<_, _>) = (names.collect(), values.collect());
-        (Some(names).filter(|names| !names.is_empty()), Some(values).filter(|values| !values.is_empty()))
+        Declared {
+            names: Some(names).filter(|names| !names.is_empty()),
+            values: Some(values).filter(|values| !values.is_empty()),
+        }
     }
 }
 
@@ -275,7 +285,7 @@ mod tests {
             let mut aliases = Aliases::default();
             let update = aliases.update(changes).unwrap_or_default();
             let text = format!("{update} {}", aliases.condition(condition));
-            let (names, values) = aliases.declared();
+            let Declared { names, values } = aliases.declared();
             prop_assert_eq!(used(&text, '#'), names.unwrap_or_default().into_keys().collect::<BTreeSet<_>>());
             prop_assert_eq!(used(&text, ':'), values.unwrap_or_default().into_keys().collect::<BTreeSet<_>>());
             prop_assert!(!text.contains("(("), "redundant parentheses: {text}");
@@ -317,6 +327,6 @@ mod tests {
              REMOVE #n02, #n05 ADD #n00 :v00"
         );
         assert_eq!(Aliases::default().update(Vec::new()), None);
-        assert_eq!(Aliases::default().declared(), (None, None));
+        assert_eq!(Aliases::default().declared(), Declared { names: None, values: None });
     }
 }

@@ -121,11 +121,9 @@ mod tests {
         let mut aliases = Aliases::default();
         let condition = aliases.condition(lease.is_allowed());
         assert_eq!(condition, "attribute_not_exists(#n00) OR #n00 <= :v00 OR #n01 = :v01");
-        let (names, values) = aliases.declared();
-        assert_eq!(
-            (names.unwrap()["#n00"].as_str(), values.unwrap()[":v00"].as_n().unwrap().as_str()),
-            (LEASE_UNTIL, "100000")
-        );
+        let declared = aliases.declared();
+        assert_eq!(declared.names.unwrap()["#n00"], LEASE_UNTIL);
+        assert_eq!(declared.values.unwrap()[":v00"].as_n().unwrap(), "100000");
     }
 
     #[test]

@@ -14,14 +14,14 @@ impl Store {
         let mut aliases = Aliases::default();
         let keys = aliases.condition(keys);
         let filter = filter.map(|filter| aliases.condition(filter));
-        let (names, values) = aliases.declared();
+        let declared = aliases.declared();
         self.client
             .query()
             .table_name(&self.table)
             .key_condition_expression(keys)
             .set_filter_expression(filter)
-            .set_expression_attribute_names(names)
-            .set_expression_attribute_values(values)
+            .set_expression_attribute_names(declared.names)
+            .set_expression_attribute_values(declared.values)
     }
 
     /// A strongly consistent query.

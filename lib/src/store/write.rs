@@ -1,6 +1,5 @@
 //! Writes one item, on a condition or without.
 
-use std::collections::HashMap;
 use std::error::Error as StdError;
 
 use aws_sdk_dynamodb::error::{BuildError, ProvideErrorMetadata, SdkError};
@@ -14,7 +13,7 @@ use aws_sdk_dynamodb::types::{
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use serde::Serialize;
 
-use super::expression::{Aliases, Change, Condition, Value};
+use super::expression::{Aliases, Change, Condition, Declared, Value};
 use super::item::Item;
 use super::keys::Key;
 use super::{Error, Store};
@@ -157,8 +156,8 @@ macro_rules! fill {
         $request
             .table_name($table)
             .set_condition_expression($parts.condition)
-            .set_expression_attribute_names($parts.names)
-            .set_expression_attribute_values($parts.values)
+            .set_expression_attribute_names($parts.declared.names)
+            .set_expression_attribute_values($parts.declared.values)
             .set_return_values_on_condition_check_failure($parts.on_refusal)
     };
 }
@@ -166,8 +165,7 @@ macro_rules! fill {
 /// The expressions of a write.
 struct Parts {
     condition: Option<String>,
-    names: Option<HashMap<String, String>>,
-    values: Option<HashMap<String, AttributeValue>>,
+    declared: Declared,
     on_refusal: Option<ReturnValuesOnConditionCheckFailure>,
 }
 
@@ -187,10 +185,9 @@ impl Write {
 
     fn parts(condition: Option<Condition>, returning: bool, mut aliases: Aliases) -> Parts {
         let condition = condition.map(|condition| aliases.condition(condition));
-        let (names, values) = aliases.declared();
         let can_be_answered = returning && condition.is_some();
         let on_refusal = can_be_answered.then_some(ReturnValuesOnConditionCheckFailure::AllOld);
-        Parts { condition, names, values, on_refusal }
+        Parts { condition, declared: aliases.declared(), on_refusal }
     }
 
     /// Makes the part of a transaction.
