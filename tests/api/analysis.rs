@@ -9,8 +9,8 @@ use sirius::domain::severity::Severity;
 use sirius::domain::vulnerabilities::Vulnerabilities;
 use sirius::llm::{Ollama, OllamaConfig};
 use sirius::pipeline::analyze::{self, Worked, Worker, request_analysis, run_analysis};
-use sirius::pipeline::judge::Judge;
 use sirius::pipeline::recover::Recovered;
+use sirius::queries::priority_config::PriorityConfig;
 use sirius::queries::prompt_reader::PromptReader;
 use support::app::App;
 use support::proxy::Fault;
@@ -534,7 +534,7 @@ async fn a_missing_model_is_a_failure_that_says_so_and_can_be_retried() {
     // After its time, whoever asks has it asked again.
     let app_store = app.store().await;
     let questions = app.questions.clone().unwrap();
-    let prompts = PromptReader { store: &app_store, priorities: &app.priorities, questions: &questions };
+    let prompts = PromptReader { store: &app_store, priorities: &PriorityConfig::default(), questions: &questions };
     let (scan, finding) = app_store.finding("1000000".parse().unwrap()).await.unwrap().unwrap();
     let prompt = prompts.identify(&scan, &finding, &Vulnerabilities::default()).unwrap();
     assert_eq!(prompt.hash, hash);

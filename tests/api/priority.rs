@@ -10,7 +10,6 @@ use sirius::domain::instant::in_millis;
 use sirius::domain::prompt_hash::PromptHash;
 use sirius::domain::vulnerability::{Exploitation, TechnicalImpact};
 use sirius::llm::Question;
-use sirius::priority::exposure::Exposures;
 use support::app::{Answer, App};
 use support::corpus;
 use support::known::{LOCAL, RCE, Told, load_feed, occur, occurrence};

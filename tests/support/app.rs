@@ -21,11 +21,8 @@ use sirius::http::{
 use sirius::llm::{Ollama, OllamaConfig, Options, Questions};
 use sirius::objects::Objects;
 use sirius::pipeline::enrich::Enrichment;
-use sirius::pipeline::ingest::{self, AutoAnalyze, Ingested, Ingestion, ingest_report};
+use sirius::pipeline::ingest::{self, Ingested, Ingestion, ingest_report};
 use sirius::pipeline::recover::{Recovered, Recovery, run_recovery};
-use sirius::queries::finding_reader::FindingReader;
-use sirius::queries::fleet_reader::FleetReader;
-use sirius::queries::priority_config::PriorityConfig;
 use sirius::queue::Queue;
 use sirius::report::body::Compression;
 use sirius::report::{Limits, Submission};

@@ -29,7 +29,7 @@ use crate::telemetry::chain;
 
 /// The shortest time between two fetches of a feed: the schedule may fire twice.
 const MIN_FETCH_INTERVAL: SignedDuration = SignedDuration::from_hours(5);
-/// Vulnerabilities CVEs that are read at a time.
+/// Known CVEs that are read at a time.
 const PAGE: usize = 500;
 /// The most ids that one run queues; the next run continues.
 const MAX_DUE: usize = 5000;

@@ -190,6 +190,7 @@ impl fmt::Display for Mode {
 
 /// A file of a mirror or folder could not be read.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages describe the variants")]
 pub enum FileError {
     #[error(transparent)]
     Objects(#[from] objects::Error),

@@ -30,7 +30,7 @@ use crate::domain::vulnerability::id::{Kind, VulnerabilityId};
 const MOST_NAMES: usize = 90;
 const BUCKET: &str = "bucket";
 
-/// VulnerabilitySummary and their list.
+/// The summary of a vulnerability, and the list that it is on.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Listed {
     /// The signals.
