@@ -167,13 +167,13 @@ fn no_file_imports_itself_through_others() {
     assert!(
         imports["http::get_scan"].contains("http::reply") && imports["report::suppressed"].contains("domain::text")
     );
-    let reached = |from: &String| {
-        let (mut reached, mut next) = (BTreeSet::new(), vec![from]);
-        while let Some(module) = next.pop() {
-            next.extend(imports.get(module).into_iter().flatten().filter(|imported| reached.insert(*imported)));
+    let reaches_itself = |module: &String| {
+        let (mut reached, mut next) = (BTreeSet::new(), vec![module.clone()]);
+        while let Some(from) = next.pop() {
+            next.extend(imports.get(&from).into_iter().flatten().filter(|it| reached.insert((*it).clone())).cloned());
         }
-        reached
+        reached.contains(module)
     };
-    let circular: Vec<&String> = imports.keys().filter(|module| reached(module).contains(module)).collect();
+    let circular: Vec<&String> = imports.keys().filter(|module| reaches_itself(module)).collect();
     assert!(circular.is_empty(), "these files import themselves through others: {circular:?}");
 }
