@@ -15,7 +15,7 @@ use sirius::http::{self, ingest_scan};
 use sirius::pipeline::ingest::Ingestion;
 use sirius::pipeline::ingest_upload::{Object, UploadOutcome, ingest_upload};
 use sirius::startup::Startup;
-use sirius::store::claims::Holder;
+use sirius::store::lease::Owner;
 use support::app::event;
 use support::{bucket, table};
 
@@ -100,8 +100,8 @@ async fn upload(ingestion: &Ingestion, file: &Path) {
     let size = std::fs::metadata(file).unwrap().len();
     let etag = bucket::etag(objects.bucket(), &object_id().key()).await;
     let object = Object { id: object_id(), etag, sequencer: None, size };
-    let holder = Holder::random().unwrap();
-    let taken = ingest_upload(ingestion, objects, &object, &holder, Timestamp::now()).await.unwrap();
+    let owner = Owner::random().unwrap();
+    let taken = ingest_upload(ingestion, objects, &object, &owner, Timestamp::now()).await.unwrap();
     assert!(matches!(taken, UploadOutcome::Done { .. }), "{taken:?}");
 }
 

@@ -9,7 +9,7 @@ use sirius::domain::declared::Declared;
 use sirius::pipeline::ingest::{Ingestion, ingest_report};
 use sirius::report::body::Compression;
 use sirius::report::{Limits, Submission};
-use sirius::store::claims::Holder;
+use sirius::store::lease::Owner;
 use support::app::App;
 use support::proxy::{Proxy, Written};
 use support::table;
@@ -79,8 +79,8 @@ async fn ingest(ingestion: &Ingestion, proxy: &Proxy, bytes: &[u8], cost: &mut C
     let limits = Limits::default();
     let submission = Submission::read(bytes.to_vec(), Compression::None, Declared::default(), limits, false).unwrap();
     let report = submission.report().unwrap();
-    let holder = Holder::random().unwrap();
-    let ingested = ingest_report(ingestion, &submission, &report, &holder, Timestamp::now()).await.unwrap();
+    let owner = Owner::random().unwrap();
+    let ingested = ingest_report(ingestion, &submission, &report, &owner, Timestamp::now()).await.unwrap();
     let written = proxy.take_written();
     if ingested.duplicate {
         return;

@@ -4,15 +4,15 @@ use serde_json::Value;
 use sirius::domain::scan::ScanId;
 use sirius::pipeline::recover::Recovered;
 use sirius::pipeline::reingest::{self, Reingested, reingest_scan};
-use sirius::store::claims::Holder;
+use sirius::store::lease::Owner;
 use support::app::{App, at, gunzip, gzip};
 use support::proxy::Fault;
 use support::report::with_findings;
 use support::{bucket, table};
 
 async fn reingest(app: &App, scan: u64, second: i64) -> Result<Reingested, reingest::Error> {
-    let holder = Holder::random().unwrap();
-    reingest_scan(&app.ingestion().await, ScanId::new(scan).unwrap(), &holder, at(second)).await
+    let owner = Owner::random().unwrap();
+    reingest_scan(&app.ingestion().await, ScanId::new(scan).unwrap(), &owner, at(second)).await
 }
 
 #[tokio::test]

@@ -21,7 +21,7 @@ use sirius::pipeline::ingest_upload::{Object, UploadOutcome, ingest_upload};
 use sirius::pipeline::refresh_feeds::{Refreshed, refresh_feeds};
 use sirius::queue::{Order, Rest};
 use sirius::sources::Budget;
-use sirius::store::claims::{Claimed, Holder};
+use sirius::store::claims::{Claimed, Owner};
 use support::app::{App, at};
 use support::known::Told;
 use support::proxy::Fault;
@@ -50,7 +50,7 @@ fn in_packages(image: &str, count: usize) -> Value {
 async fn step(deps: &Enrichment, body: &str) -> Catalogued {
     let Ok(Order::Scan { scan_id, rest }) = serde_json::from_str(body) else { panic!("{body}") };
     let budget = Budget::new(Timestamp::now(), Duration::ZERO);
-    catalogue_scan(deps, scan_id, rest, &Holder::random().unwrap(), &budget).await.unwrap()
+    catalogue_scan(deps, scan_id, rest, &Owner::random().unwrap(), &budget).await.unwrap()
 }
 
 async fn delete(app: &App, scan: u64, second: i64, time: Duration) -> Deleted {
@@ -140,13 +140,13 @@ async fn what_is_known_of_a_scan_is_the_same_wherever_its_cataloguing_was_cut_of
             app.proxy.heal();
             let deps = app.enrichment(world.mode()).await;
             // Once the leases of the dead attempt are over.
-            let holder = Holder::random().unwrap();
+            let owner = Owner::random().unwrap();
             let budget = Budget::new(Timestamp::now() + Duration::from_secs(400), Duration::from_secs(60));
             let scan_id = ScanId::new(1).unwrap();
-            catalogue_scan(&deps, scan_id, None, &holder, &budget).await.unwrap_or_else(|e| panic!("{context}: {e}"));
+            catalogue_scan(&deps, scan_id, None, &owner, &budget).await.unwrap_or_else(|e| panic!("{context}: {e}"));
             assert_eq!(occurrences(&app).await.len(), 6, "{context}");
             let ids: Vec<_> = (0..6).map(|number| id(&format!("CVE-2026-{}", 10_000 + number))).collect();
-            assert_eq!(deps.store.signals(&ids).await.unwrap().len(), 6, "{context}");
+            assert_eq!(deps.store.summaries(&ids).await.unwrap().len(), 6, "{context}");
             assert_eq!(app.get("/api/container/cves/CVE-2026-10000").await.status, 200, "{context}");
         }
     }
@@ -223,7 +223,7 @@ async fn a_vulnerability_that_no_stored_scan_has_any_more_is_not_found() {
     app.post(&with_findings("other", 4)).await;
     app.enrich(&deps).await;
     assert_eq!(app.delete(1).await.status, 204);
-    assert!(deps.store.dossier(&id(ID)).await.unwrap().is_some(), "it is still known");
+    assert!(deps.store.source_records(&id(ID)).await.unwrap().is_some(), "it is still known");
     assert_eq!(app.get(&format!("/api/container/cves/{ID}")).await.json["code"], "not_found");
     assert_eq!(app.get("/api/container/cves/CVE-2026-10003").await.header("x-total-count"), Some("1"));
     app.post(&with_findings("again", 8)).await;
@@ -237,7 +237,7 @@ async fn a_message_that_can_never_be_worked_at_takes_no_other_with_it() {
     let deps = app.enrichment(world.mode()).await;
     app.post(&with_findings("app", 3)).await;
     queue::drain(&app.enrichment_queue_url).await;
-    // A dossier that nobody can read.
+    // A source record that nobody can read.
     let text = |text: &str| AttributeValue::S(text.to_owned());
     let put = table::client(&table::endpoint()).await.put_item().table_name(&app.table);
     let put = put.item("pk", text("CVE#CVE-2026-20000")).item("sk", text("ENRICHMENT")).item("z", text("not binary"));
@@ -257,14 +257,14 @@ async fn a_message_that_can_never_be_worked_at_takes_no_other_with_it() {
     failed.sort();
     assert_eq!(failed, ["message-1", "message-2"]);
     let ids = ["CVE-2026-20001", "CVE-2026-20002", "CVE-2026-20003", "CVE-2026-10001"].map(id);
-    assert_eq!(deps.store.signals(&ids).await.unwrap().len(), 4);
+    assert_eq!(deps.store.summaries(&ids).await.unwrap().len(), 4);
     assert_eq!(occurrences(&app).await.len(), 3);
 }
 
 /// Has `refresh-feeds` run at a given time.
 async fn refresh(deps: &Enrichment, now: Timestamp) -> Refreshed {
     let budget = Budget::new(now, Duration::from_secs(120));
-    refresh_feeds(deps, &Holder::random().unwrap(), &budget).await.unwrap()
+    refresh_feeds(deps, &Owner::random().unwrap(), &budget).await.unwrap()
 }
 
 fn hours(hours: i64) -> SignedDuration {
@@ -335,7 +335,7 @@ async fn a_scan_whose_occurrences_were_written_after_the_look_at_them_keeps_its_
     let refreshed = refresh(&deps, now + hours(1)).await;
     assert_eq!(refreshed.dropped, 0);
     assert_eq!(deps.store.due_unseen(now + hours(99), 10).await.unwrap(), []);
-    assert!(deps.store.dossier(&id("CVE-2026-10002")).await.unwrap().is_some());
+    assert!(deps.store.source_records(&id("CVE-2026-10002")).await.unwrap().is_some());
 }
 
 #[tokio::test]
@@ -384,7 +384,7 @@ async fn a_cve_that_an_advisory_is_about_stays_as_long_as_the_advisory() {
     let now = Timestamp::now();
     let refreshed = refresh(&deps, now + hours(1)).await;
     assert_eq!(refreshed.unseen, 0);
-    assert!(deps.store.dossier(&id("CVE-2026-20005")).await.unwrap().is_some());
+    assert!(deps.store.source_records(&id("CVE-2026-20005")).await.unwrap().is_some());
     app.delete(1).await;
     for hour in [2, 28, 54, 80] {
         refresh(&deps, now + hours(hour)).await;
@@ -432,8 +432,8 @@ async fn a_scan_and_a_day_order_no_more_than_their_share() {
     let Ok(Order::Scan { scan_id, .. }) = serde_json::from_str(&message) else { panic!("{message}") };
     let rest = Rest { ordered: admit::PER_SCAN - 1, ..Rest::default() };
     let budget = Budget::new(now, Duration::from_secs(60));
-    let holder = Holder::random().unwrap();
-    let catalogued = catalogue_scan(&deps, scan_id, Some(rest), &holder, &budget).await.unwrap();
+    let owner = Owner::random().unwrap();
+    let catalogued = catalogue_scan(&deps, scan_id, Some(rest), &owner, &budget).await.unwrap();
     assert_eq!((catalogued.queued, catalogued.put_off), (1, 6));
     queue::drain(&app.enrichment_queue_url).await;
 
@@ -481,8 +481,8 @@ async fn a_page_by_priority_goes_on_after_the_last_finding_whatever_has_moved_be
 async fn take_back(app: &App, scan: u64, second: i64) {
     let store = app.store().await;
     let scan = store.scan(ScanId::new(scan).unwrap()).await.unwrap().unwrap();
-    let holder = Holder::random().unwrap();
-    store.reopen(&scan, &holder, at(second), Duration::from_secs(60)).await.unwrap().unwrap();
+    let owner = Owner::random().unwrap();
+    store.reopen(&scan, &owner, at(second), Duration::from_secs(60)).await.unwrap().unwrap();
 }
 
 #[tokio::test]
@@ -541,16 +541,16 @@ async fn giving_a_scan_up_that_was_taken_back_is_cut_off_after_any_write_and_fin
 #[tokio::test]
 async fn a_count_that_fences_does_not_begin_at_one_again() {
     let app = App::new().await;
-    let (store, holder, now) = (app.store().await, Holder::random().unwrap(), Timestamp::now());
+    let (store, owner, now) = (app.store().await, Owner::random().unwrap(), Timestamp::now());
     let lease = Duration::from_secs(330);
-    let first = store.take_dossiers(&[id(ID)], &holder, now, lease).await.unwrap()[0].attempt;
-    let second = store.take_dossiers(&[id(ID)], &holder, now, lease).await.unwrap()[0].attempt;
+    let first = store.take_dossiers(&[id(ID)], &owner, now, lease).await.unwrap()[0].attempt;
+    let second = store.take_dossiers(&[id(ID)], &owner, now, lease).await.unwrap()[0].attempt;
     assert_eq!(second, first + 1);
     let hash = [7; 32].into();
-    let Claimed::Ours(claim) = store.claim(hash, &holder, now, lease).await.unwrap() else { panic!() };
+    let Claimed::Ours(claim) = store.claim(hash, &owner, now, lease).await.unwrap() else { panic!() };
     store.abandon(&claim).await.unwrap();
     let later = now + Duration::from_millis(5);
-    let Claimed::Ours(again) = store.claim(hash, &holder, later, lease).await.unwrap() else { panic!() };
+    let Claimed::Ours(again) = store.claim(hash, &owner, later, lease).await.unwrap() else { panic!() };
     assert!(again.attempt > claim.attempt, "{again:?} {claim:?}");
 }
 
@@ -563,8 +563,8 @@ async fn a_late_event_writes_neither_outcome_nor_tag_over_those_of_a_newer_objec
         Object { id: "a.json".parse().unwrap(), etag, sequencer, size: content.len() as u64 }
     };
     let take = async |object: &Object| {
-        let (ingestion, objects, holder) = (app.ingestion().await, app.objects().await, Holder::random().unwrap());
-        ingest_upload(&ingestion, &objects, object, &holder, Timestamp::now()).await.unwrap()
+        let (ingestion, objects, owner) = (app.ingestion().await, app.objects().await, Owner::random().unwrap());
+        ingest_upload(&ingestion, &objects, object, &owner, Timestamp::now()).await.unwrap()
     };
     let good = with_findings("app", 3).to_string();
     let old = put(b"no report", "9FF").await;

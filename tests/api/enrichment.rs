@@ -14,7 +14,7 @@ use sirius::pipeline::enrich::{Enriched, Enrichment, ask_sources};
 use sirius::pipeline::refresh_feeds::{Refreshed, refresh_feeds};
 use sirius::sources::rate_limit::SourceState;
 use sirius::sources::{Budget, Mode};
-use sirius::store::claims::Holder;
+use sirius::store::lease::Owner;
 use support::app::{App, enrich_batch};
 use support::proxy::Fault;
 use support::queue;
@@ -36,7 +36,7 @@ async fn source_state(deps: &Enrichment) -> SourceState {
 
 async fn ask_at(deps: &Enrichment, ids: &BTreeSet<VulnerabilityId>, now: Timestamp) -> Enriched {
     let budget = Budget::new(now, Duration::from_secs(60));
-    ask_sources(deps, ids, &Holder::random().unwrap(), &budget).await.unwrap()
+    ask_sources(deps, ids, &Owner::random().unwrap(), &budget).await.unwrap()
 }
 
 async fn ask(deps: &Enrichment, ids: &BTreeSet<VulnerabilityId>) -> Enriched {
@@ -44,12 +44,14 @@ async fn ask(deps: &Enrichment, ids: &BTreeSet<VulnerabilityId>) -> Enriched {
 }
 
 async fn record(deps: &Enrichment, text: &str) -> CveRichment {
-    merge::record(&deps.store.dossier(&id(text)).await.unwrap().unwrap_or_else(|| panic!("no dossier of {text}")))
+    merge::record(
+        &deps.store.source_records(&id(text)).await.unwrap().unwrap_or_else(|| panic!("no records of {text}")),
+    )
 }
 
 async fn refresh(deps: &Enrichment, now: Timestamp) -> Refreshed {
     let budget = Budget::new(now, Duration::from_secs(60));
-    refresh_feeds(deps, &Holder::random().unwrap(), &budget).await.unwrap()
+    refresh_feeds(deps, &Owner::random().unwrap(), &budget).await.unwrap()
 }
 
 /// A vulnerability of another database.
@@ -138,11 +140,11 @@ async fn every_fact_has_its_source_and_date_and_images_are_found() {
             assert!(fact["source"].is_string() && fact["as_of"].is_string(), "{name}: {fact}");
         }
     }
-    let signals = deps.store.signals(&[id("CVE-2026-10000"), id("CVE-2026-99999")]).await.unwrap();
-    assert_eq!(signals.len(), 1);
-    let signals = &signals[&id("CVE-2026-10000")];
-    assert!(signals.kev.is_some() && signals.epss.is_some() && signals.exploit_refs == 1, "{signals:?}");
-    assert!(signals.next_fetch > Timestamp::now());
+    let summaries = deps.store.summaries(&[id("CVE-2026-10000"), id("CVE-2026-99999")]).await.unwrap();
+    assert_eq!(summaries.len(), 1);
+    let summary = &summaries[&id("CVE-2026-10000")];
+    assert!(summary.kev.is_some() && summary.epss.is_some() && summary.exploit_refs == 1, "{summary:?}");
+    assert!(summary.next_fetch > Timestamp::now());
 
     let seen = deps.store.occurrences_of(&id("CVE-2026-10000")).await.unwrap();
     let [(_, asset)] = seen.as_slice() else { panic!("{seen:?}") };
@@ -275,12 +277,12 @@ async fn a_source_that_hangs_takes_no_more_time_than_there_is() {
     let deps = app.enrichment(world.mode()).await;
     let budget = Budget::new(Timestamp::now(), Duration::from_secs(1));
     let started = std::time::Instant::now();
-    let holder = Holder::random().unwrap();
-    let enriched = ask_sources(&deps, &ids(0..3), &holder, &budget).await.unwrap();
+    let owner = Owner::random().unwrap();
+    let enriched = ask_sources(&deps, &ids(0..3), &owner, &budget).await.unwrap();
     assert_eq!((enriched.asked, enriched.answered), (3, 0));
     assert!(started.elapsed() < Duration::from_secs(20));
     // No lease stays: the next one may ask at once.
-    let (one, other) = ([id("CVE-2026-10001")], Holder::random().unwrap());
+    let (one, other) = ([id("CVE-2026-10001")], Owner::random().unwrap());
     let leases = deps.store.take_dossiers(&one, &other, Timestamp::now(), app.lease).await.unwrap();
     assert_eq!(leases.len(), 1);
 }
@@ -319,7 +321,7 @@ async fn an_answer_about_other_cves_is_nobodys() {
     assert!(world.asked("/nvd").len() <= 12);
     let record = record(&deps, "CVE-2026-10001").await;
     assert_eq!(record.freshness[&Source::Nvd].outcome, Outcome::Error);
-    assert!(deps.store.dossier(&id("CVE-1999-0001")).await.unwrap().is_none());
+    assert!(deps.store.source_records(&id("CVE-1999-0001")).await.unwrap().is_none());
 }
 
 #[tokio::test]
@@ -370,8 +372,8 @@ async fn what_a_feed_changes_is_pushed_and_an_insane_one_changes_nothing() {
     let first = refresh(&deps, now).await;
     assert_eq!((first.replaced, first.failed, first.pushed), (2, 0, 3), "{first:?}");
     let listed = async |deps: &Enrichment, text: &str| {
-        let signals = deps.store.signals(&[id(text)]).await.unwrap().remove(&id(text)).unwrap();
-        (signals.kev.is_some(), signals.epss.map(|epss| epss.fact.score), signals.kev_checked.is_some())
+        let summaries = deps.store.summaries(&[id(text)]).await.unwrap().remove(&id(text)).unwrap();
+        (summary.kev.is_some(), summary.epss.map(|epss| epss.fact.score), summary.kev_checked.is_some())
     };
     assert_eq!(listed(&deps, "CVE-2026-10000").await, (true, Some(0.5), true));
     assert_eq!(listed(&deps, "CVE-2026-10001").await, (false, Some(0.5), true));
@@ -532,6 +534,6 @@ async fn recorded_answers_of_the_real_sources_become_records() {
     assert!(log4shell.cvss.iter().any(|cvss| cvss.fact.score == 10.0));
     assert!(log4shell.ssvc.is_some() && log4shell.kev.is_some());
     assert_eq!(refresh(&deps, Timestamp::now()).await.failed, 0);
-    let signals = deps.store.signals(&[id("CVE-2021-44228")]).await.unwrap();
-    assert_eq!(signals[&id("CVE-2021-44228")].kev.as_ref().unwrap().source, Source::Kev);
+    let summaries = deps.store.summaries(&[id("CVE-2021-44228")]).await.unwrap();
+    assert_eq!(summaries[&id("CVE-2021-44228")].kev.as_ref().unwrap().source, Source::Kev);
 }

@@ -12,7 +12,7 @@ use sirius::pipeline::ingest::{Ingestion, ingest_report};
 use sirius::report::body::Compression;
 use sirius::report::{Limits, Submission};
 use sirius::store::Store;
-use sirius::store::claims::Holder;
+use sirius::store::lease::Owner;
 use support::app::App;
 use support::report::vulnerability;
 use support::{table, unique};
@@ -132,8 +132,8 @@ async fn deliver(deps: &Ingestion, report: &Value) -> u64 {
     let body = report.to_string().into_bytes();
     let submission = Submission::read(body, Compression::None, Declared::default(), Limits::default(), false).unwrap();
     let report = submission.report().unwrap();
-    let holder = Holder::random().unwrap();
-    ingest_report(deps, &submission, &report, &holder, Timestamp::now()).await.unwrap().scan.scan_id.get()
+    let owner = Owner::random().unwrap();
+    ingest_report(deps, &submission, &report, &owner, Timestamp::now()).await.unwrap().scan.scan_id.get()
 }
 
 /// What the table says of the images of a history.

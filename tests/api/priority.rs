@@ -255,7 +255,7 @@ async fn a_vulnerability_is_found_by_its_other_name() {
 #[tokio::test]
 async fn what_is_known_from_reports_only_is_shown_and_what_nobody_ever_had_is_404() {
     let app = fleet().await;
-    // Seen, and no dossier yet.
+    // Seen, and no source records yet.
     let pending = app.get("/api/container/cves/CVE-2026-0003").await;
     assert_eq!((pending.status, &pending.json["status"]["value"]), (200, &json!("pending")));
     assert_eq!(pending.json["images"].as_array().unwrap().len(), 1);

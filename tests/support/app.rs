@@ -29,7 +29,7 @@ use sirius::report::{Limits, Submission};
 use sirius::sources::Mode;
 use sirius::startup::{self, Startup};
 use sirius::store::Store;
-use sirius::store::claims::Holder;
+use sirius::store::lease::Owner;
 use tokio::time::Instant;
 
 use crate::proxy::Proxy;
@@ -237,8 +237,8 @@ impl App {
         let submission =
             Submission::read(body, Compression::None, Declared::default(), self.limits, self.archive).unwrap();
         let report = submission.report().unwrap();
-        let holder = Holder::random().unwrap();
-        ingest_report(&self.ingestion().await, &submission, &report, &holder, at(second)).await
+        let owner = Owner::random().unwrap();
+        ingest_report(&self.ingestion().await, &submission, &report, &owner, at(second)).await
     }
 
     /// Runs recovery at a given time.

@@ -22,7 +22,7 @@ use sirius::enrichment::freshness::Lifetimes;
 use sirius::enrichment::merge::{self, Answer, Said};
 use sirius::enrichment::trivy;
 use sirius::store::Store;
-use sirius::store::claims::{Claim, Claimed, Holder};
+use sirius::store::claims::{Claim, Claimed, Owner};
 use sirius::store::occurrences::{Added, Following};
 
 /// A vector that is automatable and gives everything.
@@ -120,13 +120,13 @@ impl Told {
     /// Stores the record as enrichment does.
     pub async fn store(self, store: &Store) {
         let (now, ids) = (Timestamp::now(), [self.id.clone()]);
-        let holder = Holder::random().unwrap();
-        let leases = store.take_dossiers(&ids, &holder, now, Duration::from_secs(60)).await.unwrap();
+        let owner = Owner::random().unwrap();
+        let leases = store.take_dossiers(&ids, &owner, now, Duration::from_secs(60)).await.unwrap();
         let lease = leases.first().unwrap();
-        let dossier = lease.dossier.clone().unwrap_or_else(|| SourceRecords::new(self.id, self.at));
-        let dossier = merge::absorb(dossier, self.answers, &Lifetimes::default());
-        let signals = VulnerabilitySummary::of(&merge::record(&dossier), merge::kept_digest(&dossier), now);
-        assert!(store.put_dossier(lease, &dossier, &signals).await.unwrap());
+        let records = lease.records.clone().unwrap_or_else(|| SourceRecords::new(self.id, self.at));
+        let records = merge::absorb(records, self.answers, &Lifetimes::default());
+        let summary = VulnerabilitySummary::of(&merge::record(&records), merge::kept_digest(&records), now);
+        assert!(store.put_source_records(lease, &records, &summary).await.unwrap());
     }
 }
 
@@ -161,8 +161,8 @@ pub async fn occur(store: &Store, image: &str, hour: u64, found: &[Details]) {
     let start: Timestamp = "2026-11-20T00:00:00Z".parse().unwrap();
     let at = start + SignedDuration::from_hours(i64::try_from(hour).unwrap());
     let hash: ReportHash = <[u8; 32]>::from(Sha256::digest(format!("{image} {hour}"))).into();
-    let holder = Holder::random().unwrap();
-    let claimed = store.claim(hash, &holder, at, Duration::from_secs(60)).await.unwrap();
+    let owner = Owner::random().unwrap();
+    let claimed = store.claim(hash, &owner, at, Duration::from_secs(60)).await.unwrap();
     let Claimed::Ours(claim) = claimed else { panic!("{claimed:?}") };
     let scan_id = store.number(&claim).await.unwrap();
     let claim = Claim { scan_id: Some(scan_id), ..claim };

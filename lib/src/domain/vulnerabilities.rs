@@ -14,7 +14,7 @@ use super::vulnerability::{KevStatus, VulnerabilitySummary};
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Vulnerabilities {
     /// The summaries, by id.
-    pub signals: BTreeMap<VulnerabilityId, VulnerabilitySummary>,
+    pub summaries: BTreeMap<VulnerabilityId, VulnerabilitySummary>,
     /// The loaded catalogue of CISA.
     pub kev: Option<Feed>,
     /// The loaded scores of FIRST.
@@ -27,7 +27,7 @@ impl Vulnerabilities {
     /// Finds the summary of an id in any spelling.
     #[must_use]
     pub fn of(&self, id: &str) -> Option<&VulnerabilitySummary> {
-        self.signals.get(&id.parse::<VulnerabilityId>().ok()?)
+        self.summaries.get(&id.parse::<VulnerabilityId>().ok()?)
     }
 
     /// Returns the time of the newest catalogue that covers a vulnerability; none if no catalogue was searched for it.
@@ -51,15 +51,15 @@ impl Vulnerabilities {
 
     /// Lists the CVEs of advisories that lack KEV and EPSS, which cover CVEs only.
     pub fn aliases_to_ask(&self) -> impl Iterator<Item = &VulnerabilityId> {
-        self.signals.values().filter(|summary| needs_alias(summary)).flat_map(|summary| &summary.aliases)
+        self.summaries.values().filter(|summary| needs_alias(summary)).flat_map(|summary| &summary.aliases)
     }
 
     /// Gives advisories the facts of their CVEs where they have none, with source and date.
     pub fn fill_from_aliases(&mut self) {
         let mut filled = Vec::new();
-        for summary in self.signals.values().filter(|summary| needs_alias(summary)) {
+        for summary in self.summaries.values().filter(|summary| needs_alias(summary)) {
             let mut with = summary.clone();
-            for cve in summary.aliases.iter().filter_map(|alias| self.signals.get(alias)) {
+            for cve in summary.aliases.iter().filter_map(|alias| self.summaries.get(alias)) {
                 with.kev = with.kev.or_else(|| cve.kev.clone());
                 with.kev_checked = with.kev_checked.max(cve.kev_checked);
                 with.epss = with.epss.or_else(|| cve.epss.clone());
@@ -67,7 +67,7 @@ impl Vulnerabilities {
             }
             filled.push(with);
         }
-        self.signals.extend(filled.into_iter().map(|summary| (summary.id.clone(), summary)));
+        self.summaries.extend(filled.into_iter().map(|summary| (summary.id.clone(), summary)));
     }
 }
 

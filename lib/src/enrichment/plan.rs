@@ -186,13 +186,13 @@ mod tests {
             cvss(CvssVersion::V4, "b"),
             cvss(CvssVersion::V30, "c"),
         ];
-        let signals = VulnerabilitySummary::of(&merge::record(&records(facts)), None, at(90));
-        assert_eq!(signals.aliases, ["CVE-2026-0001".parse().unwrap()]);
-        assert_eq!(signals.cvss.len(), 4);
-        assert!(signals.cvss.iter().all(|it| it.fact.version != CvssVersion::V2 && it.fact.assigner.len() <= 48));
-        assert_eq!((signals.as_of, signals.status_as_of, signals.is_due(at(89))), (at(50), at(40), false));
-        let json = serde_json::to_string(&signals).unwrap();
+        let summary = VulnerabilitySummary::of(&merge::record(&records(facts)), None, at(90));
+        assert_eq!(summary.aliases, ["CVE-2026-0001".parse().unwrap()]);
+        assert_eq!(summary.cvss.len(), 4);
+        assert!(summary.cvss.iter().all(|it| it.fact.version != CvssVersion::V2 && it.fact.assigner.len() <= 48));
+        assert_eq!((summary.as_of, summary.status_as_of, summary.is_due(at(89))), (at(50), at(40), false));
+        let json = serde_json::to_string(&summary).unwrap();
         assert!(json.len() < 2048, "{}", json.len());
-        assert_eq!(serde_json::from_str::<VulnerabilitySummary>(&json).unwrap(), signals);
+        assert_eq!(serde_json::from_str::<VulnerabilitySummary>(&json).unwrap(), summary);
     }
 }

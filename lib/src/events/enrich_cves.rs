@@ -16,7 +16,7 @@ use crate::pipeline::catalogue::catalogue_scan;
 use crate::pipeline::enrich::{Enrichment, Error, ask_sources};
 use crate::queue::Order;
 use crate::sources::Budget;
-use crate::store::claims::Holder;
+use crate::store::lease::Owner;
 use crate::telemetry::{chain, invocation};
 
 /// Time that is reserved for writing the answers.
@@ -49,7 +49,7 @@ async fn process_batch(
     let now = Timestamp::now();
     let time = sqs::time_left(event.context.deadline, now, MARGIN).min(MAX_ASK_TIME);
     let budget = Budget::new(now, time);
-    let owner = Holder::random()?.of_request(&event.context.request_id);
+    let owner = Owner::random()?.of_request(&event.context.request_id);
     let asked = Mutex::new(Vec::new());
     // Messages with ids are only collected here: at least half of the time is left for them.
     let scan_time = if event.payload.records.len() > 1 { time / 2 } else { time };
@@ -84,7 +84,7 @@ async fn process_batch(
 }
 
 /// Asks sources about ids, and logs the result.
-async fn ask(deps: &Enrichment, ids: &BTreeSet<VulnerabilityId>, owner: &Holder, budget: &Budget) -> Result<(), Error> {
+async fn ask(deps: &Enrichment, ids: &BTreeSet<VulnerabilityId>, owner: &Owner, budget: &Budget) -> Result<(), Error> {
     let enriched = ask_sources(deps, ids, owner, budget).await?;
     tracing::info!(
         asked = enriched.asked,
@@ -99,7 +99,7 @@ async fn ask(deps: &Enrichment, ids: &BTreeSet<VulnerabilityId>, owner: &Holder,
 /// Catalogues the scan of a message, or collects its ids.
 async fn process_message(
     deps: &Enrichment,
-    owner: &Holder,
+    owner: &Owner,
     message: &SqsMessage,
     share: Instant,
     asked: &Mutex<Vec<Asked>>,

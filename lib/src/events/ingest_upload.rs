@@ -13,7 +13,7 @@ use super::sqs;
 use crate::objects::Objects;
 use crate::pipeline::ingest::Ingestion;
 use crate::pipeline::ingest_upload::{self, UploadOutcome, ingest_upload};
-use crate::store::claims::Holder;
+use crate::store::lease::Owner;
 use crate::telemetry::metrics::{self, Metric};
 use crate::telemetry::{chain, invocation};
 
@@ -104,7 +104,7 @@ async fn process_message(deps: &Deps, request_id: &str, message: &SqsMessage, de
 async fn process_record(deps: &Deps, request_id: &str, record: serde_json::Value) -> Result<(), Error> {
     let Some(object) = Record::read(record)?.created(deps.objects.bucket())? else { return Ok(()) };
     let started = Instant::now();
-    let owner = Holder::random()?.of_request(request_id);
+    let owner = Owner::random()?.of_request(request_id);
     let outcome = ingest_upload(&deps.ingestion, &deps.objects, &object, &owner, Timestamp::now()).await?;
     let took = started.elapsed();
     let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);

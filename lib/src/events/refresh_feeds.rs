@@ -8,7 +8,7 @@ use tracing::Instrument as _;
 use crate::pipeline::enrich::Enrichment;
 use crate::pipeline::refresh_feeds::{self, refresh_feeds};
 use crate::sources::Budget;
-use crate::store::claims::Holder;
+use crate::store::lease::Owner;
 use crate::telemetry::invocation;
 
 /// Refreshes the feeds once.
@@ -19,7 +19,7 @@ use crate::telemetry::invocation;
 pub async fn handle(deps: &Enrichment, event: LambdaEvent<IgnoredAny>) -> Result<(), lambda_runtime::Error> {
     let refreshing = async {
         let budget = Budget::new(Timestamp::now(), refresh_feeds::TIME);
-        let owner = Holder::random()?.of_request(&event.context.request_id);
+        let owner = Owner::random()?.of_request(&event.context.request_id);
         let refreshed = refresh_feeds(deps, &owner, &budget).await?;
         tracing::info!(
             replaced = refreshed.replaced,

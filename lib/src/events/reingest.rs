@@ -12,7 +12,7 @@ use super::sqs;
 use crate::domain::scan::ScanId;
 use crate::pipeline::ingest::Ingestion;
 use crate::pipeline::reingest::{Reingested, reingest_scan};
-use crate::store::claims::Holder;
+use crate::store::lease::Owner;
 use crate::telemetry::{chain, invocation};
 
 /// Which scans to ingest again.
@@ -87,7 +87,7 @@ async fn process(deps: &Ingestion, event: LambdaEvent<Order>) -> Result<Tally, l
 
 /// Ingests one scan again, and counts the result.
 async fn reingest_one(deps: &Ingestion, request_id: &str, scan: ScanId, tally: &mut Tally) {
-    let result = match Holder::random() {
+    let result = match Owner::random() {
         Ok(owner) => reingest_scan(deps, scan, &owner.of_request(request_id), Timestamp::now()).await,
         Err(error) => Err(crate::pipeline::ingest::Error::from(error).into()),
     };

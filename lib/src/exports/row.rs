@@ -96,7 +96,7 @@ pub struct Found<'f> {
     /// How soon it has to be dealt with, and why.
     pub priority: &'f Priority,
     /// What the public sources say.
-    pub signals: Option<&'f VulnerabilitySummary>,
+    pub vulnerability: Option<&'f VulnerabilitySummary>,
     /// The newest of CISA's catalogues that speaks for it.
     pub catalogue: Option<Timestamp>,
     /// The summary of its analysis, if that is complete and needs no review.
@@ -170,14 +170,14 @@ impl<'i> Row<'i> {
     /// Builds the row of a finding of the image.
     #[must_use]
     pub fn of(image: &'i Image, found: &Found<'_>) -> Self {
-        let Found { finding, tracking_key, priority, signals, catalogue, summary } = *found;
+        let Found { finding, tracking_key, priority, vulnerability, catalogue, summary } = *found;
         let text = |name| finding.text(name).filter(|text| !text.trim().is_empty());
         let time = |name| text(name).and_then(|time| time.parse().ok());
         let own = finding.vulnerability_id.clone();
-        let aliases = signals.map(|signals| {
-            let of_reports = signals.reported.iter().flat_map(|words| &words.aliases);
+        let aliases = vulnerability.map(|vulnerability| {
+            let of_reports = vulnerability.reported.iter().flat_map(|words| &words.aliases);
             let mut aliases: Vec<String> = Vec::new();
-            for alias in signals.aliases.iter().chain(of_reports).map(ToString::to_string) {
+            for alias in vulnerability.aliases.iter().chain(of_reports).map(ToString::to_string) {
                 if own.as_ref() != Some(&alias) && !aliases.contains(&alias) {
                     aliases.push(alias);
                 }
@@ -206,11 +206,11 @@ impl<'i> Row<'i> {
             primary_url: text("PrimaryURL"),
             references: texts(finding.value("References")),
             cwes: texts(finding.value("CweIDs")),
-            scores: scores(finding.value("CVSS"), signals),
+            scores: scores(finding.value("CVSS"), vulnerability),
             published: time("PublishedDate"),
             modified: time("LastModifiedDate"),
-            epss: signals.and_then(|signals| signals.epss.as_ref()).map(|epss| epss.fact.clone()),
-            kev: signals.and_then(|signals| kev(signals, catalogue)),
+            epss: vulnerability.and_then(|vulnerability| vulnerability.epss.as_ref()).map(|epss| epss.fact.clone()),
+            kev: vulnerability.and_then(|vulnerability| kev(vulnerability, catalogue)),
             priority: priority.clone(),
             suppressed: finding.suppressed.clone(),
             summary: summary.map(str::to_owned),
@@ -263,8 +263,8 @@ impl<'i> Row<'i> {
     }
 }
 
-fn kev(signals: &VulnerabilitySummary, catalogue: Option<Timestamp>) -> Option<Listing> {
-    match (&signals.kev, catalogue) {
+fn kev(vulnerability: &VulnerabilitySummary, catalogue: Option<Timestamp>) -> Option<Listing> {
+    match (&vulnerability.kev, catalogue) {
         (Some(entry), _) => {
             Some(Listing { listed: true, date_added: Some(entry.fact.date_added), ransomware: entry.fact.ransomware })
         }
@@ -285,7 +285,7 @@ fn texts(value: Option<Value>) -> Vec<String> {
     texts.take(MOST_TEXTS).collect()
 }
 
-fn scores(cvss: Option<Value>, signals: Option<&VulnerabilitySummary>) -> Vec<Score> {
+fn scores(cvss: Option<Value>, vulnerability: Option<&VulnerabilitySummary>) -> Vec<Score> {
     let mut scores: Vec<Score> = Vec::new();
     let mut add = |score: Score| {
         let is_usable = (0.0..=10.0).contains(&score.score)
@@ -311,7 +311,7 @@ fn scores(cvss: Option<Value>, signals: Option<&VulnerabilitySummary>) -> Vec<Sc
             add(Score { source: source.clone(), version, vector: vector.to_owned(), score });
         }
     }
-    for rating in signals.iter().flat_map(|signals| &signals.cvss) {
+    for rating in vulnerability.iter().flat_map(|vulnerability| &vulnerability.cvss) {
         let (source, vector) = (rating.fact.assigner.clone(), rating.fact.vector.clone());
         add(Score { source, version: rating.fact.version, vector, score: rating.fact.score });
     }

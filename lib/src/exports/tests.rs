@@ -242,7 +242,7 @@ fn a_row_is_made_of_a_finding_and_what_was_joined_to_it() {
         finding: &finding,
         tracking_key: TrackingKey::from([9; 16]),
         priority: &priority,
-        signals: None,
+        vulnerability: None,
         catalogue: None,
         summary: None,
     };

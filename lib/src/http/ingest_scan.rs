@@ -17,7 +17,7 @@ use crate::domain::warning::Warning;
 use crate::pipeline::ingest::{Ingested, Ingestion, ingest_report};
 use crate::report::body::Compression;
 use crate::report::{Kind, Submission};
-use crate::store::claims::Holder;
+use crate::store::lease::Owner;
 use crate::telemetry::metrics::{self, Metric};
 
 #[derive(Serialize)]
@@ -79,7 +79,7 @@ async fn respond(deps: &Ingestion, request: &Request, started: Instant) -> Resul
     let report = deps.report(&submission)?;
 
     let now = Timestamp::now();
-    let owner = Holder::random()?.of_request(request_id(request));
+    let owner = Owner::random()?.of_request(request_id(request));
     let ingested = ingest_report(deps, &submission, &report, &owner, now)
         .await
         .map_err(|error| ApiError::from_ingest(error, now))?;

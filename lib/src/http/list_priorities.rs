@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::parameter::{FIXABLE, IMAGE_PREFIX};
 use super::query::Query;
-use super::response::priority::TopWork;
+use super::response::priority::UpgradeList;
 use super::{ApiError, reply, routes};
 use crate::queries::fleet_reader::FleetReader;
 use crate::queries::upgrades::UpgradeQuery;
@@ -48,5 +48,5 @@ pub async fn handle(deps: &Deps, request: &Request) -> Result<Response<Body>, Ap
     if upgrades.unread_buckets > 0 {
         tracing::warn!(unread_buckets = upgrades.unread_buckets, "there was no time to read the whole fleet");
     }
-    reply::json(request, StatusCode::OK, &TopWork::from(&upgrades))
+    reply::json(request, StatusCode::OK, &UpgradeList::from(&upgrades))
 }

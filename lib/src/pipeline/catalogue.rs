@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! {"scan_id"} ──▶ findings ──▶ occurrences, first times: a few buckets at a time
-//!             ──▶ findings ──▶ what the report says added to dossiers, a thousand findings at a time
+//!             ──▶ findings ──▶ what the report says added to source records, a thousand findings at a time
 //!                          └─▶ {"ids"} for unknown and stale ones, as many as are admitted
 //! ```
 //!
@@ -30,9 +30,9 @@ use crate::enrichment::merge::{Answer, Said, report_digest};
 use crate::enrichment::{plan, trivy};
 use crate::queue::{Order, Rest};
 use crate::sources::fetch::Budget;
-use crate::store::claims::Holder;
 use crate::store::enrichments::Lease;
 use crate::store::findings::runs;
+use crate::store::lease::Owner;
 use crate::store::occurrences::{Added, Following};
 use crate::store::{self, Selection, Store};
 
@@ -45,7 +45,7 @@ const MAX_FINDINGS_IN_MEMORY: u32 = 2_000;
 /// Runs of findings that are read at the same time.
 const READ_AHEAD: usize = 4;
 
-/// The pauses between tries to lease a dossier: a worker that stores a report needs milliseconds, one that asks sources
+/// The pauses between tries to lease source records: a worker that stores a report needs milliseconds, one that asks sources
 /// more than all of these.
 const LEASE_PAUSES: [Duration; 6] = [
     Duration::from_millis(50),
@@ -79,7 +79,7 @@ pub async fn catalogue_scan(
     deps: &Enrichment,
     scan_id: ScanId,
     rest: Option<Rest>,
-    owner: &Holder,
+    owner: &Owner,
     budget: &Budget,
 ) -> Result<Catalogued, Error> {
     let store = &deps.store;
@@ -109,7 +109,7 @@ pub async fn catalogue_scan(
 struct Catalogue<'a> {
     deps: &'a Enrichment,
     scan: &'a Scan,
-    owner: &'a Holder,
+    owner: &'a Owner,
     budget: &'a Budget,
 }
 
@@ -358,9 +358,9 @@ async fn news(
         }
     }
     let ids: Vec<VulnerabilityId> = new.keys().cloned().collect();
-    let mut signals = store.listed_signals(&ids).await?;
+    let mut summaries = store.listed_summaries(&ids).await?;
     let unseen: Vec<(VulnerabilityId, Timestamp)> =
-        signals.iter().filter(|(_, it)| it.unseen).map(|(id, it)| (id.clone(), it.signals.next_fetch)).collect();
+        summaries.iter().filter(|(_, it)| it.unseen).map(|(id, it)| (id.clone(), it.summary.next_fetch)).collect();
     let dropped: Vec<Option<VulnerabilityId>> = stream::iter(unseen)
         .map(|(id, due)| async move {
             let is_back = store.bring_back(&id, due).await?;
@@ -370,12 +370,12 @@ async fn news(
         .try_collect()
         .await?;
     for id in dropped.iter().flatten() {
-        signals.remove(id);
+        summaries.remove(id);
     }
     let mut news = News::default();
     for (id, finding) in new {
         let facts = report_facts(finding, scan.scan_timestamp);
-        let known = signals.get(&id).map(|listed| &listed.signals);
+        let known = summaries.get(&id).map(|listed| &listed.summary);
         match known {
             Some(known) if known.is_due(now) => news.order.push(id.clone()),
             Some(_) => {}
@@ -399,12 +399,12 @@ fn report_facts(finding: &Finding, at: Timestamp) -> Option<SourceRecord> {
     trivy::parse(json.get().as_bytes(), at).ok()
 }
 
-/// Adds what a report says to dossiers, and creates missing ones, without asking a source. Returns false if other
+/// Adds what a report says to source records, and creates missing ones, without asking a source. Returns false if other
 /// workers held the leases of some, so that the step has to be repeated.
 async fn store_facts(
     deps: &Enrichment,
     mut facts: BTreeMap<VulnerabilityId, Option<SourceRecord>>,
-    owner: &Holder,
+    owner: &Owner,
     now: Timestamp,
 ) -> Result<bool, Error> {
     if facts.is_empty() {
@@ -428,14 +428,14 @@ async fn store_facts(
             })
             .collect();
         stream::iter(writes)
-            .map(|(lease, answers)| enrich::write_dossier(deps, lease, answers, now))
+            .map(|(lease, answers)| enrich::write_source_records(deps, lease, answers, now))
             .buffer_unordered(CONCURRENCY)
             .try_collect::<()>()
             .await?;
         if !facts.is_empty() {
             tokio::time::sleep(pause).await;
             let ids: Vec<VulnerabilityId> = facts.keys().cloned().collect();
-            let known = deps.store.signals(&ids).await?;
+            let known = deps.store.summaries(&ids).await?;
             facts.retain(|id, facts| is_news(known.get(id), facts.as_ref()));
         }
         if facts.is_empty() {

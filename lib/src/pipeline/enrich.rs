@@ -3,7 +3,7 @@
 //! ```text
 //! {"scan_id"} ──▶ see `catalogue` ──▶ {"ids"} for unknown and stale ones
 //! {"ids"} ──▶ due? ──▶ lease, id by id ──▶ OSV ──▶ NVD, a hundred at once ──▶ CVE Services
-//!                                              └─▶ dossier and signals, with KEV and EPSS of the last feeds
+//!                                              └─▶ source records and summary, with KEV and EPSS of the last feeds
 //! ```
 //!
 //! Both are idempotent, and several workers may do them at once: one worker has the lease of an id, and the others find
@@ -27,11 +27,11 @@ use crate::objects::{self, Objects};
 use crate::queue::{self, Queue};
 use crate::sources::fetch::{self, Budget};
 use crate::sources::{Mode, cve_services, nvd, osv};
-use crate::store::claims::Holder;
 use crate::store::enrichments::Lease;
+use crate::store::lease::Owner;
 use crate::store::{self, Store};
 
-/// Ids that OSV is asked about, and dossiers that are written, at the same time.
+/// Ids that OSV is asked about, and source records that are written, at the same time.
 pub(super) const CONCURRENCY: usize = 8;
 /// CVEs that CVE Services is asked about at the same time.
 const CVE_SERVICES_CONCURRENCY: usize = 2;
@@ -130,7 +130,7 @@ pub struct Enriched {
 pub async fn ask_sources(
     deps: &Enrichment,
     ids: &BTreeSet<VulnerabilityId>,
-    owner: &Holder,
+    owner: &Owner,
     budget: &Budget,
 ) -> Result<Enriched, Error> {
     let now = budget.now();
@@ -151,7 +151,7 @@ pub async fn ask_sources(
 /// The ids that this worker has leased, and their answers.
 struct Work<'a> {
     deps: &'a Enrichment,
-    owner: &'a Holder,
+    owner: &'a Owner,
     budget: &'a Budget,
     leases: BTreeMap<VulnerabilityId, Lease>,
     answers: BTreeMap<VulnerabilityId, Vec<Answer>>,
@@ -163,18 +163,18 @@ impl Work<'_> {
         let Self { deps, owner, budget, .. } = *self;
         let now = budget.now();
         let ids: Vec<VulnerabilityId> = ids.iter().filter(|id| !self.leases.contains_key(id)).cloned().collect();
-        let signals = if all { BTreeMap::new() } else { deps.store.signals(&ids).await? };
-        let is_due = |id: &VulnerabilityId| signals.get(id).is_none_or(|known| known.is_due(now));
+        let summaries = if all { BTreeMap::new() } else { deps.store.summaries(&ids).await? };
+        let is_due = |id: &VulnerabilityId| summaries.get(id).is_none_or(|known| known.is_due(now));
         let due: Vec<VulnerabilityId> = ids.into_iter().filter(|id| is_due(id)).collect();
         let leases = deps.store.take_dossiers(&due, owner, now, deps.lease).await?;
         self.leases.extend(leases.into_iter().map(|lease| (lease.id.clone(), lease)));
         Ok(())
     }
 
-    /// Returns the dossier of an id with the answers so far.
-    fn dossier(&self, id: &VulnerabilityId) -> Option<SourceRecords> {
+    /// Returns the source records of an id with the answers so far.
+    fn source_records(&self, id: &VulnerabilityId) -> Option<SourceRecords> {
         let lease = self.leases.get(id)?;
-        let known = lease.dossier.clone().unwrap_or_else(|| SourceRecords::new(id.clone(), self.budget.now()));
+        let known = lease.records.clone().unwrap_or_else(|| SourceRecords::new(id.clone(), self.budget.now()));
         let answers = self.answers.get(id).cloned().unwrap_or_default();
         Some(absorb(known, answers, &self.deps.lifetimes))
     }
@@ -182,9 +182,9 @@ impl Work<'_> {
     /// Returns the ids that a source has to be asked about.
     fn wanting(&self, source: Source, now: Timestamp) -> Vec<VulnerabilityId> {
         let wants = |id: &&VulnerabilityId| {
-            self.dossier(id).is_some_and(|dossier| match source {
-                Source::CveServices => plan::wants_cve_services(&dossier, now),
-                _ => plan::first_source(&dossier, now) == Some(source),
+            self.source_records(id).is_some_and(|records| match source {
+                Source::CveServices => plan::wants_cve_services(&records, now),
+                _ => plan::first_source(&records, now) == Some(source),
             })
         };
         self.leases.keys().filter(wants).cloned().collect()
@@ -265,7 +265,7 @@ impl Work<'_> {
         self.lease(&cves, true).await?;
         for (cve, advisories) in same {
             let Some(lease) = self.leases.get(&cve) else { continue };
-            let known = lease.dossier.as_ref().and_then(|dossier| dossier.sources.get(&Source::Osv)?.facts.clone());
+            let known = lease.records.as_ref().and_then(|records| records.sources.get(&Source::Osv)?.facts.clone());
             let mut names: BTreeSet<VulnerabilityId> =
                 known.map(|facts| facts.aliases).unwrap_or_default().into_iter().collect();
             let mut linked = None;
@@ -298,24 +298,24 @@ impl Work<'_> {
             })
             .collect();
         stream::iter(writes)
-            .map(|(lease, answers)| write_dossier(deps, lease, answers, budget.now()))
+            .map(|(lease, answers)| write_source_records(deps, lease, answers, budget.now()))
             .buffer_unordered(CONCURRENCY)
             .try_collect()
             .await
     }
 }
 
-/// Adds answers to a leased dossier, writes it and its summary, and ends the lease.
-pub(super) async fn write_dossier(
+/// Adds answers to leased source records, writes it and its summary, and ends the lease.
+pub(super) async fn write_source_records(
     deps: &Enrichment,
     lease: Lease,
     answers: Vec<Answer>,
     now: Timestamp,
 ) -> Result<(), Error> {
-    let known = lease.dossier.clone().unwrap_or_else(|| SourceRecords::new(lease.id.clone(), now));
-    let dossier = absorb(known, answers, &deps.lifetimes);
-    let signals = VulnerabilitySummary::of(&record(&dossier), kept_digest(&dossier), plan::next_fetch(&dossier));
-    if !deps.store.put_dossier(&lease, &dossier, &signals).await? {
+    let known = lease.records.clone().unwrap_or_else(|| SourceRecords::new(lease.id.clone(), now));
+    let records = absorb(known, answers, &deps.lifetimes);
+    let summary = VulnerabilitySummary::of(&record(&records), kept_digest(&records), plan::next_fetch(&records));
+    if !deps.store.put_source_records(&lease, &records, &summary).await? {
         // Another worker has the lease, and writes its own answers.
         tracing::info!(id = %lease.id, "the lease was lost");
     }

@@ -33,7 +33,8 @@ use crate::queries::prompt_reader::PromptReader;
 use crate::queue::Queue;
 use crate::report::{self, Limits, Report, Submission};
 use crate::store::assets::SeenAgain;
-use crate::store::claims::{Claim, Claimed, Holder};
+use crate::store::claims::{Claim, Claimed};
+use crate::store::lease::Owner;
 use crate::store::scans::Published;
 use crate::store::{self, Store};
 use crate::telemetry::chain;
@@ -208,7 +209,7 @@ pub async fn ingest_report(
     deps: &Ingestion,
     submission: &Submission,
     report: &Report<'_>,
-    owner: &Holder,
+    owner: &Owner,
     now: Timestamp,
 ) -> Result<Ingested, Error> {
     match deps.store.claim(report.hash, owner, now, deps.lease).await? {
@@ -225,7 +226,7 @@ async fn see_again(
     deps: &Ingestion,
     report: &Report<'_>,
     scan_id: ScanId,
-    owner: &Holder,
+    owner: &Owner,
     now: Timestamp,
 ) -> Result<Ingested, Error> {
     let gone = store::Error::Vanished { scan_id };
@@ -268,7 +269,7 @@ pub(super) async fn finish_ingestion(
     deps: &Ingestion,
     incoming: Incoming<'_>,
     claim: &Claim,
-    owner: &Holder,
+    owner: &Owner,
     now: Timestamp,
 ) -> Result<Ingested, Error> {
     let Ingestion { store, auto, enrichment, .. } = deps;

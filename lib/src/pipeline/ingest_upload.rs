@@ -21,7 +21,7 @@ use crate::objects::{self, Fetched, Objects};
 use crate::report::body::Compression;
 use crate::report::{self, Submission};
 use crate::store;
-use crate::store::claims::Holder;
+use crate::store::lease::Owner;
 
 /// An object that an event names.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -99,7 +99,7 @@ pub async fn ingest_upload(
     deps: &Ingestion,
     objects: &Objects,
     object: &Object,
-    owner: &Holder,
+    owner: &Owner,
     now: Timestamp,
 ) -> Result<UploadOutcome, Error> {
     let known = deps.store.upload(&object.id, now).await?;
@@ -198,7 +198,7 @@ async fn ingest_bytes(
     deps: &Ingestion,
     bytes: Vec<u8>,
     declared: Declared,
-    owner: &Holder,
+    owner: &Owner,
     now: Timestamp,
 ) -> Result<Result<(Ingested, usize), report::Error>, Error> {
     let compression = Compression::detect(&bytes);

@@ -20,7 +20,8 @@ use crate::objects::{Archived, Objects};
 use crate::queries::enrichment_state::is_enriched;
 use crate::queue::Queue;
 use crate::store::analyses::Due;
-use crate::store::claims::{Claim, Claimed, Holder, Unfinished};
+use crate::store::claims::{Claim, Claimed, Unfinished};
+use crate::store::lease::Owner;
 use crate::store::walks::Walk;
 use crate::store::{self, Store};
 use crate::telemetry::chain;
@@ -206,7 +207,7 @@ async fn finish_from_archive(
 ) -> Result<Finished, reingest::Error> {
     let Recovery { ingestion, objects, .. } = deps;
     let store = &ingestion.store;
-    let owner = Holder::random().map_err(ingest::Error::from)?.of_request(request_id);
+    let owner = Owner::random().map_err(ingest::Error::from)?.of_request(request_id);
     let archived = objects.archived(unfinished.hash).await?;
     if archived.is_none() && unfinished.since > time_before(now, ABANDON_AFTER) {
         return Ok(Finished::Later);
@@ -242,7 +243,7 @@ async fn ingest_archived(
     deps: &Ingestion,
     archived: Archived,
     claim: &Claim,
-    owner: &Holder,
+    owner: &Owner,
     now: Timestamp,
 ) -> Result<Finished, reingest::Error> {
     let submission = reingest::unpack(deps, archived)?;

@@ -23,8 +23,8 @@ use crate::enrichment::merge::Said;
 use crate::enrichment::{epss, kev};
 use crate::sources::fetch::Budget;
 use crate::sources::{Mode, feeds};
-use crate::store::claims::Holder;
 use crate::store::enrichments::Due;
+use crate::store::lease::Owner;
 use crate::telemetry::chain;
 
 /// The shortest time between two fetches of a feed: the schedule may fire twice.
@@ -61,7 +61,7 @@ pub struct Refreshed {
 ///
 /// # Errors
 /// Those of the table, the bucket and the queue; never because a source fails.
-pub async fn refresh_feeds(deps: &Enrichment, owner: &Holder, budget: &Budget) -> Result<Refreshed, Error> {
+pub async fn refresh_feeds(deps: &Enrichment, owner: &Owner, budget: &Budget) -> Result<Refreshed, Error> {
     let mut refreshed = Refreshed::default();
     for name in FeedName::ALL {
         match refresh(deps, name, budget).await {
@@ -188,7 +188,7 @@ async fn refresh(deps: &Enrichment, name: FeedName, budget: &Budget) -> Result<b
 /// them.
 async fn push(
     deps: &Enrichment,
-    owner: &Holder,
+    owner: &Owner,
     budget: &Budget,
     refreshed: &mut Refreshed,
 ) -> Result<Option<KnownRecords>, Error> {
@@ -198,13 +198,13 @@ async fn push(
     let mut known = KnownRecords::default();
     loop {
         let (page, next) = deps.store.known_cves(after, PAGE).await?;
-        for signals in &page {
-            known.by_bucket.entry(Bucket::of(&signals.id)).or_default().insert(signals.id.clone());
-            if signals.id.kind() != Kind::Cve {
-                known.referred.extend(signals.aliases.iter().cloned());
+        for summary in &page {
+            known.by_bucket.entry(Bucket::of(&summary.id)).or_default().insert(summary.id.clone());
+            if summary.id.kind() != Kind::Cve {
+                known.referred.extend(summary.aliases.iter().cloned());
             }
         }
-        changed.extend(page.into_iter().filter(|signals| is_news(&feeds, signals)).map(|signals| signals.id));
+        changed.extend(page.into_iter().filter(|summary| is_news(&feeds, summary)).map(|summary| summary.id));
         after = next;
         if after.is_none() || budget.is_over() {
             break;
@@ -224,7 +224,7 @@ async fn push(
         stream::iter(leases)
             .map(|lease| {
                 let answers = feeds.answers(&lease.id);
-                enrich::write_dossier(deps, lease, answers, budget.now())
+                enrich::write_source_records(deps, lease, answers, budget.now())
             })
             .buffer_unordered(CONCURRENCY)
             .try_collect::<()>()
@@ -235,11 +235,11 @@ async fn push(
 
 /// Returns whether the feeds differ from what is known. Scores are compared to four places, because the fifth place of
 /// nearly every one changes each day.
-fn is_news(feeds: &Feeds, signals: &VulnerabilitySummary) -> bool {
-    if signals.id.kind() != Kind::Cve {
+fn is_news(feeds: &Feeds, summary: &VulnerabilitySummary) -> bool {
+    if summary.id.kind() != Kind::Cve {
         return false;
     }
-    feeds.answers(&signals.id).into_iter().any(|answer| {
+    feeds.answers(&summary.id).into_iter().any(|answer| {
         let facts = match &answer.said {
             Said::Record(facts) => Some(facts.as_ref()),
             Said::Absent | Said::Error => None,
@@ -247,10 +247,10 @@ fn is_news(feeds: &Feeds, signals: &VulnerabilitySummary) -> bool {
         if answer.source == Source::Kev {
             let listed = facts.and_then(|facts| facts.kev.as_ref());
             // NVD repeats the catalogue: its copy does not count.
-            let known = signals.kev.as_ref().filter(|known| known.source == Source::Kev);
+            let known = summary.kev.as_ref().filter(|known| known.source == Source::Kev);
             let is_same = listed.map(|kev| (kev.date_added, kev.ransomware))
                 == known.map(|known| (known.fact.date_added, known.fact.ransomware));
-            !is_same || signals.kev_checked.is_none()
+            !is_same || summary.kev_checked.is_none()
         } else {
             let score = facts.and_then(|facts| facts.epss.as_ref());
             let rounded = |number: f64| (number * 1e4).round();
@@ -258,7 +258,7 @@ fn is_news(feeds: &Feeds, signals: &VulnerabilitySummary) -> bool {
                 (rounded(score), percentile.map(rounded), model.clone())
             };
             score.map(|epss| short(epss.score, epss.percentile, &epss.model_version))
-                != signals
+                != summary
                     .epss
                     .as_ref()
                     .map(|known| short(known.fact.score, known.fact.percentile, &known.fact.model_version))

@@ -12,7 +12,7 @@ use crate::objects::{self, Archived};
 use crate::report::body::Compression;
 use crate::report::{self, Report, Submission};
 use crate::store;
-use crate::store::claims::Holder;
+use crate::store::lease::Owner;
 
 /// How it went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,7 +52,7 @@ pub enum Error {
 ///
 /// # Errors
 /// See [`Error`].
-pub async fn reingest_scan(deps: &Ingestion, id: ScanId, owner: &Holder, now: Timestamp) -> Result<Reingested, Error> {
+pub async fn reingest_scan(deps: &Ingestion, id: ScanId, owner: &Owner, now: Timestamp) -> Result<Reingested, Error> {
     let Some(scan) = deps.store.scan(id).await? else { return Ok(Reingested::NoScan) };
     let Some(archive) = &deps.archive else { return Ok(Reingested::NotArchived) };
     let Some(archived) = archive.archived(scan.report_hash).await? else { return Ok(Reingested::NotArchived) };

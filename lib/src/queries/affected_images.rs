@@ -94,15 +94,15 @@ impl FleetReader {
         now: Timestamp,
     ) -> Result<Option<AffectedImages>, store::Error> {
         let store = &self.store;
-        let dossier = match store.dossier(asked).await? {
-            Some(dossier) => Some(dossier),
+        let records = match store.source_records(asked).await? {
+            Some(records) => Some(records),
             None => match store.stands_for(asked).await? {
-                Some(id) => store.dossier(&id).await?,
+                Some(id) => store.source_records(&id).await?,
                 None => None,
             },
         };
-        let dossier = dossier.unwrap_or_else(|| SourceRecords::new(asked.clone(), now));
-        let record = merge::record(&dossier);
+        let records = records.unwrap_or_else(|| SourceRecords::new(asked.clone(), now));
+        let record = merge::record(&records);
         let names: BTreeSet<&VulnerabilityId> =
             [asked, &record.id].into_iter().chain(record.aliases.iter().map(|alias| &alias.fact.id)).collect();
         let mut names: Vec<VulnerabilityId> = names.into_iter().cloned().collect();

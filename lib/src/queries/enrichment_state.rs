@@ -15,8 +15,9 @@ use crate::store::{self, Selection, Store};
 pub async fn is_enriched(store: &Store, scan: &Scan, severities: &[Severity]) -> Result<bool, store::Error> {
     for run in scan.severity_counts.of_any(severities, 0).into_iter().flat_map(runs) {
         let ids = vulnerability_ids(&store.findings(scan.scan_id, run, &Selection::default()).await?);
-        let signals = store.signals(&ids).await?;
-        let is_known = |id| signals.get(id).is_some_and(|known: &VulnerabilitySummary| known.status != Status::Pending);
+        let summaries = store.summaries(&ids).await?;
+        let is_known =
+            |id| summaries.get(id).is_some_and(|known: &VulnerabilitySummary| known.status != Status::Pending);
         if !ids.iter().all(is_known) {
             return Ok(false);
         }

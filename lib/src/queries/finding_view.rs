@@ -25,7 +25,7 @@ pub struct FindingView {
     /// How soon it has to be fixed, and why.
     pub priority: Priority,
     /// What the public sources say; none if they were not asked.
-    pub signals: Option<VulnerabilitySummary>,
+    pub summary: Option<VulnerabilitySummary>,
     /// The date of the newest KEV catalogue that was searched for it.
     pub catalogue: Option<Timestamp>,
     /// The analysis of its present prompt; none if it was not requested.
@@ -57,7 +57,7 @@ impl FindingReader {
         let mut keys = Vec::new();
         for finding in findings {
             let inputs = priorities.inputs(scan, &finding, &known);
-            let signals = finding.vulnerability_id.as_deref().and_then(|id| known.of(id)).cloned();
+            let summary = finding.vulnerability_id.as_deref().and_then(|id| known.of(id)).cloned();
             // A prompt that does not fit into the model's context has no analysis.
             let prompt = prompts.and_then(|prompts| prompts.identify_with(&inputs, &finding, &known).ok());
             keys.push(prompt.map(|prompt| (prompt.hash, prompt.question.facts.subject())));
@@ -66,8 +66,8 @@ impl FindingReader {
                     None => priorities.assess(&inputs, now),
                     Some(suppressed) => suppressed_priority(suppressed),
                 },
-                catalogue: signals.as_ref().and_then(|signals| known.catalogue(signals)),
-                signals,
+                catalogue: summary.as_ref().and_then(|summary| known.catalogue(summary)),
+                summary,
                 finding,
                 analysis: None,
                 previous_answer: None,

@@ -42,8 +42,8 @@ impl PriorityConfig {
 
     /// Selects what a prompt states in addition to the report.
     pub(super) fn prompt_facts(&self, inputs: &Inputs, finding: &Finding, known: &Vulnerabilities) -> EnrichmentFacts {
-        let signals = finding.vulnerability_id.as_deref().and_then(|id| known.of(id));
-        let aliases = signals.map(|signals| signals.aliases.iter().map(ToString::to_string).collect());
+        let summary = finding.vulnerability_id.as_deref().and_then(|id| known.of(id));
+        let aliases = summary.map(|summary| summary.aliases.iter().map(ToString::to_string).collect());
         EnrichmentFacts::of(inputs, &self.thresholds, aliases.unwrap_or_default())
     }
 

@@ -18,8 +18,6 @@ use crate::domain::report_hash::ReportHash;
 use crate::domain::scan::{Scan, ScanId};
 use crate::report;
 
-pub use super::lease::Owner as Holder;
-
 pub(super) const STATE: &str = "state";
 pub(super) const INGESTING: &str = "ingesting";
 pub(super) const COMPLETE: &str = "complete";

@@ -1,6 +1,6 @@
-//! The facts of each source about vulnerabilities (dossiers), and their summaries (signals).
+//! The facts of each source about vulnerabilities (source records), and their summaries.
 //!
-//! A dossier is under a [lease](super::lease) while its sources are asked; its fencing token also guards the signals.
+//! A source record is under a [lease](super::lease) while its sources are asked; its fencing token also guards the summary.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -19,23 +19,23 @@ use crate::domain::vulnerability::{Source, SourceRecords, VulnerabilitySummary};
 
 /// Calls in flight at once.
 const CONCURRENCY: usize = 16;
-/// The largest dossier, as JSON; the longest that sources can make is some 300 KB.
+/// The largest source records, as JSON; the longest that sources can make is some 300 KB.
 const MAX_JSON: u64 = 4 << 20;
 const LEVEL: i32 = 3;
 
-const SIGNALS: &str = "signals";
-/// Marks signals of which no source was asked yet.
+const SUMMARY: &str = "summary";
+/// Marks summary of which no source was asked yet.
 const NEW: &str = "is_new";
 
-/// The right to write a dossier until the lease ends.
+/// The right to write source records until the lease ends.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Lease {
     /// The vulnerability.
     pub id: VulnerabilityId,
     /// The fencing token.
     pub attempt: u64,
-    /// The dossier as it is; none if no source has said anything yet.
-    pub dossier: Option<SourceRecords>,
+    /// The source records as it is; none if no source has said anything yet.
+    pub records: Option<SourceRecords>,
 }
 
 /// A vulnerability of which a source is to be asked.
@@ -52,8 +52,8 @@ pub struct Due {
 pub struct Place(Item);
 
 impl Store {
-    /// Reads the signals of vulnerabilities, as far as they exist; eventually consistent.
-    pub async fn signals(
+    /// Reads the summary of vulnerabilities, as far as they exist; eventually consistent.
+    pub async fn summaries(
         &self,
         ids: &[VulnerabilityId],
     ) -> Result<BTreeMap<VulnerabilityId, VulnerabilitySummary>, Error> {
@@ -61,17 +61,17 @@ impl Store {
         ids.sort();
         ids.dedup();
         let keys = ids.into_iter().map(Key::VulnerabilitySummary).collect();
-        let read = self.batch_get_all("BatchGetItem(signals)", keys, false).await?;
-        read.iter().map(|item| read_signals(item).map(|signals| (signals.id.clone(), signals))).collect()
+        let read = self.batch_get_all("BatchGetItem(summary)", keys, false).await?;
+        read.iter().map(|item| read_summary(item).map(|summary| (summary.id.clone(), summary))).collect()
     }
 
-    /// Reads the dossier of a vulnerability; eventually consistent.
-    pub async fn dossier(&self, id: &VulnerabilityId) -> Result<Option<SourceRecords>, Error> {
-        let got = self.get("GetItem(dossier)", &Key::SourceRecords(id.clone()), false).await?;
-        got.map_or(Ok(None), |item| read_dossier(&item))
+    /// Reads the source records of a vulnerability; eventually consistent.
+    pub async fn source_records(&self, id: &VulnerabilityId) -> Result<Option<SourceRecords>, Error> {
+        let got = self.get("GetItem(records)", &Key::SourceRecords(id.clone()), false).await?;
+        got.map_or(Ok(None), |item| read_source_records(&item))
     }
 
-    /// Acquires the leases of dossiers for `owner`, except for those that another owner has.
+    /// Acquires the leases of source records for `owner`, except for those that another owner has.
     pub async fn take_dossiers(
         &self,
         ids: &[VulnerabilityId],
@@ -79,7 +79,7 @@ impl Store {
         now: Timestamp,
         lease: Duration,
     ) -> Result<Vec<Lease>, Error> {
-        let lease = Acquisition::new("UpdateItem(dossier lease)", owner, now, lease)?;
+        let lease = Acquisition::new("UpdateItem(records lease)", owner, now, lease)?;
         let taken: Vec<Option<Lease>> = stream::iter(ids.to_vec())
             .map(|id| self.take_dossier(id, lease))
             .buffered(CONCURRENCY)
@@ -90,47 +90,47 @@ impl Store {
 
     async fn take_dossier(&self, id: VulnerabilityId, lease: Acquisition<'_>) -> Result<Option<Lease>, Error> {
         let update = lease.update(&Key::SourceRecords(id.clone())).when(lease.is_allowed()).returning();
-        let Answer::Applied(item) = self.write("UpdateItem(dossier lease)", update).await? else { return Ok(None) };
+        let Answer::Applied(item) = self.write("UpdateItem(records lease)", update).await? else { return Ok(None) };
         let attempt = number(&item, ATTEMPT).ok_or_else(|| corrupt(&item, "no attempt"))?;
-        Ok(Some(Lease { id, attempt, dossier: read_dossier(&item)? }))
+        Ok(Some(Lease { id, attempt, records: read_source_records(&item)? }))
     }
 
-    /// Writes a dossier and its signals, and ends the lease; idempotent. Answers false, and changes nothing, if the
+    /// Writes source records and its summary, and ends the lease; idempotent. Answers false, and changes nothing, if the
     /// lease was lost.
-    pub async fn put_dossier(
+    pub async fn put_source_records(
         &self,
         lease: &Lease,
-        dossier: &SourceRecords,
-        signals: &VulnerabilitySummary,
+        records: &SourceRecords,
+        summary: &VulnerabilitySummary,
     ) -> Result<bool, Error> {
-        const OPERATION: &str = "UpdateItem(dossier)";
-        let json = serde_json::to_vec(dossier).map_err(Error::refused(OPERATION))?;
+        const OPERATION: &str = "UpdateItem(records)";
+        let json = serde_json::to_vec(records).map_err(Error::refused(OPERATION))?;
         let blob = zstd::bulk::compress(&json, LEVEL).map_err(Error::refused(OPERATION))?;
         let update = Update::of(&Key::SourceRecords(lease.id.clone())).set(BLOB, blob).remove([LEASE_UNTIL]);
         if !self.write(OPERATION, update.when(is_ours(lease.attempt))).await?.is_applied() {
             return Ok(false);
         }
-        // After a crash here the old signals are still due. The next owner finds the answers in the dossier and writes
-        // the signals without asking a source.
-        self.put_signals(lease, dossier, signals).await?;
-        self.put_new_aliases(lease.dossier.as_ref(), dossier).await?;
+        // After a crash here the old summary is still due. The next owner finds the answers in the source records and writes
+        // the summary without asking a source.
+        self.put_summary(lease, records, summary).await?;
+        self.put_new_aliases(lease.records.as_ref(), records).await?;
         Ok(true)
     }
 
-    /// Writes signals, unless a later lease has already written newer ones.
-    async fn put_signals(
+    /// Writes summary, unless a later lease has already written newer ones.
+    async fn put_summary(
         &self,
         lease: &Lease,
-        dossier: &SourceRecords,
-        signals: &VulnerabilitySummary,
+        records: &SourceRecords,
+        summary: &VulnerabilitySummary,
     ) -> Result<(), Error> {
-        const OPERATION: &str = "PutItem(signals)";
+        const OPERATION: &str = "PutItem(summary)";
         let put = Put::new(&Key::VulnerabilitySummary(lease.id.clone()))
-            .set(SIGNALS, serde_json::to_string(signals).map_err(Error::refused(OPERATION))?)
+            .set(SUMMARY, serde_json::to_string(summary).map_err(Error::refused(OPERATION))?)
             .set(ATTEMPT, lease.attempt)
             .set(LISTING, CVES_LIST)
-            .set(RANK, signals.next_fetch)
-            .set_some(NEW, (!was_asked(dossier)).then_some(true));
+            .set(RANK, summary.next_fetch)
+            .set_some(NEW, (!was_asked(records)).then_some(true));
         let is_newest = absent(ATTEMPT).or(at_most(ATTEMPT, lease.attempt));
         self.write(OPERATION, put.when(is_newest)).await.map(drop)
     }
@@ -147,8 +147,8 @@ impl Store {
         let (items, last) = query::page("Query(known CVEs)", query, limit).await?;
         // One item that cannot be read must not keep the others from being updated.
         let read = |item: &Item| {
-            let unreadable = |error: &Error| tracing::error!(%error, "signals are not readable");
-            read_signals(item).inspect_err(unreadable).ok()
+            let unreadable = |error: &Error| tracing::error!(%error, "summary are not readable");
+            read_summary(item).inspect_err(unreadable).ok()
         };
         Ok((items.iter().filter_map(read).collect(), last.map(Place)))
     }
@@ -165,16 +165,16 @@ impl Store {
 }
 
 /// Whether a source was asked that is asked about single vulnerabilities.
-fn was_asked(dossier: &SourceRecords) -> bool {
-    [Source::Nvd, Source::Osv, Source::CveServices].iter().any(|source| dossier.sources.contains_key(source))
+fn was_asked(records: &SourceRecords) -> bool {
+    [Source::Nvd, Source::Osv, Source::CveServices].iter().any(|source| records.sources.contains_key(source))
 }
 
-pub(super) fn read_signals(item: &Item) -> Result<VulnerabilitySummary, Error> {
-    let json = text(item, SIGNALS).ok_or_else(|| corrupt(item, "no signals"))?;
+pub(super) fn read_summary(item: &Item) -> Result<VulnerabilitySummary, Error> {
+    let json = text(item, SUMMARY).ok_or_else(|| corrupt(item, "no summary"))?;
     serde_json::from_str(json).map_err(|error| corrupt(item, error))
 }
 
-/// Reads the dossier of an item; none if it was leased and never written.
-fn read_dossier(item: &Item) -> Result<Option<SourceRecords>, Error> {
+/// Reads the source records of an item; none if it was leased and never written.
+fn read_source_records(item: &Item) -> Result<Option<SourceRecords>, Error> {
     item.contains_key(BLOB).then(|| unpacked(item, MAX_JSON)).transpose()
 }

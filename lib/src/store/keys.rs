@@ -194,7 +194,7 @@ impl Key {
             Self::Reopened(_) => "REOPENED".to_owned(),
             Self::Upload(_) => "UPLOAD".to_owned(),
             Self::SourceRecords(_) => "ENRICHMENT".to_owned(),
-            Self::VulnerabilitySummary(_) => "SIGNALS".to_owned(),
+            Self::VulnerabilitySummary(_) => "SUMMARY".to_owned(),
             Self::Alias(_) => "ALIAS".to_owned(),
             Self::Asset(asset) => asset_sk(asset),
             Self::Occurrences(_, asset) => asset.to_string(),
@@ -238,7 +238,7 @@ impl Key {
         } else if let Some(id) = pk.strip_prefix("CVE#") {
             let id = id.parse().ok()?;
             match sk {
-                "SIGNALS" => Self::VulnerabilitySummary(id),
+                "SUMMARY" => Self::VulnerabilitySummary(id),
                 "ALIAS" => Self::Alias(id),
                 _ => Self::SourceRecords(id),
             }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::enrichments::read_signals;
+use super::enrichments::read_summary;
 use super::item::{corrupt, key_of, text, typed};
 use super::keys::Key;
 use super::write::Put;
@@ -44,7 +44,7 @@ impl Store {
         self.read_known(keys, &mut known).await?;
         let wanted: BTreeSet<VulnerabilityId> = known.aliases_to_ask().cloned().collect();
         let missing =
-            wanted.into_iter().filter(|id| !known.signals.contains_key(id)).map(Key::VulnerabilitySummary).collect();
+            wanted.into_iter().filter(|id| !known.summaries.contains_key(id)).map(Key::VulnerabilitySummary).collect();
         self.read_known(missing, &mut known).await?;
         known.fill_from_aliases();
         Ok(known)
@@ -53,7 +53,7 @@ impl Store {
     async fn read_known(&self, keys: Vec<Key>, known: &mut Vulnerabilities) -> Result<(), Error> {
         for item in self.batch_get_all("BatchGetItem(known)", keys, false).await? {
             match key_of(&item) {
-                Some(Key::VulnerabilitySummary(id)) => drop(known.signals.insert(id, read_signals(&item)?)),
+                Some(Key::VulnerabilitySummary(id)) => drop(known.summaries.insert(id, read_summary(&item)?)),
                 Some(Key::FirstSeen(..)) => known.first_seen.extend(first_seen::read(&item)?.0),
                 Some(Key::Feed(name)) => {
                     let feed = typed(item)?;
@@ -68,15 +68,15 @@ impl Store {
         Ok(())
     }
 
-    /// Stores the new names of a dossier as aliases of its id; idempotent.
+    /// Stores the new names of source records as aliases of its id; idempotent.
     pub(super) async fn put_new_aliases(
         &self,
         before: Option<&SourceRecords>,
-        dossier: &SourceRecords,
+        records: &SourceRecords,
     ) -> Result<(), Error> {
         let known = before.map(names).unwrap_or_default();
-        for alias in names(dossier).difference(&known).filter(|alias| **alias != dossier.id).take(MAX_ALIASES) {
-            let put = Put::new(&Key::Alias(alias.clone())).set(STANDS_FOR, dossier.id.as_str());
+        for alias in names(records).difference(&known).filter(|alias| **alias != records.id).take(MAX_ALIASES) {
+            let put = Put::new(&Key::Alias(alias.clone())).set(STANDS_FOR, records.id.as_str());
             self.write("PutItem(alias)", put).await?;
         }
         Ok(())
@@ -92,7 +92,7 @@ impl Store {
 }
 
 /// Collects the names that sources have for a vulnerability.
-pub(super) fn names(dossier: &SourceRecords) -> BTreeSet<VulnerabilityId> {
-    let facts = dossier.sources.values().filter_map(|state| state.facts.as_ref());
+pub(super) fn names(records: &SourceRecords) -> BTreeSet<VulnerabilityId> {
+    let facts = records.sources.values().filter_map(|state| state.facts.as_ref());
     facts.flat_map(|facts| facts.aliases.iter().cloned()).collect()
 }

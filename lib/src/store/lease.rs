@@ -1,6 +1,6 @@
 //! The lease under which one worker at a time changes an item.
 //!
-//! Claims on reports, analyses and dossiers have one. An item with a lease has the attributes `owner` (the attempt that
+//! Claims on reports, analyses and source records have one. An item with a lease has the attributes `owner` (the attempt that
 //! acquired it last), `attempt` (the fencing token, a number) and `lease_until` (milliseconds since 1970; absent if
 //! the lease has ended).
 //!

@@ -1,9 +1,9 @@
 //! Removes the records of vulnerabilities that no image has any more.
 //!
-//! The signals of such a record are on the list of unseen ones, where no source is asked about them, until they are
+//! The summary of such a record are on the list of unseen ones, where no source is asked about them, until they are
 //! due to be dropped. A scan that has the vulnerability after all writes its occurrences first and then reads the
-//! signals: it finds them on that list and brings them back, or finds nothing and creates the record again. The
-//! caller that puts signals on the list, or drops them, reads the occurrences in between. So at least one of the two
+//! summary: it finds them on that list and brings them back, or finds nothing and creates the record again. The
+//! caller that puts summary on the list, or drops them, reads the occurrences in between. So at least one of the two
 //! notices the other.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use super::enrichments::read_signals;
+use super::enrichments::read_summary;
 use super::expression::{at_most, equals};
 use super::item::{Item, key_of, number, text};
 use super::keys::{self, CVES_LIST, Key, LISTING, PK, RANK, UNSEEN_LIST};
@@ -33,8 +33,8 @@ const BUCKET: &str = "bucket";
 /// The summary of a vulnerability, and the list that it is on.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Listed {
-    /// The signals.
-    pub signals: VulnerabilitySummary,
+    /// The summary.
+    pub summary: VulnerabilitySummary,
     /// They are on the list of unseen ones.
     pub unseen: bool,
 }
@@ -74,14 +74,14 @@ impl Store {
         Ok(seen)
     }
 
-    /// Reads the signals of vulnerabilities and their lists; strongly consistent.
-    pub async fn listed_signals(&self, ids: &[VulnerabilityId]) -> Result<BTreeMap<VulnerabilityId, Listed>, Error> {
+    /// Reads the summary of vulnerabilities and their lists; strongly consistent.
+    pub async fn listed_summaries(&self, ids: &[VulnerabilityId]) -> Result<BTreeMap<VulnerabilityId, Listed>, Error> {
         let ids: BTreeSet<VulnerabilityId> = ids.iter().cloned().collect();
         let keys = ids.into_iter().map(Key::VulnerabilitySummary).collect();
-        let read = self.batch_get_all("BatchGetItem(signals)", keys, true).await?;
+        let read = self.batch_get_all("BatchGetItem(summary)", keys, true).await?;
         let listed = |item: &Item| {
             let unseen = text(item, LISTING) == Some(UNSEEN_LIST);
-            read_signals(item).map(|signals| (signals.id.clone(), Listed { signals, unseen }))
+            read_summary(item).map(|summary| (summary.id.clone(), Listed { summary, unseen }))
         };
         read.iter().map(listed).collect()
     }
@@ -109,7 +109,7 @@ impl Store {
 
     async fn relist(&self, id: &VulnerabilityId, from: &str, to: &str, rank: Timestamp) -> Result<bool, Error> {
         let update = Update::of(&Key::VulnerabilitySummary(id.clone())).set(LISTING, to).set(RANK, rank);
-        Ok(self.write("UpdateItem(signals list)", update.when(equals(LISTING, from))).await?.is_applied())
+        Ok(self.write("UpdateItem(summary list)", update.when(equals(LISTING, from))).await?.is_applied())
     }
 
     /// Reads the records that should be dropped by now, the longest due first.
@@ -124,13 +124,13 @@ impl Store {
 
     /// Removes a record that is due to be dropped, with all its aliases, in one transaction; idempotent.
     pub async fn drop_record(&self, id: &VulnerabilityId, now: Timestamp) -> Result<Dropped, Error> {
-        let dossier = self.dossier(id).await?;
+        let records = self.source_records(id).await?;
         let names: Vec<VulnerabilityId> =
-            dossier.as_ref().map(names).unwrap_or_default().into_iter().filter(|name| name != id).collect();
+            records.as_ref().map(names).unwrap_or_default().into_iter().filter(|name| name != id).collect();
         // The advisory of an image leads to the record of its CVE.
         if id.kind() == Kind::Cve {
             let advisories: Vec<_> = names.iter().filter(|name| name.kind() != Kind::Cve).cloned().collect();
-            if self.listed_signals(&advisories).await?.values().any(|listed| !listed.unseen) {
+            if self.listed_summaries(&advisories).await?.values().any(|listed| !listed.unseen) {
                 return Ok(Dropped::Needed);
             }
         }

@@ -412,10 +412,10 @@ fn what_a_report_says_that_others_rated_comes_last_and_is_no_signal() {
     let told = |answers: Vec<Answer>| {
         let records = records(CVE, answers);
         let record = record(&records);
-        let signals = crate::domain::vulnerability::VulnerabilitySummary::of(&record, kept_digest(&records), at(2));
+        let summary = crate::domain::vulnerability::VulnerabilitySummary::of(&record, kept_digest(&records), at(2));
         let sources: Vec<Source> = record.cvss.iter().map(|cvss| cvss.source).collect();
-        let rated: Vec<Source> = signals.cvss.iter().map(|cvss| cvss.source).collect();
-        (sources, rated, signals.published)
+        let rated: Vec<Source> = summary.cvss.iter().map(|cvss| cvss.source).collect();
+        (sources, rated, summary.published)
     };
     assert_eq!(told(vec![report.clone()]), (vec![Source::Trivy], vec![], None));
     assert_eq!(told(vec![report, osv]), (vec![Source::Osv, Source::Trivy], vec![Source::Osv], Some(at(9))));

@@ -50,7 +50,7 @@ pub(in crate::http) struct ContainerFinding {
 
 impl From<FindingView> for ContainerFinding {
     fn from(view: FindingView) -> Self {
-        let FindingView { finding, priority, signals, catalogue, analysis, previous_answer } = view;
+        let FindingView { finding, priority, summary, catalogue, analysis, previous_answer } = view;
         let (finding_id, severity) = (finding.id(), finding.severity());
         let remediation = remediation(&finding);
         let mut rest = finding.vulnerability;
@@ -80,7 +80,7 @@ impl From<FindingView> for ContainerFinding {
             published_date: take_text(&mut rest, "PublishedDate"),
             last_modified_date: take_text(&mut rest, "LastModifiedDate"),
             priority,
-            enrichment: signals.map(|signals| Enrichment::of(signals, catalogue)),
+            enrichment: summary.map(|summary| Enrichment::of(summary, catalogue)),
             analysis: LlmAnalysis::from(analysis, previous_answer),
             cve_data: rest,
         }
@@ -106,9 +106,9 @@ struct InKev {
 }
 
 impl Enrichment {
-    fn of(signals: VulnerabilitySummary, catalogue: Option<Timestamp>) -> Self {
-        let status = signals.sourced_status();
-        let VulnerabilitySummary { kev, epss, ssvc, .. } = signals;
+    fn of(summary: VulnerabilitySummary, catalogue: Option<Timestamp>) -> Self {
+        let status = summary.sourced_status();
+        let VulnerabilitySummary { kev, epss, ssvc, .. } = summary;
         let kev = match (kev, catalogue) {
             (Some(Sourced { fact: KevListing { date_added, ransomware }, source, as_of }), _) => {
                 Some(Sourced { fact: InKev { listed: true, date_added: Some(date_added), ransomware }, source, as_of })
@@ -175,7 +175,7 @@ mod tests {
         serde_json::to_value(ContainerFinding::from(FindingView {
             finding,
             priority,
-            signals: None,
+            summary: None,
             catalogue: None,
             analysis: None,
             previous_answer: None,

@@ -14,23 +14,23 @@ use crate::queries::upgrades::{self, ImageUpgrade};
 
 /// The most urgent upgrades, as docs/API.md describes them.
 #[derive(Debug, Serialize)]
-pub(in crate::http) struct TopWork<'a> {
+pub(in crate::http) struct UpgradeList<'a> {
     /// False if the time or the memory was too short to read the whole fleet.
     complete: bool,
     unread_buckets: usize,
     omitted_occurrences: u64,
     total: usize,
-    priorities: Vec<WorkItem<'a>>,
+    priorities: Vec<UpgradeItem<'a>>,
 }
 
-impl<'a> From<&'a upgrades::Upgrades> for TopWork<'a> {
+impl<'a> From<&'a upgrades::Upgrades> for UpgradeList<'a> {
     fn from(top: &'a upgrades::Upgrades) -> Self {
         Self {
             complete: top.unread_buckets == 0 && top.omitted_occurrences == 0,
             unread_buckets: top.unread_buckets,
             omitted_occurrences: top.omitted_occurrences,
             total: top.total,
-            priorities: top.upgrades.iter().map(WorkItem::from).collect(),
+            priorities: top.upgrades.iter().map(UpgradeItem::from).collect(),
         }
     }
 }
@@ -41,7 +41,7 @@ const MOST_VULNERABILITIES: usize = 20;
 const MOST_IMAGES: usize = 50;
 
 #[derive(Debug, Serialize)]
-struct WorkItem<'a> {
+struct UpgradeItem<'a> {
     package: &'a str,
     #[serde(rename = "type")]
     kind: Option<&'a str>,
@@ -108,7 +108,7 @@ impl<'a> AffectedImage<'a> {
     }
 }
 
-impl<'a> From<&'a upgrades::Upgrade> for WorkItem<'a> {
+impl<'a> From<&'a upgrades::Upgrade> for UpgradeItem<'a> {
     fn from(work: &'a upgrades::Upgrade) -> Self {
         let names: BTreeSet<&str> = work.images.keys().map(|(name, ..)| name.as_str()).collect();
         let kind = work.kind.as_deref();
