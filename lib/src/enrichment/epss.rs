@@ -390,7 +390,7 @@ mod tests {
             assert!(read == Err(Error::Damaged) || read == whole, "byte {place}");
         }
         for length in 0..packed.len() {
-            assert_eq!(parse_packed(&packed[..length], 1 << 20), Err(Error::Damaged), "cut at {length}");
+            assert!(parse_packed(&packed[..length], 1 << 20).is_err(), "cut at {length}");
         }
     }
 
