@@ -55,7 +55,7 @@ async fn what_becomes_of_reports_and_analyses_is_counted() {
     let pending = app.get("/api/llm/analyze/container/1000001?wait=0").await.json;
     let hash = pending["llm_analysis_prompt_hash"].as_str().unwrap().parse().unwrap();
     let now = Timestamp::now();
-    store.take_turn(&hash, now, Duration::from_secs(3)).await.unwrap();
+    store.lease_analysis(&hash, now, Duration::from_secs(3)).await.unwrap();
     let recover = async |seconds| {
         let later = now.checked_add(Duration::from_secs(seconds)).unwrap();
         app.recover(later).await;

@@ -14,7 +14,7 @@ use crate::domain::analysis::{Analysis, Answered, Failure, Removed, Status};
 use crate::domain::prompt_hash::PromptHash;
 use crate::llm::{self, Explanation, Ollama, Outcome, Question};
 use crate::queue::{self, Queue};
-use crate::store::analyses::{Asked, Turn, TurnAnswer};
+use crate::store::analyses::{Acquired, Asked, Lease};
 use crate::store::{self, Store};
 use crate::telemetry::chain;
 use crate::telemetry::metrics::{self, Fact};
@@ -31,7 +31,7 @@ const AFTER_INVALID: Duration = Duration::from_secs(24 * 3600);
 /// When to ask again after a failure that somebody has to mend, such as a missing model.
 const AFTER_FINAL: Duration = Duration::from_secs(15 * 60);
 /// Workers in a row that may not get to the end of one question before it is given up.
-const MAX_UNENDED: u32 = 5;
+const MAX_ABANDONED: u32 = 5;
 /// Times in a row that a host which was reached may fail at one question before it is given up.
 const MAX_REACHED: u32 = 8;
 /// Failures after which a message is worth keeping in the dead-letter queue.
@@ -163,17 +163,17 @@ pub async fn work(
     lease: Duration,
     deadline: Instant,
 ) -> Result<Worked, Error> {
-    let turn = match store.take_turn(hash, now, lease).await? {
-        TurnAnswer::Yours(turn) => turn,
-        TurnAnswer::NotNow(Some(failure)) if [WORKERS_DIED, NO_QUESTION].contains(&failure.reason.as_str()) => {
+    let lease = match store.lease_analysis(hash, now, lease).await? {
+        Acquired::Ours(lease) => lease,
+        Acquired::NotNow(Some(failure)) if [WORKERS_DIED, NO_QUESTION].contains(&failure.reason.as_str()) => {
             return Err(Error::Poison("it has failed for good"));
         }
-        TurnAnswer::NotNow(_) => return Ok(Worked::NothingToDo),
-        TurnAnswer::Unknown => return Err(Error::Poison("nobody has asked for this analysis")),
+        Acquired::NotNow(_) => return Ok(Worked::NothingToDo),
+        Acquired::Unknown => return Err(Error::Poison("nobody has asked for this analysis")),
     };
-    if turn.unended > MAX_UNENDED {
-        let detail = format!("{MAX_UNENDED} workers in a row did not get to its end");
-        fail(store, &turn, WORKERS_DIED, detail, after(now, AFTER_INVALID)).await?;
+    if lease.abandoned > MAX_ABANDONED {
+        let detail = format!("{MAX_ABANDONED} workers in a row did not get to its end");
+        fail(store, &lease, WORKERS_DIED, detail, after(now, AFTER_INVALID)).await?;
         return Err(Error::Poison("workers did not get to its end"));
     }
     let question = store.question(hash).await?.and_then(|json| serde_json::from_str::<Question>(&json).ok());
@@ -181,7 +181,7 @@ pub async fn work(
     let Some(question) = question.filter(is_intact) else {
         fail(
             store,
-            &turn,
+            &lease,
             NO_QUESTION,
             "its question is not in the table as it was asked".to_owned(),
             after(now, AFTER_FINAL),
@@ -204,34 +204,34 @@ pub async fn work(
             metrics::emit(fact, now);
             // First: it is shown only where the present prompt has no answer, which this one then is.
             store.put_latest_answer(&question.facts.subject(), hash, &answer, now).await?;
-            mine(store.complete_analysis(&turn, &answer).await, Worked::Completed)?
+            mine(store.complete_analysis(&lease, &answer).await, Worked::Completed)?
         }
         Outcome::Invalid { first, repair } => {
             let detail = format!("the model's answers are unusable: first {}, then {}", first.name(), repair.name());
-            fail(store, &turn, "invalid_answer", detail, after(now, AFTER_INVALID)).await?
+            fail(store, &lease, "invalid_answer", detail, after(now, AFTER_INVALID)).await?
         }
         Outcome::Final(error) => {
             // The host's own words stay in the log: a client reads which kind of failure it was.
             tracing::error!(prompt_hash = %hash, outcome = name, cause = chain(&error), "the Ollama host needs attention");
             fail(
                 store,
-                &turn,
+                &lease,
                 name,
                 "the Ollama host or its settings need attention".to_owned(),
                 after(now, AFTER_FINAL),
             )
             .await?
         }
-        Outcome::Transient(error) if is_reached(&error) && turn.reached >= MAX_REACHED => {
+        Outcome::Transient(error) if is_reached(&error) && lease.reached >= MAX_REACHED => {
             tracing::error!(prompt_hash = %hash, outcome = name, cause = chain(&error), "the Ollama host fails at this again and again");
             let detail = "the Ollama host was reached, and failed at this again and again".to_owned();
-            fail(store, &turn, name, detail, after(now, AFTER_INVALID)).await?
+            fail(store, &lease, name, detail, after(now, AFTER_INVALID)).await?
         }
         Outcome::Transient(error) => {
             tracing::warn!(prompt_hash = %hash, outcome = name, cause = chain(&error), "the Ollama host cannot answer for now");
             let detail = "the Ollama host cannot answer for now; it is asked again by itself".to_owned();
-            let failure = Failure { reason: name.to_owned(), detail, retry_at: after(now, back_off(&turn, &error)) };
-            mine(store.postpone_analysis(&turn, &failure, is_reached(&error)).await, Worked::Postponed)?
+            let failure = Failure { reason: name.to_owned(), detail, retry_at: after(now, back_off(&lease, &error)) };
+            mine(store.postpone_analysis(&lease, &failure, is_reached(&error)).await, Worked::Postponed)?
         }
     };
     Ok(worked)
@@ -247,8 +247,8 @@ const fn is_reached(error: &llm::ollama::Error) -> bool {
 }
 
 /// Doubles with each time in a row; at least what the host asks for.
-fn back_off(turn: &Turn, error: &llm::ollama::Error) -> Duration {
-    let doubled = FIRST_BACK_OFF.saturating_mul(1u32.checked_shl(turn.postponed).unwrap_or(u32::MAX));
+fn back_off(lease: &Lease, error: &llm::ollama::Error) -> Duration {
+    let doubled = FIRST_BACK_OFF.saturating_mul(1u32.checked_shl(lease.postponed).unwrap_or(u32::MAX));
     let asked = match error {
         llm::ollama::Error::Busy { retry_after, .. } => retry_after.unwrap_or_default(),
         _ => Duration::ZERO,
@@ -258,13 +258,13 @@ fn back_off(turn: &Turn, error: &llm::ollama::Error) -> Duration {
 
 async fn fail(
     store: &Store,
-    turn: &Turn,
+    lease: &Lease,
     reason: &str,
     detail: String,
     retry_at: Timestamp,
 ) -> Result<Worked, store::Error> {
     let failure = Failure { reason: reason.to_owned(), detail, retry_at };
-    mine(store.fail_analysis(turn, &failure).await, Worked::Failed)
+    mine(store.fail_analysis(lease, &failure).await, Worked::Failed)
 }
 
 /// A result that came too late for its turn is thrown away: another worker's counts.

@@ -319,7 +319,7 @@ async fn store_and_publish(
         // Under a number that was used before, what is not written over would stay for ever.
         let written = report.findings.len().saturating_add(report.suppressed.len());
         let written = u32::try_from(written).unwrap_or(u32::MAX);
-        store.remove_findings(scan_id, written..claim.former.map_or(0, |former| former.findings)).await?;
+        store.remove_findings(scan_id, written..claim.previous.map_or(0, |previous| previous.findings)).await?;
         Ok(scan_id)
     };
     let ((), scan_id) = tokio::try_join!(async { keep.await.map_err(Error::from) }, write)?;
@@ -331,10 +331,10 @@ async fn store_and_publish(
         report_hash: report.hash,
         artifact: report.artifact.clone(),
         // What is ingested again stays as old as it is.
-        scan_timestamp: claim.former.map_or(seen, |former| former.scan_timestamp),
-        last_seen_at: claim.former.map_or(seen, |former| former.last_seen_at),
-        undated: claim.former.map_or_else(|| dated.is_none(), |former| former.undated),
-        ingested_at: claim.former.map_or(now, |former| former.ingested_at),
+        scan_timestamp: claim.previous.map_or(seen, |previous| previous.scan_timestamp),
+        last_seen_at: claim.previous.map_or(seen, |previous| previous.last_seen_at),
+        undated: claim.previous.map_or_else(|| dated.is_none(), |previous| previous.undated),
+        ingested_at: claim.previous.map_or(now, |previous| previous.ingested_at),
         reported_findings: report.reported_findings,
         severity_counts,
         fixable_counts,
@@ -345,14 +345,14 @@ async fn store_and_publish(
         is_vulnerability_scan: report.is_vulnerability_scan,
         scanners: submission.declared().scanners.clone(),
         scanned_severities: submission.declared().severities.clone(),
-        confirmed_until: claim.former.and_then(|former| former.confirmed_until),
+        confirmed_until: claim.previous.and_then(|previous| previous.confirmed_until),
         // What follows from the other scans of its asset is set as it is published.
         suspect: false,
         current: false,
         retired: false,
         asset_since: None,
     };
-    if claim.former.is_some() {
+    if claim.previous.is_some() {
         // What a better parser takes for another image must not stay under the old one.
         forget::taken_back(store, scan_id, Some(&Asset::of(scan_id, &scan.artifact))).await?;
     }

@@ -1,16 +1,17 @@
-//! The writes of one change of an asset: its pointer, and each of its scans that comes, goes or changes.
+//! The writes of one change of an asset: its pointer, and each of its scans that is added, removed or changed.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
-use aws_sdk_dynamodb::types::{AttributeValue, Delete, Put, TransactWriteItem, Update};
 use jiff::Timestamp;
 
-use super::assets::{ASSET_VERSION, AssetState, BuildError, LATEST, RETIRED, SINCE};
-use super::item::{Item, VERSION};
+use super::Error;
+use super::assets::{ASSET_VERSION, AssetState, LATEST, RETIRED, SINCE};
+use super::expression::{Value, equals, exists};
+use super::item::is_version;
 use super::keys::{
-    CURRENT_SCANS, FLEET, GENERATION, Key, LINEAGE, LISTING, MOVED_LIST, PK, RANK, SCAN_ID, SCANS_LIST, SEEN,
+    CURRENT_SCANS, FLEET, GENERATION, Key, LINEAGE, LISTING, MOVED_LIST, PK, RANK, SCAN_ID, SCANS_LIST, SEEN, VERSION,
 };
-use super::{Store, millis};
+use super::write::{Put, Update, Write};
 use crate::domain::asset::Asset;
 use crate::domain::fleet::generation;
 use crate::domain::scan::{Scan, ScanId};
@@ -18,42 +19,41 @@ use crate::domain::scan::{Scan, ScanId};
 /// Of a current scan: [`Scan::asset_since`].
 const ASSET_SINCE: &str = "asset_since";
 
-/// The most scans whose flags one transaction changes; DynamoDB takes 100 writes. What is left over follows with
-/// the next change of the asset.
+/// The most scans whose flags one transaction of 100 writes changes. The others follow with the next change.
 const MOST_FLAGGED: usize = 80;
 
-/// What an asset is to become, with the flags that follow.
+/// The asset after a change.
 pub(super) struct Becoming<'a> {
-    /// Its scans, of those that were read.
+    /// Its scans, of those that were read, with their flags.
     pub(super) after: &'a [Scan],
     /// Whether it is retired.
     pub(super) retired: bool,
-    /// If no scan is left, none will come.
+    /// If no scan is left, it never has another.
     pub(super) for_good: bool,
+    /// When recovery brings its occurrences up to date.
+    pub(super) due: Option<Timestamp>,
 }
 
-impl Store {
-    /// The writes that make an asset what it is to become.
-    pub(super) fn asset_writes(
+impl Becoming<'_> {
+    /// Makes the writes that bring an asset from its state to this one.
+    pub(super) fn writes(
         &self,
+        operation: &'static str,
         asset: &Asset,
         state: &AssetState,
-        becoming: &Becoming<'_>,
-        moved: Option<Timestamp>,
-    ) -> Result<Vec<TransactWriteItem>, BuildError> {
-        let after = becoming.after;
+    ) -> Result<Vec<Write>, Error> {
         let version = state.version + 1;
         let before: BTreeMap<ScanId, &Scan> = state.scans.iter().map(|scan| (scan.scan_id, scan)).collect();
-        let mut writes = vec![self.pointer_write(asset, state, becoming, moved)?];
+        let mut writes = vec![self.pointer(asset, state)];
         let mut flagged = Vec::new();
-        for scan in after {
+        for scan in self.after {
             match before.get(&scan.scan_id) {
-                None => writes.push(TransactWriteItem::builder().put(self.put_scan(scan, version)?).build()),
+                None => writes.push(put_scan(operation, scan, version)?),
                 Some(before) if *before != scan || scan.current => flagged.push((*before, scan)),
                 Some(_) => {}
             }
         }
-        // Those that are current, or stop being it, or were seen, go first.
+        // Scans that are or were current, or whose times change, come first.
         let is_minor = |(before, after): &(&Scan, &Scan)| {
             !before.current
                 && !after.current
@@ -61,136 +61,70 @@ impl Store {
                 && before.confirmed_until == after.confirmed_until
         };
         flagged.sort_by_key(is_minor);
-        for (before, scan) in flagged.into_iter().take(MOST_FLAGGED) {
-            writes.push(TransactWriteItem::builder().update(self.flag_scan(before, scan, version)?).build());
-        }
-        let kept: BTreeSet<ScanId> = after.iter().map(|scan| scan.scan_id).collect();
-        for scan in state.scans.iter().filter(|scan| !kept.contains(&scan.scan_id)) {
-            let delete = Delete::builder()
-                .table_name(&self.table)
-                .set_key(Some(Key::Scan(scan.scan_id).attributes()))
-                .condition_expression("attribute_exists(#pk)")
-                .expression_attribute_names("#pk", PK)
-                .build()?;
-            writes.push(TransactWriteItem::builder().delete(delete).build());
-        }
+        writes.extend(flagged.into_iter().take(MOST_FLAGGED).map(|(before, scan)| flag_scan(before, scan, version)));
+        let kept: BTreeSet<ScanId> = self.after.iter().map(|scan| scan.scan_id).collect();
+        let removed = state.scans.iter().filter(|scan| !kept.contains(&scan.scan_id));
+        writes.extend(removed.map(|scan| Write::delete(&Key::Scan(scan.scan_id)).when(exists(PK))));
         Ok(writes)
     }
 
-    fn pointer_write(
-        &self,
-        asset: &Asset,
-        state: &AssetState,
-        &Becoming { after, retired, for_good }: &Becoming<'_>,
-        moved: Option<Timestamp>,
-    ) -> Result<TransactWriteItem, BuildError> {
-        let current = after.iter().find(|scan| scan.current);
-        let key = Key::Asset(asset.clone()).attributes();
-        let condition = match state.version {
-            0 => "attribute_not_exists(#version)",
-            _ => "#version = :version",
-        };
-        let version = AttributeValue::N(state.version.to_string());
-        if for_good && asset.alone.is_some() && after.is_empty() && state.version > 0 {
-            let delete = Delete::builder().table_name(&self.table).set_key(Some(key)).condition_expression(condition);
-            let delete = delete.expression_attribute_names("#version", VERSION);
-            let delete = delete.expression_attribute_values(":version", version).build()?;
-            return Ok(TransactWriteItem::builder().delete(delete).build());
+    fn pointer(&self, asset: &Asset, state: &AssetState) -> Write {
+        let key = Key::Asset(asset.clone());
+        if self.for_good && asset.alone.is_some() && self.after.is_empty() && state.version > 0 {
+            return Write::delete(&key).when(is_version(state.version));
         }
-        let others = after.iter().filter(|scan| !scan.current).map(|scan| scan.last_seen_at.as_millisecond());
+        let others = self.after.iter().filter(|scan| !scan.current).map(|scan| scan.last_seen_at.as_millisecond());
         let latest = others.max().unwrap_or_default().max(if state.whole { 0 } else { state.latest });
-        let mut item: Item = key;
-        item.insert(VERSION.to_owned(), AttributeValue::N((state.version + 1).to_string()));
-        item.insert(LATEST.to_owned(), AttributeValue::N(latest.to_string()));
-        item.insert(RETIRED.to_owned(), AttributeValue::Bool(retired));
-        item.extend(current.map(|scan| (SCAN_ID.to_owned(), AttributeValue::N(scan.scan_id.to_string()))));
-        let since = state.since(after).map(|since| (SINCE.to_owned(), AttributeValue::S(since.to_string())));
-        item.extend(since);
-        // What is yet to follow does not cease to be by another change.
-        let moved = moved.map(millis).or_else(|| state.due.clone());
-        if let Some(due) = moved {
-            item.insert(LISTING.to_owned(), AttributeValue::S(MOVED_LIST.to_owned()));
-            item.insert(RANK.to_owned(), AttributeValue::N(due));
-        }
-        let put = Put::builder()
-            .table_name(&self.table)
-            .set_item(Some(item))
-            .condition_expression(condition)
-            .expression_attribute_names("#version", VERSION);
-        let put = if state.version == 0 { put } else { put.expression_attribute_values(":version", version) };
-        Ok(TransactWriteItem::builder().put(put.build()?).build())
-    }
-
-    /// A whole scan item, which must not be there yet.
-    fn put_scan(&self, scan: &Scan, version: u64) -> Result<Put, BuildError> {
-        let mut item: Item = serde_dynamo::to_item(scan)?;
-        item.extend(Key::Scan(scan.scan_id).attributes());
-        item.insert(LISTING.to_owned(), AttributeValue::S(SCANS_LIST.to_owned()));
-        item.insert(RANK.to_owned(), AttributeValue::N(scan.scan_id.to_string()));
-        item.extend(index_attributes(scan).into_iter().map(|(name, value)| (name.to_owned(), value)));
-        if scan.current {
-            item.insert(ASSET_VERSION.to_owned(), AttributeValue::N(version.to_string()));
-        }
-        Ok(Put::builder().table_name(&self.table).set_item(Some(item)).build()?)
-    }
-
-    /// The change of a scan's times and flags.
-    fn flag_scan(&self, before: &Scan, scan: &Scan, version: u64) -> Result<Update, BuildError> {
-        let mut set: HashMap<&str, AttributeValue> = index_attributes(scan);
-        let mut remove = if set.is_empty() { vec![FLEET, SEEN, LINEAGE, GENERATION] } else { Vec::new() };
-        let time = |time: Timestamp| AttributeValue::S(time.to_string());
-        set.extend([
-            ("scan_timestamp", time(scan.scan_timestamp)),
-            ("last_seen_at", time(scan.last_seen_at)),
-            ("undated", AttributeValue::Bool(scan.undated)),
-            ("suspect", AttributeValue::Bool(scan.suspect)),
-            ("current", AttributeValue::Bool(scan.current)),
-            ("retired", AttributeValue::Bool(scan.retired)),
-        ]);
-        set.extend(scan.confirmed_until.map(|until| ("confirmed_until", time(until))));
-        match scan.asset_since {
-            Some(since) => set.extend([(ASSET_SINCE, time(since))]),
-            None => remove.push(ASSET_SINCE),
-        }
-        match scan.current {
-            true => set.extend([(ASSET_VERSION, AttributeValue::N(version.to_string()))]),
-            false => remove.push(ASSET_VERSION),
-        }
-        let assignments: Vec<String> = set.keys().map(|name| format!("#{name} = :{name}")).collect();
-        let mut expression = format!("SET {}", assignments.join(", "));
-        if !remove.is_empty() {
-            let names: Vec<String> = remove.iter().map(|name| format!("#{name}")).collect();
-            expression.push_str(&format!(" REMOVE {}", names.join(", ")));
-        }
-        let mut update = Update::builder()
-            .table_name(&self.table)
-            .set_key(Some(Key::Scan(scan.scan_id).attributes()))
-            .update_expression(expression)
-            .condition_expression("attribute_exists(#pk) AND #last_seen_at = :known")
-            .expression_attribute_names("#pk", PK)
-            .expression_attribute_values(":known", AttributeValue::S(before.last_seen_at.to_string()));
-        for name in remove {
-            update = update.expression_attribute_names(format!("#{name}"), name);
-        }
-        for (name, value) in set {
-            update = update
-                .expression_attribute_names(format!("#{name}"), name)
-                .expression_attribute_values(format!(":{name}"), value);
-        }
-        Ok(update.build()?)
+        let current = self.after.iter().find(|scan| scan.current);
+        let put = Put::new(&key)
+            .set(VERSION, state.version + 1)
+            .set(LATEST, latest)
+            .set(RETIRED, self.retired)
+            .set_some(SCAN_ID, current.map(|scan| scan.scan_id))
+            .set_some(SINCE, state.since(self.after).map(|since| since.to_string()));
+        // Occurrences that have not followed an earlier change stay on the list.
+        let due = self.due.map(Value::from).or_else(|| state.due.map(Value::from));
+        let put = put.set_some(LISTING, due.as_ref().map(|_| MOVED_LIST)).set_some(RANK, due);
+        put.when(is_version(state.version))
     }
 }
 
-/// What puts a scan into the indexes of the fleet; nothing if it does not belong there.
-fn index_attributes(scan: &Scan) -> HashMap<&'static str, AttributeValue> {
-    if !scan.current || scan.retired {
-        return HashMap::new();
-    }
-    let (lineage, generation) = generation(scan);
-    HashMap::from([
-        (FLEET, AttributeValue::S(CURRENT_SCANS.to_owned())),
-        (SEEN, AttributeValue::N(millis(scan.last_seen_at))),
-        (LINEAGE, AttributeValue::S(lineage.to_string())),
-        (GENERATION, AttributeValue::S(generation)),
-    ])
+/// Creates a scan.
+fn put_scan(operation: &'static str, scan: &Scan, version: u64) -> Result<Write, Error> {
+    let put = Put::new(&Key::Scan(scan.scan_id)).fields(operation, scan)?;
+    let put = put.set(LISTING, SCANS_LIST).set(RANK, scan.scan_id);
+    let put = index_attributes(scan).into_iter().fold(put, |put, (name, value)| put.set_some(name, value));
+    Ok(put.set_some(ASSET_VERSION, scan.current.then_some(version)).into())
+}
+
+/// Changes a scan's times and flags.
+fn flag_scan(before: &Scan, scan: &Scan, version: u64) -> Write {
+    let update = Update::of(&Key::Scan(scan.scan_id))
+        .set("scan_timestamp", scan.scan_timestamp.to_string())
+        .set("last_seen_at", scan.last_seen_at.to_string())
+        .set("undated", scan.undated)
+        .set("suspect", scan.suspect)
+        .set("current", scan.current)
+        .set("retired", scan.retired);
+    let update = match scan.confirmed_until {
+        Some(until) => update.set("confirmed_until", until.to_string()),
+        None => update,
+    };
+    let update = update.set_or_remove(ASSET_SINCE, scan.asset_since.map(|since| since.to_string()));
+    let update = update.set_or_remove(ASSET_VERSION, scan.current.then_some(version));
+    let indexed = index_attributes(scan).into_iter();
+    let update = indexed.fold(update, |update, (name, value)| update.set_or_remove(name, value));
+    update.when(exists(PK).and(equals("last_seen_at", before.last_seen_at.to_string())))
+}
+
+/// The attributes by which a scan is in the indexes of the fleet: none unless it is current and not retired.
+fn index_attributes(scan: &Scan) -> [(&'static str, Option<Value>); 4] {
+    let is_listed = scan.current && !scan.retired;
+    let (lineage, generation) = is_listed.then(|| generation(scan)).unzip();
+    [
+        (FLEET, is_listed.then(|| CURRENT_SCANS.into())),
+        (SEEN, is_listed.then(|| scan.last_seen_at.into())),
+        (LINEAGE, lineage.map(|lineage| lineage.to_string().into())),
+        (GENERATION, generation.map(Value::from)),
+    ]
 }

@@ -1,101 +1,114 @@
-//! Which scan of an asset is current.
+//! The current scan of each asset.
 //!
-//! An asset has one item, a pointer, that names its current scan and counts its changes. Protocol:
+//! An asset has one item, the pointer, that names its current scan and counts its changes. Protocol:
 //!
-//! 1. Whoever adds, removes, confirms or retires a scan of an asset, or sees one that is not current at another
-//!    time, reads the pointer first, strongly, and then the scans.
-//! 2. What follows from them ([`standing`]) is written in one transaction: the pointer, on condition that its
-//!    version is the one that was read, and each scan whose flags change, on condition that it was last seen when
-//!    it was read. A refused condition means that somebody else was faster: from step 1 again.
-//! 3. Each of these transactions also writes the current scan, with the pointer's version. So where all that changes
-//!    is that the current scan was seen later, one write to its item suffices, on condition that it has the time and
-//!    the version that were read.
+//! 1. A caller that adds, removes, confirms or retires a scan of an asset, or changes its times, reads the pointer
+//!    first, strongly consistent, and then the scans.
+//! 2. The changes that follow ([`standing`]) are written in one transaction: the pointer, on condition of the version
+//!    that was read, and each scan whose flags change, on condition of the `last_seen_at` that was read. If a condition
+//!    does not hold, another caller was faster, and step 1 is repeated.
+//! 3. Each of these transactions also writes the pointer's version to the current scan. So if the current scan was seen
+//!    later and nothing else changes, one write to its item is enough, on condition of the time and the version that
+//!    were read.
 //!
-//! So the pointer is always what all scans say together, whatever the order of arrival. Appending a scan that is
-//! newer than all others needs only the pointer and the current scan; everything else reads all scans of the asset.
-//! The pointer of an asset without scans stays, so that its version never restarts; only that of an asset without a name,
-//! which has one scan ever, goes with it.
+//! So the pointer always follows from all scans together, in whatever order they arrive. A scan that is newer than all
+//! others needs only the pointer and the current scan; any other change reads all scans of the asset. The pointer of an
+//! asset without scans stays, so that its version never restarts. Only an asset without a name, which never has another
+//! scan, loses its pointer with its scan.
 
-use aws_sdk_dynamodb::error::SdkError;
-use aws_sdk_dynamodb::types::{AttributeValue, CancellationReason, TransactWriteItem};
 use jiff::Timestamp;
 
 use super::asset_writes::Becoming;
-use super::item::{Item, VERSION, key_of, number, typed};
-use super::keys::{self, Key, LISTING, MOVED_LIST, PK, RANK, SCAN_ID, SEEN, SK};
-use super::transaction::{Outcome, is_refused};
-use super::{Error, Store, backoff, millis};
+use super::backoff::Retries;
+use super::expression::{begins_with, equals};
+use super::item::{Item, key_of, number, text, typed};
+use super::keys::{self, Key, LISTING, MOVED_LIST, PK, PLATFORM, RANK, SCAN_ID, SEEN, SK, VERSION};
+use super::transaction::Outcome;
+use super::write::{Update, Write};
+use super::{Error, Store, query};
 use crate::domain::asset::Asset;
 use crate::domain::image_name::ImageName;
 use crate::domain::platform::Platform;
 use crate::domain::scan::{Scan, ScanId};
 use crate::domain::standing::standing;
 
-pub(super) type BuildError = Box<dyn std::error::Error + Send + Sync>;
-
-/// Of a pointer: the latest time at which any scan but the current one was seen.
+/// Of a pointer: when any scan but the current one was last seen.
 pub(super) const LATEST: &str = "latest";
 pub(super) const RETIRED: &str = "retired";
 /// Of a pointer: when any scan of the asset was first seen.
 pub(super) const SINCE: &str = "since";
 /// Of a current scan: the version of its pointer.
 pub(super) const ASSET_VERSION: &str = "asset_version";
-/// Of the entry of a scan under its image: what asset it is of.
-pub(super) const PLATFORM: &str = "platform";
+/// Of the entry of a scan under its image: the scan is an asset for itself.
 pub(super) const ALONE: &str = "alone";
 
 /// An asset as it was read.
 #[derive(Debug, Clone)]
 pub(super) struct AssetState {
     pub(super) version: u64,
-    /// Somebody has retired it.
     retired: bool,
     current: Option<ScanId>,
     pub(super) latest: i64,
-    /// When any of its scans was first seen, as the pointer has it.
+    /// When any of its scans was first seen, by the pointer.
     since: Option<Timestamp>,
-    /// When its occurrences are yet to follow: the number by which it is listed.
-    pub(super) due: Option<String>,
-    /// Its scans: all, or the current one.
+    /// Its rank in the list of assets whose occurrences have not followed yet.
+    pub(super) due: Option<u64>,
+    /// Its scans: all, or only the current one.
     pub(super) scans: Vec<Scan>,
+    /// All scans were read.
     pub(super) whole: bool,
 }
 
-/// What an asset is to become.
+/// The change that a caller wants.
 pub(super) enum Wanted {
-    /// It is that already.
+    /// None.
     Nothing,
-    /// The scans that were read do not tell.
+    /// It depends on scans that were not read.
     Whole,
-    /// It has these scans, of those that were read, and is retired or not.
+    /// The scans that were read are replaced by these.
     Scans {
-        /// The flags that follow from the others need not be right.
+        /// Their flags need not be right.
         scans: Vec<Scan>,
-        /// Whether it is retired.
+        /// Whether the asset is retired.
         retired: bool,
-        /// If no scan is left, none will come: the pointer of an asset without a name goes, too.
+        /// If no scan is left, the asset never has another: the pointer of an asset without a name is removed.
         for_good: bool,
     },
 }
 
-/// How a change of an asset ended.
+/// The result of a change.
 pub(super) enum Change {
-    /// It is written: the scans that were read as they are now.
+    /// It is written. The scans that were read, as they are now.
     Written(Vec<Scan>),
-    /// There was nothing to do.
+    /// Nothing was to be changed.
     Unneeded,
-    /// A condition of the caller's own writes did not hold; in their order, what the service says of each.
-    Refused(Vec<CancellationReason>),
+    /// A condition of the caller's own writes did not hold: see [`Outcome::Refused`].
+    Refused(Vec<Option<Item>>),
 }
 
-/// What came of seeing a stored report once more.
+/// A change of an asset, and the caller's own writes in the same transaction.
+pub(super) struct AssetChange<'a> {
+    pub(super) operation: &'static str,
+    pub(super) asset: &'a Asset,
+    pub(super) own: Vec<Write>,
+    /// Puts the asset on the list of those whose occurrences have not followed yet. Recovery updates them at that time.
+    pub(super) due: Option<Timestamp>,
+}
+
+impl<'a> AssetChange<'a> {
+    pub(super) const fn of(operation: &'static str, asset: &'a Asset) -> Self {
+        Self { operation, asset, own: Vec::new(), due: None }
+    }
+}
+
+/// The result of seeing a stored report again.
 #[derive(Debug, Clone, PartialEq)]
 pub enum SeenAgain {
-    /// It is no news.
+    /// Its times stay.
     Unchanged(Scan),
     /// The current scan was seen later than before.
     Later(Scan),
-    /// The times of a scan changed, and with them perhaps which scan is current: the occurrences must follow.
+    /// The times of a scan changed, and perhaps the current scan: the occurrences must follow.
     Moved(Scan),
 }
 
@@ -109,32 +122,32 @@ impl SeenAgain {
     }
 }
 
-/// Which scan of an asset is current, in which of the asset's versions.
+/// The current scan of an asset.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Current {
     /// The scan.
     pub scan_id: Option<ScanId>,
     /// The version of the asset.
     pub version: u64,
-    /// Its occurrences are yet to follow.
+    /// The occurrences have not followed yet.
     pub moved: bool,
 }
 
 impl AssetState {
-    /// Whether a scan that was not read yet was never seen before any other was for the last time.
+    /// Whether a new scan was first seen after all others were last seen.
     fn is_after_all(&self, scan: &Scan) -> bool {
         let newest = self.scans.iter().map(|scan| scan.last_seen_at).max();
         let first = scan.scan_timestamp;
         self.whole || first.as_millisecond() > self.latest && newest.is_none_or(|newest| first > newest)
     }
 
-    /// When any of these scans, or of those that were not read, was first seen.
+    /// Finds when any of these scans, or of those that were not read, was first seen.
     pub(super) fn since(&self, scans: &[Scan]) -> Option<Timestamp> {
         let known = self.since.filter(|_| !self.whole);
         scans.iter().map(|scan| scan.scan_timestamp).chain(known).min()
     }
 
-    /// Whether all that changes by a scan as it was seen is that scan. The scans that were read are all there are.
+    /// Whether a scan as it was `seen` changes no other scan of the asset.
     fn moves_only(&self, seen: &Scan) -> bool {
         let scans = self.scans.iter().map(|scan| if scan.scan_id == seen.scan_id { seen } else { scan }).cloned();
         let scans: Vec<Scan> = scans.collect();
@@ -144,7 +157,7 @@ impl AssetState {
         self.scans.iter().zip(&after).all(is_same)
     }
 
-    /// The asset with one more scan.
+    /// Adds a scan.
     pub(super) fn adding(&self, scan: &Scan) -> Wanted {
         if !self.is_after_all(scan) {
             return Wanted::Whole;
@@ -154,7 +167,7 @@ impl AssetState {
         Wanted::Scans { scans, retired: self.retired, for_good: false }
     }
 
-    /// The asset without a scan, which goes for good or only to be ingested anew.
+    /// Removes a scan, for good or to ingest its report again.
     pub(super) fn removing(&self, scan: ScanId, for_good: bool) -> Wanted {
         if !self.whole {
             return Wanted::Whole;
@@ -163,7 +176,7 @@ impl AssetState {
         Wanted::Scans { scans, retired: self.retired, for_good }
     }
 
-    /// The asset with one of its scans changed.
+    /// Changes a scan.
     fn changing(&self, scan: ScanId, change: impl Fn(&mut Scan) -> bool) -> Wanted {
         if !self.whole {
             return Wanted::Whole;
@@ -174,8 +187,8 @@ impl AssetState {
     }
 }
 
-/// Adds a time to those at which a scan was seen; whether that changes them. A report that does not say when it
-/// was made has the time of its ingestion only until one says.
+/// Adds a time at which a scan was seen, and answers whether its times change. The time of an ingestion stands for
+/// the time of a report without one only until a report with a time comes.
 fn see(scan: &mut Scan, at: Timestamp) -> bool {
     let before = (scan.scan_timestamp, scan.last_seen_at, scan.undated);
     if scan.undated {
@@ -187,13 +200,10 @@ fn see(scan: &mut Scan, at: Timestamp) -> bool {
 }
 
 impl Store {
-    /// Notes that the content of a published scan was seen at a time. None if the scan is not there.
+    /// Records that the content of a published scan was seen at a time. None if the scan does not exist.
     ///
-    /// One write if it is current and nothing else changes; else one transaction, which lists the asset, from
-    /// `due` on, as one whose occurrences are yet to follow.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`], [`Error::Unprocessed`], [`Error::Refused`], [`Error::Corrupt`].
+    /// This is one write if the scan is current and nothing else changes. Otherwise it is one transaction, which puts the
+    /// asset on the list of those whose occurrences have not followed yet, with `due`.
     pub async fn see_again(
         &self,
         scan_id: ScanId,
@@ -201,40 +211,33 @@ impl Store {
         due: Option<Timestamp>,
     ) -> Result<Option<SeenAgain>, Error> {
         const OPERATION: &str = "TransactWriteItems(seen)";
-        let mut delays = backoff::delays();
-        let mut tries = 0;
+        let mut retries = Retries::of(OPERATION);
         loop {
-            tries += 1;
             let Some(scan) = self.scan(scan_id).await? else { return Ok(None) };
             let mut seen = scan.clone();
             if !see(&mut seen, at) {
                 return Ok(Some(SeenAgain::Unchanged(scan)));
             }
             let asset = Asset::of(scan_id, &scan.artifact);
-            // Others were faster, or the scan is from before scans had the version: then the transaction decides.
-            if tries == 1
+            // If another caller was faster, the transaction decides.
+            if retries.is_first()
                 && let Some(version) = self.version_that_stays(&asset, &scan, &seen).await?
                 && self.see_current_later(&scan, at, version).await?
             {
                 return Ok(Some(SeenAgain::Later(seen)));
             }
-            let change = self
-                .change_asset(OPERATION, &asset, Vec::new(), due, |state| state.changing(scan_id, |scan| see(scan, at)))
-                .await?;
-            if let Change::Written(scans) = change
+            let change = AssetChange { due, ..AssetChange::of(OPERATION, &asset) };
+            let want = |state: &AssetState| state.changing(scan_id, |scan| see(scan, at));
+            if let Change::Written(scans) = self.change_asset(change, want).await?
                 && let Some(scan) = scans.into_iter().find(|scan| scan.scan_id == scan_id)
             {
                 return Ok(Some(SeenAgain::Moved(scan)));
             }
-            match delays.next() {
-                Some(delay) => tokio::time::sleep(delay).await,
-                None => return Err(Error::Unprocessed { operation: OPERATION, tries }),
-            }
+            retries.wait().await?;
         }
     }
 
-    /// The version of an asset in which a scan is current, and remains so without any other change as it is `seen`
-    /// later.
+    /// Finds the version of an asset in which a scan is current, if nothing else changes when it is `seen` later.
     async fn version_that_stays(&self, asset: &Asset, scan: &Scan, seen: &Scan) -> Result<Option<u64>, Error> {
         if !scan.current || scan.undated || seen.scan_timestamp != scan.scan_timestamp {
             return Ok(None);
@@ -248,43 +251,20 @@ impl Store {
         Ok(state.moves_only(seen).then_some(state.version))
     }
 
-    /// Moves the time of a scan that still is current in that version of its asset and was not seen since it was
+    /// Sets when a scan was last seen, if it is still current in that version of its asset and was not seen since it was
     /// read.
     async fn see_current_later(&self, scan: &Scan, at: Timestamp, version: u64) -> Result<bool, Error> {
-        let update = self
-            .client
-            .update_item()
-            .table_name(&self.table)
-            .set_key(Some(Key::Scan(scan.scan_id).attributes()))
-            .condition_expression("#current = :true AND #version = :version AND #last_seen = :known")
-            .expression_attribute_names("#version", ASSET_VERSION)
-            .expression_attribute_values(":version", AttributeValue::N(version.to_string()))
-            .expression_attribute_names("#current", "current")
-            .expression_attribute_names("#last_seen", "last_seen_at")
-            .expression_attribute_values(":true", AttributeValue::Bool(true))
-            .expression_attribute_values(":known", AttributeValue::S(scan.last_seen_at.to_string()))
-            .expression_attribute_values(":at", AttributeValue::S(at.to_string()));
+        let update = Update::of(&Key::Scan(scan.scan_id)).set("last_seen_at", at.to_string());
         // A retired scan is in no index.
-        let update = if scan.retired {
-            update.update_expression("SET #last_seen = :at")
-        } else {
-            update
-                .update_expression("SET #last_seen = :at, #seen = :seen")
-                .expression_attribute_names("#seen", SEEN)
-                .expression_attribute_values(":seen", AttributeValue::N(millis(at)))
-        };
-        match update.send().await {
-            Ok(_) => Ok(true),
-            Err(SdkError::ServiceError(e)) if e.err().is_conditional_check_failed_exception() => Ok(false),
-            Err(error) => Err(Error::sdk("UpdateItem(seen)", error)),
-        }
+        let update = if scan.retired { update } else { update.set(SEEN, at) };
+        let is_same = equals("current", true)
+            .and(equals(ASSET_VERSION, version))
+            .and(equals("last_seen_at", scan.last_seen_at.to_string()));
+        Ok(self.write("UpdateItem(seen)", update.when(is_same)).await?.is_applied())
     }
 
-    /// Confirms that what a suspect scan lacked until it was last seen is really gone; a scan that is not suspect
-    /// stays as it is. None if the scan is not there.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`], [`Error::Unprocessed`], [`Error::Refused`], [`Error::Corrupt`].
+    /// Confirms that the findings that a suspect scan lacks are really gone. A scan that is not suspect stays as it is.
+    /// None if the scan does not exist.
     pub async fn confirm(&self, scan_id: ScanId, due: Option<Timestamp>) -> Result<Option<Scan>, Error> {
         let Some(scan) = self.scan(scan_id).await? else { return Ok(None) };
         if !scan.suspect {
@@ -295,16 +275,13 @@ impl Store {
             let until = Some(scan.last_seen_at);
             std::mem::replace(&mut scan.confirmed_until, until) != until
         };
-        let operation = "TransactWriteItems(confirm)";
-        self.change_asset(operation, &asset, Vec::new(), due, |state| state.changing(scan_id, confirm)).await?;
+        let change = AssetChange { due, ..AssetChange::of("TransactWriteItems(confirm)", &asset) };
+        self.change_asset(change, |state: &AssetState| state.changing(scan_id, confirm)).await?;
         self.scan(scan_id).await
     }
 
-    /// Retires the assets of an image, or brings them back; of one platform only if one is given. Answers the
-    /// platforms of the assets that there are.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`], [`Error::Unprocessed`], [`Error::Refused`], [`Error::Corrupt`].
+    /// Retires the assets of an image, on all platforms or on one, or brings them back. Answers the platforms of these
+    /// assets.
     pub async fn retire(
         &self,
         image: &ImageName,
@@ -321,25 +298,19 @@ impl Store {
                 true => Wanted::Nothing,
                 false => Wanted::Scans { scans: state.scans.clone(), retired, for_good: false },
             };
-            self.change_asset("TransactWriteItems(retire)", &asset, Vec::new(), None, want).await?;
+            self.change_asset(AssetChange::of("TransactWriteItems(retire)", &asset), want).await?;
             found.push(asset.platform);
         }
         Ok(found)
     }
 
-    /// Which scan of an asset is current.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`], [`Error::Refused`].
+    /// Reads the current scan of an asset; strongly consistent.
     pub async fn current(&self, asset: &Asset) -> Result<Current, Error> {
         let pointer = self.get("GetItem(asset)", &Key::Asset(asset.clone()), true).await?;
         Ok(pointer.as_ref().map(current_of).unwrap_or_default())
     }
 
-    /// Whether a scan is the current one of an asset that has suspect scans, which would be judged without it.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`], [`Error::Unprocessed`], [`Error::Refused`], [`Error::Corrupt`].
+    /// Whether a scan is the current one of an asset with suspect scans, which would be judged again without it.
     pub async fn holds_suspects_back(&self, scan: &Scan) -> Result<bool, Error> {
         if !scan.current {
             return Ok(false);
@@ -348,41 +319,19 @@ impl Store {
         Ok(state.scans.iter().any(|other| other.suspect))
     }
 
-    /// Takes an asset off the list of those whose occurrences are yet to follow, if it has not changed since.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`], [`Error::Refused`].
+    /// Takes an asset off the list of those whose occurrences have not followed yet, if it has not changed since.
     pub async fn clear_moved(&self, asset: &Asset, version: u64) -> Result<(), Error> {
-        let cleared = self
-            .client
-            .update_item()
-            .table_name(&self.table)
-            .set_key(Some(Key::Asset(asset.clone()).attributes()))
-            .update_expression("REMOVE #listing, #rank")
-            .condition_expression("#version = :version")
-            .expression_attribute_names("#listing", LISTING)
-            .expression_attribute_names("#rank", RANK)
-            .expression_attribute_names("#version", VERSION)
-            .expression_attribute_values(":version", AttributeValue::N(version.to_string()))
-            .send()
-            .await;
-        match cleared {
-            Ok(_) => Ok(()),
-            Err(SdkError::ServiceError(e)) if e.err().is_conditional_check_failed_exception() => Ok(()),
-            Err(error) => Err(Error::sdk("UpdateItem(moved)", error)),
-        }
+        let update = Update::of(&Key::Asset(asset.clone())).remove([LISTING, RANK]);
+        self.write("UpdateItem(moved)", update.when(equals(VERSION, version))).await.map(drop)
     }
 
-    /// Assets whose occurrences should have followed their current scan by now, each with that scan.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`], [`Error::Refused`].
+    /// Reads the assets whose occurrences should have followed by now, each with its current scan.
     pub async fn due_moved(&self, now: Timestamp, limit: usize) -> Result<Vec<(Asset, Current)>, Error> {
         let items = self.due(MOVED_LIST, now, limit).await?;
         let mut found = Vec::new();
         for (_, item) in items {
             if let Some(Key::Asset(asset)) = key_of(&item) {
-                // The index follows the table, and may carry only keys.
+                // The index may be older than the table.
                 let current = self.current(&asset).await?;
                 found.push((asset, current));
             }
@@ -390,61 +339,36 @@ impl Store {
         Ok(found)
     }
 
-    /// Removes the pointer of an asset without a name, whose one scan will not come back. To do it again is success.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`], [`Error::Refused`].
+    /// Removes the pointer of an asset without a name, which never has another scan; idempotent.
     pub async fn remove_pointer_without_a_name(&self, asset: &Asset) -> Result<(), Error> {
         if asset.alone.is_none() {
             return Ok(());
         }
-        let key = Key::Asset(asset.clone()).attributes();
-        let deleted = self.client.delete_item().table_name(&self.table).set_key(Some(key)).send().await;
-        deleted.map(drop).map_err(|error| Error::sdk("DeleteItem(asset)", error))
+        self.write("DeleteItem(asset)", Write::delete(&Key::Asset(asset.clone()))).await.map(drop)
     }
 
-    /// The assets of an image name, each with its current scan; strongly consistent.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`], [`Error::Refused`].
+    /// Reads the assets of an image name, each with its current scan; strongly consistent.
     pub async fn assets_of(&self, image: &ImageName) -> Result<Vec<(Asset, Option<ScanId>)>, Error> {
-        let query = self
-            .client
-            .query()
-            .table_name(&self.table)
-            .consistent_read(true)
-            .key_condition_expression("#pk = :pk AND begins_with(#sk, :assets)")
-            .expression_attribute_names("#pk", PK)
-            .expression_attribute_names("#sk", SK)
-            .expression_attribute_values(":pk", AttributeValue::S(keys::image_pk(image)))
-            .expression_attribute_values(":assets", AttributeValue::S(keys::ASSETS.to_owned()));
-        let mut items = query.into_paginator().items().send();
         let mut found = Vec::new();
-        while let Some(item) = items.next().await {
-            let item = item.map_err(|error| Error::sdk("Query(assets)", error))?;
+        let query = self.query_now(equals(PK, keys::image_pk(image)).and(begins_with(SK, keys::ASSETS)));
+        let take = |item: Item| {
             if let Some(Key::Asset(asset)) = key_of(&item) {
                 found.push((asset, current_of(&item).scan_id));
             }
-        }
+            Ok(())
+        };
+        query::each("Query(assets)", query, take).await?;
         Ok(found)
     }
 
-    /// Changes an asset, and writes what the caller writes besides, all in one transaction.
-    ///
-    /// With `moved` the asset goes on the list of those whose occurrences are yet to follow; that is the time from
-    /// which recovery looks after it.
+    /// Changes an asset, and tries again while other callers are faster.
     pub(super) async fn change_asset(
         &self,
-        operation: &'static str,
-        asset: &Asset,
-        own: Vec<TransactWriteItem>,
-        moved: Option<Timestamp>,
+        AssetChange { operation, asset, own, due }: AssetChange<'_>,
         want: impl Fn(&AssetState) -> Wanted,
     ) -> Result<Change, Error> {
-        let mut delays = backoff::delays();
-        let mut tries = 0;
+        let mut retries = Retries::of(operation);
         loop {
-            tries += 1;
             let mut state = self.asset_with_current(asset).await?;
             let mut wanted = want(&state);
             if matches!(wanted, Wanted::Whole) {
@@ -458,24 +382,20 @@ impl Store {
             let since = state.since(&scans);
             let after = with_flags(scans, retired, since);
             let mut writes = own.clone();
-            let becoming = Becoming { after: &after, retired, for_good };
-            let changed = self.asset_writes(asset, &state, &becoming, moved);
-            writes.extend(changed.map_err(|source| Error::Refused { operation, source })?);
+            let becoming = Becoming { after: &after, retired, for_good, due };
+            writes.extend(becoming.writes(operation, asset, &state)?);
             match self.transact(operation, writes).await? {
                 Outcome::Written => return Ok(Change::Written(after)),
-                Outcome::Refused(reasons) if reasons.iter().take(own.len()).any(is_refused) => {
-                    return Ok(Change::Refused(reasons));
+                Outcome::Refused(refusals) if refusals.iter().take(own.len()).any(Option::is_some) => {
+                    return Ok(Change::Refused(refusals));
                 }
                 Outcome::Refused(_) => {}
             }
-            match delays.next() {
-                Some(delay) => tokio::time::sleep(delay).await,
-                None => return Err(Error::Unprocessed { operation, tries }),
-            }
+            retries.wait().await?;
         }
     }
 
-    /// The pointer of an asset and its current scan.
+    /// Reads the pointer of an asset and its current scan.
     async fn asset_with_current(&self, asset: &Asset) -> Result<AssetState, Error> {
         let pointer = self.get("GetItem(asset)", &Key::Asset(asset.clone()), true).await?;
         let mut state = read_pointer(pointer.as_ref());
@@ -487,34 +407,27 @@ impl Store {
         Ok(state)
     }
 
-    /// The pointer of an asset and all its scans.
+    /// Reads the pointer of an asset and all its scans.
     async fn asset_with_all(&self, asset: &Asset) -> Result<AssetState, Error> {
-        let query = self
-            .client
-            .query()
-            .table_name(&self.table)
-            .consistent_read(true)
-            .key_condition_expression("#pk = :pk")
-            .expression_attribute_names("#pk", PK)
-            .expression_attribute_values(":pk", AttributeValue::S(keys::image_pk(&asset.name)));
-        // Pointers sort before scans, so the version is read before what it counts the changes of.
-        let mut items = query.into_paginator().items().send();
+        let query = self.query_now(equals(PK, keys::image_pk(&asset.name)));
         let (mut pointer, mut scans) = (None, Vec::new());
-        while let Some(item) = items.next().await {
-            let item = item.map_err(|error| Error::sdk("Query(asset)", error))?;
+        // Pointers sort before entries, so the version is read before the scans.
+        let take = |item: Item| {
             match key_of(&item) {
                 Some(Key::Asset(other)) if other == *asset => pointer = Some(item),
                 Some(Key::ImageScan(_, scan)) if is_entry_of(asset, &item) => scans.push(Key::Scan(scan)),
                 _ => {}
             }
-        }
+            Ok(())
+        };
+        query::each("Query(asset)", query, take).await?;
         let items = self.batch_get_all("BatchGetItem(scans)", scans, true).await?;
         let scans = items.into_iter().map(typed).collect::<Result<Vec<Scan>, _>>()?;
         Ok(AssetState { scans, whole: true, ..read_pointer(pointer.as_ref()) })
     }
 }
 
-/// The scans with the flags that follow from them together.
+/// Sets the flags that follow from all scans together.
 fn with_flags(mut scans: Vec<Scan>, retired: bool, since: Option<Timestamp>) -> Vec<Scan> {
     let standing = standing(&scans);
     for scan in &mut scans {
@@ -527,7 +440,7 @@ fn with_flags(mut scans: Vec<Scan>, retired: bool, since: Option<Timestamp>) -> 
 }
 
 fn is_entry_of(asset: &Asset, entry: &Item) -> bool {
-    let platform = entry.get(PLATFORM).and_then(|platform| platform.as_s().ok()?.parse::<Platform>().ok());
+    let platform = text(entry, PLATFORM).and_then(|platform| platform.parse::<Platform>().ok());
     !entry.contains_key(ALONE) && platform == asset.platform
 }
 
@@ -545,8 +458,8 @@ fn read_pointer(pointer: Option<&Item>) -> AssetState {
         version: number(VERSION).unwrap_or_default(),
         retired: pointer.and_then(|item| item.get(RETIRED)?.as_bool().ok().copied()).unwrap_or_default(),
         current: number(SCAN_ID).and_then(ScanId::new),
-        due: pointer.filter(|item| item.contains_key(LISTING)).and_then(|item| item.get(RANK)?.as_n().ok().cloned()),
-        since: pointer.and_then(|item| item.get(SINCE)?.as_s().ok()?.parse().ok()),
+        due: number(RANK),
+        since: pointer.and_then(|item| text(item, SINCE)?.parse().ok()),
         latest: number(LATEST).and_then(|latest| i64::try_from(latest).ok()).unwrap_or_default(),
         scans: Vec::new(),
         whole: false,

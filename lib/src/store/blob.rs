@@ -1,9 +1,9 @@
-//! What a finding item holds besides its key and its searchable attributes: one compressed object.
+//! The blob of a finding item: all of the finding except for the attributes that a filter can use.
 //!
-//! The blob is a byte for the version of the dictionary, then a zstd frame. Inside is canonical
-//! JSON, `{"Class":…,"Suppressed":{…},"Target":…,"Type":…,"Vulnerability":{…}}`. The dictionary (`finding-v1.dict`,
-//! made by `local/dictionary/build.py`) is what lets a finding fit in one write unit; a version
-//! of it is never changed, since stored findings could not be read any more.
+//! A blob is a byte for the version of the dictionary, then a zstd frame of canonical JSON,
+//! `{"Class":…,"Suppressed":{…},"Target":…,"Type":…,"Vulnerability":{…}}`. With the dictionary (`finding-v1.dict`, made by
+//! `local/dictionary/build.py`) most findings fit in one write unit. A version of it must never change, because stored
+//! findings could not be read any more.
 
 use std::fmt;
 use std::sync::OnceLock;
@@ -17,13 +17,12 @@ use crate::report::{Finding, Scanned};
 
 const VERSION: u8 = 1;
 const DICTIONARY: &[u8] = include_bytes!("finding-v1.dict");
-/// Measured against other levels in local/dictionary/README.md.
+/// Compared with other levels in local/dictionary/README.md.
 const LEVEL: i32 = 4;
-/// The largest object that a blob may hold: a report's findings are never this large (the largest
-/// known is 26 KB), and a DynamoDB item takes 400 KB of compressed bytes at most.
+/// The largest object of a blob that is read. The largest known finding has 26 KB.
 const MAX_JSON: usize = 16 << 20;
 
-/// The compiled dictionary, made when first needed.
+/// The compiled dictionary, made at its first use.
 #[derive(Default)]
 pub(super) struct Codec {
     encoder: OnceLock<EncoderDictionary<'static>>,
@@ -36,14 +35,14 @@ impl fmt::Debug for Codec {
     }
 }
 
-/// Makes blobs, one after the other.
+/// Makes blobs with reused buffers.
 pub(super) struct Packer<'c> {
     compressor: Compressor<'c>,
     json: Vec<u8>,
     frame: Vec<u8>,
 }
 
-/// What a blob says.
+/// The object of a blob.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct Unpacked {
@@ -78,7 +77,7 @@ impl Codec {
     }
 }
 
-/// `,"Class":"os-pkgs"`, in the order of the names.
+/// The members before `Vulnerability`, in the order of their names.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 struct Place<'a> {
@@ -107,12 +106,12 @@ impl Packer<'_> {
             kind: scanned.kind.as_deref(),
         };
         serde_json::to_writer(&mut *json, &place)?;
-        // The object goes on where `Place` closed it.
+        // Opens the object again, to add one more member.
         json.pop();
         json.extend_from_slice(b",\"Vulnerability\":");
         finding.write_rest(json);
         json.push(b'}');
-        // Into a buffer that stays: the most that a frame may take is several times what it does take.
+        // The bound is several times what a frame needs, so the buffer is kept.
         frame.clear();
         frame.reserve(zstd::zstd_safe::compress_bound(json.len()));
         compressor.compress_to_buffer(json, frame)?;

@@ -1,9 +1,8 @@
-//! Where the next page of a list begins, as an opaque and signed text.
+//! Cursors: the position of the next page of a list, as an opaque and signed text.
 //!
-//! A cursor is 41 bytes in base64url: a version, the position as sixteen bytes, eight bytes that
-//! stand for the list and its filters, and sixteen bytes of HMAC-SHA256 over those. The table's own
-//! random key signs it, so a reader can neither forge a position nor carry a cursor from one list
-//! to another; and since it holds a number instead of a table key, it could reach nothing else.
+//! A cursor is 41 bytes in base64url: a version, the position in sixteen bytes, eight bytes of a hash of the list and its
+//! filters, and sixteen bytes of HMAC-SHA256 over those. It is signed with a random key of the table, so a client can
+//! neither forge a position nor use a cursor with another list.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -12,13 +11,13 @@ use sha2::{Digest, Sha256};
 
 const VERSION: u8 = 3;
 
-/// The secret that signs the cursors of one table: as long as a block of SHA-256, for which HMAC
-/// needs neither padding nor hashing (RFC 2104 §2).
+/// The secret that signs the cursors of one table. It has the length of a block of SHA-256, which HMAC neither pads nor
+/// hashes (RFC 2104 §2).
 #[derive(Clone, Copy)]
 pub struct Key([u8; 64]);
 
 impl Key {
-    /// A new secret.
+    /// Makes a new secret.
     pub(super) fn random() -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
         let mut bytes = [0; 64];
         getrandom::fill(&mut bytes)?;
@@ -40,12 +39,12 @@ impl std::fmt::Debug for Key {
     }
 }
 
-/// Stands for one list with one set of filters: a cursor of another list is refused.
+/// The hash of one list with one set of filters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Scope([u8; 8]);
 
 impl Scope {
-    /// The scope of the list that `parts` describe: its kind, what it lists, its filters.
+    /// Makes the scope of a list from its kind, its subject and its filters.
     #[must_use]
     pub fn new(parts: &[&str]) -> Self {
         let mut sha = Sha256::new();
@@ -64,7 +63,7 @@ impl Scope {
 #[error("is not a cursor of this list: use the one in the Link header of the page before, with the same filters")]
 pub struct InvalidCursor;
 
-/// A cursor that has the right shape; its signature is yet to be checked.
+/// A cursor whose signature is not checked yet.
 #[derive(Debug, Clone, Copy)]
 pub struct Unverified {
     position: u128,
@@ -78,7 +77,7 @@ impl Unverified {
     /// Reads a cursor's text.
     ///
     /// # Errors
-    /// [`InvalidCursor`] if it has not the shape of one.
+    /// [`InvalidCursor`] if its length or version is wrong.
     pub fn parse(text: &str) -> Result<Self, InvalidCursor> {
         let bytes: [u8; LEN] =
             URL_SAFE_NO_PAD.decode(text).ok().and_then(|b| b.try_into().ok()).ok_or(InvalidCursor)?;
@@ -88,14 +87,13 @@ impl Unverified {
         }
     }
 
-    /// The position it claims, good for nothing but a read that is thrown away unless
-    /// [`Unverified::verify`] agrees.
+    /// The claimed position. The result of a read with it must not be used before [`Unverified::verify`] has succeeded.
     #[must_use]
     pub const fn position(&self) -> u128 {
         self.position
     }
 
-    /// The position, if this cursor was signed with `key` for `scope`.
+    /// Checks that this cursor was signed with `key` for `scope`, and answers the position.
     ///
     /// # Errors
     /// [`InvalidCursor`] if it was not.
@@ -111,7 +109,7 @@ impl Unverified {
     }
 }
 
-/// The cursor's text for `position` in the list of `scope`.
+/// Makes the text of a cursor for `position` in the list of `scope`.
 #[must_use]
 pub fn sign(position: u128, scope: Scope, key: &Key) -> String {
     let mut bytes = Vec::with_capacity(LEN);

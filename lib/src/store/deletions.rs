@@ -1,77 +1,63 @@
-//! Scans on their way out: first invisible, then gone; and scans that are taken back to be
-//! ingested anew.
+//! Deletions of scans: first a scan becomes invisible, then its parts are removed.
+//!
+//! The progress of a deletion is an item, so that another worker can continue it. Removing a part twice does nothing,
+//! so its lease, the rank in the list, needs no fencing token.
 
-use std::error::Error as StdError;
 use std::ops::Range;
-use std::time::Duration;
 
-use aws_sdk_dynamodb::types::{AttributeValue, Delete, DeleteRequest, Put, TransactWriteItem, Update, WriteRequest};
+use aws_sdk_dynamodb::error::BuildError;
+use aws_sdk_dynamodb::types::{DeleteRequest, WriteRequest};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::assets::{AssetState, Change};
-use super::claims::{
-    ATTEMPT, COMPLETE, Claim, DELETING, FORMER, Former, HOLDER, Holder, INGESTING, LEASE_UNTIL, STATE,
-};
-use super::error::condition_failed;
-use super::findings::{BATCH, CONCURRENCY};
-use super::item::{Item, key_of, typed};
-use super::keys::{DELETING_LIST, FINDINGS_PER_BLOCK, INGESTING_LIST, Key, LISTING, RANK, SCAN_ID};
-use super::{Error, Store, millis};
+use super::assets::{AssetChange, AssetState, Change};
+use super::expression::{absent, at_most, exists, greater, less};
+use super::findings::CONCURRENCY;
+use super::item::{key_of, typed};
+use super::keys::{DELETING_LIST, FINDINGS_PER_BLOCK, Key, LISTING, MOST_ITEMS_OF_A_BATCH, RANK};
+use super::scans::unpublish;
+use super::write::{Answer, Put, Update, Write};
+use super::{Error, Store, claims};
 use crate::domain::asset::Asset;
 use crate::domain::finding::Ordinal;
 use crate::domain::report_hash::ReportHash;
 use crate::domain::scan::{Artifact, Scan, ScanId};
 
-type BuildError = Box<dyn StdError + Send + Sync>;
-
-/// What is left of a scan that is being deleted.
+/// The progress of a deletion.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Deletion {
     /// The scan.
     pub scan_id: ScanId,
     /// Its report.
     pub report_hash: ReportHash,
-    /// How many findings it had.
+    /// How many findings are left at most.
     pub findings: u32,
-    /// What it was a scan of.
+    /// The artifact that was scanned.
     #[serde(flatten)]
     pub artifact: Artifact,
-    /// It got too old: the clocks of its problems go on where another scan still has them.
+    /// The scan is deleted because of its age: the first times of its problems stay.
     #[serde(default)]
     pub expired: bool,
-    /// The first bucket of occurrences that it is yet to be removed from.
+    /// The first bucket of occurrences that it is not removed from yet.
     #[serde(default)]
     pub bucket: u8,
 }
 
 impl Deletion {
-    /// The asset that it was a scan of.
+    /// The asset of the scan.
     #[must_use]
     pub fn asset(&self) -> Asset {
         Asset::of(self.scan_id, &self.artifact)
     }
 }
 
-/// A scan that was taken back, as far as it must be known to remove it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Reopened {
-    report_hash: ReportHash,
-    /// What it was a scan of.
-    #[serde(flatten)]
-    artifact: Artifact,
-}
-
 const FINDINGS: &str = "findings";
 const BUCKET: &str = "bucket";
 
 impl Store {
-    /// Makes a scan invisible, and its deletion known, all in one transaction. Until `until` it is
-    /// the caller's to finish; then recovery's. None if the scan is not there (any more).
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`], [`Error::Unprocessed`], [`Error::Refused`].
+    /// Makes a scan invisible and creates its deletion, in one transaction. The caller has the lease until `until`.
+    /// None if the scan does not exist.
     pub async fn begin_deletion(
         &self,
         scan: &Scan,
@@ -79,15 +65,6 @@ impl Store {
         until: Timestamp,
     ) -> Result<Option<Deletion>, Error> {
         const OPERATION: &str = "TransactWriteItems(delete)";
-        let refused = |source: BuildError| Error::Refused { operation: OPERATION, source };
-        let claim = self
-            .of_complete_claim(scan)
-            .update_expression("SET #state = :deleting, #until = :until")
-            .expression_attribute_names("#until", LEASE_UNTIL)
-            .expression_attribute_values(":deleting", AttributeValue::S(DELETING.to_owned()))
-            .expression_attribute_values(":until", AttributeValue::N(millis(until)));
-        let mut own = vec![TransactWriteItem::builder().update(claim.build().map_err(|e| refused(e.into()))?).build()];
-        own.extend(self.unpublish(scan).map_err(refused)?);
         let deletion = Deletion {
             scan_id: scan.scan_id,
             report_hash: scan.report_hash,
@@ -96,60 +73,36 @@ impl Store {
             expired,
             bucket: 0,
         };
-        let mut left: Item = serde_dynamo::to_item(&deletion).map_err(|error| refused(error.into()))?;
-        left.extend(Key::Deletion(scan.scan_id).attributes());
-        left.insert(LISTING.to_owned(), AttributeValue::S(DELETING_LIST.to_owned()));
-        left.insert(RANK.to_owned(), AttributeValue::N(millis(until)));
-        let put = Put::builder().table_name(&self.table).set_item(Some(left));
-        own.push(TransactWriteItem::builder().put(put.build().map_err(|e| refused(e.into()))?).build());
+        let progress = Put::new(&Key::Deletion(scan.scan_id)).fields(OPERATION, &deletion)?;
+        let progress = progress.set(LISTING, DELETING_LIST).set(RANK, until);
+        let mut own = vec![claims::begin_deleting(scan, until), progress.into()];
+        own.extend(unpublish(scan));
         let asset = deletion.asset();
-        let want = |state: &AssetState| state.removing(scan.scan_id, true);
-        let removed = self.change_asset(OPERATION, &asset, own, None, want).await?;
+        let change = AssetChange { own, ..AssetChange::of(OPERATION, &asset) };
+        let removed = self.change_asset(change, |state: &AssetState| state.removing(scan.scan_id, true)).await?;
         Ok(matches!(removed, Change::Written(_)).then_some(deletion))
     }
 
-    /// What is left of a scan whose deletion was begun and is not finished.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`], [`Error::Refused`], [`Error::Corrupt`].
+    /// Reads the deletion of a scan that is not finished.
     pub async fn deletion(&self, scan: ScanId) -> Result<Option<Deletion>, Error> {
-        let got = self.get("GetItem(deletion)", &Key::Deletion(scan), true).await?;
-        got.map(typed).transpose()
+        self.get("GetItem(deletion)", &Key::Deletion(scan), true).await?.map(typed).transpose()
     }
 
-    /// Takes a deletion over that nobody is at, until `until`. None if somebody is, or it is done.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`], [`Error::Refused`], [`Error::Corrupt`].
+    /// Acquires the lease of a deletion until `until`; none if another worker has it, or the deletion is finished.
     pub async fn take_deletion(
         &self,
         scan: ScanId,
         now: Timestamp,
         until: Timestamp,
     ) -> Result<Option<Deletion>, Error> {
-        let taken = self
-            .client
-            .update_item()
-            .table_name(&self.table)
-            .set_key(Some(Key::Deletion(scan).attributes()))
-            .update_expression("SET #rank = :until")
-            .condition_expression("#rank <= :now")
-            .expression_attribute_names("#rank", RANK)
-            .expression_attribute_values(":until", AttributeValue::N(millis(until)))
-            .expression_attribute_values(":now", AttributeValue::N(millis(now)))
-            .return_values(aws_sdk_dynamodb::types::ReturnValue::AllNew)
-            .send()
-            .await;
-        match taken {
-            Ok(updated) => updated.attributes.map(typed).transpose(),
-            Err(error) => condition_failed("UpdateItem(deletion)", error).map(|_| None),
+        let update = Update::of(&Key::Deletion(scan)).set(RANK, until).when(at_most(RANK, now));
+        match self.write("UpdateItem(deletion)", update.returning()).await? {
+            Answer::Applied(item) => typed(item).map(Some),
+            Answer::Refused(_) => Ok(None),
         }
     }
 
-    /// Scans whose deletion should have been finished by now.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`], [`Error::Refused`].
+    /// Reads the scans whose deletion should be finished by now.
     pub async fn due_deletions(&self, now: Timestamp, limit: usize) -> Result<Vec<ScanId>, Error> {
         let items = self.due(DELETING_LIST, now, limit).await?;
         let scan = |item| match key_of(item) {
@@ -159,20 +112,16 @@ impl Store {
         Ok(items.iter().filter_map(|(_, item)| scan(item)).collect())
     }
 
-    /// Removes findings of a scan that nobody sees. To do it again is success.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`], [`Error::Unprocessed`], [`Error::Refused`].
+    /// Removes findings of an invisible scan; idempotent.
     pub async fn remove_findings(&self, scan: ScanId, ordinals: Range<u32>) -> Result<(), Error> {
         const OPERATION: &str = "BatchWriteItem(remove)";
-        let keys = ordinals.filter_map(Ordinal::new).map(|ordinal| Key::Finding(scan, ordinal).attributes());
-        let delete = |key| {
-            let request = DeleteRequest::builder().set_key(Some(key)).build();
-            request.map(|request| WriteRequest::builder().delete_request(request).build())
+        let delete = |ordinal| {
+            let request = DeleteRequest::builder().set_key(Some(Key::Finding(scan, ordinal).attributes())).build()?;
+            Ok(WriteRequest::builder().delete_request(request).build())
         };
-        let writes = keys.map(delete).collect::<Result<Vec<_>, _>>();
-        let writes = writes.map_err(|source| Error::Refused { operation: OPERATION, source: source.into() })?;
-        let batches: Vec<Vec<WriteRequest>> = writes.chunks(BATCH).map(<[WriteRequest]>::to_vec).collect();
+        let writes = ordinals.filter_map(Ordinal::new).map(delete).collect::<Result<Vec<_>, BuildError>>();
+        let writes = writes.map_err(Error::refused(OPERATION))?;
+        let batches: Vec<Vec<_>> = writes.chunks(MOST_ITEMS_OF_A_BATCH).map(<[WriteRequest]>::to_vec).collect();
         stream::iter(batches)
             .map(|batch| self.write_batch(OPERATION, batch))
             .buffer_unordered(CONCURRENCY)
@@ -180,13 +129,10 @@ impl Store {
             .await
     }
 
-    /// Removes all findings of a scan that was never published, however many there are.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`], [`Error::Unprocessed`], [`Error::Refused`].
+    /// Removes all findings of a scan that was never published.
     pub async fn remove_leftovers(&self, scan: ScanId) -> Result<(), Error> {
-        // Batches are begun in order, and fewer are under way than a block has: where a block has
-        // nothing, no later one has. From the top down, so that this holds for whoever goes on.
+        // Batches are written in order, and fewer are in flight than a block has: after an empty block there are no
+        // findings. Removing the last block first keeps this true after a crash.
         let mut end = 0;
         while self.has_findings(scan, &(end..end + FINDINGS_PER_BLOCK)).await? {
             end += FINDINGS_PER_BLOCK;
@@ -199,153 +145,24 @@ impl Store {
         Ok(())
     }
 
-    /// Writes down how far a deletion is: only findings below `findings` are left.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`], [`Error::Refused`].
+    /// Records the progress of a deletion: only findings below `findings` are left.
     pub async fn lower_deletion(&self, scan: ScanId, findings: u32) -> Result<(), Error> {
-        const OPERATION: &str = "UpdateItem(deletion progress)";
-        let lowered = self
-            .client
-            .update_item()
-            .table_name(&self.table)
-            .set_key(Some(Key::Deletion(scan).attributes()))
-            .update_expression("SET #findings = :findings")
-            .condition_expression("#findings > :findings")
-            .expression_attribute_names("#findings", FINDINGS)
-            .expression_attribute_values(":findings", AttributeValue::N(findings.to_string()))
-            .send()
-            .await;
-        // Where the condition does not hold, something newer has been written.
-        lowered.map(drop).or_else(|error| condition_failed(OPERATION, error).map(drop))
+        let update = Update::of(&Key::Deletion(scan)).set(FINDINGS, findings).when(greater(FINDINGS, findings));
+        self.write("UpdateItem(deletion progress)", update).await.map(drop)
     }
 
-    /// Writes down how far a deletion is: it is removed from all buckets of occurrences before `bucket`.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`], [`Error::Refused`].
+    /// Records the progress of a deletion: the scan is removed from all buckets of occurrences before `bucket`.
     pub async fn advance_deletion(&self, scan: ScanId, bucket: u8) -> Result<(), Error> {
-        const OPERATION: &str = "UpdateItem(deletion progress)";
-        let advanced = self
-            .client
-            .update_item()
-            .table_name(&self.table)
-            .set_key(Some(Key::Deletion(scan).attributes()))
-            .update_expression("SET #bucket = :bucket")
-            .condition_expression("#bucket < :bucket OR (attribute_exists(#rank) AND attribute_not_exists(#bucket))")
-            .expression_attribute_names("#bucket", BUCKET)
-            .expression_attribute_names("#rank", RANK)
-            .expression_attribute_values(":bucket", AttributeValue::N(bucket.to_string()))
-            .send()
-            .await;
-        advanced.map(drop).or_else(|error| condition_failed(OPERATION, error).map(drop))
+        let is_behind = less(BUCKET, bucket).or(exists(RANK).and(absent(BUCKET)));
+        let update = Update::of(&Key::Deletion(scan)).set(BUCKET, bucket).when(is_behind);
+        self.write("UpdateItem(deletion progress)", update).await.map(drop)
     }
 
-    /// The asset of a scan that was taken back and is being ingested anew; none of any other scan.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`], [`Error::Refused`], [`Error::Corrupt`].
-    pub async fn reopened(&self, scan: ScanId) -> Result<Option<Asset>, Error> {
-        let got = self.get("GetItem(reopened)", &Key::Reopened(scan), true).await?;
-        let reopened = got.map(typed::<Reopened>).transpose()?;
-        Ok(reopened.map(|reopened| Asset::of(scan, &reopened.artifact)))
-    }
-
-    /// Ends a deletion: from here on the report may be ingested again. To do it again is success.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`], [`Error::Unprocessed`], [`Error::Refused`].
+    /// Finishes a deletion, after which the report may be ingested again; idempotent.
     pub async fn finish_deletion(&self, deletion: &Deletion) -> Result<(), Error> {
-        const OPERATION: &str = "TransactWriteItems(deleted)";
-        let refused = |source: aws_sdk_dynamodb::error::BuildError| Error::Refused {
-            operation: OPERATION,
-            source: source.into(),
-        };
-        let claim = Delete::builder()
-            .table_name(&self.table)
-            .set_key(Some(Key::Claim(deletion.report_hash).attributes()))
-            .condition_expression("#state = :deleting AND #scan = :scan")
-            .expression_attribute_names("#state", STATE)
-            .expression_attribute_names("#scan", SCAN_ID)
-            .expression_attribute_values(":deleting", AttributeValue::S(DELETING.to_owned()))
-            .expression_attribute_values(":scan", AttributeValue::N(deletion.scan_id.to_string()));
-        let left =
-            Delete::builder().table_name(&self.table).set_key(Some(Key::Deletion(deletion.scan_id).attributes()));
-        let writes = vec![
-            TransactWriteItem::builder().delete(claim.build().map_err(refused)?).build(),
-            TransactWriteItem::builder().delete(left.build().map_err(refused)?).build(),
-        ];
-        // A condition that does not hold is the work of an earlier try: the claim is gone, or
-        // already that of a new scan.
-        self.transact(OPERATION, writes).await.map(drop)
-    }
-
-    /// Takes a published scan back, to ingest its report anew under the same number: the scan is
-    /// invisible until that is published. From here on everything is as if an attempt at ingesting
-    /// it had been cut off, so a crash is mended as that is. None if the scan is not there.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`], [`Error::Unprocessed`], [`Error::Refused`].
-    pub async fn reopen(
-        &self,
-        scan: &Scan,
-        holder: &Holder,
-        now: Timestamp,
-        lease: Duration,
-    ) -> Result<Option<Claim>, Error> {
-        const OPERATION: &str = "TransactWriteItems(reopen)";
-        let refused = |source: BuildError| Error::Refused { operation: OPERATION, source };
-        let until = now.checked_add(lease).map_err(|error| refused(error.into()))?;
-        let former = Former {
-            findings: scan.stored_findings(),
-            scan_timestamp: scan.scan_timestamp,
-            last_seen_at: scan.last_seen_at,
-            undated: scan.undated,
-            ingested_at: scan.ingested_at,
-            confirmed_until: scan.confirmed_until,
-        };
-        let former: AttributeValue = serde_dynamo::to_attribute_value(former).map_err(|error| refused(error.into()))?;
-        let claim = self
-            .of_complete_claim(scan)
-            .update_expression(
-                "SET #state = :ingesting, #until = :until, #holder = :holder, #listing = :list, #rank = :until, \
-                 #former = :former ADD #attempt :one",
-            )
-            .expression_attribute_names("#until", LEASE_UNTIL)
-            .expression_attribute_names("#holder", HOLDER)
-            .expression_attribute_names("#listing", LISTING)
-            .expression_attribute_names("#rank", RANK)
-            .expression_attribute_names("#former", FORMER)
-            .expression_attribute_names("#attempt", ATTEMPT)
-            .expression_attribute_values(":ingesting", AttributeValue::S(INGESTING.to_owned()))
-            .expression_attribute_values(":until", AttributeValue::N(millis(until)))
-            .expression_attribute_values(":holder", AttributeValue::S(holder.as_str().to_owned()))
-            .expression_attribute_values(":list", AttributeValue::S(INGESTING_LIST.to_owned()))
-            .expression_attribute_values(":former", former)
-            .expression_attribute_values(":one", AttributeValue::N("1".to_owned()));
-        let mut own = vec![TransactWriteItem::builder().update(claim.build().map_err(|e| refused(e.into()))?).build()];
-        own.extend(self.unpublish(scan).map_err(refused)?);
-        let kept = Reopened { report_hash: scan.report_hash, artifact: scan.artifact.clone() };
-        let mut reopened: Item = serde_dynamo::to_item(&kept).map_err(|error| refused(error.into()))?;
-        reopened.extend(Key::Reopened(scan.scan_id).attributes());
-        let put = Put::builder().table_name(&self.table).set_item(Some(reopened));
-        own.push(TransactWriteItem::builder().put(put.build().map_err(|e| refused(e.into()))?).build());
-        let asset = Asset::of(scan.scan_id, &scan.artifact);
-        // Refused, it may still have been written: by the SDK's first try, whose answer was lost.
-        let want = |state: &AssetState| state.removing(scan.scan_id, false);
-        self.change_asset(OPERATION, &asset, own, None, want).await?;
-        self.claim_of(scan.report_hash, holder).await
-    }
-
-    /// An update of a scan's claim, on the condition that it is complete.
-    fn of_complete_claim(&self, scan: &Scan) -> aws_sdk_dynamodb::types::builders::UpdateBuilder {
-        Update::builder()
-            .table_name(&self.table)
-            .set_key(Some(Key::Claim(scan.report_hash).attributes()))
-            .condition_expression("#state = :complete AND #scan = :scan")
-            .expression_attribute_names("#state", STATE)
-            .expression_attribute_names("#scan", SCAN_ID)
-            .expression_attribute_values(":complete", AttributeValue::S(COMPLETE.to_owned()))
-            .expression_attribute_values(":scan", AttributeValue::N(scan.scan_id.to_string()))
+        let claim = claims::end_deleting(deletion.report_hash, deletion.scan_id);
+        let writes = vec![claim, Write::delete(&Key::Deletion(deletion.scan_id))];
+        // If the condition of the claim does not hold, an earlier try removed it.
+        self.transact("TransactWriteItems(deleted)", writes).await.map(drop)
     }
 }

@@ -1,50 +1,46 @@
-//! What can go wrong at the table.
+//! The errors of the table.
 
-use std::collections::HashMap;
 use std::error::Error as StdError;
 
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
-use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
-use aws_sdk_dynamodb::types::AttributeValue;
-use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 
 use crate::domain::scan::ScanId;
 
-/// A call that failed, or an answer that cannot be right.
+/// A call that failed, or an item that is not readable.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The service asks for patience, or could not be reached in time; worth another try later.
+    /// The service throttled the call or could not be reached in time. The same call may succeed later.
     #[error("{operation} did not succeed for now")]
     Unavailable {
         /// The operation's name.
         operation: &'static str,
-        /// What the SDK says.
+        /// The error of the SDK.
         #[source]
         source: Box<dyn StdError + Send + Sync>,
     },
-    /// The service kept back part of a batch, time and again.
+    /// The service left part of a batch unprocessed, or other writers were faster, in every try.
     #[error("{operation} left items unprocessed after {tries} tries")]
     Unprocessed {
         /// The operation's name.
         operation: &'static str,
-        /// How often it was tried.
+        /// The number of tries.
         tries: usize,
     },
-    /// Another attempt has taken the claim over.
+    /// Another attempt has acquired the lease since.
     #[error("the claim was taken over by another attempt")]
     LostClaim,
-    /// Findings are gone that were there a moment ago: their scan is being deleted, or was ingested anew.
+    /// Findings that existed a moment ago are gone: their scan is being deleted, or was ingested again.
     #[error("the scan {scan_id} went while it was read")]
     Vanished {
         /// Its number.
         scan_id: ScanId,
     },
-    /// The service refuses the call: a missing table, a missing permission, a bug of ours.
+    /// The service refused the call: a missing table, a missing permission, or a bug.
     #[error("{operation} was refused")]
     Refused {
         /// The operation's name.
         operation: &'static str,
-        /// What the SDK says.
+        /// The error of the SDK.
         #[source]
         source: Box<dyn StdError + Send + Sync>,
     },
@@ -53,7 +49,7 @@ pub enum Error {
     Corrupt {
         /// Its key.
         item: String,
-        /// What is wrong with it.
+        /// Why it is not readable.
         reason: String,
     },
 }
@@ -68,7 +64,7 @@ impl Error {
         }
     }
 
-    /// Tells a refusal from a failure that passes.
+    /// Sorts an error of the SDK into those that may pass and those that do not.
     pub(super) fn sdk<E, R>(operation: &'static str, error: SdkError<E, R>) -> Self
     where
         E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
@@ -83,12 +79,20 @@ impl Error {
         if passes { Self::Unavailable { operation, source } } else { Self::Refused { operation, source } }
     }
 
+    /// Makes the error of a call that was refused, or could not even be made.
+    pub(super) fn refused<E>(operation: &'static str) -> impl Fn(E) -> Self
+    where
+        E: Into<Box<dyn StdError + Send + Sync>>,
+    {
+        move |source| Self::Refused { operation, source: source.into() }
+    }
+
     pub(super) fn corrupt(item: impl ToString, reason: impl ToString) -> Self {
         Self::Corrupt { item: item.to_string(), reason: reason.to_string() }
     }
 }
 
-/// The error codes that are worth another try:
+/// The error codes of failures that may pass:
 /// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html>.
 fn passes(code: &str) -> bool {
     matches!(
@@ -103,20 +107,4 @@ fn passes(code: &str) -> bool {
             | "TransactionConflictException"
             | "TransactionInProgressException"
     )
-}
-
-/// The item that made an update's condition fail, if there is one; any other failure stays one.
-pub(super) fn condition_failed(
-    operation: &'static str,
-    error: SdkError<UpdateItemError, HttpResponse>,
-) -> Result<Option<HashMap<String, AttributeValue>>, Error> {
-    match error {
-        SdkError::ServiceError(service) if service.err().is_conditional_check_failed_exception() => {
-            match service.into_err() {
-                UpdateItemError::ConditionalCheckFailedException(failed) => Ok(failed.item),
-                other => Err(Error::Refused { operation, source: other.into() }),
-            }
-        }
-        other => Err(Error::sdk(operation, other)),
-    }
 }

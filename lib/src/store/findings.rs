@@ -1,50 +1,48 @@
-//! Findings: written in batches under keys that are known beforehand, read in runs of ordinals.
+//! Findings: written in batches, read in runs of ordinals.
 
 use std::collections::HashMap;
 use std::ops::Range;
 
 use aws_sdk_dynamodb::primitives::Blob;
-use aws_sdk_dynamodb::types::{AttributeValue, PutRequest, WriteRequest};
+use aws_sdk_dynamodb::types::{AttributeValue, PutRequest, Select, WriteRequest};
 use futures_util::{StreamExt, TryStreamExt, stream};
 
+use super::backoff::Retries;
 use super::blob::Packer;
-use super::item::{Item, key_of, typed};
-use super::keys::{self, FINDINGS_PER_BLOCK, Key, PK, SK};
-use super::{Error, Store, backoff};
+use super::expression::{Condition, between, equals, one_of};
+use super::item::{Item, corrupt, key_of, typed};
+use super::keys::{self, BLOB, FINDINGS_PER_BLOCK, Key, MOST_ITEMS_OF_A_BATCH, PK, SK};
+use super::{Error, Store};
 use crate::domain::finding::{Finding, FindingId, Ordinal, Suppression};
 use crate::domain::scan::{Scan, ScanId};
 use crate::domain::vulnerability_id::Spellings;
 use crate::report::{self, Report};
 
-/// `BatchWriteItem` takes no more:
-/// <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchWriteItem.html>.
-pub(super) const BATCH: usize = 25;
-/// Batches under way at once: a fresh on-demand table takes 4,000 write units a second, and a
-/// batch of about 30 units comes back in some 10 ms.
+/// Batches in flight at once: a new on-demand table takes 4,000 write units a second, and a batch of about 30 units
+/// takes some 10 ms.
 pub(super) const CONCURRENCY: usize = 8;
 
-/// What errors call the writing of a batch.
+/// The operation that errors name.
 const WRITE: &str = "BatchWriteItem(findings)";
 
-/// The attributes that a filter can see, and the blob.
+// The attributes that a filter can use.
 const VULNERABILITY_ID: &str = "v";
 const PACKAGE: &str = "p";
 const FIXABLE: &str = "f";
-const BLOB: &str = "z";
 
-/// Which findings of a run are wanted.
+/// A filter of findings.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Selection {
     /// Of this package only.
     pub package: Option<String>,
-    /// Of this vulnerability only, in whichever of these spellings.
+    /// Of this vulnerability only, in any of these spellings.
     pub vulnerability_id: Option<Spellings>,
     /// Only with, or only without, a fixed version.
     pub fixable: Option<bool>,
 }
 
 impl Selection {
-    /// Every finding is wanted.
+    /// Whether every finding passes.
     #[must_use]
     pub const fn is_everything(&self) -> bool {
         self.package.is_none() && self.vulnerability_id.is_none() && self.fixable.is_none()
@@ -52,10 +50,7 @@ impl Selection {
 }
 
 impl Store {
-    /// Writes all findings of a report. Doing it again, or twice at once, writes the same items.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`], [`Error::Unprocessed`], [`Error::Refused`].
+    /// Writes all findings of a report; idempotent.
     pub async fn write_findings(&self, scan: ScanId, report: &Report<'_>) -> Result<(), Error> {
         stream::iter(self.finding_batches(scan, report)?)
             .map(|batch| async { self.write_batch(WRITE, batch?).await })
@@ -64,54 +59,41 @@ impl Store {
             .await
     }
 
-    /// The batches that [`Self::write_findings`] sends, each made only when it is asked for, so that
-    /// no more than a few of them are ever in memory. Public for the benchmarks, which measure what
-    /// making them costs without a network.
+    /// Makes the batches that [`Self::write_findings`] writes, one at a time, so that only a few are in memory. Public
+    /// for the benchmarks.
     ///
     /// # Errors
-    /// [`Error::Refused`] if the compressor cannot be set up; in practice only for want of memory.
+    /// [`Error::Refused`] if the compressor cannot be set up.
     pub fn finding_batches(
         &self,
         scan: ScanId,
         report: &Report<'_>,
     ) -> Result<impl Iterator<Item = Result<Vec<WriteRequest>, Error>>, Error> {
-        let packer = self.codec.packer().map_err(|source| refused(source.into()))?;
+        let packer = self.codec.packer().map_err(Error::refused(WRITE))?;
         Ok(Batches { packer, scan, report, written: 0 })
     }
 
-    /// Writes a batch until nothing of it is left unprocessed.
+    /// Writes a batch, and tries again with its unprocessed items.
     pub(super) async fn write_batch(&self, operation: &'static str, mut batch: Vec<WriteRequest>) -> Result<(), Error> {
-        let mut delays = backoff::delays();
-        let mut tries = 0;
+        let mut retries = Retries::of(operation);
         loop {
-            tries += 1;
-            let written = self
-                .client
-                .batch_write_item()
-                .request_items(&self.table, batch)
-                .send()
-                .await
-                .map_err(|error| Error::sdk(operation, error))?;
+            let written = self.client.batch_write_item().request_items(&self.table, batch).send().await;
+            let written = written.map_err(|error| Error::sdk(operation, error))?;
             batch = written.unprocessed_items.and_then(|mut left| left.remove(&self.table)).unwrap_or_default();
             if batch.is_empty() {
                 return Ok(());
             }
-            match delays.next() {
-                Some(delay) => tokio::time::sleep(delay).await,
-                None => return Err(Error::Unprocessed { operation, tries }),
-            }
+            retries.wait().await?;
         }
     }
 
-    /// The findings with the given ordinals that are wanted, in order. The ordinals must exist, and
-    /// lie in one block.
+    /// Reads the wanted findings with these ordinals, in order. The ordinals must exist, and lie in one block.
     ///
-    /// The read is eventually consistent, at half the price, since how many findings there are is
-    /// known: if some are not there yet, it is done again with consistency.
+    /// The read is eventually consistent, at half the price. If it misses findings, it is repeated strongly consistent.
     ///
     /// # Errors
-    /// [`Error::Unavailable`], [`Error::Refused`]; [`Error::Vanished`] if findings are missing since the scan is gone,
-    /// [`Error::Corrupt`] if they are missing though it is there.
+    /// [`Error::Vanished`] if findings are missing because the scan is gone,
+    /// [`Error::Corrupt`] if they are missing from a scan that exists.
     pub async fn findings(
         &self,
         scan: ScanId,
@@ -130,8 +112,8 @@ impl Store {
         Err(self.missing(scan, ordinals.end, block.pk, reason).await)
     }
 
-    /// Why findings are missing that a scan had when it was read, `end` of them or more: a deletion takes the scan
-    /// away before its findings, and ingesting it anew may find fewer.
+    /// Finds out why findings are missing below `end`: a deletion removes the scan before its findings, and ingesting it
+    /// again may give fewer.
     async fn missing(&self, scan_id: ScanId, end: u32, item: String, reason: String) -> Error {
         match self.scan(scan_id).await {
             Ok(Some(scan)) if scan.stored_findings() >= end => Error::corrupt(item, reason),
@@ -140,68 +122,24 @@ impl Store {
         }
     }
 
-    /// Whether there are findings in a block.
+    /// Whether a block has findings.
     pub(super) async fn has_findings(&self, scan: ScanId, ordinals: &Range<u32>) -> Result<bool, Error> {
         let block = keys::block(scan, ordinals);
-        let page = self
-            .client
-            .query()
-            .table_name(&self.table)
-            .consistent_read(true)
-            .key_condition_expression("#pk = :pk")
-            .projection_expression("#sk")
-            .expression_attribute_names("#pk", PK)
-            .expression_attribute_names("#sk", SK)
-            .expression_attribute_values(":pk", AttributeValue::S(block.pk))
-            .limit(1)
-            .send()
-            .await
-            .map_err(|error| Error::sdk("Query(leftovers)", error))?;
+        let query = self.query_now(equals(PK, block.pk)).select(Select::Count).limit(1);
+        let page = query.send().await.map_err(|error| Error::sdk("Query(leftovers)", error))?;
         Ok(page.count > 0)
     }
 
-    /// How many items of a block there are in all, and the wanted ones.
+    /// Counts the items of a block, and reads the wanted ones.
     async fn query_block(
         &self,
         block: &keys::Block,
         wanted: &Selection,
         consistent: bool,
     ) -> Result<(usize, Vec<Item>), Error> {
-        let mut query = self
-            .client
-            .query()
-            .table_name(&self.table)
-            .consistent_read(consistent)
-            .key_condition_expression("#pk = :pk AND #sk BETWEEN :first AND :last")
-            .expression_attribute_names("#pk", PK)
-            .expression_attribute_names("#sk", SK)
-            .expression_attribute_values(":pk", AttributeValue::S(block.pk.clone()))
-            .expression_attribute_values(":first", AttributeValue::S(block.first.clone()))
-            .expression_attribute_values(":last", AttributeValue::S(block.last.clone()));
-        let mut conditions = Vec::new();
-        let text = |text: &String| AttributeValue::S(text.clone());
-        let conditions_on =
-            [(PACKAGE, wanted.package.as_ref().map(text)), (FIXABLE, wanted.fixable.map(AttributeValue::Bool))];
-        for (name, value) in conditions_on {
-            if let Some(value) = value {
-                conditions.push(format!("#{name} = :{name}"));
-                query = query
-                    .expression_attribute_names(format!("#{name}"), name)
-                    .expression_attribute_values(format!(":{name}"), value);
-            }
-        }
-        if let Some(spellings) = &wanted.vulnerability_id {
-            let names: Vec<String> = (0..).zip(spellings.iter()).map(|(at, _): (u8, _)| format!(":id{at}")).collect();
-            conditions.push(format!("#{VULNERABILITY_ID} IN ({})", names.join(", ")));
-            query = query.expression_attribute_names(format!("#{VULNERABILITY_ID}"), VULNERABILITY_ID);
-            for (name, spelled) in names.into_iter().zip(spellings.iter()) {
-                query = query.expression_attribute_values(name, AttributeValue::S(spelled.to_owned()));
-            }
-        }
-        if !conditions.is_empty() {
-            query = query.filter_expression(conditions.join(" AND "));
-        }
-        // More than one page only if a block's items are over 1 MB together.
+        let keys = equals(PK, block.pk.as_str()).and(between(SK, block.first.as_str(), block.last.as_str()));
+        let query = self.query(keys, filter(wanted)).consistent_read(consistent);
+        // More than one page only if the block is larger than 1 MB.
         let mut pages = query.into_paginator().send();
         let (mut seen, mut items) = (0, Vec::new());
         while let Some(page) = pages.next().await {
@@ -212,10 +150,10 @@ impl Store {
         Ok((seen, items))
     }
 
-    /// The findings with these ordinals, in their order; up to a hundred, which must exist and be distinct.
+    /// Reads the findings with these ordinals, in their order; up to a hundred, which must exist and be distinct.
     ///
     /// # Errors
-    /// [`Error::Unavailable`], [`Error::Unprocessed`], [`Error::Refused`]; as [`Store::findings`] if one is missing.
+    /// As [`Store::findings`] if one is missing.
     pub async fn findings_at(&self, scan: ScanId, ordinals: &[Ordinal]) -> Result<Vec<Finding>, Error> {
         let keys = || ordinals.iter().map(|ordinal| Key::Finding(scan, *ordinal));
         for consistent in [false, true] {
@@ -231,12 +169,10 @@ impl Store {
         Err(self.missing(scan, end, Key::Scan(scan).pk(), "findings are missing".to_owned()).await)
     }
 
-    /// A finding and its scan, in one round trip; none if the scan is not published, or has no
-    /// such finding.
+    /// Reads a finding and its scan; none if the scan is not published, or has no such finding.
     ///
     /// # Errors
-    /// [`Error::Unavailable`], [`Error::Unprocessed`], [`Error::Refused`], [`Error::Corrupt`]; as
-    /// [`Store::findings`] if it is missing.
+    /// As [`Store::findings`] if it is missing.
     pub async fn finding(&self, id: FindingId) -> Result<Option<(Scan, Finding)>, Error> {
         let Some((scan_id, ordinal)) = id.split() else { return Ok(None) };
         let key = Key::Finding(scan_id, ordinal);
@@ -249,8 +185,7 @@ impl Store {
                 _ => {}
             }
         }
-        // A finding without its scan is not published yet, and one past its end is left over from
-        // nothing: neither is anyone's to see.
+        // A finding without a scan is not published, and one past the end does not belong to the scan.
         let Some(scan) = scan.filter(|scan| ordinal.get() < scan.stored_findings()) else { return Ok(None) };
         let Some(finding) = finding else {
             let reason = format!("{} is missing", key.sk());
@@ -261,7 +196,7 @@ impl Store {
 
     fn read_finding(&self, mut item: Item) -> Result<Finding, Error> {
         let Some(Key::Finding(scan_id, ordinal)) = key_of(&item) else {
-            return Err(Error::corrupt(format!("{:?}", item.get(PK)), "not the key of a finding"));
+            return Err(corrupt(&item, "not the key of a finding"));
         };
         let corrupt = |reason: String| Error::corrupt(format!("{}", FindingId::new(scan_id, ordinal)), reason);
         let blob = item.get(BLOB).and_then(|blob| blob.as_b().ok()).ok_or_else(|| corrupt("no blob".to_owned()))?;
@@ -282,7 +217,7 @@ impl Store {
     }
 }
 
-/// Cuts ordinals into runs that lie in one block each.
+/// Splits ordinals into runs that lie in one block each.
 pub fn runs(ordinals: Range<u32>) -> impl Iterator<Item = Range<u32>> {
     let mut start = ordinals.start;
     std::iter::from_fn(move || {
@@ -293,8 +228,11 @@ pub fn runs(ordinals: Range<u32>) -> impl Iterator<Item = Range<u32>> {
     })
 }
 
-fn refused(source: Box<dyn std::error::Error + Send + Sync>) -> Error {
-    Error::Refused { operation: WRITE, source }
+fn filter(wanted: &Selection) -> Option<Condition> {
+    let package = wanted.package.as_deref().map(|package| equals(PACKAGE, package));
+    let fixable = wanted.fixable.map(|fixable| equals(FIXABLE, fixable));
+    let id = wanted.vulnerability_id.as_ref().map(|spellings| one_of(VULNERABILITY_ID, spellings.iter()));
+    [package, fixable, id].into_iter().flatten().reduce(Condition::and)
 }
 
 /// See [`Store::finding_batches`].
@@ -302,7 +240,7 @@ struct Batches<'p, 'r, 'c> {
     packer: Packer<'p>,
     scan: ScanId,
     report: &'r Report<'c>,
-    /// Findings that were put into batches so far: the open ones, then the suppressed ones.
+    /// Findings in the batches so far: the open ones, then the suppressed ones.
     written: usize,
 }
 
@@ -311,17 +249,17 @@ impl Iterator for Batches<'_, '_, '_> {
 
     fn next(&mut self) -> Option<Self::Item> {
         let report = self.report;
-        // To skip along a slice costs nothing, to skip what is made of it costs each of them.
-        let open = report.findings.iter().skip(self.written).take(BATCH).map(|finding| (finding, None));
+        // Skipping in a slice costs nothing.
+        let open = report.findings.iter().skip(self.written).take(MOST_ITEMS_OF_A_BATCH).map(|finding| (finding, None));
         let mut batch: Vec<_> = open.collect();
         let from = self.written.saturating_sub(report.findings.len());
-        let suppressed = report.suppressed.iter().skip(from).take(BATCH - batch.len());
+        let suppressed = report.suppressed.iter().skip(from).take(MOST_ITEMS_OF_A_BATCH - batch.len());
         batch.extend(suppressed.map(|suppressed| (&suppressed.finding, Some(suppression(suppressed)))));
         let first = self.written;
         self.written += batch.len();
-        let puts = (first..)
-            .zip(&batch)
-            .map(|(ordinal, (finding, suppressed))| self.put(ordinal, finding, suppressed.clone()).map_err(refused));
+        let puts = (first..).zip(&batch).map(|(ordinal, (finding, suppressed))| {
+            self.put(ordinal, finding, suppressed.clone()).map_err(Error::refused(WRITE))
+        });
         (!batch.is_empty()).then(|| puts.collect())
     }
 }

@@ -1,42 +1,68 @@
-//! Items as the SDK has them, and reading several of them at once.
+//! Reads items by their keys.
 
 use std::collections::HashMap;
+use std::io::Read as _;
 
-use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde::de::DeserializeOwned;
 
-use super::keys::{Key, PK, SK};
-use super::{Error, Store, backoff};
+use super::backoff::Retries;
+use super::expression::{Condition, absent, equals};
+use super::keys::{BLOB, Key, MOST_KEYS_OF_A_READ, PK, SK, VERSION};
+use super::write::Put;
+use super::{Error, Store};
 
-/// `BatchGetItem` takes no more:
-/// <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchGetItem.html>.
-const BATCH: usize = 100;
-/// Batches under way at once.
+/// Batches in flight at once.
 const CONCURRENCY: usize = 8;
-
-/// Counts the writes of an item: one that was made of an older state is refused. See [`Store::put_version`].
-pub(super) const VERSION: &str = "version";
 
 /// An item, by attribute name.
 pub(super) type Item = HashMap<String, AttributeValue>;
 
 /// The key of an item; none if Sirius never writes such a key.
 pub(super) fn key_of(item: &Item) -> Option<Key> {
-    let text = |name: &str| item.get(name)?.as_s().ok();
-    Key::parse(text(PK)?, text(SK)?)
+    Key::parse(text(item, PK)?, text(item, SK)?)
 }
 
-/// An attribute that is a whole number; none if it is missing or another thing.
+/// An attribute that is a whole number.
 pub(super) fn number(item: &Item, name: &str) -> Option<u64> {
     item.get(name)?.as_n().ok()?.parse().ok()
 }
 
-/// What an item holds.
+/// An attribute that is a text.
+pub(super) fn text<'a>(item: &'a Item, name: &str) -> Option<&'a str> {
+    item.get(name)?.as_s().ok().map(String::as_str)
+}
+
+/// The struct that an item holds.
 pub(super) fn typed<T: DeserializeOwned>(item: Item) -> Result<T, Error> {
     let key = format!("{:?}", item.get(PK));
     serde_dynamo::from_item(item).map_err(|error| Error::corrupt(key, error))
+}
+
+/// The error of an item that is not readable.
+pub(super) fn corrupt(item: &Item, reason: impl ToString) -> Error {
+    Error::corrupt(format!("{:?}", item.get(PK)), reason)
+}
+
+/// The version of an item that [`Store::put_version`] wrote.
+pub(super) fn version_of(item: &Item) -> Result<u64, Error> {
+    number(item, VERSION).ok_or_else(|| corrupt(item, "no version"))
+}
+
+/// The object in an item's blob: JSON of up to `max` bytes, compressed with zstd.
+pub(super) fn unpacked<T: DeserializeOwned>(item: &Item, max: u64) -> Result<T, Error> {
+    let blob = item.get(BLOB).ok_or_else(|| corrupt(item, "no blob"))?;
+    let blob = blob.as_b().map_err(|_| corrupt(item, "its blob is not binary"))?;
+    let json = unzip(blob.as_ref(), max).map_err(|error| corrupt(item, error))?;
+    serde_json::from_slice(&json).map_err(|error| corrupt(item, error))
+}
+
+/// Undoes zstd, up to `max` bytes.
+pub(super) fn unzip(blob: &[u8], max: u64) -> std::io::Result<Vec<u8>> {
+    let mut json = Vec::new();
+    zstd::Decoder::new(blob)?.take(max).read_to_end(&mut json)?;
+    Ok(json)
 }
 
 impl Store {
@@ -52,39 +78,22 @@ impl Store {
         Ok(got.item)
     }
 
-    /// Writes an item that was made of its state with `version`, 0 if there was none; false if another
-    /// write came in between, and this one is not done.
-    pub(super) async fn put_version(
-        &self,
-        operation: &'static str,
-        mut item: Item,
-        version: u64,
-    ) -> Result<bool, Error> {
-        // An item that was removed and written again must not have a version that it had before.
+    /// Replaces an item that was read with `version`, 0 if it did not exist; false if it has changed since.
+    pub(super) async fn put_version(&self, operation: &'static str, put: Put, version: u64) -> Result<bool, Error> {
+        // An item that is removed and created again must not reuse a version.
         let next = if version == 0 { fastrand::u64(1..1 << 52) } else { version + 1 };
-        item.insert(VERSION.to_owned(), AttributeValue::N(next.to_string()));
-        let put = self.client.put_item().table_name(&self.table).set_item(Some(item));
-        let put = match version {
-            0 => put.condition_expression("attribute_not_exists(#version)"),
-            _ => put
-                .condition_expression("#version = :version")
-                .expression_attribute_values(":version", AttributeValue::N(version.to_string())),
-        };
-        match put.expression_attribute_names("#version", VERSION).send().await {
-            Ok(_) => Ok(true),
-            Err(SdkError::ServiceError(e)) if e.err().is_conditional_check_failed_exception() => Ok(false),
-            Err(error) => Err(Error::sdk(operation, error)),
-        }
+        let put = put.set(VERSION, next).when(is_version(version));
+        Ok(self.write(operation, put).await?.is_applied())
     }
 
-    /// The items of any number of distinct keys, in no order: one round trip for each hundred.
+    /// The items of any number of distinct keys, in no order.
     pub(super) async fn batch_get_all(
         &self,
         operation: &'static str,
         keys: Vec<Key>,
         consistent: bool,
     ) -> Result<Vec<Item>, Error> {
-        let batches: Vec<Vec<Key>> = keys.chunks(BATCH).map(<[Key]>::to_vec).collect();
+        let batches: Vec<Vec<Key>> = keys.chunks(MOST_KEYS_OF_A_READ).map(<[Key]>::to_vec).collect();
         let read: Vec<Vec<Item>> = stream::iter(batches)
             .map(|batch| self.batch_get(operation, batch, consistent))
             .buffer_unordered(CONCURRENCY)
@@ -93,7 +102,7 @@ impl Store {
         Ok(read.into_iter().flatten().collect())
     }
 
-    /// The items of up to a hundred distinct keys, in one round trip unless the service keeps some back.
+    /// The items of up to [`MOST_KEYS_OF_A_READ`] distinct keys, in no order.
     pub(super) async fn batch_get(
         &self,
         operation: &'static str,
@@ -104,29 +113,24 @@ impl Store {
             .set_keys(Some(keys.into_iter().map(|key| key.attributes()).collect()))
             .consistent_read(consistent)
             .build()
-            .map_err(|source| Error::Refused { operation, source: source.into() })?;
+            .map_err(Error::refused(operation))?;
         let mut wanted = HashMap::from([(self.table.clone(), keys)]);
         let mut items = Vec::new();
-        let mut delays = backoff::delays();
-        let mut tries = 0;
+        let mut retries = Retries::of(operation);
         loop {
-            tries += 1;
-            let read = self
-                .client
-                .batch_get_item()
-                .set_request_items(Some(wanted))
-                .send()
-                .await
-                .map_err(|error| Error::sdk(operation, error))?;
+            let read = self.client.batch_get_item().set_request_items(Some(wanted)).send().await;
+            let read = read.map_err(|error| Error::sdk(operation, error))?;
             items.extend(read.responses.unwrap_or_default().into_values().flatten());
             wanted = read.unprocessed_keys.unwrap_or_default();
             if wanted.is_empty() {
                 return Ok(items);
             }
-            match delays.next() {
-                Some(delay) => tokio::time::sleep(delay).await,
-                None => return Err(Error::Unprocessed { operation, tries }),
-            }
+            retries.wait().await?;
         }
     }
+}
+
+/// The condition that an item has not changed since it was read with `version`, 0 if it did not exist.
+pub(super) fn is_version(version: u64) -> Condition {
+    if version == 0 { absent(VERSION) } else { equals(VERSION, version) }
 }

@@ -1,4 +1,4 @@
-//! The keys of the table. Nothing else spells one.
+//! The keys of the table's items, and the attributes and limits that several items share.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -20,32 +20,32 @@ use crate::domain::subject::Subject;
 use crate::domain::upload::UploadId;
 use crate::domain::vulnerability_id::VulnerabilityId;
 
-/// Partition key.
+/// The partition key.
 pub(super) const PK: &str = "pk";
-/// Sort key.
+/// The sort key.
 pub(super) const SK: &str = "sk";
-/// The sparse index: only what must be found without knowing its key carries its attributes.
+/// The sparse index of items that must be found without their keys.
 pub(super) const LISTING_INDEX: &str = "listing";
-/// The index's partition key: what kind of list an item is on.
+/// The index's partition key: the list that an item is on.
 pub(super) const LISTING: &str = "listing";
 /// The index's sort key, a number: a scan's id, or the time at which an item is due (milliseconds).
 pub(super) const RANK: &str = "rank";
 /// The list of all published scans.
 pub(super) const SCANS_LIST: &str = "SCANS";
-/// The list of analyses that are pending, by the time at which they are looked at again.
+/// The list of pending analyses, by the time at which recovery looks at them.
 pub(super) const PENDING_LIST: &str = "PENDING";
-/// The list of scans whose findings are yet to be queued for analysis.
+/// The list of scans whose findings are not queued for analysis yet, by the time at which recovery queues them.
 pub(super) const OUTBOX_LIST: &str = "OUTBOX";
-/// The list of reports that are being ingested, by the time at which their lease is over.
+/// The list of claims that are not complete, by the end of their lease.
 pub(super) const INGESTING_LIST: &str = "INGESTING";
-/// The list of scans that are being deleted, by the time at which that is looked at again.
+/// The list of deletions that are not finished, by the end of their lease.
 pub(super) const DELETING_LIST: &str = "DELETING";
 /// The list of vulnerabilities, by the time at which a source is to be asked again.
 pub(super) const CVES_LIST: &str = "CVES";
 /// The list of vulnerabilities that no image has any more, by the time at which their records are dropped.
 pub(super) const UNSEEN_LIST: &str = "UNSEEN";
-/// The list of assets whose current scan has moved and whose occurrences are yet to follow, by the time at which
-/// recovery looks after them.
+/// The list of assets whose current scan has changed and whose occurrences have not followed yet, by the time at which
+/// recovery updates them.
 pub(super) const MOVED_LIST: &str = "MOVED";
 /// The sparse index of current scans by when they were last seen.
 pub(super) const FLEET_INDEX: &str = "fleet";
@@ -63,64 +63,75 @@ pub(super) const LINEAGE: &str = "lineage";
 pub(super) const GENERATION: &str = "generation";
 /// An attribute of every item that belongs to a scan.
 pub(super) const SCAN_ID: &str = "scan_id";
+/// The compressed part of an item.
+pub(super) const BLOB: &str = "z";
+/// Counts the writes of an item, so that a write that is based on an older state is refused.
+pub(super) const VERSION: &str = "version";
+/// The table's time-to-live attribute, in seconds since 1970.
+pub(super) const EXPIRES_AT: &str = "expires_at";
+/// The platform of an asset, in items that belong to one.
+pub(super) const PLATFORM: &str = "platform";
 
-/// Findings that share a partition key.
-///
-/// A key takes 1,000 write units a second
-/// (<https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/bp-partition-key-design.html>),
-/// and 250 findings of four units each stay within that.
+/// The most items of a `BatchWriteItem`.
+pub(super) const MOST_ITEMS_OF_A_BATCH: usize = 25;
+/// The most items of a `BatchGetItem`.
+pub(super) const MOST_KEYS_OF_A_READ: usize = 100;
+/// The most bytes that a blob may have: an item takes 400 KB.
+pub(super) const MOST_BYTES_OF_A_BLOB: usize = 380 << 10;
+
+/// Findings that share a partition key: 250 of up to four write units each stay within the limit of a key.
 pub const FINDINGS_PER_BLOCK: u32 = 250;
 
-/// Items over which the number of scans is spread. Scans that are published at the same time have
-/// ids that follow each other, and so write to different ones.
+/// Items that share the number of scans. Scans that are published at the same time have consecutive ids, and so
+/// write to different ones.
 pub(super) const TOTAL_SHARDS: u64 = 8;
 
-/// Names one item.
+/// The key of one item. The attributes of each item are in docs/DATA.md.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Key {
-    /// Who ingests a report, or did.
+    /// The claim on a report: the attempt that is ingesting it, or the scan that it became.
     Claim(ReportHash),
     /// A scan.
     Scan(ScanId),
-    /// That an image has a scan, under the name of its asset.
+    /// The entry of a scan under the name of its asset.
     ImageScan(ImageName, ScanId),
     /// A finding.
     Finding(ScanId, Ordinal),
     /// The next scan's number, and the key that cursors are signed with.
     Counter,
-    /// A part of the number of scans.
+    /// A shard of the number of scans.
     Total(u64),
-    /// The analysis of a prompt: its state and, once there is one, its answer.
+    /// The analysis of a prompt: its state and its answer.
     Analysis(PromptHash),
-    /// What is asked under that hash: the messages, and the facts that the answer is checked against.
+    /// The question of a prompt: the messages, and the facts that the answer is checked against.
     Question(PromptHash),
-    /// A scan whose findings are yet to be queued for analysis.
+    /// A scan whose findings are not queued for analysis yet.
     Outbox(ScanId),
-    /// What is left of a scan that is being deleted.
+    /// The progress of a scan's deletion.
     Deletion(ScanId),
-    /// A scan that was taken back, to be ingested anew.
+    /// The mark of a scan that is being ingested again.
     Reopened(ScanId),
-    /// How an upload went.
+    /// The status of an upload.
     Upload(UploadId),
-    /// What each source says of a vulnerability.
+    /// The facts of each source about a vulnerability.
     Dossier(VulnerabilityId),
-    /// The same in short.
+    /// The summary of these facts.
     Signals(VulnerabilityId),
-    /// The id under which an alias of it is kept.
+    /// The id that an alias of a vulnerability stands for.
     Alias(VulnerabilityId),
-    /// Which scan of an asset is current.
+    /// The pointer of an asset to its current scan.
     Asset(Asset),
-    /// What an asset has of a bucket of vulnerabilities.
+    /// The occurrences of a bucket of vulnerabilities in an asset.
     Occurrences(Bucket, AssetKey),
     /// When the problems of a bucket were first seen in a repository on a platform.
     FirstSeen(Bucket, LineageKey),
-    /// How fast a source may be asked.
+    /// The pace and circuit of a source.
     Source(String),
-    /// The last good one of a feed.
+    /// The last good version of a feed.
     Feed(FeedName),
-    /// How far a walk has come.
+    /// The position of a walk.
     Walk(Walk),
-    /// How many vulnerabilities sources were to be asked about on a day.
+    /// The number of vulnerabilities that were queued for enrichment on a day.
     Orders(Date),
     /// The latest answer on a subject.
     LatestAnswer(Subject),
@@ -177,12 +188,12 @@ impl Key {
         }
     }
 
-    /// Both, as the SDK wants them.
+    /// Both keys as attributes.
     pub(super) fn attributes(&self) -> HashMap<String, AttributeValue> {
         HashMap::from([(PK.to_owned(), AttributeValue::S(self.pk())), (SK.to_owned(), AttributeValue::S(self.sk()))])
     }
 
-    /// The item that two keys name; none if Sirius never writes such keys.
+    /// Reads the two keys of an item; none if Sirius never writes such keys.
     pub(super) fn parse(pk: &str, sk: &str) -> Option<Self> {
         let key = if pk == COUNTERS {
             match sk.strip_prefix("TOTAL#") {
@@ -259,10 +270,10 @@ pub(super) fn image_sk(scan: ScanId) -> String {
     format!("SCAN#{:010}", scan.get())
 }
 
-/// What the sort keys of an image's assets begin with.
+/// The prefix of the sort keys of an image's assets.
 pub(super) const ASSETS: &str = "ASSET#";
 
-/// The sort key of an asset: `ASSET#linux/amd64`, and the scan of one without a name.
+/// The sort key of an asset: `ASSET#linux/amd64`, with the scan if the asset has no name.
 fn asset_sk(asset: &Asset) -> String {
     let platform = asset.platform.as_ref().map_or("", Platform::as_str);
     match asset.alone {
@@ -289,18 +300,18 @@ fn finding_sk(ordinal: u32) -> String {
     format!("FINDING#{ordinal:06}")
 }
 
-/// A run of findings that one query can answer.
+/// A range of findings that one query can read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Block {
     /// Its partition key.
     pub(super) pk: String,
-    /// The first sort key of the run.
+    /// The first sort key of the range.
     pub(super) first: String,
-    /// The last sort key of the run.
+    /// The last sort key of the range.
     pub(super) last: String,
 }
 
-/// The run of the findings `ordinals` of a scan, which must not be empty nor cross a block's border.
+/// The range of the findings `ordinals` of a scan, which must not be empty or cross the end of a block.
 pub(super) fn block(scan: ScanId, ordinals: &Range<u32>) -> Block {
     Block {
         pk: block_pk(scan, ordinals.start / FINDINGS_PER_BLOCK),

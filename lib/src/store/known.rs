@@ -1,13 +1,11 @@
-//! What the sources say of a set of vulnerabilities and how new their feeds are, in as few round trips as
-//! there can be.
+//! What is known of a set of vulnerabilities and how new the feeds are, in as few round trips as possible.
 
 use std::collections::BTreeSet;
 
-use aws_sdk_dynamodb::types::AttributeValue;
-
 use super::enrichments::read_signals;
-use super::item::{key_of, typed};
+use super::item::{corrupt, key_of, text, typed};
 use super::keys::Key;
+use super::write::Put;
 use super::{Error, Store, first_seen};
 use crate::domain::asset::LineageKey;
 use crate::domain::enrichment::Dossier;
@@ -16,26 +14,19 @@ use crate::domain::known::Known;
 use crate::domain::occurrence::Bucket;
 use crate::domain::vulnerability_id::VulnerabilityId;
 
-/// Names of one vulnerability that are written down: most have one or two.
+/// Names of one vulnerability that are stored: most have one or two.
 const MAX_ALIASES: usize = 8;
-/// Names the id that an alias stands for.
+/// The id that an alias stands for.
 pub(super) const STANDS_FOR: &str = "stands_for";
 
 impl Store {
-    /// What is known of vulnerabilities, which are distinct: one round trip for 98 of them. Ids that are not
-    /// CVEs may need a second one, for the CVEs that they are the same as.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`], [`Error::Unprocessed`], [`Error::Refused`], [`Error::Corrupt`].
+    /// Reads what is known of distinct vulnerabilities: one round trip for 98 of them. Ids that are not CVEs may need a
+    /// second one, for the CVEs that they are aliases of.
     pub async fn known(&self, ids: &[VulnerabilityId]) -> Result<Known, Error> {
         self.known_with(ids, None).await
     }
 
-    /// The same with when the problems of these vulnerabilities were first seen in a repository, read in the same
-    /// round trip.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`], [`Error::Unprocessed`], [`Error::Refused`], [`Error::Corrupt`].
+    /// Reads the same, and when the problems of these vulnerabilities were first seen in a repository.
     pub async fn known_in(&self, ids: &[VulnerabilityId], lineage: LineageKey) -> Result<Known, Error> {
         self.known_with(ids, Some(lineage)).await
     }
@@ -76,37 +67,26 @@ impl Store {
         Ok(())
     }
 
-    /// Writes down under which id the names are kept that a dossier has come to have. To do it again is success.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`], [`Error::Refused`].
+    /// Stores the new names of a dossier as aliases of its id; idempotent.
     pub(super) async fn put_new_aliases(&self, before: Option<&Dossier>, dossier: &Dossier) -> Result<(), Error> {
         let known = before.map(names).unwrap_or_default();
         for alias in names(dossier).difference(&known).filter(|alias| **alias != dossier.id).take(MAX_ALIASES) {
-            let put = self
-                .client
-                .put_item()
-                .table_name(&self.table)
-                .set_item(Some(Key::Alias(alias.clone()).attributes()))
-                .item(STANDS_FOR, AttributeValue::S(dossier.id.to_string()));
-            put.send().await.map_err(|error| Error::sdk("PutItem(alias)", error))?;
+            let put = Put::new(&Key::Alias(alias.clone())).set(STANDS_FOR, dossier.id.as_str());
+            self.write("PutItem(alias)", put).await?;
         }
         Ok(())
     }
 
-    /// The id whose dossier has what is known of an alias; none if nobody has met it as one.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`], [`Error::Refused`], [`Error::Corrupt`].
+    /// Reads the id that an alias stands for.
     pub async fn stands_for(&self, alias: &VulnerabilityId) -> Result<Option<VulnerabilityId>, Error> {
-        let key = Key::Alias(alias.clone());
-        let Some(item) = self.get("GetItem(alias)", &key, false).await? else { return Ok(None) };
-        let id = item.get(STANDS_FOR).and_then(|id| id.as_s().ok()?.parse().ok());
-        id.map(Some).ok_or_else(|| Error::corrupt(key.pk(), "stands for no id"))
+        let got = self.get("GetItem(alias)", &Key::Alias(alias.clone()), false).await?;
+        let Some(item) = got else { return Ok(None) };
+        let id = text(&item, STANDS_FOR).and_then(|id| id.parse().ok());
+        id.map(Some).ok_or_else(|| corrupt(&item, "stands for no id"))
     }
 }
 
-/// All names that sources have for a vulnerability.
+/// Collects the names that sources have for a vulnerability.
 pub(super) fn names(dossier: &Dossier) -> BTreeSet<VulnerabilityId> {
     let facts = dossier.sources.values().filter_map(|state| state.facts.as_ref());
     facts.flat_map(|facts| facts.aliases.iter().cloned()).collect()

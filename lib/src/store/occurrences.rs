@@ -1,19 +1,18 @@
-//! Which assets have which vulnerabilities: one item per asset and bucket of vulnerabilities.
+//! The occurrences of vulnerabilities in assets: one item per asset and bucket of vulnerabilities.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
-use aws_sdk_dynamodb::error::SdkError;
-use aws_sdk_dynamodb::primitives::Blob;
-use aws_sdk_dynamodb::types::AttributeValue;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Serialize};
 
-use super::assets::{Current, PLATFORM};
-use super::enrichments::unzip;
-use super::item::{Item, VERSION, key_of};
-use super::keys::{self, Key, PK, SCAN_ID, SK};
-use super::{Error, Store, backoff};
+use super::assets::Current;
+use super::backoff::Retries;
+use super::expression::{absent, begins_with, equals};
+use super::item::{Item, corrupt, key_of, number, text, unpacked, version_of};
+use super::keys::{self, BLOB, Key, MOST_BYTES_OF_A_BLOB, PK, PLATFORM, SCAN_ID, SK, VERSION};
+use super::write::{Put, Write};
+use super::{Error, Store, query};
 use crate::domain::asset::{Asset, AssetKey, LineageKey};
 use crate::domain::finding::Ordinal;
 use crate::domain::image_name::ImageName;
@@ -22,45 +21,41 @@ use crate::domain::platform::Platform;
 use crate::domain::scan::ScanId;
 use crate::domain::vulnerability_id::VulnerabilityId;
 
-/// What an item may hold of compressed occurrences: DynamoDB takes 400 KB for a whole item.
-const MAX_BLOB: usize = 380 << 10;
-/// The largest blob that is written, as JSON: what repeats itself hardly counts when it is compressed, and has to be read
-/// and sorted all the same.
+/// The largest blob that is written, as JSON: repetition compresses well, but every reader has to parse it.
 const MAX_WRITTEN: usize = 16 << 20;
-/// The largest one that is read.
+/// The largest blob that is read, as JSON.
 const MAX_JSON: u64 = 64 << 20;
 const LEVEL: i32 = 6;
-/// Items that are in memory, unpacked, and written at once.
+/// Items that are unpacked in memory and written at once.
 const CONCURRENCY: usize = 4;
-/// How many occurrences that are gone an item keeps at most: the most severe ones of the newest scans.
+/// The most past occurrences that an item keeps: the most severe ones of the newest scans.
 const MAX_GONE: usize = 500;
 
-const BLOB: &str = "z";
 const OMITTED: &str = "omitted";
 const IMAGE: &str = "image";
-/// The version of the asset that the current scan is of.
+/// The version of the asset in which the scan is current.
 const AS_OF: &str = "as_of";
 
-/// An item and the count of its writes, 0 for one that is not there.
+/// An item and its version, 0 if it does not exist.
 struct Versioned {
     asset: AssetOccurrences,
     version: u64,
 }
 
-/// What is compressed of an item.
+/// The blob of an item.
 #[derive(Deserialize)]
 struct Packed {
     scans: BTreeMap<ScanId, Span>,
     occurrences: Vec<Occurrence>,
 }
 
-/// The scans of an item, without what they have.
+/// The scans of a blob, without their occurrences.
 #[derive(Deserialize)]
 struct PackedScans {
     scans: BTreeMap<ScanId, IgnoredAny>,
 }
 
-/// What an asset has, as it was read; unpacked bucket by bucket as it is needed.
+/// The occurrences of an asset as they were read, unpacked bucket by bucket when they are needed.
 #[derive(Default)]
 pub struct KnownOccurrences {
     items: BTreeMap<Bucket, Item>,
@@ -68,43 +63,40 @@ pub struct KnownOccurrences {
 }
 
 impl KnownOccurrences {
-    /// The scans that have any of them.
+    /// Lists the scans that have any of them.
     #[must_use]
     pub const fn scans(&self) -> &BTreeSet<ScanId> {
         &self.scans
     }
 }
 
-/// A scan as far as occurrences need it.
+/// A scan whose occurrences are added.
 #[derive(Debug, Clone)]
 pub struct Added<'a> {
     /// The scan.
     pub scan_id: ScanId,
     /// When it was seen.
     pub span: Span,
-    /// All that it has, each with its first finding.
+    /// All its occurrences, each with its first finding.
     pub found: &'a BTreeMap<Bucket, Vec<(Details, Ordinal)>>,
 }
 
-/// What the occurrences of an asset are to follow.
+/// The scans that the occurrences of an asset are to follow.
 #[derive(Debug, Clone, Copy)]
 pub struct Following<'a> {
-    /// Which of its scans is current.
+    /// The current scan.
     pub current: Current,
-    /// Scans with what they have.
+    /// Scans whose occurrences are added.
     pub added: &'a [Added<'a>],
-    /// Scans that are not there any more.
+    /// Scans that are deleted.
     pub gone: &'a BTreeSet<ScanId>,
     /// When scans were seen.
     pub spans: &'a BTreeMap<ScanId, Span>,
 }
 
 impl Store {
-    /// The assets that have a vulnerability, or had it, each with its occurrences of it only. Pages of 1 MB of the
-    /// bucket's items; eventually consistent.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`], [`Error::Refused`], [`Error::Corrupt`].
+    /// Reads the assets that have a vulnerability, or had it, each with its occurrences of it only; eventually
+    /// consistent.
     pub async fn occurrences_of(&self, id: &VulnerabilityId) -> Result<Vec<(AssetKey, AssetOccurrences)>, Error> {
         let bucket = Bucket::of(id);
         let mut found = Vec::new();
@@ -118,17 +110,14 @@ impl Store {
         Ok(found)
     }
 
-    /// Everything in a bucket, asset by asset; eventually consistent.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`], [`Error::Refused`], [`Error::Corrupt`].
+    /// Reads a bucket, asset by asset; eventually consistent.
     pub async fn all_occurrences(&self, bucket: Bucket) -> Result<Vec<(AssetKey, AssetOccurrences)>, Error> {
         let mut found = Vec::new();
         self.each_asset(bucket, None, false, |key, asset| found.push((key, asset))).await?;
         Ok(found)
     }
 
-    /// What the assets of a repository on a platform have of a bucket; strongly consistent.
+    /// Reads the occurrences of a bucket in a repository on a platform; strongly consistent.
     pub(super) async fn occurrences_of_lineage(
         &self,
         bucket: Bucket,
@@ -146,32 +135,17 @@ impl Store {
         consistent: bool,
         mut take: impl FnMut(AssetKey, AssetOccurrences),
     ) -> Result<(), Error> {
-        let query = self
-            .client
-            .query()
-            .table_name(&self.table)
-            .consistent_read(consistent)
-            .expression_attribute_names("#pk", PK)
-            .expression_attribute_values(":pk", AttributeValue::S(keys::occurrences_pk(bucket)));
-        let query = match lineage {
-            None => query.key_condition_expression("#pk = :pk"),
-            Some(lineage) => query
-                .key_condition_expression("#pk = :pk AND begins_with(#sk, :lineage)")
-                .expression_attribute_names("#sk", SK)
-                .expression_attribute_values(":lineage", AttributeValue::S(lineage.to_string())),
+        let of_bucket = equals(PK, keys::occurrences_pk(bucket));
+        let keys = match lineage {
+            None => of_bucket,
+            Some(lineage) => of_bucket.and(begins_with(SK, lineage.to_string())),
         };
-        let mut items = query.into_paginator().items().send();
-        while let Some(item) = items.next().await {
-            let (key, read) = read(&item.map_err(|error| Error::sdk("Query(occurrences)", error))?)?;
-            take(key, read.asset);
-        }
-        Ok(())
+        let query = self.query(keys, None).consistent_read(consistent);
+        let take = |item: Item| read(&item).map(|(key, read)| take(key, read.asset));
+        query::each("Query(occurrences)", query, take).await
     }
 
-    /// What an asset has in some buckets; strongly consistent.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`], [`Error::Unprocessed`], [`Error::Refused`], [`Error::Corrupt`].
+    /// Reads the occurrences of an asset in some buckets; strongly consistent.
     pub async fn known_occurrences(
         &self,
         asset: &Asset,
@@ -189,11 +163,7 @@ impl Store {
         Ok(known)
     }
 
-    /// Has the occurrences of an asset in some buckets, as they were read, follow its scans. To do it again, or late, is
-    /// harmless.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`], [`Error::Unprocessed`], [`Error::Refused`], [`Error::Corrupt`].
+    /// Updates the occurrences of an asset in some buckets, as they were read, from its scans; idempotent.
     pub async fn follow(
         &self,
         asset: &Asset,
@@ -215,11 +185,7 @@ impl Store {
         self.change_all(asset, known, buckets, change).await.map(drop)
     }
 
-    /// Removes a deleted scan from the fleet's occurrences in some buckets; whether there was anything to change. To do it
-    /// again is success.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`], [`Error::Unprocessed`], [`Error::Refused`], [`Error::Corrupt`].
+    /// Removes a deleted scan from the occurrences in some buckets, and answers whether any changed; idempotent.
     pub async fn remove_occurrences(
         &self,
         asset: &Asset,
@@ -233,7 +199,7 @@ impl Store {
         self.change_all(asset, &mut known, buckets, change).await
     }
 
-    /// Changes what an asset has in some buckets; writes only where that changes something, and answers whether it did.
+    /// Changes the occurrences of an asset in some buckets, and answers whether any changed. Only those are written.
     async fn change_all(
         &self,
         asset: &Asset,
@@ -250,7 +216,7 @@ impl Store {
             .await
     }
 
-    /// Changes one item, again and again while others write to it in between.
+    /// Changes one item, and tries again while other writers are faster.
     async fn change(
         &self,
         asset: &Asset,
@@ -259,62 +225,39 @@ impl Store {
         change: &impl Fn(Bucket, AssetOccurrences) -> AssetOccurrences,
     ) -> Result<bool, Error> {
         let key = Key::Occurrences(bucket, asset.key());
-        let mut delays = backoff::delays();
-        let mut tries = 0;
+        let mut retries = Retries::of("PutItem(occurrences)");
         loop {
-            tries += 1;
             let absent = || Versioned { asset: none(asset), version: 0 };
             let old = item.as_ref().map(read).transpose()?.map_or_else(absent, |(_, old)| old);
             let is_absent = old.version == 0;
             let new = change(bucket, old.asset.clone());
-            // An item for every bucket of every asset would be many that say nothing.
-            let says_nothing = is_absent && new.occurrences.is_empty();
-            if says_nothing || new == old.asset {
+            // Most assets have nothing in most buckets.
+            let is_empty = is_absent && new.occurrences.is_empty();
+            if is_empty || new == old.asset {
                 return Ok(false);
             }
             if self.write_occurrences(&key, new, old.version).await? {
                 return Ok(true);
             }
-            match delays.next() {
-                Some(delay) => tokio::time::sleep(delay).await,
-                None => return Err(Error::Unprocessed { operation: "PutItem(occurrences)", tries }),
-            }
+            retries.wait().await?;
             item = self.batch_get("BatchGetItem(occurrences)", [key.clone()], true).await?.pop();
         }
     }
 
-    /// Writes an item, or removes it if nothing is left in it; false if it has changed since it was read.
+    /// Replaces an item, or removes it if it is empty; false if it has changed since it was read.
     async fn write_occurrences(&self, key: &Key, asset: AssetOccurrences, version: u64) -> Result<bool, Error> {
         const OPERATION: &str = "PutItem(occurrences)";
         if asset.occurrences.is_empty() {
-            let deleted = self
-                .client
-                .delete_item()
-                .table_name(&self.table)
-                .set_key(Some(key.attributes()))
-                .condition_expression("attribute_not_exists(#version) OR #version = :version")
-                .expression_attribute_names("#version", VERSION)
-                .expression_attribute_values(":version", AttributeValue::N(version.to_string()))
-                .send()
-                .await;
-            return match deleted {
-                Ok(_) => Ok(true),
-                Err(SdkError::ServiceError(e)) if e.err().is_conditional_check_failed_exception() => Ok(false),
-                Err(error) => Err(Error::sdk("DeleteItem(occurrences)", error)),
-            };
+            let delete = Write::delete(key).when(absent(VERSION).or(equals(VERSION, version)));
+            return Ok(self.write("DeleteItem(occurrences)", delete).await?.is_applied());
         }
-        let text = |text: &str| AttributeValue::S(text.to_owned());
-        let number = |number: u64| AttributeValue::N(number.to_string());
-        let mut item = key.attributes();
-        item.extend([(IMAGE.to_owned(), text(asset.image.as_str())), (AS_OF.to_owned(), number(asset.as_of))]);
-        item.extend(asset.platform.as_ref().map(|platform| (PLATFORM.to_owned(), text(platform.as_str()))));
-        item.extend(asset.current.map(|scan| (SCAN_ID.to_owned(), number(scan.get()))));
-        let (blob, omitted) = pack(asset).map_err(|source| Error::Refused { operation: OPERATION, source })?;
-        item.extend(HashMap::from([
-            (BLOB.to_owned(), AttributeValue::B(Blob::new(blob))),
-            (OMITTED.to_owned(), AttributeValue::N(omitted.to_string())),
-        ]));
-        self.put_version(OPERATION, item, version).await
+        let put = Put::new(key)
+            .set(IMAGE, asset.image.as_str())
+            .set(AS_OF, asset.as_of)
+            .set_some(PLATFORM, asset.platform.as_ref().map(Platform::as_str))
+            .set_some(SCAN_ID, asset.current);
+        let (blob, omitted) = pack(asset).map_err(Error::refused(OPERATION))?;
+        self.put_version(OPERATION, put.set(BLOB, blob).set(OMITTED, omitted), version).await
     }
 }
 
@@ -322,10 +265,10 @@ fn none(asset: &Asset) -> AssetOccurrences {
     AssetOccurrences::none(asset.name.clone(), asset.platform.clone())
 }
 
-/// The blob, and how many occurrences that are there now had no room in it: what is gone goes first, then what is
-/// least severe.
+/// Makes the blob, and counts the current occurrences that had no room in it. Past occurrences are left out first,
+/// then the least severe ones.
 fn pack(asset: AssetOccurrences) -> Result<(Vec<u8>, usize), Box<dyn std::error::Error + Send + Sync>> {
-    /// What is compressed, in part.
+    /// A part of [`Packed`].
     #[derive(Serialize)]
     struct Part<'a> {
         scans: BTreeMap<ScanId, Span>,
@@ -334,7 +277,7 @@ fn pack(asset: AssetOccurrences) -> Result<(Vec<u8>, usize), Box<dyn std::error:
     let AssetOccurrences { current, scans, occurrences, .. } = asset;
     let is_present = |occurrence: &Occurrence| current.is_some_and(|current| occurrence.has(current));
     let present = occurrences.iter().filter(|occurrence| is_present(occurrence)).count();
-    // What stays longest comes first; each with its place in the order of the item.
+    // Those that are kept longest come first, each with its place in the order of the item.
     let mut by_worth: Vec<(usize, &Occurrence)> = occurrences.iter().enumerate().collect();
     let mut kept = by_worth.len();
     if current.is_some() {
@@ -361,11 +304,11 @@ fn pack(asset: AssetOccurrences) -> Result<(Vec<u8>, usize), Box<dyn std::error:
         let json = serde_json::to_vec(&Part { scans, occurrences: part })?;
         let blob = if json.len() <= MAX_WRITTEN { Some(zstd::bulk::compress(&json, LEVEL)?) } else { None };
         let excess = match blob {
-            Some(blob) if blob.len() <= MAX_BLOB || kept == 0 => return Ok((blob, present - present_kept)),
-            Some(blob) => (blob.len(), MAX_BLOB),
+            Some(blob) if blob.len() <= MOST_BYTES_OF_A_BLOB || kept == 0 => return Ok((blob, present - present_kept)),
+            Some(blob) => (blob.len(), MOST_BYTES_OF_A_BLOB),
             None => (json.len(), MAX_WRITTEN),
         };
-        // As many as will about fit, and always fewer than before.
+        // About as many as fit, and always fewer than before.
         let (size, room) = excess;
         let fits = (kept.saturating_mul(room) / size).min(kept.saturating_sub(1));
         kept = fits - fits / 32;
@@ -373,39 +316,33 @@ fn pack(asset: AssetOccurrences) -> Result<(Vec<u8>, usize), Box<dyn std::error:
 }
 
 fn read(item: &Item) -> Result<(AssetKey, Versioned), Error> {
-    let corrupt = |reason: String| Error::corrupt(format!("{:?}", item.get(PK)), reason);
     let Some(Key::Occurrences(_, key)) = key_of(item) else {
-        return Err(corrupt("not the key of occurrences".to_owned()));
+        return Err(corrupt(item, "not the key of occurrences"));
     };
-    let text = |name: &str| item.get(name)?.as_s().ok();
-    let number = |name: &str| item.get(name)?.as_n().ok()?.parse::<u64>().ok();
-    let image = text(IMAGE).and_then(|name| name.parse::<ImageName>().ok());
-    let image = image.ok_or_else(|| corrupt("no image".to_owned()))?;
+    let image = text(item, IMAGE).and_then(|name| name.parse::<ImageName>().ok());
+    let image = image.ok_or_else(|| corrupt(item, "no image"))?;
     let Packed { scans, occurrences } = unpack(item)?;
     let asset = AssetOccurrences {
         image,
-        platform: text(PLATFORM).and_then(|platform| platform.parse::<Platform>().ok()),
-        current: number(SCAN_ID).and_then(ScanId::new),
-        as_of: number(AS_OF).unwrap_or_default(),
+        platform: text(item, PLATFORM).and_then(|platform| platform.parse::<Platform>().ok()),
+        current: number(item, SCAN_ID).and_then(ScanId::new),
+        as_of: number(item, AS_OF).unwrap_or_default(),
         scans,
         occurrences,
-        omitted: number(OMITTED).and_then(|n| u32::try_from(n).ok()).unwrap_or_default(),
+        omitted: number(item, OMITTED).and_then(|n| u32::try_from(n).ok()).unwrap_or_default(),
     };
-    let version = number(VERSION).ok_or_else(|| corrupt("no version".to_owned()))?;
-    Ok((key, Versioned { asset, version }))
+    Ok((key, Versioned { asset, version: version_of(item)? }))
 }
 
 pub(super) fn unpack<T: DeserializeOwned>(item: &Item) -> Result<T, Error> {
-    let corrupt = |reason: String| Error::corrupt(format!("{:?}", item.get(PK)), reason);
-    let blob = item.get(BLOB).and_then(|blob| blob.as_b().ok()).ok_or_else(|| corrupt("no blob".to_owned()))?;
-    let json = unzip(blob.as_ref(), MAX_JSON).map_err(|error| corrupt(error.to_string()))?;
-    serde_json::from_slice(&json).map_err(|error| corrupt(error.to_string()))
+    unpacked(item, MAX_JSON)
 }
 
 #[cfg(test)]
 mod tests {
     use jiff::Timestamp;
 
+    use super::super::item::unzip;
     use super::*;
     use crate::domain::finding::FindingId;
     use crate::domain::occurrence::Problem;
@@ -440,12 +377,12 @@ mod tests {
         let asset = AssetOccurrences::none("app".parse().unwrap(), None);
         let asset = asset.with(old, span, &found(gone)).with(new, span, &found(many.clone())).at(Some(new), 1);
         let (blob, omitted) = pack(asset).unwrap();
-        assert!(blob.len() <= MAX_BLOB);
+        assert!(blob.len() <= MOST_BYTES_OF_A_BLOB);
         let kept: Packed = serde_json::from_slice(&unzip(&blob, MAX_JSON).unwrap()).unwrap();
         assert_eq!(kept.occurrences.len() + omitted, many.len());
         assert!(omitted > 0 && kept.occurrences.iter().any(|it| it.details.severity == Severity::Critical));
         assert!(kept.occurrences.iter().all(|occurrence| occurrence.scans().eq([new])));
-        assert!(blob.len() > MAX_BLOB / 10 * 8, "no more goes than has to: {}", blob.len());
+        assert!(blob.len() > MOST_BYTES_OF_A_BLOB / 10 * 8, "no more goes than has to: {}", blob.len());
         assert!(kept.occurrences.is_sorted_by(|a, b| a.details < b.details));
     }
 

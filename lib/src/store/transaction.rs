@@ -1,55 +1,51 @@
-//! Several writes as one: all of them happen, or none.
+//! Writes several items together: all of them, or none.
 
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
-use aws_sdk_dynamodb::types::{CancellationReason, TransactWriteItem};
+use aws_sdk_dynamodb::types::CancellationReason;
 
-use super::{Error, Store, backoff};
+use super::backoff::Retries;
+use super::item::Item;
+use super::write::Write;
+use super::{Error, Store};
 
-/// How a transaction ended.
+/// The result of a transaction.
 pub(super) enum Outcome {
     /// All of it is written.
     Written,
-    /// Nothing is, since a condition did not hold: for each write what the service says of it.
-    Refused(Vec<CancellationReason>),
+    /// Nothing is written, because a condition did not hold. For each write in order: none if its condition held,
+    /// else the item, if [`Write::returning`] asked for it.
+    Refused(Vec<Option<Item>>),
 }
 
 impl Outcome {
-    /// Whether all of it is written.
     pub(super) const fn is_written(&self) -> bool {
         matches!(self, Self::Written)
     }
 }
 
-/// Whether the condition of this write did not hold.
-pub(super) fn is_refused(reason: &CancellationReason) -> bool {
-    reason.code() == Some("ConditionalCheckFailed")
-}
-
 impl Store {
-    /// Writes all of it, and tries again while other transactions are at the same items.
-    pub(super) async fn transact(
-        &self,
-        operation: &'static str,
-        writes: Vec<TransactWriteItem>,
-    ) -> Result<Outcome, Error> {
-        let mut delays = backoff::delays();
-        let mut tries = 0;
+    /// Writes all of it, and tries again while other transactions write the same items.
+    ///
+    /// The SDK gives every call an idempotency token, so its own retry of a call that happened is a success.
+    pub(super) async fn transact(&self, operation: &'static str, writes: Vec<Write>) -> Result<Outcome, Error> {
+        let writes = writes.into_iter().map(|write| write.in_transaction(&self.table)).collect::<Result<Vec<_>, _>>();
+        let writes = writes.map_err(Error::refused(operation))?;
+        let mut retries = Retries::of(operation);
         loop {
-            tries += 1;
             let written = self.client.transact_write_items().set_transact_items(Some(writes.clone())).send().await;
             let Err(error) = written else { return Ok(Outcome::Written) };
             let Some(reasons) = cancellation_reasons(&error) else { return Err(Error::sdk(operation, error)) };
             if reasons.iter().any(is_refused) {
-                return Ok(Outcome::Refused(reasons.to_vec()));
+                let refusal = |reason: &CancellationReason| is_refused(reason).then(|| reason.item.clone());
+                return Ok(Outcome::Refused(
+                    reasons.iter().map(|r| refusal(r).map(Option::unwrap_or_default)).collect(),
+                ));
             }
             if !reasons.iter().all(is_contended) {
                 return Err(Error::sdk(operation, error));
             }
-            match delays.next() {
-                Some(delay) => tokio::time::sleep(delay).await,
-                None => return Err(Error::Unprocessed { operation, tries }),
-            }
+            retries.wait().await?;
         }
     }
 }
@@ -60,7 +56,11 @@ fn cancellation_reasons<R>(error: &SdkError<TransactWriteItemsError, R>) -> Opti
     Some(cancelled.cancellation_reasons())
 }
 
-/// Another transaction was at the item, or there was no capacity: worth another try.
+fn is_refused(reason: &CancellationReason) -> bool {
+    reason.code() == Some("ConditionalCheckFailed")
+}
+
+/// Whether another transaction wrote the item, or capacity was missing.
 fn is_contended(reason: &CancellationReason) -> bool {
     let passes = |code: &str| {
         matches!(code, "TransactionConflict" | "ThrottlingError" | "ProvisionedThroughputExceeded" | "None")

@@ -1,20 +1,19 @@
-//! Remembers how far the walks along the list of scans have come, so that each run takes a few steps.
-
-use aws_sdk_dynamodb::types::AttributeValue;
+//! The positions of walks along the list of scans, which take a few steps in each run.
 
 use super::item::number;
 use super::keys::{Key, SCAN_ID};
+use super::write::Put;
 use super::{Error, Store};
 use crate::domain::scan::ScanId;
 
-/// A walk along the list of scans, from the lowest number on, over and over.
+/// A walk along the list of scans, from the lowest number to the highest and then from the beginning again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Walk {
     /// Looks for scans that are too old.
     Retention,
     /// Looks for analyses whose prompts have changed.
     Analyses,
-    /// Looks for vulnerabilities that no image has: along the buckets of occurrences instead.
+    /// Looks for vulnerabilities that no image has; it walks along the buckets of occurrences.
     Unseen,
 }
 
@@ -31,28 +30,15 @@ impl Walk {
 }
 
 impl Store {
-    /// The last scan that a walk has looked at; none at the beginning of the list.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`], [`Error::Refused`].
+    /// Reads the last scan of a walk; none at the beginning of the list.
     pub async fn position(&self, walk: Walk) -> Result<Option<ScanId>, Error> {
         let item = self.get("GetItem(walk)", &Key::Walk(walk), false).await?;
         Ok(item.and_then(|item| number(&item, SCAN_ID)).and_then(ScanId::new))
     }
 
     /// Moves a walk; none is the beginning of the list.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`], [`Error::Refused`].
     pub async fn set_position(&self, walk: Walk, after: Option<ScanId>) -> Result<(), Error> {
-        self.client
-            .put_item()
-            .table_name(&self.table)
-            .set_item(Some(Key::Walk(walk).attributes()))
-            .item(SCAN_ID, AttributeValue::N(after.map_or(0, ScanId::get).to_string()))
-            .send()
-            .await
-            .map_err(|error| Error::sdk("PutItem(walk)", error))?;
-        Ok(())
+        let put = Put::new(&Key::Walk(walk)).set(SCAN_ID, after.map_or(0, ScanId::get));
+        self.write("PutItem(walk)", put).await.map(drop)
     }
 }
