@@ -13,11 +13,11 @@ use sirius::domain::occurrence::{Bucket, Details, Problem, Span};
 use sirius::domain::report_hash::ReportHash;
 use sirius::domain::scan::{Scan, ScanId};
 use sirius::domain::severity::{Severity, SeverityCounts};
-use sirius::domain::vulnerability::VulnerabilitySummary;
 use sirius::domain::vulnerability::cvss;
 use sirius::domain::vulnerability::id::VulnerabilityId;
 use sirius::domain::vulnerability::{
     Epss, Exploitation, Kev, Reference, Source, SourceRecord, SourceRecords, Ssvc, Status, TechnicalImpact,
+    VulnerabilitySummary,
 };
 use sirius::enrichment::freshness::Lifetimes;
 use sirius::enrichment::merge::{self, Answer, Said};

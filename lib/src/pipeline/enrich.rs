@@ -19,9 +19,8 @@ use jiff::Timestamp;
 use tokio::sync::Mutex;
 
 use crate::domain::feed::{Feed, FeedName};
-use crate::domain::vulnerability::VulnerabilitySummary;
 use crate::domain::vulnerability::id::{Kind, VulnerabilityId};
-use crate::domain::vulnerability::{Source, SourceRecord, SourceRecords};
+use crate::domain::vulnerability::{Source, SourceRecord, SourceRecords, VulnerabilitySummary};
 use crate::enrichment::freshness::Lifetimes;
 use crate::enrichment::merge::{Answer, Said, absorb, kept_digest, record};
 use crate::enrichment::{epss, kev, plan};

@@ -18,9 +18,8 @@ use super::error::condition_failed;
 use super::item::{Item, key_of};
 use super::keys::{CVES_LIST, Key, LISTING, LISTING_INDEX, PK, RANK};
 use super::{Error, Store, millis};
-use crate::domain::vulnerability::VulnerabilitySummary;
 use crate::domain::vulnerability::id::VulnerabilityId;
-use crate::domain::vulnerability::{Source, SourceRecords};
+use crate::domain::vulnerability::{Source, SourceRecords, VulnerabilitySummary};
 
 /// Calls under way at once.
 const CONCURRENCY: usize = 16;
