@@ -13,16 +13,18 @@ use sirius::domain::occurrence::{Bucket, Details, Problem, Span};
 use sirius::domain::report_hash::ReportHash;
 use sirius::domain::scan::{Scan, ScanId};
 use sirius::domain::severity::{Severity, SeverityCounts};
+use sirius::domain::vulnerability::cvss;
 use sirius::domain::vulnerability::id::VulnerabilityId;
 use sirius::domain::vulnerability::{
     Epss, Exploitation, Kev, Reference, Source, SourceRecord, SourceRecords, Ssvc, Status, TechnicalImpact,
+    VulnerabilitySummary,
 };
-use sirius::domain::vulnerability::{VulnerabilitySummary, cvss};
 use sirius::enrichment::freshness::Lifetimes;
 use sirius::enrichment::merge::{self, Answer, Said};
 use sirius::enrichment::trivy;
 use sirius::store::Store;
-use sirius::store::claims::{Claim, Claimed, Owner};
+use sirius::store::claims::{Claim, Claimed};
+use sirius::store::lease::Owner;
 use sirius::store::occurrences::{Added, Following};
 
 /// A vector that is automatable and gives everything.

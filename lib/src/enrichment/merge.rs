@@ -138,7 +138,7 @@ fn names<'a>(all: impl IntoIterator<Item = &'a VulnerabilityId>) -> Vec<Vulnerab
 /// Hashes a report's facts without its time, and without the aliases, which add up.
 fn digest(facts: &SourceRecord) -> String {
     let words = SourceRecord { aliases: Vec::new(), as_of: Timestamp::UNIX_EPOCH, ..facts.clone() };
-    // A source record is plain data, which serializes.
+    // A record is plain data, which serializes.
     let json = serde_json::to_vec(&words).unwrap_or_default();
     Sha256::digest(json).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }

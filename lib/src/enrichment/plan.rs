@@ -78,9 +78,9 @@ pub fn next_fetch(records: &SourceRecords) -> Timestamp {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::vulnerability::VulnerabilitySummary;
     use crate::domain::vulnerability::{
         Cvss, CvssKind, CvssSeverity, CvssVersion, Freshness, SourceRecord, SourceState, Ssvc, Status,
+        VulnerabilitySummary,
     };
     use crate::enrichment::freshness::Lifetimes;
     use crate::enrichment::merge::{self, Answer, Said, absorb};

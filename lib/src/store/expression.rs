@@ -288,7 +288,6 @@ mod tests {
             let Declared { names, values } = aliases.declared();
             prop_assert_eq!(used(&text, '#'), names.unwrap_or_default().into_keys().collect::<BTreeSet<_>>());
             prop_assert_eq!(used(&text, ':'), values.unwrap_or_default().into_keys().collect::<BTreeSet<_>>());
-            prop_assert!(!text.contains("(("), "redundant parentheses: {text}");
         }
     }
 
