@@ -372,7 +372,7 @@ async fn what_a_feed_changes_is_pushed_and_an_insane_one_changes_nothing() {
     let first = refresh(&deps, now).await;
     assert_eq!((first.replaced, first.failed, first.pushed), (2, 0, 3), "{first:?}");
     let listed = async |deps: &Enrichment, text: &str| {
-        let summaries = deps.store.summaries(&[id(text)]).await.unwrap().remove(&id(text)).unwrap();
+        let summary = deps.store.summaries(&[id(text)]).await.unwrap().remove(&id(text)).unwrap();
         (summary.kev.is_some(), summary.epss.map(|epss| epss.fact.score), summary.kev_checked.is_some())
     };
     assert_eq!(listed(&deps, "CVE-2026-10000").await, (true, Some(0.5), true));
