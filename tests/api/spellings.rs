@@ -19,6 +19,7 @@ fn misspelled() -> Value {
         "CreatedAt": "2026-11-20T10:00:00Z",
         "Results": [{"Target": "Node.js", "Class": "lang-pkgs", "Type": "node-pkg", "Vulnerabilities": [
             of("cve-2021-44906", "minimist"), of("GHSA-XVCH-5GV4-984H", "minimist-two"),
+            of("cVe-2022-24999", "qs"),
         ]}],
     })
 }
@@ -32,7 +33,14 @@ async fn a_vulnerability_is_found_in_any_letter_case_however_its_report_spells_i
         let enrichment = app.enrichment(nothing_known).await;
         assert_eq!(app.post(&report).await.status, 201);
         app.enrich(&enrichment).await;
-        for (id, package) in [("CVE-2021-44906", "minimist"), ("GHSA-xvch-5gv4-984h", "minimist-two")] {
+        let odd = app
+            .get("/api/container/scans/1/findings?package=qs")
+            .await
+            .list()
+            .first()
+            .map(|_| ("CVE-2022-24999", "qs"));
+        let known = [("CVE-2021-44906", "minimist"), ("GHSA-xvch-5gv4-984h", "minimist-two")];
+        for (id, package) in known.into_iter().chain(odd) {
             for spelled in [id.to_owned(), id.to_ascii_lowercase(), id.to_ascii_uppercase()] {
                 let of_scan = format!("/api/container/scans/1/findings?vulnerability_id={spelled}");
                 for query in ["", "&sort=priority"] {

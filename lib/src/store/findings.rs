@@ -27,6 +27,8 @@ const WRITE: &str = "BatchWriteItem(findings)";
 
 // The attributes that a filter can use.
 const VULNERABILITY_ID: &str = "v";
+/// An id in small letters, of a finding whose report spells it as no search does.
+const SMALL_ID: &str = "w";
 const PACKAGE: &str = "p";
 const FIXABLE: &str = "f";
 
@@ -231,7 +233,10 @@ pub fn runs(ordinals: Range<u32>) -> impl Iterator<Item = Range<u32>> {
 fn filter(wanted: &Selection) -> Option<Condition> {
     let package = wanted.package.as_deref().map(|package| equals(PACKAGE, package));
     let fixable = wanted.fixable.map(|fixable| equals(FIXABLE, fixable));
-    let id = wanted.vulnerability_id.as_ref().map(|spellings| one_of(VULNERABILITY_ID, spellings.iter()));
+    let id = wanted
+        .vulnerability_id
+        .as_ref()
+        .map(|ids| one_of(VULNERABILITY_ID, ids.iter()).or(equals(SMALL_ID, ids.small())));
     [package, fixable, id].into_iter().flatten().reduce(Condition::and)
 }
 
@@ -284,6 +289,9 @@ impl Batches<'_, '_, '_> {
         let mut set = |name: &str, value| item.insert(name.to_owned(), value);
         if let Some(id) = &finding.vulnerability_id {
             set(VULNERABILITY_ID, AttributeValue::S(id.to_string()));
+            if let Some(small) = Spellings::small_if_odd(id) {
+                set(SMALL_ID, AttributeValue::S(small));
+            }
         }
         if let Some(package) = &finding.pkg_name {
             set(PACKAGE, AttributeValue::S(package.to_string()));
