@@ -196,7 +196,8 @@ async fn an_upload_is_opened_bound_followed_and_ingested() {
     let object = gzip(&bytes(&with_findings("app", 4)));
     let digest = sha256(&object);
     let order = json!({
-        "size": object.len(), "sha256": digest, "content_type": "application/gzip", "image_name": "ghcr.io/org/named:1"
+        "size": object.len(), "sha256": digest, "content_type": "application/gzip", "image_name": "ghcr.io/org/named:1",
+        "scanners": "secret", "severities": "CRITICAL",
     });
     let opened = app.open_upload(&order).await;
     assert_eq!(opened.status, 201, "{opened:?}");
@@ -240,7 +241,10 @@ async fn an_upload_is_opened_bound_followed_and_ingested() {
     assert_eq!(notify(&app, &[vec![told]]).await, 0);
     let done = app.get(&status).await;
     assert_eq!((&done.json["status"], &done.json["scan_id"]), (&json!("done"), &json!(1)), "{done:?}");
-    assert_eq!(app.get("/api/container/scans/1").await.json["image_name"], "ghcr.io/org/named:1");
+    assert_eq!((&done.json["scanners"], &done.json["severities"]), (&json!("secret"), &json!("CRITICAL")));
+    let scan = app.get("/api/container/scans/1").await.json;
+    assert_eq!(scan["image_name"], "ghcr.io/org/named:1");
+    assert_eq!(scan["is_vulnerability_scan"], false, "no vulnerabilities were looked for: {scan}");
 }
 
 #[tokio::test]

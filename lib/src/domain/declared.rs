@@ -10,13 +10,16 @@ use super::severity::Severity;
 use super::text::impl_string_conversions;
 
 /// The sender's own words: Trivy writes none of them into its report.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Declared {
     /// The name of the image, instead of the one in the report.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub image_name: Option<ImageName>,
     /// The scanners that ran; none if the sender does not say.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub scanners: Option<Scanners>,
     /// The severities that were looked for; none if the sender does not say.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub severities: Option<Severities>,
 }
 

@@ -5,7 +5,7 @@ use std::str::FromStr;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::image_name::ImageName;
+use super::declared::Declared;
 use super::scan::ScanId;
 use super::text::impl_string_wrapper;
 use super::warning::Warning;
@@ -118,9 +118,9 @@ pub struct Upload {
     /// The state.
     #[serde(flatten)]
     pub state: State,
-    /// The declared name; without it the report must have one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub image_name: Option<ImageName>,
+    /// What its sender declares; the metadata of the object may declare the rest.
+    #[serde(flatten)]
+    pub declared: Declared,
     /// The `ETag` of the object that the state is about: another object of the same key is another upload.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub etag: Option<String>,
@@ -225,7 +225,7 @@ mod tests {
         let upload = Upload {
             upload_id: "a".parse().unwrap(),
             state: State::Failed { code: "invalid_json".into(), reason: "no".into() },
-            image_name: None,
+            declared: Declared::default(),
             etag: Some("1".into()),
             sequencer: Some("0A".parse().unwrap()),
             updated_at: Timestamp::UNIX_EPOCH,

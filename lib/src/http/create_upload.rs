@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::error::Code;
 use super::query::Query;
 use super::{ApiError, order, reply, routes};
+use crate::domain::declared::{Declared, Scanners, Severities};
 use crate::domain::image_name::ImageName;
 use crate::domain::instant;
 use crate::domain::report_hash::sha256;
@@ -49,6 +50,8 @@ struct Order {
     #[serde(default)]
     content_type: ContentType,
     image_name: Option<ImageName>,
+    scanners: Option<Scanners>,
+    severities: Option<Severities>,
 }
 
 /// 64 hexadecimal digits.
@@ -133,7 +136,7 @@ pub async fn handle(deps: &Deps, request: &Request) -> Result<Response<Body>, Ap
     let upload = Upload {
         upload_id: id.clone(),
         state: State::AwaitingUpload,
-        image_name: order.image_name,
+        declared: Declared { image_name: order.image_name, scanners: order.scanners, severities: order.severities },
         etag: None,
         sequencer: None,
         updated_at: now,
@@ -179,6 +182,8 @@ mod tests {
             format!(r#"{{"size": 7, "sha256": "{digest}", "key": "x"}}"#),
             format!(r#"{{"size": 7, "sha256": "{digest}", "content_type": "text/html"}}"#),
             format!(r#"{{"size": 7, "sha256": "{digest}", "image_name": "\n"}}"#),
+            format!(r#"{{"size": 7, "sha256": "{digest}", "scanners": "vuln,virus"}}"#),
+            format!(r#"{{"size": 7, "sha256": "{digest}", "severities": "SEVERE"}}"#),
         ] {
             assert!(serde_json::from_str::<Order>(&wrong).is_err(), "{wrong}");
         }

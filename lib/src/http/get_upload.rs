@@ -7,6 +7,7 @@ use lambda_http::{Body, Request, RequestExt as _, Response};
 use super::error::Code;
 use super::query::Query;
 use super::{ApiError, path, reply, routes};
+use crate::domain::declared::Declared;
 use crate::domain::upload::{State, Upload, UploadId};
 use crate::objects::Objects;
 use crate::store::Store;
@@ -51,7 +52,7 @@ async fn find(store: &Store, objects: &Objects, id: UploadId, now: Timestamp) ->
         None => Upload {
             upload_id: id,
             state: State::Received,
-            image_name: None,
+            declared: Declared::default(),
             etag: Some(etag),
             sequencer: None,
             updated_at: now,

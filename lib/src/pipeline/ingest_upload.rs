@@ -13,7 +13,6 @@ use tokio::time::Instant;
 
 use super::ingest::{self, Ingested, Ingestion, ingest_report};
 use crate::domain::declared::Declared;
-use crate::domain::image_name::ImageName;
 use crate::domain::instant::time_after;
 use crate::domain::text::shortened;
 use crate::domain::upload::{Sequencer, State, Upload, UploadId};
@@ -113,11 +112,11 @@ pub async fn ingest_upload(
         return Ok(UploadOutcome::Replaced);
     }
     let is_settled = settled.is_some();
-    let image_name = known.as_ref().and_then(|known| known.image_name.clone());
+    let sent = known.as_ref().map(|known| known.declared.clone()).unwrap_or_default();
     let record = |state| Upload {
         upload_id: object.id.clone(),
         state,
-        image_name: image_name.clone(),
+        declared: sent.clone(),
         etag: Some(object.etag.clone()),
         sequencer: object.sequencer.clone(),
         updated_at: now,
@@ -138,7 +137,7 @@ pub async fn ingest_upload(
             if !deps.store.put_upload(&record(State::Ingesting), time_after(now, UPLOAD_RETENTION)).await? {
                 return Ok(UploadOutcome::Replaced);
             }
-            match declared(image_name.clone(), &metadata) {
+            match declared(sent.clone(), &metadata) {
                 Ok(declared) => ingest_bytes(deps, bytes, declared, owner, now).await?,
                 Err(refused) => Err(refused),
             }
@@ -176,21 +175,24 @@ async fn tag(objects: &Objects, object: &Object, state: &State) -> Result<(), ob
 }
 
 /// Reads what the sender declares, in the request of the upload or as metadata of the object.
-fn declared(image_name: Option<ImageName>, metadata: &HashMap<String, String>) -> Result<Declared, report::Error> {
+fn declared(sent: Declared, metadata: &HashMap<String, String>) -> Result<Declared, report::Error> {
     fn read<T: FromStr<Err: Display>>(
+        sent: Option<T>,
         metadata: &HashMap<String, String>,
         name: &str,
     ) -> Result<Option<T>, report::Error> {
+        if sent.is_some() {
+            return Ok(sent);
+        }
         let text = metadata.get(name).map(|text| text.parse::<T>());
         text.transpose()
             .map_err(|error| report::Error::Field { path: format!("x-amz-meta-{name}"), reason: error.to_string() })
     }
-    let image_name = match image_name {
-        Some(name) => Some(name),
-        None => read(metadata, objects::IMAGE_NAME)?,
-    };
-    let (scanners, severities) = (read(metadata, objects::SCANNERS)?, read(metadata, objects::SEVERITIES)?);
-    Ok(Declared { image_name, scanners, severities })
+    Ok(Declared {
+        image_name: read(sent.image_name, metadata, objects::IMAGE_NAME)?,
+        scanners: read(sent.scanners, metadata, objects::SCANNERS)?,
+        severities: read(sent.severities, metadata, objects::SEVERITIES)?,
+    })
 }
 
 /// Ingests the bytes of an object. The inner error is the report's, and permanent.
