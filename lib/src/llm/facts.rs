@@ -1,6 +1,7 @@
 //! The facts of one vulnerability in one package version: the only input of a prompt.
 //!
-//! They have no scan id, image name, target path, layer or time of asking: the same vulnerability in the same package version must give the same prompt for the whole fleet.
+//! They have no scan id, image name, target path, layer or time: the same vulnerability in the same package version has
+//! the same prompt for all images.
 
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
@@ -15,8 +16,7 @@ use crate::priority::{Inputs, Thresholds};
 
 /// The facts of one finding, as the report gives them. Every text is untrusted.
 ///
-/// Empty strings and empty lists mean "the report does not say". Order in lists does not matter: the
-/// prompt sorts them.
+/// Empty texts and lists are missing in the report. The prompt sorts the lists.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Facts {
@@ -52,10 +52,9 @@ pub struct Facts {
     pub primary_url: Option<String>,
     /// RFC 3339; the prompt shows the day.
     pub published_date: Option<String>,
-    /// RFC 3339. Evidence only, never in the prompt: it changes with every database update, and each
-    /// change would ask the model again for the whole fleet.
+    /// RFC 3339. Evidence only, never in the prompt: each change would ask the model again for all images.
     pub last_modified_date: Option<String>,
-    /// The facts of public sources; `None` before they were asked.
+    /// The facts of public sources; `None` until they are known.
     pub enrichment: Option<EnrichmentFacts>,
 }
 
@@ -64,6 +63,12 @@ impl Facts {
     #[must_use]
     pub fn subject(&self) -> Subject {
         Subject::of(&self.vulnerability_id, &self.package_type, &self.package, &self.installed_version)
+    }
+
+    /// Returns the fixed versions, each exactly as the report spells it; empty = no fix.
+    #[must_use]
+    pub fn fixed_versions(&self) -> Vec<&str> {
+        fixes(self.fixed_version.as_deref().unwrap_or_default()).into_iter().map(|fix| fix.version).collect()
     }
 }
 
@@ -133,14 +138,6 @@ impl EnrichmentFacts {
     }
 }
 
-impl Facts {
-    /// Returns the fixed versions, each exactly as the report spells it; empty = no fix.
-    #[must_use]
-    pub fn fixed_versions(&self) -> Vec<&str> {
-        fixes(self.fixed_version.as_deref().unwrap_or_default()).into_iter().map(|fix| fix.version).collect()
-    }
-}
-
 /// The longest text that is kept, in bytes: the longest known description has 7,109.
 const MAX_TEXT: usize = 16 << 10;
 /// The longest reference or vector that is kept, in bytes.
@@ -157,12 +154,9 @@ impl From<&Finding> for Facts {
         let text = |name| cap(&finding.text(name).unwrap_or_default(), MAX_TEXT);
         let some = |name| finding.text(name).filter(|text| !text.trim().is_empty()).map(|text| cap(&text, MAX_TEXT));
         let list = |name| {
-            let items = finding.value(name).and_then(|value| match value {
-                Value::Array(items) => Some(items),
-                _ => None,
-            });
-            let items = items.unwrap_or_default();
-            items.iter().filter_map(Value::as_str).take(MAX_ITEMS).map(|item| cap(item.trim(), MAX_ITEM)).collect()
+            let value = finding.value(name).unwrap_or_default();
+            let items = value.as_array().into_iter().flatten().filter_map(Value::as_str);
+            items.take(MAX_ITEMS).map(|item| cap(item.trim(), MAX_ITEM)).collect()
         };
         let purl =
             finding.value("PkgIdentifier").and_then(|identifier| Some(identifier.get("PURL")?.as_str()?.to_owned()));

@@ -10,6 +10,7 @@ use super::evidence::{Checked, Review};
 use super::facts::Facts;
 use super::prompt::{REPAIR_SYSTEM, SYSTEM};
 use super::text::{fold, sentences};
+use super::word_list::find_entry;
 
 mod actions;
 mod words;
@@ -96,8 +97,7 @@ fn names_a_fix(recommendations: &str, facts: &Facts) -> bool {
         text.match_indices(&version).any(|(at, _)| {
             let before = text.get(..at).unwrap_or_default();
             let after = text.get(at + version.len()..).unwrap_or_default();
-            let after = after.trim_start_matches(['.', ':']);
-            let ends = after.is_empty() || !after.starts_with(is_part) || text.get(at + version.len()..) != Some(after);
+            let ends = !after.starts_with(is_part) || after.starts_with(['.', ':']);
             !before.ends_with(|c: char| is_part(c) && c != 'v' && c != ':') && ends
         })
     };
@@ -144,42 +144,30 @@ impl Known {
     fn refuse(&self, section: Section, text: &str) -> Result<(), Hollow> {
         let lower = fold(text).to_lowercase();
         let words = words_of(text);
-        if self.has_placeholder(&lower) {
-            return Err(Hollow::Placeholder(section));
-        }
-        if is_refusal(&lower) {
-            return Err(Hollow::Refusal(section));
-        }
-        if is_echo(&lower, &words) {
-            return Err(Hollow::Echo(section));
-        }
-        if repeats(&words) {
-            return Err(Hollow::Repetitive(section));
-        }
         let is_noise = |sentence: &str| {
             let words = words_of(sentence);
             words.len() >= MIN_WORDS_OF_A_SENTENCE && !words.iter().any(|word| self.knows(word))
         };
         let is_gibberish = |line: &str| self.is_gibberish(line, &words_of(line)) || sentences(line).any(is_noise);
-        if self.is_gibberish(&lower, &words) || text.lines().any(is_gibberish) {
-            return Err(Hollow::Gibberish(section));
+        if self.has_placeholder(&lower) {
+            Err(Hollow::Placeholder(section))
+        } else if is_refusal(&lower) {
+            Err(Hollow::Refusal(section))
+        } else if is_echo(&lower, &words) {
+            Err(Hollow::Echo(section))
+        } else if repeats(&words) {
+            Err(Hollow::Repetitive(section))
+        } else if self.is_gibberish(&lower, &words) || text.lines().any(is_gibberish) {
+            Err(Hollow::Gibberish(section))
+        } else {
+            Ok(())
         }
-        Ok(())
     }
 
     /// Finds a word in brackets that the facts do not have, or a word that stands for missing text.
     fn has_placeholder(&self, lower: &str) -> bool {
-        const STANDINS: [&str; 9] = [
-            "x.y.z",
-            "x.x.x",
-            "lorem ipsum",
-            "recommendation here",
-            "text here",
-            "summary here",
-            "goes here",
-            "insert here",
-            "to be determined",
-        ];
+        const STAND_INS: &str = "x.y.z, x.x.x, lorem ipsum, recommendation here, text here, summary here, goes here, \
+            insert here, to be determined, ___";
         let pairs = [('[', ']'), ('{', '}'), ('<', '>')];
         let bracketed = pairs.iter().any(|(open, close)| {
             // A bracket after a name is an index or a part of code.
@@ -199,7 +187,7 @@ impl Known {
         let marked = lower
             .split(|c: char| !c.is_alphanumeric())
             .any(|word| matches!(word, "todo" | "tbd" | "xxx" | "xxxx" | "fixme") && !self.running.contains(word));
-        bracketed || marked || lower.contains("___") || STANDINS.iter().any(|words| lower.contains(words))
+        bracketed || marked || find_entry(STAND_INS, lower).is_some()
     }
 
     fn is_gibberish(&self, lower: &str, words: &[String]) -> bool {
@@ -255,36 +243,16 @@ fn repeats(words: &[String]) -> bool {
 }
 
 fn is_refusal(lower: &str) -> bool {
-    const PHRASES: [&str; 12] = [
-        "as an ai",
-        "as a language model",
-        "i'm sorry",
-        "i am sorry",
-        "i cannot help",
-        "i can't help",
-        "i cannot assist",
-        "i can't assist",
-        "i cannot provide",
-        "i can't provide",
-        "i am unable to",
-        "i do not have access",
-    ];
-    PHRASES.iter().any(|phrase| lower.contains(phrase))
+    const PHRASES: &str = "as an ai, as a language model, i'm sorry, i am sorry, i cannot help, i can't help, \
+        i cannot assist, i can't assist, i cannot provide, i can't provide, i am unable to, i do not have access";
+    find_entry(PHRASES, lower).is_some()
 }
 
 /// Finds consecutive words of the rules, or the names of several fields.
 fn is_echo(lower: &str, words: &[String]) -> bool {
-    const FIELDS: [&str; 8] = [
-        "vulnerability_id",
-        "package_type",
-        "installed_version",
-        "fixed_version",
-        "known_exploited",
-        "priority_reasons",
-        "primary_url",
-        "risk_score",
-    ];
-    if FIELDS.iter().filter(|field| lower.contains(**field)).count() >= 2 {
+    const FIELDS: &str = "vulnerability_id, package_type, installed_version, fixed_version, known_exploited, \
+        priority_reasons, primary_url, risk_score";
+    if FIELDS.split(", ").filter(|field| lower.contains(field)).count() >= 2 {
         return true;
     }
     let rules = words_of(&format!("{SYSTEM}\n{REPAIR_SYSTEM}"));

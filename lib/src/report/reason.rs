@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Display, Write as _};
 
-/// The longest beginning of a message that is read, in bytes: it quotes the value, which may have megabytes.
+/// The longest beginning of a message that is read, in bytes: it quotes the value, which may be large.
 const MAX_MESSAGE_BYTES: usize = 400;
 
 /// Rewords the reason, without the position that the parser adds.
@@ -27,19 +27,15 @@ pub(crate) fn reword(error: &impl Display) -> String {
             format!("expected {expected}, found {found}")
         };
     }
-    if let Some(name) = words.strip_prefix("missing field ") {
-        return format!("{} is missing", name.trim_matches('`'));
-    }
-    if let Some(name) = words.strip_prefix("duplicate field ") {
-        return format!("{} is there twice", name.trim_matches('`'));
-    }
-    for beginning in ["unknown field ", "unknown variant "] {
-        if let Some((name, known)) =
-            words.strip_prefix(beginning).map(|rest| rest.split_once(", ").unwrap_or((rest, "")))
-        {
-            let known = known.trim_start_matches("expected ").trim_start_matches("one of ").replace('`', "");
-            return format!("{} is not known here; known: {known}", name.trim_matches('`'));
+    for (beginning, fault) in [("missing field ", "is missing"), ("duplicate field ", "is there twice")] {
+        if let Some(name) = words.strip_prefix(beginning) {
+            return format!("{} {fault}", name.trim_matches('`'));
         }
+    }
+    if let Some(rest) = words.strip_prefix("unknown field ").or_else(|| words.strip_prefix("unknown variant ")) {
+        let (name, known) = rest.split_once(", ").unwrap_or((rest, ""));
+        let known = known.trim_start_matches("expected ").trim_start_matches("one of ").replace('`', "");
+        return format!("{} is not known here; known: {known}", name.trim_matches('`'));
     }
     words.to_owned()
 }

@@ -121,16 +121,13 @@ fn markdown_does_not_reach_the_text_but_its_links_are_not_hidden() {
 }
 
 #[test]
-fn a_score_is_a_json_number_with_at_most_one_decimal() {
-    for (value, json) in [(7.0, "7"), (7.5, "7.5"), (10.0, "10"), (9.99, "10"), (1.0, "1")] {
-        let score = RiskScore::new(value).unwrap();
-        assert_eq!(serde_json::to_string(&score).unwrap(), json);
-        assert_eq!(serde_json::from_str::<RiskScore>(json).unwrap(), score);
+fn a_score_has_at_most_one_decimal() {
+    for (value, shown) in [(7.0, "7"), (7.5, "7.5"), (10.0, "10"), (9.99, "10"), (1.0, "1")] {
+        assert_eq!(RiskScore::new(value).unwrap().to_string(), shown);
     }
     for value in [0.0, 0.94, 10.01, -1.0, f64::NAN, f64::INFINITY] {
         assert_eq!(RiskScore::new(value), None, "{value}");
     }
-    assert!(serde_json::from_str::<RiskScore>("11").is_err());
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Recognizes domain names.
 
-use super::words::list_has;
+use crate::llm::word_list::list_has;
 
 /// A name whose last part is in the Public Suffix List or reserved for names that are not public:
 /// `evil.com` is a host, `java.lang.Runtime` is not.

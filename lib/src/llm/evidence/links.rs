@@ -3,8 +3,8 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::domain_name::is_domain;
-use super::words::{find_entry, list_has};
 use super::{Evidence, Reason, tokens};
+use crate::llm::word_list::{find_entry, list_has};
 
 /// Finds HTML, an image or a Markdown link in plain text. The parser has resolved real ones; an escaped one could become
 /// real where text is rendered as Markdown.

@@ -20,10 +20,8 @@ struct Line {
     done: bool,
     done_reason: Option<String>,
     total_duration: Option<u64>,
-    load_duration: Option<u64>,
     prompt_eval_count: Option<u64>,
     prompt_eval_cached_count: Option<u64>,
-    prompt_eval_duration: Option<u64>,
     eval_count: Option<u64>,
     eval_duration: Option<u64>,
 }
@@ -116,8 +114,6 @@ impl Collector {
             prompt_eval_cached_count: line.prompt_eval_cached_count,
             eval_count: line.eval_count,
             total_duration_ns: line.total_duration,
-            load_duration_ns: line.load_duration,
-            prompt_eval_duration_ns: line.prompt_eval_duration,
             eval_duration_ns: line.eval_duration,
         }))
     }
