@@ -188,9 +188,11 @@ impl From<&Facts> for Evidence {
         };
         let Facts { vulnerability_id, package, package_type, installed_version, severity, status, .. } = facts;
         let dates = [&facts.published_date, &facts.last_modified_date];
-        [vulnerability_id, package, package_type, installed_version, severity, status].map(|text| learn(text));
+        for text in [vulnerability_id, package, package_type, installed_version, severity, status] {
+            learn(text);
+        }
         [&facts.fixed_version, &facts.purl].into_iter().chain(dates).flatten().for_each(|text| learn(text));
-        dates.map(|date| learn(day(date.as_deref())));
+        dates.iter().for_each(|date| learn(day(date.as_deref())));
         facts.cwe_ids.iter().chain(&extra.aliases).for_each(|text| learn(text));
         links.iter().for_each(|text| learn(text));
         for cvss in &facts.cvss {

@@ -186,10 +186,7 @@ impl Ollama {
             request = request.header(AUTHORIZATION, value.clone());
         }
         let limit = self.config.first_token_timeout;
-        match within(limit, deadline, request.send()).await {
-            Some(sent) => sent.map_err(connect_error),
-            None => Err(expired(deadline, Error::FirstTokenTimeout(limit))),
-        }
+        within(limit, deadline, Error::FirstTokenTimeout, request.send()).await?.map_err(connect_error)
     }
 
     async fn read(&self, mut response: Response, deadline: Instant) -> Result<Answer, Error> {
@@ -198,16 +195,15 @@ impl Ollama {
         let mut late: fn(Duration) -> Error = Error::FirstTokenTimeout;
         let mut collector = Collector::new(self.config.max_answer_bytes);
         loop {
-            match within(limit, deadline, response.chunk()).await {
-                Some(Ok(Some(chunk))) => {
+            match within(limit, deadline, late, response.chunk()).await? {
+                Ok(Some(chunk)) => {
                     (limit, late) = (self.config.idle_timeout, Error::IdleTimeout);
                     if let Some(answer) = collector.push(&chunk)? {
                         return Ok(answer);
                     }
                 }
-                Some(Ok(None)) => return collector.finish(),
-                Some(Err(source)) => return Err(Error::Broken(source)),
-                None => return Err(expired(deadline, late(limit))),
+                Ok(None) => return collector.finish(),
+                Err(source) => return Err(Error::Broken(source)),
             }
         }
     }
@@ -222,8 +218,8 @@ impl Ollama {
             .map(Duration::from_secs);
         let mut body = Vec::new();
         while body.len() < MAX_ERROR_BODY_BYTES {
-            match within(self.config.idle_timeout, deadline, response.chunk()).await {
-                Some(Ok(Some(chunk))) => body.extend_from_slice(&chunk),
+            match within(self.config.idle_timeout, deadline, Error::IdleTimeout, response.chunk()).await {
+                Ok(Ok(Some(chunk))) => body.extend_from_slice(&chunk),
                 _ => break,
             }
         }
@@ -254,13 +250,15 @@ fn check_counters(answer: Answer, fewest_tokens: u64) -> Result<Answer, Error> {
 }
 
 /// Runs work until `limit` or the deadline has passed.
-async fn within<T>(limit: Duration, deadline: Instant, work: impl Future<Output = T>) -> Option<T> {
+async fn within<T>(
+    limit: Duration,
+    deadline: Instant,
+    late: fn(Duration) -> Error,
+    work: impl Future<Output = T>,
+) -> Result<T, Error> {
     let end = Instant::now().checked_add(limit).map_or(deadline, |end| end.min(deadline));
-    timeout_at(end, work).await.ok()
-}
-
-fn expired(deadline: Instant, otherwise: Error) -> Error {
-    if Instant::now() >= deadline { Error::Deadline } else { otherwise }
+    let error = |_| if Instant::now() >= deadline { Error::Deadline } else { late(limit) };
+    timeout_at(end, work).await.map_err(error)
 }
 
 fn bearer_header(bearer: &Bearer) -> Result<HeaderValue, Error> {

@@ -28,12 +28,6 @@ use crate::domain::report_hash::ReportHash;
 use crate::domain::text::cut;
 
 /// The version of the canonical form. Only hashes of one version are comparable.
-///
-/// 1 left out `CreatedAt` and `ReportID` of the top level. 2 also leaves out `Trivy.Server`, `Metadata.Layers` and
-/// the `Digest` of every `Layer`, sorts `Results` and, in each result, `Licenses` and
-/// `ExperimentalModifiedFindings`, and takes in the scanners and severities that the sender declares. 3 also leaves
-/// out the `UID` of every `PkgIdentifier` and `Identifier`, which Trivy 0.59 makes otherwise behind a server, and the
-/// `BaseID` of every `DataSource`, which Trivy 0.76 loses there.
 pub const FORM: u32 = 3;
 
 /// The most elements of an array that is sorted; the largest known one has 2,658.
