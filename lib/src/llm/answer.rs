@@ -34,7 +34,7 @@ const MAX_RECOMMENDATION_BYTES: usize = 700;
 /// The most recommendations.
 const MAX_RECOMMENDATIONS: usize = 10;
 /// The number of equal sentences that is a loop.
-const LOOP_LENGTH: usize = 3;
+const LOOP_REPEATS: usize = 3;
 
 /// A parsed answer, not yet checked against the facts.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -137,7 +137,7 @@ impl Error {
 ///
 /// # Errors
 /// [`Error`]
-pub fn parse(text: &str) -> Result<Parsed, Error> {
+pub fn parse_answer(text: &str) -> Result<Parsed, Error> {
     if text.len() > MAX_INPUT_BYTES {
         return Err(Error::TooLong);
     }
@@ -218,7 +218,7 @@ fn is_placeholder(text: &str) -> bool {
         || find_entry(TEMPLATES, &text).is_some()
 }
 
-/// Tells whether a sentence of three words or more comes [`LOOP_LENGTH`] times.
+/// Tells whether a sentence of three words or more comes [`LOOP_REPEATS`] times.
 fn loops(texts: &[String]) -> bool {
     let mut folded: Vec<String> = texts
         .iter()
@@ -227,7 +227,7 @@ fn loops(texts: &[String]) -> bool {
         .map(|sentence| fold(sentence).to_lowercase())
         .collect();
     folded.sort();
-    folded.chunk_by(|a, b| a == b).any(|same| same.len() >= LOOP_LENGTH)
+    folded.chunk_by(|a, b| a == b).any(|same| same.len() >= LOOP_REPEATS)
 }
 
 /// Returns the JSON schema of the repair attempt.

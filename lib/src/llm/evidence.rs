@@ -85,7 +85,7 @@ pub enum Reason {
     Exploitation,
     #[error("a severity that is not the report's")]
     WrongSeverity(String),
-    #[error("a rating of its own")]
+    #[error("a rating other than the risk score and the CVSS scores")]
     OtherScore,
     /// Advice to switch off a protection or to give away a secret.
     #[error("harmful advice")]
@@ -117,15 +117,15 @@ pub struct Removed {
 pub enum Review {
     #[error("sentences were removed that the facts do not support")]
     TextRemoved,
-    #[error("the risk score is far from what the facts span, {low} to {high}")]
+    #[error("the risk score is far from the range of the facts, {low} to {high}")]
     ScoreFarFromFacts { low: f64, high: f64 },
     #[error("the risk score is far from what the priority {band} goes with, {low} to {high}")]
     ScoreFarFromBand { band: Band, low: f64, high: f64 },
-    #[error("no CVSS score and no severity backs the risk score")]
+    #[error("the facts have no CVSS score and no severity to compare the risk score with")]
     ScoreWithoutAnchor,
     #[error("the report's {} reads like instructions to a model or hides text", .0.field)]
     SuspiciousInput(Suspicion),
-    #[error("the summary says nothing of this finding")]
+    #[error("the summary has no word of this finding")]
     NothingOfTheFinding,
     #[error("no recommendation names an action")]
     NoAction,

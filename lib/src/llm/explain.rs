@@ -3,7 +3,7 @@
 use serde_json::Value;
 use tokio::time::Instant;
 
-use crate::llm::answer::{self, repair_schema};
+use crate::llm::answer::{self, parse_answer, repair_schema};
 use crate::llm::evidence::{self, Checked, Evidence, Unsupported};
 use crate::llm::facts::Facts;
 use crate::llm::ollama::{self, Answer, Ollama};
@@ -112,7 +112,7 @@ impl Analysis<'_> {
             Err(error) if error.is_transient() => return Ok(Outcome::Transient(error)),
             Err(error) => return Ok(Outcome::Final(error)),
         };
-        let supported = evidence::check(answer::parse(&answer.text)?, &self.evidence)?;
+        let supported = evidence::check(parse_answer(&answer.text)?, &self.evidence)?;
         let checked = substance::weigh(supported, self.facts)?;
         Ok(Outcome::Completed(Box::new(Explanation { checked, repaired_after, answer })))
     }

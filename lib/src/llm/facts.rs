@@ -48,7 +48,7 @@ pub struct Facts {
     pub cwe_ids: Vec<String>,
     /// Reference URLs.
     pub references: Vec<String>,
-    /// The URL the report itself shows.
+    /// The main URL of the report.
     pub primary_url: Option<String>,
     /// RFC 3339; the prompt shows the day.
     pub published_date: Option<String>,
@@ -102,14 +102,13 @@ pub struct EnrichmentFacts {
     pub aliases: Vec<String>,
 }
 
-/// Reads SSVC's word; earlier versions wrote an empty text for none.
+/// Reads SSVC's value; earlier versions wrote an empty text for none.
 fn exploitation<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Exploitation>, D::Error> {
     let value = Option::<Value>::deserialize(deserializer)?.filter(|value| value != "");
     value.map(Exploitation::deserialize).transpose().map_err(serde::de::Error::custom)
 }
 
-/// Returns the band of an EPSS percentile, in words that the prompt shows and the evidence knows. The upper two begin
-/// where the rule's steps do ([`Thresholds`]).
+/// Describes the band of an EPSS percentile. The upper two bands begin at the thresholds of the rule ([`Thresholds`]).
 pub(super) fn percentile_band(epss: &Epss) -> &'static str {
     match epss.percentile {
         Some(p) if p >= 0.99 => "99th percentile of all CVEs or above",
@@ -139,24 +138,24 @@ impl EnrichmentFacts {
 }
 
 /// The longest text that is kept, in bytes: the longest known description has 7,109.
-const MAX_TEXT: usize = 16 << 10;
+const MAX_TEXT_BYTES: usize = 16 << 10;
 /// The longest reference or vector that is kept, in bytes.
-const MAX_ITEM: usize = 500;
+const MAX_ITEM_BYTES: usize = 500;
 /// The most references that are kept: the most known are 283.
 const MAX_ITEMS: usize = 300;
 /// The most sources of CVSS scores that are kept: five are known.
-const MAX_SOURCES: usize = 20;
+const MAX_CVSS_SOURCES: usize = 20;
 
-/// Reads the facts of a stored finding under Trivy's names. Longer texts than in any real report are cut, as the facts
-/// are kept with every question and searched for every answer.
+/// Reads the facts of a stored finding. Texts are cut, since the facts are stored with each question.
 impl From<&Finding> for Facts {
     fn from(finding: &Finding) -> Self {
-        let text = |name| cap(&finding.text(name).unwrap_or_default(), MAX_TEXT);
-        let some = |name| finding.text(name).filter(|text| !text.trim().is_empty()).map(|text| cap(&text, MAX_TEXT));
+        let text = |name| cap(&finding.text(name).unwrap_or_default(), MAX_TEXT_BYTES);
+        let some =
+            |name| finding.text(name).filter(|text| !text.trim().is_empty()).map(|text| cap(&text, MAX_TEXT_BYTES));
         let list = |name| {
             let value = finding.value(name).unwrap_or_default();
             let items = value.as_array().into_iter().flatten().filter_map(Value::as_str);
-            items.take(MAX_ITEMS).map(|item| cap(item.trim(), MAX_ITEM)).collect()
+            items.take(MAX_ITEMS).map(|item| cap(item.trim(), MAX_ITEM_BYTES)).collect()
         };
         let purl =
             finding.value("PkgIdentifier").and_then(|identifier| Some(identifier.get("PURL")?.as_str()?.to_owned()));
@@ -177,7 +176,7 @@ impl From<&Finding> for Facts {
                 .as_object()
                 .into_iter()
                 .flatten()
-                .take(MAX_SOURCES)
+                .take(MAX_CVSS_SOURCES)
                 .flat_map(|(source, scores)| ReportedCvss::of(source, scores))
                 .collect(),
             cwe_ids: list("CweIDs"),
@@ -205,9 +204,9 @@ impl ReportedCvss {
                 return None;
             }
             Some(Self {
-                source: cap(source, MAX_ITEM),
+                source: cap(source, MAX_ITEM_BYTES),
                 version: CvssVersion::stated_by(vector).unwrap_or(version),
-                vector: cap(vector, MAX_ITEM),
+                vector: cap(vector, MAX_ITEM_BYTES),
                 score,
             })
         })

@@ -24,11 +24,11 @@ const BLOCK_OPEN: &str = "<<<FACTS";
 const BLOCK_CLOSE: &str = "FACTS>>>";
 
 /// The longest description in a prompt, in bytes.
-const MAX_DESCRIPTION: usize = 4_000;
+const MAX_DESCRIPTION_BYTES: usize = 4_000;
 /// The most references in a prompt.
 const MAX_REFERENCES: usize = 10;
-const MAX_CVSS: usize = 6;
-const MAX_LIST: usize = 10;
+const MAX_CVSS_RATINGS: usize = 6;
+const MAX_LIST_ITEMS: usize = 10;
 
 /// The author of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -106,7 +106,7 @@ impl Prompt {
     /// [`Error::ContextTooSmall`] when the rest does not fit either.
     pub fn build(facts: &Facts, model: &str, options: &Options) -> Result<Self, Error> {
         let available = options.num_ctx.saturating_sub(options.num_predict) as usize;
-        let mut description = MAX_DESCRIPTION;
+        let mut description = MAX_DESCRIPTION_BYTES;
         let mut references = MAX_REFERENCES;
         loop {
             let prompt = Self {
@@ -208,10 +208,10 @@ fn question(facts: &Facts, description: usize, references: usize) -> Result<Stri
     let extra = facts.enrichment.clone().unwrap_or_default();
     let priority = extra.priority.as_ref();
     let fixed = optional(&facts.fixed_version, 300);
-    let reasons = priority.iter().flat_map(|priority| priority.reasons.iter().take(MAX_LIST));
+    let reasons = priority.iter().flat_map(|priority| priority.reasons.iter().take(MAX_LIST_ITEMS));
     let block = Block(vec![
         ("vulnerability_id", json!(text(&facts.vulnerability_id, 64))),
-        ("aliases", json!(list(&extra.aliases, 64, MAX_LIST))),
+        ("aliases", json!(list(&extra.aliases, 64, MAX_LIST_ITEMS))),
         ("package", json!(text(&facts.package, 160))),
         ("package_type", json!(text(&facts.package_type, 32))),
         ("class", json!(text(&facts.class, 32))),
@@ -220,8 +220,8 @@ fn question(facts: &Facts, description: usize, references: usize) -> Result<Stri
         ("fixed_version", json!(if fixed.is_empty() { NO_FIX } else { &fixed })),
         ("severity", json!(text(&facts.severity, 16))),
         ("status", json!(text(&facts.status, 32))),
-        ("cvss", json!(list(&facts.cvss.iter().map(cvss_line).collect::<Vec<_>>(), 130, MAX_CVSS))),
-        ("cwe", json!(list(&facts.cwe_ids, 16, MAX_LIST))),
+        ("cvss", json!(list(&facts.cvss.iter().map(cvss_line).collect::<Vec<_>>(), 130, MAX_CVSS_RATINGS))),
+        ("cwe", json!(list(&facts.cwe_ids, 16, MAX_LIST_ITEMS))),
         ("published", json!(text(day(facts.published_date.as_deref()), 10))),
         ("known_exploited", json!(extra.kev.map(kev_line).unwrap_or_default())),
         (
@@ -234,7 +234,7 @@ fn question(facts: &Facts, description: usize, references: usize) -> Result<Stri
         ("primary_url", json!(optional(&facts.primary_url.clone().filter(|u| is_web_link(u)), 200))),
         ("references", json!(list(&links, 200, references))),
         ("title", json!(text(&facts.title, 240))),
-        ("description", json!(text(&facts.description, description.min(MAX_DESCRIPTION)))),
+        ("description", json!(text(&facts.description, description.min(MAX_DESCRIPTION_BYTES)))),
     ]);
     let json = serde_json::to_string_pretty(&block).map_err(Error::Encode)?;
     Ok(format!("{}\n{BLOCK_OPEN}\n{}\n{BLOCK_CLOSE}", template::QUESTION, escape(&json)))

@@ -48,21 +48,21 @@ impl Hollow {
 /// The fewest words of a text that is measured by ratios.
 const MIN_WORDS: usize = 8;
 /// The fewest words of a sentence that needs a known word; a shorter one may be a name or a command.
-const MIN_WORDS_OF_A_SENTENCE: usize = 3;
+const MIN_SENTENCE_WORDS: usize = 3;
 /// The least share of distinct words; the longest answers are above 0.5.
-const MIN_DISTINCT: f64 = 0.4;
+const MIN_DISTINCT_SHARE: f64 = 0.4;
 /// The largest share of repeated word triples.
-const MAX_REPEATED: f64 = 0.3;
+const MAX_REPEATED_SHARE: f64 = 0.3;
 /// The least share of English function words, technical terms and words of the facts.
-const MIN_KNOWN: f64 = 0.5;
+const MIN_KNOWN_SHARE: f64 = 0.5;
 /// The least share of English function words in a text of [`MIN_WORDS`] or more.
-const MIN_FUNCTION_WORDS: f64 = 0.1;
+const MIN_FUNCTION_SHARE: f64 = 0.1;
 /// The largest share of English function words; prose has at most 0.6.
-const MAX_FUNCTION_WORDS: f64 = 0.75;
+const MAX_FUNCTION_SHARE: f64 = 0.75;
 /// The least share of letters, digits and blanks among the characters.
-const MIN_TEXT: f64 = 0.75;
+const MIN_PLAIN_SHARE: f64 = 0.75;
 /// The number of consecutive words of the rules that is an echo.
-const ECHO_LENGTH: usize = 7;
+const ECHO_WORDS: usize = 7;
 
 /// Refuses a worthless answer, and marks one that is useless for triage.
 ///
@@ -146,7 +146,7 @@ impl Known {
         let words = words_of(text);
         let is_noise = |sentence: &str| {
             let words = words_of(sentence);
-            words.len() >= MIN_WORDS_OF_A_SENTENCE && !words.iter().any(|word| self.knows(word))
+            words.len() >= MIN_SENTENCE_WORDS && !words.iter().any(|word| self.knows(word))
         };
         let is_gibberish = |line: &str| self.is_gibberish(line, &words_of(line)) || sentences(line).any(is_noise);
         if self.has_placeholder(&lower) {
@@ -193,7 +193,7 @@ impl Known {
     fn is_gibberish(&self, lower: &str, words: &[String]) -> bool {
         let characters = lower.chars().count().max(1);
         let text = lower.chars().filter(|c| c.is_alphanumeric() || c.is_whitespace()).count();
-        if share(text, characters) < MIN_TEXT {
+        if share(text, characters) < MIN_PLAIN_SHARE {
             return true;
         }
         // Single letters are no words.
@@ -203,10 +203,10 @@ impl Known {
         }
         let known = words.iter().filter(|word| self.knows(word)).count();
         if words.len() < MIN_WORDS {
-            return words.len() >= 3 && share(known, words.len()) < MIN_KNOWN;
+            return words.len() >= 3 && share(known, words.len()) < MIN_KNOWN_SHARE;
         }
         let function = share(words.iter().filter(|word| words::is_function(word)).count(), words.len());
-        share(known, words.len()) < MIN_KNOWN || !(MIN_FUNCTION_WORDS..=MAX_FUNCTION_WORDS).contains(&function)
+        share(known, words.len()) < MIN_KNOWN_SHARE || !(MIN_FUNCTION_SHARE..=MAX_FUNCTION_SHARE).contains(&function)
     }
 
     /// Tells whether a word is an English function word, a technical term or in the facts.
@@ -239,7 +239,8 @@ fn repeats(words: &[String]) -> bool {
         *triples.entry(triple).or_default() += 1;
     }
     let repeated: usize = triples.values().map(|count| count - 1).sum();
-    share(distinct.len(), first.len()) < MIN_DISTINCT || share(repeated, words.len().saturating_sub(2)) > MAX_REPEATED
+    share(distinct.len(), first.len()) < MIN_DISTINCT_SHARE
+        || share(repeated, words.len().saturating_sub(2)) > MAX_REPEATED_SHARE
 }
 
 fn is_refusal(lower: &str) -> bool {
@@ -256,8 +257,8 @@ fn is_echo(lower: &str, words: &[String]) -> bool {
         return true;
     }
     let rules = words_of(&format!("{SYSTEM}\n{REPAIR_SYSTEM}"));
-    let runs: HashSet<&[String]> = rules.windows(ECHO_LENGTH).collect();
-    words.windows(ECHO_LENGTH).any(|run| runs.contains(run))
+    let runs: HashSet<&[String]> = rules.windows(ECHO_WORDS).collect();
+    words.windows(ECHO_WORDS).any(|run| runs.contains(run))
 }
 
 #[cfg(test)]

@@ -80,7 +80,7 @@ impl Canonical {
     /// Writes the canonical form of a text. Half a surrogate pair becomes U+FFFD.
     pub(super) fn from_text(json: &mut Text<'_>) -> Result<Self, Error> {
         let writer = match write(json.json()) {
-            // Rare, so it is only tried where the text cannot be read as it is.
+            // Rare, so it is tried only for a text that cannot be read otherwise.
             Err(Error::Syntax { .. }) if json.replace_lone_surrogates() => write(json.json())?,
             written => written?,
         };
@@ -99,7 +99,7 @@ impl Canonical {
         &self.text
     }
 
-    /// Hashes the report and the sender's declarations: one old array, sent for two images, is two reports.
+    /// Hashes the report and the sender's declarations: an old array that is sent for two images is two reports.
     #[must_use]
     pub fn hash(&self, declared: &Declared) -> ReportHash {
         let Declared { image_name, scanners, severities } = declared;
@@ -186,7 +186,7 @@ struct Writer {
     text: Vec<u8>,
     /// The members of all objects that are open, innermost last.
     members: Vec<Member>,
-    /// Holds members or elements while they are put in order.
+    /// The buffer for sorting members and elements.
     scratch: Vec<u8>,
     created_at: Option<String>,
     max_bytes: usize,
@@ -302,7 +302,7 @@ fn hashed_parts(text: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-/// The place of a value in a report, as far as it decides how the value is written.
+/// The place of a value in a report, which decides how the value is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Place {
     Report,
@@ -498,7 +498,7 @@ impl<'de> Visitor<'de> for Next<'_> {
                     members.next_value_seed(Next(writer, Place::Skipped))?;
                     if name == CREATED_AT {
                         let json = writer.text.get(value..).unwrap_or_default();
-                        // A longer text is no time, and neither is its beginning.
+                        // A cut text is no time either.
                         let json = json.get(..MAX_CREATED_AT_BYTES).unwrap_or(json);
                         writer.created_at = Some(String::from_utf8_lossy(json).into_owned());
                     }

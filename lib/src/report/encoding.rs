@@ -1,4 +1,4 @@
-//! Decodes unpacked bytes into JSON text, and recognises files that are no JSON.
+//! Decodes bytes into JSON text, and recognises files that are no JSON.
 //!
 //! Programs on Windows write UTF-16, such as PowerShell's `>`. API Gateway's HTTP API passes a JSON body as text and
 //! replaces each byte that is not UTF-8 by U+FFFD, always the two bytes of the byte order mark. If nothing else was
@@ -96,7 +96,7 @@ impl<'b> Text<'b> {
                     (None, _) => 2,
                 };
         }
-        // ASCII was written over ASCII.
+        // It stays UTF-8, since ASCII replaced ASCII.
         self.text = String::from_utf8(bytes).unwrap_or_default().into();
         self.is_as_sent &= !replaced;
         replaced
@@ -129,7 +129,7 @@ fn utf16<'b>(bytes: &[u8], before: usize, unit: fn([u8; 2]) -> u16, limit: usize
         let c = decoded.map_err(|_| Error::NotUtf16 { offset: at })?;
         at += 2 * c.len_utf16();
         if text.capacity() - text.len() < c.len_utf8() {
-            // The remaining text mostly takes half as many bytes in UTF-8.
+            // Most text takes half as many bytes in UTF-8.
             text.reserve_exact((text.len() / 4).max(bytes.len() / 2 + 16));
         }
         text.push(c);

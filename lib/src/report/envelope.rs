@@ -26,7 +26,7 @@ pub(super) struct Envelope<'c> {
     pub(super) metadata: Option<Metadata<'c>>,
     #[serde(borrow, deserialize_with = "object")]
     pub(super) trivy: Option<Trivy<'c>>,
-    /// Read only once the document is known to be Trivy's.
+    /// Read after the checks that the document is a report of Trivy.
     #[serde(borrow)]
     pub(super) results: Option<&'c RawValue>,
 }
@@ -121,7 +121,7 @@ pub(super) struct ImageConfig<'c> {
     created: Option<&'c RawValue>,
 }
 
-/// The start of 2013, before which there was no Docker: reproducible builds set the time of an image to 0 or to 1980.
+/// The start of 2013, before the first release of Docker: reproducible builds set the time of an image to 0 or to 1980.
 const FIRST_IMAGE: Timestamp = Timestamp::constant(1_356_998_400, 0);
 /// The end of the year 2100.
 const LAST_IMAGE: Timestamp = Timestamp::constant(4_133_980_799, 0);

@@ -32,12 +32,12 @@ pub(super) struct Collector<'c> {
     pub(super) findings: Vec<Finding<'c>>,
     pub(super) suppressed: Vec<Suppressed<'c>>,
     pub(super) other: OtherFindings,
-    /// Whether a result shows that vulnerabilities were looked for.
+    /// Whether a result shows that Trivy looked for vulnerabilities.
     pub(super) looked_for_vulnerabilities: bool,
     pub(super) first_target: Option<Cow<'c, str>>,
     /// The first target of the form `name (os version)`, which names an old report.
     pub(super) os_target: Option<Cow<'c, str>>,
-    /// Whether there are results of two operating systems, which no image has.
+    /// Whether the results are of several operating systems, and so of several images.
     pub(super) has_several_systems: bool,
     pub(super) over_limit: bool,
     pub(super) limit: usize,
@@ -165,7 +165,7 @@ impl<'c> Reader<'c> for ResultEntry<'_, 'c> {
     }
 }
 
-/// Recognises `alpine:3.10 (alpine 3.10.2)`, of class `os-pkgs` where there are classes.
+/// Recognises `alpine:3.10 (alpine 3.10.2)`, of class `os-pkgs` or without a class.
 fn is_os_target(class: Option<&Text<'_>>, target: &str) -> bool {
     class.is_none_or(|class| class.0 == "os-pkgs") && target.ends_with(')') && target.contains(" (")
 }

@@ -1,6 +1,6 @@
 //! Recognises JSON of other tools and of Trivy's other formats, by the names of its top-level members.
 //!
-//! The names are from the tools' documentation, and the corpus of the tests has a document of each format.
+//! The names are from the tools' documentation.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;

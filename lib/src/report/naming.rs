@@ -1,7 +1,7 @@
 //! Finds the name and the digest of the scanned artifact in a report.
 //!
-//! `ArtifactName` is what was typed: for a tar, a folder or a checkout a path, which many artifacts share. Newer reports
-//! have a better name in other members.
+//! `ArtifactName` is the argument of the scan: for a tar, a folder or a checkout a path, which many artifacts share. Newer
+//! reports have a better name in other members.
 
 use std::borrow::Cow;
 
@@ -14,7 +14,7 @@ use crate::domain::image_name::{is_archive, is_path, repository};
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct OwnName {
     pub(super) text: String,
-    /// Whether it is a path or another mere place.
+    /// Whether it is a path or another location that many artifacts can share.
     pub(super) nameless: bool,
 }
 
@@ -98,9 +98,9 @@ fn is_remote(text: &str) -> bool {
 /// Finds the digest of the scanned repository: that of the first of `names` that is in `RepoDigests`, else the only one.
 pub(super) fn digest<'d>(repo_digests: &'d [impl AsRef<str>], names: &[&str]) -> Option<&'d str> {
     let digests = || repo_digests.iter().filter_map(|entry| entry.as_ref().rsplit_once('@'));
-    let of = |name: &&str| digests().find(|(of, _)| repository(of) == repository(name));
+    let named = |name: &&str| digests().find(|(of, _)| repository(of) == repository(name));
     let only = || digests().next().filter(|(_, first)| digests().all(|(_, digest)| digest == *first));
-    names.iter().find_map(of).or_else(only).map(|(_, digest)| digest)
+    names.iter().find_map(named).or_else(only).map(|(_, digest)| digest)
 }
 
 #[cfg(test)]

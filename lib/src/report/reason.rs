@@ -58,8 +58,8 @@ fn found_name(found: &str) -> String {
         return format!("the number {number}");
     }
     if let Some(text) = found.strip_prefix("string ") {
-        const MAX_QUOTED: usize = 60;
-        let cut = crate::domain::text::cut(text, MAX_QUOTED);
+        const MAX_QUOTED_BYTES: usize = 60;
+        let cut = crate::domain::text::cut(text, MAX_QUOTED_BYTES);
         return format!("the text {cut}{}", if cut.len() < text.len() { "…" } else { "" });
     }
     if let Some(boolean) = quoted("boolean ") {

@@ -148,8 +148,8 @@ fn read_object<'c>(text: &'c str, declared: &Declared, collector: &mut Collector
     Ok(envelope)
 }
 
-/// Checks that an object is a report, by its version and the name or type of its artifact: other tools' files have
-/// `Results` too. Without an artifact, which some programs leave out, the sender has to name it.
+/// Checks that an object is a report, by its version and the name or type of its artifact: files of other tools have
+/// `Results` too. The sender must name an artifact that the report does not have.
 fn check_is_report(envelope: &Envelope<'_>, declared: &Declared, text: &str) -> Result<(), Error> {
     if !envelope.is_version_2() {
         return Err(lookalike::reject_object(text));
@@ -164,7 +164,7 @@ fn check_is_report(envelope: &Envelope<'_>, declared: &Declared, text: &str) -> 
     match (envelope.results.is_some() || envelope.metadata.is_some(), &declared.image_name) {
         (true, Some(_)) => Ok(()),
         (true, None) => no_artifact(
-            "neither ArtifactName nor ArtifactType says what was scanned",
+            "neither ArtifactName nor ArtifactType names the scanned artifact",
             "send it with an image_name, or as Trivy has written it",
         ),
         (false, _) => no_artifact(
@@ -174,7 +174,7 @@ fn check_is_report(envelope: &Envelope<'_>, declared: &Declared, text: &str) -> 
     }
 }
 
-/// Explains why the top level of an object could not be read: it may be no report at all.
+/// Returns the error for an object whose top level cannot be read: it may be no report.
 fn misread(text: &str) -> Error {
     #[derive(Default, Deserialize)]
     #[serde(rename_all = "PascalCase", default)]

@@ -1,4 +1,4 @@
-//! Collects the NDJSON stream of `/api/chat` into one answer. Pure.
+//! Collects the NDJSON stream of `/api/chat` into an answer. Pure.
 
 use serde::Deserialize;
 
@@ -33,7 +33,7 @@ struct LineMessage {
     thinking: Option<String>,
 }
 
-/// The stream up to now.
+/// The received part of a stream.
 #[derive(Debug)]
 pub(super) struct Collector {
     /// Bytes of the incomplete line: a chunk may split a line and even a character.
@@ -76,7 +76,7 @@ impl Collector {
     pub(super) fn finish(mut self) -> Result<Answer, Error> {
         match self.take_line() {
             Ok(Some(answer)) => Ok(answer),
-            // Half a line at the end is a cut stream, not another protocol.
+            // An incomplete last line is a cut stream.
             Ok(None) => Err(Error::StreamCut),
             Err(Error::BadLine { line, .. }) if line > 1 => Err(Error::StreamCut),
             Err(error) => Err(error),
