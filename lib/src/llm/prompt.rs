@@ -162,7 +162,7 @@ impl Prompt {
 /// Letters and blanks are a third of a token, ASCII punctuation two thirds, digits and bytes of other characters one:
 /// tokenizers that split digits and fall back to bytes need fewer.
 fn estimate_tokens(messages: &[Message]) -> usize {
-    const PER_MESSAGE: usize = 8;
+    const TOKENS_PER_MESSAGE: usize = 8;
     let thirds = |text: &str| -> usize {
         text.bytes()
             .map(|b| match b {
@@ -172,7 +172,7 @@ fn estimate_tokens(messages: &[Message]) -> usize {
             })
             .sum()
     };
-    messages.iter().map(|m| thirds(&m.content).div_ceil(3) + PER_MESSAGE).sum()
+    messages.iter().map(|m| thirds(&m.content).div_ceil(3) + TOKENS_PER_MESSAGE).sum()
 }
 
 /// The facts in the prompt, in the order of importance and without empty ones.

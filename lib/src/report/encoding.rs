@@ -224,8 +224,8 @@ mod tests {
 
     const LIMIT: usize = 1 << 20;
 
-    fn utf16_bytes(text: &str, of: fn(u16) -> [u8; 2]) -> Vec<u8> {
-        text.encode_utf16().flat_map(of).collect()
+    fn utf16_bytes(text: &str, encode: fn(u16) -> [u8; 2]) -> Vec<u8> {
+        text.encode_utf16().flat_map(encode).collect()
     }
 
     /// What a gateway makes of bytes that it takes for text, replacing each byte by itself.
@@ -251,14 +251,14 @@ mod tests {
     #[test]
     fn utf16_is_read_with_and_without_a_mark_and_behind_a_gateway() {
         let json = "{\r\n  \"SchemaVersion\": 2 }";
-        for of in [u16::to_le_bytes, u16::to_be_bytes] {
-            let bare = utf16_bytes(json, of);
-            let marked = utf16_bytes(&format!("\u{FEFF}{json}"), of);
+        for encode in [u16::to_le_bytes, u16::to_be_bytes] {
+            let bare = utf16_bytes(json, encode);
+            let marked = utf16_bytes(&format!("\u{FEFF}{json}"), encode);
             for bytes in [&bare, &marked, &through_a_gateway(&bare), &through_a_gateway(&marked)] {
                 let text = Text::read(bytes.as_slice(), LIMIT).unwrap();
                 assert_eq!((text.json(), text.is_as_sent), (json, false));
             }
-            let beyond = utf16_bytes("\u{FEFF}[\"é€😀\"]", of);
+            let beyond = utf16_bytes("\u{FEFF}[\"é€😀\"]", encode);
             assert_eq!(Text::read(&beyond, LIMIT).unwrap().json(), "[\"é€😀\"]");
         }
     }
@@ -342,8 +342,8 @@ mod tests {
         #[test]
         fn any_text_comes_back_from_utf16(inner in "[^\\u{0}]*") {
             let json = format!("[\"{inner}\"]");
-            for of in [u16::to_le_bytes, u16::to_be_bytes] {
-                let bytes = utf16_bytes(&format!("\u{FEFF}{json}"), of);
+            for encode in [u16::to_le_bytes, u16::to_be_bytes] {
+                let bytes = utf16_bytes(&format!("\u{FEFF}{json}"), encode);
                 let text = Text::read(&bytes, LIMIT).unwrap();
                 prop_assert_eq!(text.json(), &json);
             }

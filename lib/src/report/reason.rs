@@ -115,7 +115,7 @@ mod tests {
         Large,
     }
 
-    fn of(json: &str) -> String {
+    fn reworded(json: &str) -> String {
         reword(&serde_json::from_str::<Order>(json).unwrap_err())
     }
 
@@ -137,13 +137,13 @@ mod tests {
             ("{\"flag\": 1}", "expected true or false, found the number 1"),
             ("{\"size\" 1}", "expected `:`"),
         ] {
-            assert_eq!(of(json), reason, "{json}");
+            assert_eq!(reworded(json), reason, "{json}");
         }
     }
 
     #[test]
     fn a_text_of_megabytes_is_cut() {
         let json = format!("{{\"size\": \"{}\"}}", "é".repeat(1 << 20));
-        assert!(of(&json).len() < 200, "{}", of(&json));
+        assert!(reworded(&json).len() < 200, "{}", reworded(&json));
     }
 }

@@ -30,7 +30,7 @@ pub(super) fn warnings_of(report: &Report<'_>, declared: &Declared) -> Vec<Warni
     let counted: Vec<String> = counted.into_iter().flatten().collect();
     if let Some((last, others)) = counted.split_last() {
         let all = if others.is_empty() { last.clone() } else { format!("{} and {last}", others.join(", ")) };
-        warn(WarningCode::OtherFindings, format!("the report also has {all}, which are counted and not stored"));
+        warn(WarningCode::OtherFindings, format!("the report also has {all}: they are counted and not stored"));
     }
     if let Some(suppressed) = number(report.suppressed_counts().total(), "vulnerability", "vulnerabilities") {
         let message = format!("Trivy has suppressed {suppressed}, which are not among the open findings");
