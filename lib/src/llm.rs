@@ -22,6 +22,7 @@ pub mod prompt;
 pub mod question;
 pub mod substance;
 pub mod text;
+mod word_list;
 
 pub use answer::{Parsed, RiskScore};
 pub use evidence::{Checked, Evidence};

@@ -18,6 +18,7 @@ mod finding;
 mod findings;
 mod lookalike;
 mod naming;
+mod reader;
 pub(crate) mod reason;
 mod submission;
 mod suppressed;

@@ -8,11 +8,11 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use serde_json::{Value, json};
 
 use crate::llm::prompt::EXAMPLE_MARKS;
-use crate::llm::text::fold;
+use crate::llm::text::{clean, fold, sentences};
+use crate::llm::word_list::{find_entry, list_has};
 
 mod draft;
 mod loose_json;
@@ -34,10 +34,10 @@ const MAX_RECOMMENDATION_BYTES: usize = 700;
 /// The most recommendations.
 const MAX_RECOMMENDATIONS: usize = 10;
 /// The number of equal sentences that is a loop.
-const LOOP_LENGTH: usize = 3;
+const LOOP_REPEATS: usize = 3;
 
 /// A parsed answer, not yet checked against the facts.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Parsed {
     /// Plain text, paragraphs separated by a line feed.
     pub summary: String,
@@ -47,7 +47,7 @@ pub struct Parsed {
     pub risk_score: RiskScore,
 }
 
-/// A number from 1 to 10 with at most one decimal; a JSON number on the wire (`7`, `7.5`).
+/// A number from 1 to 10 with at most one decimal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RiskScore(u8);
 
@@ -73,26 +73,8 @@ impl fmt::Display for RiskScore {
     }
 }
 
-impl Serialize for RiskScore {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        if self.0.is_multiple_of(10) {
-            serializer.serialize_u8(self.0 / 10)
-        } else {
-            serializer.serialize_f64(self.value())
-        }
-    }
-}
-
-impl<'de> Deserialize<'de> for RiskScore {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let value = f64::deserialize(deserializer)?;
-        Self::new(value).ok_or_else(|| de::Error::custom("a risk score is 1 to 10"))
-    }
-}
-
-/// One of the three parts of an answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+/// A part of an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Section {
     /// The problem.
     Summary,
@@ -155,12 +137,11 @@ impl Error {
 ///
 /// # Errors
 /// [`Error`]
-pub fn parse(text: &str) -> Result<Parsed, Error> {
+pub fn parse_answer(text: &str) -> Result<Parsed, Error> {
     if text.len() > MAX_INPUT_BYTES {
         return Err(Error::TooLong);
     }
-    let text = crate::llm::text::clean(text);
-    validate(draft::draft(&text)?)
+    validate(draft::draft(&clean(text))?)
 }
 
 /// Recognises text of the prompt's example, which is invented and true of no finding.
@@ -178,8 +159,7 @@ fn validate(draft: Draft) -> Result<Parsed, Error> {
     if is_placeholder(&summary) || word_count(&summary) < 4 || is_of_the_example(&summary) {
         return Err(Error::Placeholder(Summary));
     }
-    let sentences: Vec<&str> = draft.summary.iter().flat_map(|line| crate::llm::text::sentences(line)).collect();
-    if loops(&sentences) {
+    if loops(&draft.summary) {
         return Err(Error::Repetitive(Summary));
     }
     if summary.len() > MAX_SUMMARY_BYTES {
@@ -191,8 +171,7 @@ fn validate(draft: Draft) -> Result<Parsed, Error> {
     if items.is_empty() {
         return Err(Error::Missing(Recommendations));
     }
-    let inside: Vec<&str> = items.iter().flat_map(|item| crate::llm::text::sentences(item)).collect();
-    if loops(&inside) {
+    if loops(&items) {
         return Err(Error::Repetitive(Recommendations));
     }
     if items.iter().all(|item| is_placeholder(item) || word_count(item) < 2)
@@ -219,60 +198,41 @@ fn word_count(text: &str) -> usize {
 
 /// Recognises template text, brackets and empty words such as `N/A`.
 fn is_placeholder(text: &str) -> bool {
-    const EMPTY_ANSWERS: [&str; 12] = [
-        "n/a",
-        "none",
-        "todo",
-        "tbd",
-        "unknown",
-        "not available",
-        "not applicable",
-        "summary",
-        "recommendations",
-        "string",
-        "text",
-        "placeholder",
-    ];
+    const EMPTY_ANSWERS: &str = "n/a, none, todo, tbd, unknown, not available, not applicable, summary, recommendations, \
+        string, text, placeholder";
+    const EMPTY_BEGINNINGS: &str = "n/a, none, tbd, todo, not available, not applicable, no rating";
+    const TEMPLATES: &str = "2 or 3 sentences, two or three sentences, 2 to 4 bullets, your summary here, \
+        summary goes here, recommendation 1";
     let text = fold(text).to_lowercase();
     let bare = text.trim_matches(|c: char| c.is_whitespace() || c.is_ascii_punctuation());
     // `N/A (no rating)`, `None - not applicable`.
-    let begins_empty =
-        ["n/a", "none", "tbd", "todo", "not available", "not applicable", "no rating"].iter().any(|empty| {
-            let rest = text.strip_prefix(empty).map(str::trim_start);
-            rest.is_some_and(|rest| rest.starts_with(['(', '-']) && word_count(rest) <= 6)
-        });
-    EMPTY_ANSWERS.contains(&bare)
+    let begins_empty = EMPTY_BEGINNINGS.split(", ").any(|empty| {
+        let rest = text.strip_prefix(empty).map(str::trim_start);
+        rest.is_some_and(|rest| rest.starts_with(['(', '-']) && word_count(rest) <= 6)
+    });
+    list_has(EMPTY_ANSWERS, bare)
         || begins_empty
         || (text.starts_with('[') && text.ends_with(']'))
         || (text.starts_with('<') && text.ends_with('>'))
-        || [
-            "2 or 3 sentences",
-            "two or three sentences",
-            "2 to 4 bullets",
-            "the number, a slash",
-            "your summary here",
-            "summary goes here",
-            "recommendation 1",
-        ]
-        .iter()
-        .any(|template| text.contains(template))
+        || text.contains("the number, a slash")
+        || find_entry(TEMPLATES, &text).is_some()
 }
 
-/// Tells whether a sentence of three words or more comes [`LOOP_LENGTH`] times.
-fn loops(sentences: &[&str]) -> bool {
-    let mut folded: Vec<String> = sentences
+/// Tells whether a sentence of three words or more comes [`LOOP_REPEATS`] times.
+fn loops(texts: &[String]) -> bool {
+    let mut folded: Vec<String> = texts
         .iter()
+        .flat_map(|text| sentences(text))
         .filter(|sentence| word_count(sentence) >= 3)
         .map(|sentence| fold(sentence).to_lowercase())
         .collect();
     folded.sort();
-    folded.chunk_by(|a, b| a == b).any(|same| same.len() >= LOOP_LENGTH)
+    folded.chunk_by(|a, b| a == b).any(|same| same.len() >= LOOP_REPEATS)
 }
 
 /// Returns the JSON schema of the repair attempt.
 ///
-/// At three characters a token its longest answer takes about 250 tokens, below `num_predict`. A looser schema was cut
-/// off in 4 of 10 answers.
+/// Its longest answer takes about 250 tokens, below `num_predict`. With longer texts, 4 of 10 answers were cut off.
 #[must_use]
 pub fn repair_schema() -> Value {
     json!({

@@ -7,17 +7,13 @@
 //! Evidence depends on the field. A title and a description are third-party text: a version or an id in them may be
 //! *mentioned*. A *fix* must be the report's fixed version, and a *link* one of its references.
 
-use std::fmt;
-
 use std::collections::HashSet;
-
-use serde::{Deserialize, Serialize};
 
 use crate::domain::vulnerability::{CvssVersion, Exploitation};
 use crate::llm::answer::{Parsed, RiskScore, Section};
 use crate::llm::facts::{Facts, percentile_band};
 use crate::llm::prompt::{day, is_web_link};
-use crate::llm::text::{cap, clean, fold, sentences};
+use crate::llm::text::{cap, clean, fold, has_other_script, sentences};
 use crate::priority::Band;
 
 mod claims;
@@ -25,17 +21,16 @@ mod domain_name;
 mod links;
 mod suspicion;
 mod tokens;
-mod words;
 
 pub use suspicion::{Suspicion, SuspicionKind};
 
 /// The largest distance of a score from the range of CVSS scores and severity.
 ///
 /// 1.5 permits a 9 for a 7.5 that faces the network, but not a 5 for a HIGH or a 6 for a LOW.
-pub const MAX_SCORE_DISTANCE: f64 = 1.5;
+const MAX_SCORE_DISTANCE: f64 = 1.5;
 
 /// The largest distance of a score from the range of the priority's band ([`Band::risk_scores`]).
-pub const MAX_BAND_DISTANCE: f64 = 2.0;
+const MAX_BAND_DISTANCE: f64 = 2.0;
 
 /// The facts of one finding, prepared for comparison.
 #[derive(Debug, Clone)]
@@ -65,70 +60,48 @@ pub struct Evidence {
     suspicions: Vec<Suspicion>,
 }
 
-/// The reason why a sentence was removed, with the unsupported part as folded for comparison.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+/// The reason for removing a sentence, with the unsupported part as folded for comparison. The messages do not have the
+/// model's text.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages describe the variants")]
 pub enum Reason {
-    /// A version, date or number that is not in the facts.
+    #[error("a version, date or number that is not in the facts")]
     UnknownVersion(String),
-    /// A CVE, GHSA, RHSA, … that is not in the facts.
+    #[error("an advisory id that is not in the facts")]
     UnknownId(String),
-    /// A URL, domain, address or e-mail that is not among the references.
+    #[error("a link that is not among the references")]
     UnknownLink(String),
-    /// A package or file name that is not in the facts.
+    #[error("a package or file name that is not in the facts")]
     UnknownName(String),
-    /// A fixed version that is not the report's.
+    #[error("a fixed version that is not the report's")]
     NotTheFix(String),
-    /// A fix, where the report has none.
+    #[error("a fix, where the report has none")]
     NoSuchFix,
-    /// A denial of the report's fix, or advice against it.
+    #[error("a denial of the report's fix")]
     FixDenied,
-    /// A claim that the finding is harmless or wrong.
+    #[error("a dismissal of the finding")]
     Dismissal,
-    /// Exploitation that no fact reports.
+    #[error("a claim of exploitation that no fact supports")]
     Exploitation,
-    /// Another severity than the report's.
+    #[error("a severity that is not the report's")]
     WrongSeverity(String),
-    /// A rating other than the risk score and the CVSS scores.
+    #[error("a rating other than the risk score and the CVSS scores")]
     OtherScore,
     /// Advice to switch off a protection or to give away a secret.
+    #[error("harmful advice")]
     HarmfulAdvice(String),
-    /// HTML, an image or a Markdown link.
+    #[error("HTML, an image or a link")]
     Markup,
-    /// A command beyond a package manager's.
+    #[error("a command beyond a package manager's")]
     Command(String),
-    /// A version, link or id that is spelled to evade a comparison.
+    #[error("a disguised version, link or id")]
     Obfuscated,
-    /// Letters or digits of another script.
+    #[error("letters of another script")]
     ForeignScript,
 }
 
-impl fmt::Display for Reason {
-    /// Writes the reason without the model's text.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::UnknownVersion(_) => "a version, date or number that is not in the facts",
-            Self::UnknownId(_) => "an advisory id that is not in the facts",
-            Self::UnknownLink(_) => "a link that is not among the references",
-            Self::UnknownName(_) => "a package or file name that is not in the facts",
-            Self::NotTheFix(_) => "a fixed version that is not the report's",
-            Self::NoSuchFix => "a fix, where the report has none",
-            Self::FixDenied => "a denial of the report's fix",
-            Self::Dismissal => "a dismissal of the finding",
-            Self::Exploitation => "a claim of exploitation that no fact supports",
-            Self::WrongSeverity(_) => "a severity that is not the report's",
-            Self::OtherScore => "a rating of its own",
-            Self::HarmfulAdvice(_) => "harmful advice",
-            Self::Markup => "HTML, an image or a link",
-            Self::Command(_) => "a command beyond a package manager's",
-            Self::Obfuscated => "a disguised version, link or id",
-            Self::ForeignScript => "letters of another script",
-        })
-    }
-}
-
 /// A removed sentence.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Removed {
     /// The part of the answer.
     pub section: Section,
@@ -138,63 +111,30 @@ pub struct Removed {
     pub reason: Reason,
 }
 
-/// The reason why a person should review an analysis.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+/// The reason for a review of an analysis by a person.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages describe the variants")]
 pub enum Review {
-    /// Sentences were removed, so the rest may have another meaning.
+    #[error("sentences were removed that the facts do not support")]
     TextRemoved,
-    /// The score is more than [`MAX_SCORE_DISTANCE`] outside the range of the facts.
-    ScoreFarFromFacts {
-        /// The lowest of the CVSS scores and the severity's range.
-        low: f64,
-        /// The highest of them.
-        high: f64,
-    },
-    /// The score is more than [`MAX_BAND_DISTANCE`] outside the range of the priority's band.
-    ScoreFarFromBand {
-        /// The band of the priority.
-        band: Band,
-        /// The lowest score of its range.
-        low: f64,
-        /// The highest score of its range.
-        high: f64,
-    },
-    /// The facts have neither a CVSS score nor a severity.
+    #[error("the risk score is far from the range of the facts, {low} to {high}")]
+    ScoreFarFromFacts { low: f64, high: f64 },
+    #[error("the risk score is far from what the priority {band} goes with, {low} to {high}")]
+    ScoreFarFromBand { band: Band, low: f64, high: f64 },
+    #[error("the facts have no CVSS score and no severity to compare the risk score with")]
     ScoreWithoutAnchor,
-    /// The facts read like instructions to a model, or have hidden characters.
+    #[error("the report's {} reads like instructions to a model or hides text", .0.field)]
     SuspiciousInput(Suspicion),
-    /// The summary has no word of this finding.
+    #[error("the summary has no word of this finding")]
     NothingOfTheFinding,
-    /// No recommendation asks for an action.
+    #[error("no recommendation names an action")]
     NoAction,
-    /// The report has a fixed version, and no recommendation names it.
+    #[error("the report has a fixed version, and no recommendation names it")]
     FixNotNamed,
 }
 
-impl fmt::Display for Review {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::TextRemoved => f.write_str("sentences were removed that the facts do not support"),
-            Self::ScoreFarFromFacts { low, high } => {
-                write!(f, "the risk score is far from what the facts span, {low} to {high}")
-            }
-            Self::ScoreFarFromBand { band, low, high } => {
-                write!(f, "the risk score is far from what the priority {band} goes with, {low} to {high}")
-            }
-            Self::NothingOfTheFinding => f.write_str("the summary says nothing of this finding"),
-            Self::NoAction => f.write_str("no recommendation names an action"),
-            Self::FixNotNamed => f.write_str("the report has a fixed version, and no recommendation names it"),
-            Self::ScoreWithoutAnchor => f.write_str("no CVSS score and no severity backs the risk score"),
-            Self::SuspiciousInput(suspicion) => {
-                write!(f, "the report's {} reads like instructions to a model or hides text", suspicion.field)
-            }
-        }
-    }
-}
-
 /// An answer without unsupported sentences.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Checked {
     /// Plain text, no Markdown.
     pub summary: String,
@@ -238,30 +178,21 @@ impl From<&Facts> for Evidence {
             .map(|link| link.trim())
             .filter(|link| is_web_link(link))
             .collect();
+        let lower = |text: &str| fold(text).to_lowercase();
         let mut structured = HashSet::new();
         let mut running = String::new();
         let mut learn = |text: &str| {
             tokens::learn(&mut structured, text);
-            running.push_str(&fold(text).to_lowercase());
+            running.push_str(&lower(text));
             running.push('\n');
         };
-        for text in [
-            &facts.vulnerability_id,
-            &facts.package,
-            &facts.package_type,
-            &facts.installed_version,
-            &facts.severity,
-            &facts.status,
-        ] {
+        let Facts { vulnerability_id, package, package_type, installed_version, severity, status, .. } = facts;
+        let dates = [&facts.published_date, &facts.last_modified_date];
+        for text in [vulnerability_id, package, package_type, installed_version, severity, status] {
             learn(text);
         }
-        for text in
-            [&facts.fixed_version, &facts.purl, &facts.published_date, &facts.last_modified_date].into_iter().flatten()
-        {
-            learn(text);
-        }
-        learn(day(facts.published_date.as_deref()));
-        learn(day(facts.last_modified_date.as_deref()));
+        [&facts.fixed_version, &facts.purl].into_iter().chain(dates).flatten().for_each(|text| learn(text));
+        dates.iter().for_each(|date| learn(day(date.as_deref())));
         facts.cwe_ids.iter().chain(&extra.aliases).for_each(|text| learn(text));
         links.iter().for_each(|text| learn(text));
         for cvss in &facts.cvss {
@@ -288,33 +219,27 @@ impl From<&Facts> for Evidence {
         let mut mentioned = structured.clone();
         for text in [&facts.title, &facts.description] {
             tokens::learn(&mut mentioned, text);
-            running.push_str(&fold(text).to_lowercase());
+            running.push_str(&lower(text));
             running.push('\n');
         }
-        let lower = |text: &str| fold(text).to_lowercase();
         let urls: Vec<url::Url> = links.iter().filter_map(|link| url::Url::parse(link).ok()).collect();
         Self {
             fixed: facts.fixed_versions().into_iter().map(lower).collect(),
-            installed: tokens::tokens_of(&lower(&facts.installed_version)).map(str::to_owned).collect(),
+            installed: tokens::tokens_of(&lower(installed_version)).map(str::to_owned).collect(),
             structured,
             mentioned,
             running,
             hosts: urls.iter().filter_map(|url| url.host_str().map(str::to_owned)).collect(),
             urls: urls.iter().map(url::Url::to_string).collect(),
-            paths: lower(&format!(
-                "{} {} {}",
-                facts.package,
-                facts.purl.as_deref().unwrap_or_default(),
-                links.join(" ")
-            )),
-            package: lower(&facts.package),
-            severity: facts.severity.trim().to_lowercase(),
+            paths: lower(&format!("{package} {} {}", facts.purl.as_deref().unwrap_or_default(), links.join(" "))),
+            package: lower(package),
+            severity: severity.trim().to_lowercase(),
             cvss_scores: facts.cvss.iter().filter_map(|cvss| cvss.score).collect(),
             anchor: anchor(facts),
             band: extra.priority.as_ref().map(|priority| priority.band),
             known_exploited: extra.kev.is_some() || extra.exploitation == Some(Exploitation::Active),
             proof_of_concept: extra.exploitation == Some(Exploitation::Poc),
-            not_affected: facts.status == "not_affected",
+            not_affected: status == "not_affected",
             suspicions: suspicion::suspicions_of(facts),
         }
     }
@@ -323,13 +248,8 @@ impl From<&Facts> for Evidence {
 /// Computes the range of CVSS scores and severity. CVSS 2 has another scale and counts only without newer scores.
 fn anchor(facts: &Facts) -> Option<(f64, f64)> {
     let scores = |old: bool| {
-        facts
-            .cvss
-            .iter()
-            .filter(move |cvss| (cvss.version == CvssVersion::V2) == old)
-            .filter_map(|cvss| cvss.score)
-            .filter(|score| (0.0..=10.0).contains(score) && *score > 0.0)
-            .collect::<Vec<f64>>()
+        let ratings = facts.cvss.iter().filter(move |cvss| (cvss.version == CvssVersion::V2) == old);
+        ratings.filter_map(|cvss| cvss.score).filter(|score| *score > 0.0 && *score <= 10.0).collect::<Vec<f64>>()
     };
     let mut values = scores(false);
     if values.is_empty() {
@@ -388,19 +308,17 @@ pub fn check(parsed: Parsed, evidence: &Evidence) -> Result<Checked, Unsupported
     if !removed.is_empty() {
         review.push(Review::TextRemoved);
     }
+    let is_far = |low: f64, high: f64, distance: f64| !(low - distance..=high + distance).contains(&score.value());
     match evidence.anchor {
         None => review.push(Review::ScoreWithoutAnchor),
-        Some((low, high)) => {
-            let score = score.value();
-            if score < low - MAX_SCORE_DISTANCE || score > high + MAX_SCORE_DISTANCE {
-                review.push(Review::ScoreFarFromFacts { low, high });
-            }
+        Some((low, high)) if is_far(low, high, MAX_SCORE_DISTANCE) => {
+            review.push(Review::ScoreFarFromFacts { low, high });
         }
+        Some(_) => {}
     }
     if let Some(band) = evidence.band {
         let (low, high) = band.risk_scores();
-        let score = score.value();
-        if score < low - MAX_BAND_DISTANCE || score > high + MAX_BAND_DISTANCE {
+        if is_far(low, high, MAX_BAND_DISTANCE) {
             review.push(Review::ScoreFarFromBand { band, low, high });
         }
     }
@@ -419,7 +337,7 @@ impl Evidence {
     fn judge(&self, sentence: &str, section: Section, score: RiskScore) -> Option<Reason> {
         let folded = fold(sentence);
         let lower = folded.to_lowercase();
-        if crate::llm::text::has_other_script(&folded) {
+        if has_other_script(&folded) {
             return Some(Reason::ForeignScript);
         }
         if links::has_markup(&lower) {

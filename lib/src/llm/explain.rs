@@ -1,9 +1,9 @@
-//! Runs an analysis: ask, parse, check, weigh, and one repair attempt after an unusable answer.
+//! Runs an analysis, with one repair attempt after an unusable answer.
 
 use serde_json::Value;
 use tokio::time::Instant;
 
-use crate::llm::answer::{self, repair_schema};
+use crate::llm::answer::{self, parse_answer, repair_schema};
 use crate::llm::evidence::{self, Checked, Evidence, Unsupported};
 use crate::llm::facts::Facts;
 use crate::llm::ollama::{self, Answer, Ollama};
@@ -81,23 +81,15 @@ impl Outcome {
 /// Explains a finding. `facts` are those of the prompt; `deadline` limits both attempts.
 pub async fn explain(ollama: &Ollama, prompt: &Prompt, facts: &Facts, deadline: Instant) -> Outcome {
     let analysis = Analysis { ollama, facts, evidence: Evidence::from(facts), deadline };
-    let first = match analysis.attempt(prompt, None).await {
-        Ok((checked, answer)) => return completed(checked, answer, None),
-        Err(Failure::Host(error)) => return host_failure(error),
-        Err(Failure::Answer(unusable)) => unusable,
+    let first = match analysis.attempt(prompt, None, None).await {
+        Ok(outcome) => return outcome,
+        Err(unusable) => unusable,
     };
     tracing::info!(reason = first.name(), "the first answer is unusable, asking for JSON");
-    match analysis.attempt(&prompt.repair(), Some(&repair_schema())).await {
-        Ok((checked, answer)) => completed(checked, answer, Some(first.name())),
-        Err(Failure::Host(error)) => host_failure(error),
-        Err(Failure::Answer(repair)) => Outcome::Invalid { first, repair },
+    match analysis.attempt(&prompt.repair(), Some(&repair_schema()), Some(first.name())).await {
+        Ok(outcome) => outcome,
+        Err(repair) => Outcome::Invalid { first, repair },
     }
-}
-
-/// The host failed, or the model's answer is unusable.
-enum Failure {
-    Host(ollama::Error),
-    Answer(Unusable),
 }
 
 struct Analysis<'a> {
@@ -108,25 +100,20 @@ struct Analysis<'a> {
 }
 
 impl Analysis<'_> {
-    async fn attempt(&self, prompt: &Prompt, format: Option<&Value>) -> Result<(Checked, Answer), Failure> {
-        let answer = self.ollama.chat(prompt, format, self.deadline).await.map_err(|error| {
-            if error.is_repairable() { Failure::Answer(Unusable::Text(error)) } else { Failure::Host(error) }
-        })?;
-        let checked = self.check(&answer.text).map_err(Failure::Answer)?;
-        Ok((checked, answer))
+    async fn attempt(
+        &self,
+        prompt: &Prompt,
+        format: Option<&Value>,
+        repaired_after: Option<&'static str>,
+    ) -> Result<Outcome, Unusable> {
+        let answer = match self.ollama.chat(prompt, format, self.deadline).await {
+            Ok(answer) => answer,
+            Err(error) if error.is_repairable() => return Err(Unusable::Text(error)),
+            Err(error) if error.is_transient() => return Ok(Outcome::Transient(error)),
+            Err(error) => return Ok(Outcome::Final(error)),
+        };
+        let supported = evidence::check(parse_answer(&answer.text)?, &self.evidence)?;
+        let checked = substance::weigh(supported, self.facts)?;
+        Ok(Outcome::Completed(Box::new(Explanation { checked, repaired_after, answer })))
     }
-
-    fn check(&self, text: &str) -> Result<Checked, Unusable> {
-        let parsed = answer::parse(text)?;
-        let checked = evidence::check(parsed, &self.evidence)?;
-        Ok(substance::weigh(checked, self.facts)?)
-    }
-}
-
-fn completed(checked: Checked, answer: Answer, repaired_after: Option<&'static str>) -> Outcome {
-    Outcome::Completed(Box::new(Explanation { checked, repaired_after, answer }))
-}
-
-fn host_failure(error: ollama::Error) -> Outcome {
-    if error.is_transient() { Outcome::Transient(error) } else { Outcome::Final(error) }
 }

@@ -1,6 +1,7 @@
 //! The facts of one vulnerability in one package version: the only input of a prompt.
 //!
-//! They have no scan id, image name, target path, layer or time of asking: the same vulnerability in the same package version must give the same prompt for the whole fleet.
+//! They have no scan id, image name, target path, layer or time: the same vulnerability in the same package version has
+//! the same prompt for all images.
 
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
@@ -15,8 +16,7 @@ use crate::priority::{Inputs, Thresholds};
 
 /// The facts of one finding, as the report gives them. Every text is untrusted.
 ///
-/// Empty strings and empty lists mean "the report does not say". Order in lists does not matter: the
-/// prompt sorts them.
+/// Empty texts and lists are missing in the report. The prompt sorts the lists.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Facts {
@@ -48,14 +48,13 @@ pub struct Facts {
     pub cwe_ids: Vec<String>,
     /// Reference URLs.
     pub references: Vec<String>,
-    /// The URL the report itself shows.
+    /// The main URL of the report.
     pub primary_url: Option<String>,
     /// RFC 3339; the prompt shows the day.
     pub published_date: Option<String>,
-    /// RFC 3339. Evidence only, never in the prompt: it changes with every database update, and each
-    /// change would ask the model again for the whole fleet.
+    /// RFC 3339. Evidence only, never in the prompt: each change would ask the model again for all images.
     pub last_modified_date: Option<String>,
-    /// The facts of public sources; `None` before they were asked.
+    /// The facts of public sources; `None` until they are known.
     pub enrichment: Option<EnrichmentFacts>,
 }
 
@@ -64,6 +63,12 @@ impl Facts {
     #[must_use]
     pub fn subject(&self) -> Subject {
         Subject::of(&self.vulnerability_id, &self.package_type, &self.package, &self.installed_version)
+    }
+
+    /// Returns the fixed versions, each exactly as the report spells it; empty = no fix.
+    #[must_use]
+    pub fn fixed_versions(&self) -> Vec<&str> {
+        fixes(self.fixed_version.as_deref().unwrap_or_default()).into_iter().map(|fix| fix.version).collect()
     }
 }
 
@@ -97,14 +102,13 @@ pub struct EnrichmentFacts {
     pub aliases: Vec<String>,
 }
 
-/// Reads SSVC's word; earlier versions wrote an empty text for none.
+/// Reads SSVC's value; earlier versions wrote an empty text for none.
 fn exploitation<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Exploitation>, D::Error> {
     let value = Option::<Value>::deserialize(deserializer)?.filter(|value| value != "");
     value.map(Exploitation::deserialize).transpose().map_err(serde::de::Error::custom)
 }
 
-/// Returns the band of an EPSS percentile, in words that the prompt shows and the evidence knows. The upper two begin
-/// where the rule's steps do ([`Thresholds`]).
+/// Describes the band of an EPSS percentile. The upper two bands begin at the thresholds of the rule ([`Thresholds`]).
 pub(super) fn percentile_band(epss: &Epss) -> &'static str {
     match epss.percentile {
         Some(p) if p >= 0.99 => "99th percentile of all CVEs or above",
@@ -133,36 +137,25 @@ impl EnrichmentFacts {
     }
 }
 
-impl Facts {
-    /// Returns the fixed versions, each exactly as the report spells it; empty = no fix.
-    #[must_use]
-    pub fn fixed_versions(&self) -> Vec<&str> {
-        fixes(self.fixed_version.as_deref().unwrap_or_default()).into_iter().map(|fix| fix.version).collect()
-    }
-}
-
 /// The longest text that is kept, in bytes: the longest known description has 7,109.
-const MAX_TEXT: usize = 16 << 10;
+const MAX_TEXT_BYTES: usize = 16 << 10;
 /// The longest reference or vector that is kept, in bytes.
-const MAX_ITEM: usize = 500;
+const MAX_ITEM_BYTES: usize = 500;
 /// The most references that are kept: the most known are 283.
 const MAX_ITEMS: usize = 300;
 /// The most sources of CVSS scores that are kept: five are known.
-const MAX_SOURCES: usize = 20;
+const MAX_CVSS_SOURCES: usize = 20;
 
-/// Reads the facts of a stored finding under Trivy's names. Longer texts than in any real report are cut, as the facts
-/// are kept with every question and searched for every answer.
+/// Reads the facts of a stored finding. Texts are cut, since the facts are stored with each question.
 impl From<&Finding> for Facts {
     fn from(finding: &Finding) -> Self {
-        let text = |name| cap(&finding.text(name).unwrap_or_default(), MAX_TEXT);
-        let some = |name| finding.text(name).filter(|text| !text.trim().is_empty()).map(|text| cap(&text, MAX_TEXT));
+        let text = |name| cap(&finding.text(name).unwrap_or_default(), MAX_TEXT_BYTES);
+        let some =
+            |name| finding.text(name).filter(|text| !text.trim().is_empty()).map(|text| cap(&text, MAX_TEXT_BYTES));
         let list = |name| {
-            let items = finding.value(name).and_then(|value| match value {
-                Value::Array(items) => Some(items),
-                _ => None,
-            });
-            let items = items.unwrap_or_default();
-            items.iter().filter_map(Value::as_str).take(MAX_ITEMS).map(|item| cap(item.trim(), MAX_ITEM)).collect()
+            let value = finding.value(name).unwrap_or_default();
+            let items = value.as_array().into_iter().flatten().filter_map(Value::as_str);
+            items.take(MAX_ITEMS).map(|item| cap(item.trim(), MAX_ITEM_BYTES)).collect()
         };
         let purl =
             finding.value("PkgIdentifier").and_then(|identifier| Some(identifier.get("PURL")?.as_str()?.to_owned()));
@@ -183,7 +176,7 @@ impl From<&Finding> for Facts {
                 .as_object()
                 .into_iter()
                 .flatten()
-                .take(MAX_SOURCES)
+                .take(MAX_CVSS_SOURCES)
                 .flat_map(|(source, scores)| ReportedCvss::of(source, scores))
                 .collect(),
             cwe_ids: list("CweIDs"),
@@ -211,9 +204,9 @@ impl ReportedCvss {
                 return None;
             }
             Some(Self {
-                source: cap(source, MAX_ITEM),
+                source: cap(source, MAX_ITEM_BYTES),
                 version: CvssVersion::stated_by(vector).unwrap_or(version),
-                vector: cap(vector, MAX_ITEM),
+                vector: cap(vector, MAX_ITEM_BYTES),
                 score,
             })
         })

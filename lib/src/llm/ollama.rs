@@ -10,18 +10,18 @@ use std::time::Duration;
 use reqwest::header::{AUTHORIZATION, HeaderValue, RETRY_AFTER};
 use reqwest::{Client, Response, redirect};
 use rustls::pki_types::{CertificateDer, pem::PemObject};
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde::Deserialize;
+use serde_json::{Value, json};
 use tokio::time::{Instant, timeout_at};
 
-use crate::llm::prompt::{Message, Prompt};
+use crate::llm::prompt::{Options, Prompt};
 use crate::tls;
 
 mod address;
 mod error;
 mod stream;
 
-pub use address::{InvalidUrl, OllamaUrl, is_refused};
+pub use address::{InvalidUrl, OllamaUrl};
 pub use error::Error;
 
 use address::{AllRefused, GuardedResolver, Unresolved};
@@ -55,7 +55,7 @@ pub struct OllamaConfig {
     pub url: OllamaUrl,
     /// The token for a proxy in front of Ollama, which has no authentication itself.
     pub bearer: Option<Bearer>,
-    /// PEM certificates to trust besides the public roots, for a private CA.
+    /// PEM certificates of a private CA, trusted in addition to the public roots.
     pub extra_roots_pem: Option<Vec<u8>>,
     /// The limit of the TCP and TLS handshakes.
     pub connect_timeout: Duration,
@@ -87,7 +87,7 @@ impl OllamaConfig {
 }
 
 /// A finished answer. The server may leave out counters and durations (nanoseconds).
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Answer {
     /// The text without thoughts, trimmed and not empty.
     pub text: String,
@@ -105,37 +105,8 @@ pub struct Answer {
     pub eval_count: Option<u64>,
     /// The whole request.
     pub total_duration_ns: Option<u64>,
-    /// Loading the model.
-    pub load_duration_ns: Option<u64>,
-    /// Evaluating the prompt.
-    pub prompt_eval_duration_ns: Option<u64>,
     /// Generating the answer.
     pub eval_duration_ns: Option<u64>,
-}
-
-/// The body of `/api/chat`.
-#[derive(Serialize)]
-struct Request<'a> {
-    model: &'a str,
-    messages: &'a [Message],
-    stream: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    think: Option<bool>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    format: Option<&'a Value>,
-    options: RequestOptions,
-    truncate: bool,
-    shift: bool,
-    keep_alive: i64,
-}
-
-#[derive(Serialize)]
-struct RequestOptions {
-    num_ctx: u32,
-    num_predict: u32,
-    temperature: f64,
-    seed: i64,
-    repeat_penalty: f64,
 }
 
 /// `{"error": …}`, a text from Ollama and an object from some proxies.
@@ -189,38 +160,33 @@ impl Ollama {
     }
 
     async fn send(&self, prompt: &Prompt, format: Option<&Value>, deadline: Instant) -> Result<Response, Error> {
-        let options = &prompt.options;
-        let body = serde_json::to_vec(&Request {
-            model: &prompt.model,
-            messages: &prompt.messages,
-            stream: true,
-            think: options.think,
-            format,
-            options: RequestOptions {
-                num_ctx: options.num_ctx,
-                num_predict: options.num_predict,
-                temperature: options.temperature,
-                seed: options.seed,
-                repeat_penalty: options.repeat_penalty,
+        let Options { num_ctx, num_predict, temperature, seed, repeat_penalty, think } = prompt.options;
+        let mut body = json!({
+            "model": prompt.model,
+            "messages": prompt.messages,
+            "stream": true,
+            "options": {
+                "num_ctx": num_ctx, "num_predict": num_predict, "temperature": temperature, "seed": seed,
+                "repeat_penalty": repeat_penalty,
             },
-            truncate: false,
-            shift: false,
-            keep_alive: self.config.keep_alive_seconds,
-        })
-        .map_err(|e| Error::Config(e.into()))?;
+            "truncate": false,
+            "shift": false,
+            "keep_alive": self.config.keep_alive_seconds,
+        });
+        if let Some(members) = body.as_object_mut() {
+            let optional = [("think", think.map(Value::from)), ("format", format.cloned())];
+            members.extend(optional.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
+        }
         let mut request = self
             .client
             .post(self.config.url.endpoint("/api/chat"))
             .header(reqwest::header::CONTENT_TYPE, "application/json")
-            .body(body);
+            .body(body.to_string());
         if let Some(value) = &self.authorization {
             request = request.header(AUTHORIZATION, value.clone());
         }
         let limit = self.config.first_token_timeout;
-        match within(limit, deadline, request.send()).await {
-            Some(sent) => sent.map_err(connect_error),
-            None => Err(expired(deadline, Error::FirstTokenTimeout(limit))),
-        }
+        within(limit, deadline, Error::FirstTokenTimeout, request.send()).await?.map_err(connect_error)
     }
 
     async fn read(&self, mut response: Response, deadline: Instant) -> Result<Answer, Error> {
@@ -229,16 +195,15 @@ impl Ollama {
         let mut late: fn(Duration) -> Error = Error::FirstTokenTimeout;
         let mut collector = Collector::new(self.config.max_answer_bytes);
         loop {
-            match within(limit, deadline, response.chunk()).await {
-                Some(Ok(Some(chunk))) => {
+            match within(limit, deadline, late, response.chunk()).await? {
+                Ok(Some(chunk)) => {
                     (limit, late) = (self.config.idle_timeout, Error::IdleTimeout);
                     if let Some(answer) = collector.push(&chunk)? {
                         return Ok(answer);
                     }
                 }
-                Some(Ok(None)) => return collector.finish(),
-                Some(Err(source)) => return Err(Error::Broken(source)),
-                None => return Err(expired(deadline, late(limit))),
+                Ok(None) => return collector.finish(),
+                Err(source) => return Err(Error::Broken(source)),
             }
         }
     }
@@ -253,8 +218,8 @@ impl Ollama {
             .map(Duration::from_secs);
         let mut body = Vec::new();
         while body.len() < MAX_ERROR_BODY_BYTES {
-            match within(self.config.idle_timeout, deadline, response.chunk()).await {
-                Some(Ok(Some(chunk))) => body.extend_from_slice(&chunk),
+            match within(self.config.idle_timeout, deadline, Error::IdleTimeout, response.chunk()).await {
+                Ok(Ok(Some(chunk))) => body.extend_from_slice(&chunk),
                 _ => break,
             }
         }
@@ -285,13 +250,15 @@ fn check_counters(answer: Answer, fewest_tokens: u64) -> Result<Answer, Error> {
 }
 
 /// Runs work until `limit` or the deadline has passed.
-async fn within<T>(limit: Duration, deadline: Instant, work: impl Future<Output = T>) -> Option<T> {
+async fn within<T>(
+    limit: Duration,
+    deadline: Instant,
+    late: fn(Duration) -> Error,
+    work: impl Future<Output = T>,
+) -> Result<T, Error> {
     let end = Instant::now().checked_add(limit).map_or(deadline, |end| end.min(deadline));
-    timeout_at(end, work).await.ok()
-}
-
-fn expired(deadline: Instant, otherwise: Error) -> Error {
-    if Instant::now() >= deadline { Error::Deadline } else { otherwise }
+    let error = |_| if Instant::now() >= deadline { Error::Deadline } else { late(limit) };
+    timeout_at(end, work).await.map_err(error)
 }
 
 fn bearer_header(bearer: &Bearer) -> Result<HeaderValue, Error> {

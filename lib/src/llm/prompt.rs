@@ -5,7 +5,8 @@
 //! (`<|im_end|>`, `<start_of_turn>`); `[INST]` and similar tokens are escaped too. An example shows the form of the
 //! answer, since models repeat a placeholder.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
+use serde_json::{Value, json};
 
 use crate::domain::prompt_hash::PromptHash;
 use crate::domain::vulnerability::KevListing;
@@ -18,16 +19,16 @@ pub(crate) use template::EXAMPLE_MARKS;
 pub use template::{EXAMPLE_SUMMARY, REPAIR_SYSTEM, SYSTEM, TEMPLATE_VERSION};
 
 /// The first line of the data block.
-pub const BLOCK_OPEN: &str = "<<<FACTS";
+const BLOCK_OPEN: &str = "<<<FACTS";
 /// The last line of the data block.
-pub const BLOCK_CLOSE: &str = "FACTS>>>";
+const BLOCK_CLOSE: &str = "FACTS>>>";
 
 /// The longest description in a prompt, in bytes.
-const MAX_DESCRIPTION: usize = 4_000;
+const MAX_DESCRIPTION_BYTES: usize = 4_000;
 /// The most references in a prompt.
 const MAX_REFERENCES: usize = 10;
-const MAX_CVSS: usize = 6;
-const MAX_LIST: usize = 10;
+const MAX_CVSS_RATINGS: usize = 6;
+const MAX_LIST_ITEMS: usize = 10;
 
 /// The author of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -105,7 +106,7 @@ impl Prompt {
     /// [`Error::ContextTooSmall`] when the rest does not fit either.
     pub fn build(facts: &Facts, model: &str, options: &Options) -> Result<Self, Error> {
         let available = options.num_ctx.saturating_sub(options.num_predict) as usize;
-        let mut description = MAX_DESCRIPTION;
+        let mut description = MAX_DESCRIPTION_BYTES;
         let mut references = MAX_REFERENCES;
         loop {
             let prompt = Self {
@@ -160,9 +161,8 @@ impl Prompt {
 ///
 /// Letters and blanks are a third of a token, ASCII punctuation two thirds, digits and bytes of other characters one:
 /// tokenizers that split digits and fall back to bytes need fewer.
-#[must_use]
-pub fn estimate_tokens(messages: &[Message]) -> usize {
-    const PER_MESSAGE: usize = 8;
+fn estimate_tokens(messages: &[Message]) -> usize {
+    const TOKENS_PER_MESSAGE: usize = 8;
     let thirds = |text: &str| -> usize {
         text.bytes()
             .map(|b| match b {
@@ -172,48 +172,23 @@ pub fn estimate_tokens(messages: &[Message]) -> usize {
             })
             .sum()
     };
-    messages.iter().map(|m| thirds(&m.content).div_ceil(3) + PER_MESSAGE).sum()
+    messages.iter().map(|m| thirds(&m.content).div_ceil(3) + TOKENS_PER_MESSAGE).sum()
 }
 
-/// The facts in the prompt, in the order of importance.
-#[derive(Serialize)]
-struct Block {
-    vulnerability_id: String,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    aliases: Vec<String>,
-    package: String,
-    #[serde(skip_serializing_if = "String::is_empty")]
-    package_type: String,
-    #[serde(skip_serializing_if = "String::is_empty")]
-    class: String,
-    #[serde(skip_serializing_if = "String::is_empty")]
-    purl: String,
-    installed_version: String,
-    /// Always present, since models invent a missing fixed version.
-    fixed_version: String,
-    severity: String,
-    #[serde(skip_serializing_if = "String::is_empty")]
-    status: String,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    cvss: Vec<String>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    cwe: Vec<String>,
-    #[serde(skip_serializing_if = "String::is_empty")]
-    published: String,
-    #[serde(skip_serializing_if = "String::is_empty")]
-    known_exploited: String,
-    #[serde(skip_serializing_if = "String::is_empty")]
-    exploit_prediction: String,
-    #[serde(skip_serializing_if = "String::is_empty")]
-    priority: String,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    priority_reasons: Vec<String>,
-    #[serde(skip_serializing_if = "String::is_empty")]
-    primary_url: String,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    references: Vec<String>,
-    title: String,
-    description: String,
+/// The facts in the prompt, in the order of importance and without empty ones.
+struct Block(Vec<(&'static str, Value)>);
+
+impl Serialize for Block {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        /// Facts that the prompt always has; models invent a missing fixed version.
+        const ALWAYS: [&str; 7] =
+            ["vulnerability_id", "package", "installed_version", "fixed_version", "severity", "title", "description"];
+        let is_shown = |(name, value): &&(&str, Value)| {
+            ALWAYS.contains(name)
+                || value.as_str() != Some("") && value.as_array().is_none_or(|items| !items.is_empty())
+        };
+        serializer.collect_map(self.0.iter().filter(is_shown).map(|(name, value)| (name, value)))
+    }
 }
 
 /// The fixed version in the prompt if the report has none.
@@ -233,32 +208,34 @@ fn question(facts: &Facts, description: usize, references: usize) -> Result<Stri
     let extra = facts.enrichment.clone().unwrap_or_default();
     let priority = extra.priority.as_ref();
     let fixed = optional(&facts.fixed_version, 300);
-    let block = Block {
-        vulnerability_id: text(&facts.vulnerability_id, 64),
-        aliases: list(&extra.aliases, 64, MAX_LIST),
-        package: text(&facts.package, 160),
-        package_type: text(&facts.package_type, 32),
-        class: text(&facts.class, 32),
-        purl: facts.purl.as_deref().map(|p| text(bare_purl(p), 200)).unwrap_or_default(),
-        installed_version: text(&facts.installed_version, 100),
-        fixed_version: if fixed.is_empty() { NO_FIX.to_owned() } else { fixed },
-        severity: text(&facts.severity, 16),
-        status: text(&facts.status, 32),
-        cvss: list(&facts.cvss.iter().map(cvss_line).collect::<Vec<_>>(), 130, MAX_CVSS),
-        cwe: list(&facts.cwe_ids, 16, MAX_LIST),
-        published: text(day(facts.published_date.as_deref()), 10),
-        known_exploited: extra.kev.map(kev_line).unwrap_or_default(),
-        exploit_prediction: extra.epss.map(|epss| format!("EPSS: {}", percentile_band(&epss))).unwrap_or_default(),
-        priority: priority.map(|it| format!("{}: {}", it.band, it.band.label())).unwrap_or_default(),
+    let reasons = priority.iter().flat_map(|priority| priority.reasons.iter().take(MAX_LIST_ITEMS));
+    let block = Block(vec![
+        ("vulnerability_id", json!(text(&facts.vulnerability_id, 64))),
+        ("aliases", json!(list(&extra.aliases, 64, MAX_LIST_ITEMS))),
+        ("package", json!(text(&facts.package, 160))),
+        ("package_type", json!(text(&facts.package_type, 32))),
+        ("class", json!(text(&facts.class, 32))),
+        ("purl", json!(facts.purl.as_deref().map(|p| text(bare_purl(p), 200)).unwrap_or_default())),
+        ("installed_version", json!(text(&facts.installed_version, 100))),
+        ("fixed_version", json!(if fixed.is_empty() { NO_FIX } else { &fixed })),
+        ("severity", json!(text(&facts.severity, 16))),
+        ("status", json!(text(&facts.status, 32))),
+        ("cvss", json!(list(&facts.cvss.iter().map(cvss_line).collect::<Vec<_>>(), 130, MAX_CVSS_RATINGS))),
+        ("cwe", json!(list(&facts.cwe_ids, 16, MAX_LIST_ITEMS))),
+        ("published", json!(text(day(facts.published_date.as_deref()), 10))),
+        ("known_exploited", json!(extra.kev.map(kev_line).unwrap_or_default())),
+        (
+            "exploit_prediction",
+            json!(extra.epss.map(|epss| format!("EPSS: {}", percentile_band(&epss))).unwrap_or_default()),
+        ),
+        ("priority", json!(priority.map(|it| format!("{}: {}", it.band, it.band.label())).unwrap_or_default())),
         // In the order of the rule.
-        priority_reasons: priority
-            .map(|it| it.reasons.iter().take(MAX_LIST).map(|reason| text(reason, 120)).collect())
-            .unwrap_or_default(),
-        primary_url: optional(&facts.primary_url.clone().filter(|u| is_web_link(u)), 200),
-        references: list(&links, 200, references),
-        title: text(&facts.title, 240),
-        description: text(&facts.description, description.min(MAX_DESCRIPTION)),
-    };
+        ("priority_reasons", json!(reasons.map(|reason| text(reason, 120)).collect::<Vec<_>>())),
+        ("primary_url", json!(optional(&facts.primary_url.clone().filter(|u| is_web_link(u)), 200))),
+        ("references", json!(list(&links, 200, references))),
+        ("title", json!(text(&facts.title, 240))),
+        ("description", json!(text(&facts.description, description.min(MAX_DESCRIPTION_BYTES)))),
+    ]);
     let json = serde_json::to_string_pretty(&block).map_err(Error::Encode)?;
     Ok(format!("{}\n{BLOCK_OPEN}\n{}\n{BLOCK_CLOSE}", template::QUESTION, escape(&json)))
 }

@@ -1,4 +1,4 @@
-//! Builds the question about a finding, the same for the whole fleet.
+//! Builds the question about a finding, the same for all images.
 
 use serde::{Deserialize, Serialize};
 

@@ -10,6 +10,7 @@ use super::evidence::{Checked, Review};
 use super::facts::Facts;
 use super::prompt::{REPAIR_SYSTEM, SYSTEM};
 use super::text::{fold, sentences};
+use super::word_list::find_entry;
 
 mod actions;
 mod words;
@@ -47,21 +48,21 @@ impl Hollow {
 /// The fewest words of a text that is measured by ratios.
 const MIN_WORDS: usize = 8;
 /// The fewest words of a sentence that needs a known word; a shorter one may be a name or a command.
-const MIN_WORDS_OF_A_SENTENCE: usize = 3;
+const MIN_SENTENCE_WORDS: usize = 3;
 /// The least share of distinct words; the longest answers are above 0.5.
-const MIN_DISTINCT: f64 = 0.4;
+const MIN_DISTINCT_SHARE: f64 = 0.4;
 /// The largest share of repeated word triples.
-const MAX_REPEATED: f64 = 0.3;
+const MAX_REPEATED_SHARE: f64 = 0.3;
 /// The least share of English function words, technical terms and words of the facts.
-const MIN_KNOWN: f64 = 0.5;
+const MIN_KNOWN_SHARE: f64 = 0.5;
 /// The least share of English function words in a text of [`MIN_WORDS`] or more.
-const MIN_FUNCTION_WORDS: f64 = 0.1;
+const MIN_FUNCTION_SHARE: f64 = 0.1;
 /// The largest share of English function words; prose has at most 0.6.
-const MAX_FUNCTION_WORDS: f64 = 0.75;
+const MAX_FUNCTION_SHARE: f64 = 0.75;
 /// The least share of letters, digits and blanks among the characters.
-const MIN_TEXT: f64 = 0.75;
+const MIN_PLAIN_SHARE: f64 = 0.75;
 /// The number of consecutive words of the rules that is an echo.
-const ECHO_LENGTH: usize = 7;
+const ECHO_WORDS: usize = 7;
 
 /// Refuses a worthless answer, and marks one that is useless for triage.
 ///
@@ -96,8 +97,7 @@ fn names_a_fix(recommendations: &str, facts: &Facts) -> bool {
         text.match_indices(&version).any(|(at, _)| {
             let before = text.get(..at).unwrap_or_default();
             let after = text.get(at + version.len()..).unwrap_or_default();
-            let after = after.trim_start_matches(['.', ':']);
-            let ends = after.is_empty() || !after.starts_with(is_part) || text.get(at + version.len()..) != Some(after);
+            let ends = !after.starts_with(is_part) || after.starts_with(['.', ':']);
             !before.ends_with(|c: char| is_part(c) && c != 'v' && c != ':') && ends
         })
     };
@@ -144,42 +144,30 @@ impl Known {
     fn refuse(&self, section: Section, text: &str) -> Result<(), Hollow> {
         let lower = fold(text).to_lowercase();
         let words = words_of(text);
-        if self.has_placeholder(&lower) {
-            return Err(Hollow::Placeholder(section));
-        }
-        if is_refusal(&lower) {
-            return Err(Hollow::Refusal(section));
-        }
-        if is_echo(&lower, &words) {
-            return Err(Hollow::Echo(section));
-        }
-        if repeats(&words) {
-            return Err(Hollow::Repetitive(section));
-        }
         let is_noise = |sentence: &str| {
             let words = words_of(sentence);
-            words.len() >= MIN_WORDS_OF_A_SENTENCE && !words.iter().any(|word| self.knows(word))
+            words.len() >= MIN_SENTENCE_WORDS && !words.iter().any(|word| self.knows(word))
         };
         let is_gibberish = |line: &str| self.is_gibberish(line, &words_of(line)) || sentences(line).any(is_noise);
-        if self.is_gibberish(&lower, &words) || text.lines().any(is_gibberish) {
-            return Err(Hollow::Gibberish(section));
+        if self.has_placeholder(&lower) {
+            Err(Hollow::Placeholder(section))
+        } else if is_refusal(&lower) {
+            Err(Hollow::Refusal(section))
+        } else if is_echo(&lower, &words) {
+            Err(Hollow::Echo(section))
+        } else if repeats(&words) {
+            Err(Hollow::Repetitive(section))
+        } else if self.is_gibberish(&lower, &words) || text.lines().any(is_gibberish) {
+            Err(Hollow::Gibberish(section))
+        } else {
+            Ok(())
         }
-        Ok(())
     }
 
     /// Finds a word in brackets that the facts do not have, or a word that stands for missing text.
     fn has_placeholder(&self, lower: &str) -> bool {
-        const STANDINS: [&str; 9] = [
-            "x.y.z",
-            "x.x.x",
-            "lorem ipsum",
-            "recommendation here",
-            "text here",
-            "summary here",
-            "goes here",
-            "insert here",
-            "to be determined",
-        ];
+        const STAND_INS: &str = "x.y.z, x.x.x, lorem ipsum, recommendation here, text here, summary here, goes here, \
+            insert here, to be determined, ___";
         let pairs = [('[', ']'), ('{', '}'), ('<', '>')];
         let bracketed = pairs.iter().any(|(open, close)| {
             // A bracket after a name is an index or a part of code.
@@ -199,13 +187,13 @@ impl Known {
         let marked = lower
             .split(|c: char| !c.is_alphanumeric())
             .any(|word| matches!(word, "todo" | "tbd" | "xxx" | "xxxx" | "fixme") && !self.running.contains(word));
-        bracketed || marked || lower.contains("___") || STANDINS.iter().any(|words| lower.contains(words))
+        bracketed || marked || find_entry(STAND_INS, lower).is_some()
     }
 
     fn is_gibberish(&self, lower: &str, words: &[String]) -> bool {
         let characters = lower.chars().count().max(1);
         let text = lower.chars().filter(|c| c.is_alphanumeric() || c.is_whitespace()).count();
-        if share(text, characters) < MIN_TEXT {
+        if share(text, characters) < MIN_PLAIN_SHARE {
             return true;
         }
         // Single letters are no words.
@@ -215,10 +203,10 @@ impl Known {
         }
         let known = words.iter().filter(|word| self.knows(word)).count();
         if words.len() < MIN_WORDS {
-            return words.len() >= 3 && share(known, words.len()) < MIN_KNOWN;
+            return words.len() >= 3 && share(known, words.len()) < MIN_KNOWN_SHARE;
         }
         let function = share(words.iter().filter(|word| words::is_function(word)).count(), words.len());
-        share(known, words.len()) < MIN_KNOWN || !(MIN_FUNCTION_WORDS..=MAX_FUNCTION_WORDS).contains(&function)
+        share(known, words.len()) < MIN_KNOWN_SHARE || !(MIN_FUNCTION_SHARE..=MAX_FUNCTION_SHARE).contains(&function)
     }
 
     /// Tells whether a word is an English function word, a technical term or in the facts.
@@ -251,45 +239,26 @@ fn repeats(words: &[String]) -> bool {
         *triples.entry(triple).or_default() += 1;
     }
     let repeated: usize = triples.values().map(|count| count - 1).sum();
-    share(distinct.len(), first.len()) < MIN_DISTINCT || share(repeated, words.len().saturating_sub(2)) > MAX_REPEATED
+    share(distinct.len(), first.len()) < MIN_DISTINCT_SHARE
+        || share(repeated, words.len().saturating_sub(2)) > MAX_REPEATED_SHARE
 }
 
 fn is_refusal(lower: &str) -> bool {
-    const PHRASES: [&str; 12] = [
-        "as an ai",
-        "as a language model",
-        "i'm sorry",
-        "i am sorry",
-        "i cannot help",
-        "i can't help",
-        "i cannot assist",
-        "i can't assist",
-        "i cannot provide",
-        "i can't provide",
-        "i am unable to",
-        "i do not have access",
-    ];
-    PHRASES.iter().any(|phrase| lower.contains(phrase))
+    const PHRASES: &str = "as an ai, as a language model, i'm sorry, i am sorry, i cannot help, i can't help, \
+        i cannot assist, i can't assist, i cannot provide, i can't provide, i am unable to, i do not have access";
+    find_entry(PHRASES, lower).is_some()
 }
 
 /// Finds consecutive words of the rules, or the names of several fields.
 fn is_echo(lower: &str, words: &[String]) -> bool {
-    const FIELDS: [&str; 8] = [
-        "vulnerability_id",
-        "package_type",
-        "installed_version",
-        "fixed_version",
-        "known_exploited",
-        "priority_reasons",
-        "primary_url",
-        "risk_score",
-    ];
-    if FIELDS.iter().filter(|field| lower.contains(**field)).count() >= 2 {
+    const FIELDS: &str = "vulnerability_id, package_type, installed_version, fixed_version, known_exploited, \
+        priority_reasons, primary_url, risk_score";
+    if FIELDS.split(", ").filter(|field| lower.contains(field)).count() >= 2 {
         return true;
     }
     let rules = words_of(&format!("{SYSTEM}\n{REPAIR_SYSTEM}"));
-    let runs: HashSet<&[String]> = rules.windows(ECHO_LENGTH).collect();
-    words.windows(ECHO_LENGTH).any(|run| runs.contains(run))
+    let runs: HashSet<&[String]> = rules.windows(ECHO_WORDS).collect();
+    words.windows(ECHO_WORDS).any(|run| runs.contains(run))
 }
 
 #[cfg(test)]

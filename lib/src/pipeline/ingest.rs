@@ -314,8 +314,8 @@ async fn store_and_publish(
     // Before publishing: every published scan has its report in the archive, if there is one.
     let archived = async {
         match archive {
-            Some(archive) if !submission.packed().is_empty() => {
-                archive.archive(report.hash, submission.packed(), submission.declared()).await
+            Some(archive) if !submission.packed.is_empty() => {
+                archive.archive(report.hash, &submission.packed, &submission.declared).await
             }
             _ => Ok(()),
         }
@@ -350,8 +350,8 @@ async fn store_and_publish(
         suppressed_class_counts: report.suppressed_class_counts,
         other_findings: report.other_findings,
         is_vulnerability_scan: report.is_vulnerability_scan,
-        scanners: submission.declared().scanners.clone(),
-        scanned_severities: submission.declared().severities.clone(),
+        scanners: submission.declared.scanners.clone(),
+        scanned_severities: submission.declared.severities.clone(),
         confirmed_until: previous.and_then(|previous| previous.confirmed_until),
         // Publishing sets these by the other scans of the asset.
         suspect: false,

@@ -130,7 +130,7 @@ fn unzstd<'b>(body: &[u8], limit: usize) -> Result<Unpacked<'b>, Error> {
     Ok(Unpacked { bytes: content.bytes.into(), is_one_member: false })
 }
 
-/// The unpacked bytes up to now.
+/// The bytes that are unpacked already.
 struct Content {
     bytes: Vec<u8>,
     format: &'static str,
@@ -145,7 +145,7 @@ impl Content {
         Self { bytes: Vec::new(), format, limit }
     }
 
-    /// Reserves the length that the `packed` bytes claim, as far as it is plausible.
+    /// Reserves the stated length, at most a plausible multiple of the `packed` bytes.
     fn expect(&mut self, length: usize, packed: usize) {
         const USUAL_RATIO: usize = 16;
         self.bytes.reserve_exact(length.min(packed.saturating_mul(USUAL_RATIO)).min(self.limit).saturating_add(1));

@@ -1,4 +1,4 @@
-//! Writes the one canonical text of all spellings of a report.
+//! Writes the canonical text of a report, which is the same for all its spellings.
 //!
 //! The canonical text is the report's JSON with object keys sorted by their bytes, no white space,
 //! numbers in one spelling (`7.50`, `75e-1` and `7.5` are one), and strings escaped only where JSON
@@ -25,14 +25,9 @@ use super::encoding::Text;
 use super::{Error, Limits, reason};
 use crate::domain::declared::Declared;
 use crate::domain::report_hash::ReportHash;
+use crate::domain::text::cut;
 
 /// The version of the canonical form. Only hashes of one version are comparable.
-///
-/// 1 left out `CreatedAt` and `ReportID` of the top level. 2 also leaves out `Trivy.Server`, `Metadata.Layers` and
-/// the `Digest` of every `Layer`, sorts `Results` and, in each result, `Licenses` and
-/// `ExperimentalModifiedFindings`, and takes in the scanners and severities that the sender declares. 3 also leaves
-/// out the `UID` of every `PkgIdentifier` and `Identifier`, which Trivy 0.59 makes otherwise behind a server, and the
-/// `BaseID` of every `DataSource`, which Trivy 0.76 loses there.
 pub const FORM: u32 = 3;
 
 /// The most elements of an array that is sorted; the largest known one has 2,658.
@@ -44,6 +39,9 @@ const MAX_OPEN_MEMBERS: usize = 50_000;
 /// The longest name of a member, in bytes of JSON.
 const MAX_NAME_BYTES: usize = 16 << 10;
 
+/// The longest beginning of a duplicate key in an error message.
+const MAX_QUOTED_BYTES: usize = 100;
+
 /// The longest `CreatedAt`, in bytes of JSON.
 const MAX_CREATED_AT_BYTES: usize = 200;
 
@@ -51,11 +49,13 @@ const MAX_CREATED_AT_BYTES: usize = 200;
 /// longer, and Trivy writes none.
 const MAX_GROWTH_BYTES: usize = 64 << 10;
 
+const CREATED_AT: &str = "CreatedAt";
+
 /// Marks around text that is not hashed; JSON has these bytes only as escapes.
 const SKIP_FROM: u8 = 1;
 const SKIP_TO: u8 = 2;
 
-/// The beginning of keys that `serde_json` treats specially: it could not read such a stored object.
+/// The beginning of the keys that `serde_json` reserves: it could not read such a stored object.
 const RESERVED: &[u8] = b"$serde_json::private::";
 
 /// A report's canonical text.
@@ -80,7 +80,7 @@ impl Canonical {
     /// Writes the canonical form of a text. Half a surrogate pair becomes U+FFFD.
     pub(super) fn from_text(json: &mut Text<'_>) -> Result<Self, Error> {
         let writer = match write(json.json()) {
-            // Rare, so it is only tried where the text cannot be read as it is.
+            // Rare, so it is tried only for a text that cannot be read otherwise.
             Err(Error::Syntax { .. }) if json.replace_lone_surrogates() => write(json.json())?,
             written => written?,
         };
@@ -99,7 +99,7 @@ impl Canonical {
         &self.text
     }
 
-    /// Hashes the report and the sender's declarations: one old array, sent for two images, is two reports.
+    /// Hashes the report and the sender's declarations: an old array that is sent for two images is two reports.
     #[must_use]
     pub fn hash(&self, declared: &Declared) -> ReportHash {
         let Declared { image_name, scanners, severities } = declared;
@@ -126,15 +126,13 @@ impl Canonical {
     /// # Errors
     /// [`Error::Field`] if it is neither.
     pub fn created_at(&self) -> Result<Option<Timestamp>, Error> {
-        let Some(json) = self.created_at.as_deref().filter(|&json| json != "null") else {
-            return Ok(None);
-        };
+        let Some(json) = self.created_at.as_deref().filter(|&json| json != "null") else { return Ok(None) };
         let time = match serde_json::from_str::<String>(json) {
             Ok(text) => text.parse().ok().or_else(|| to_the_nanosecond(&text)?.parse().ok()),
             Err(_) => json.parse().ok().and_then(|seconds| Timestamp::from_second(seconds).ok()),
         };
         time.map(Some).ok_or_else(|| Error::Field {
-            path: "CreatedAt".to_owned(),
+            path: CREATED_AT.to_owned(),
             reason: "expected an RFC 3339 time, such as 2026-11-21T10:00:00Z".to_owned(),
         })
     }
@@ -188,7 +186,7 @@ struct Writer {
     text: Vec<u8>,
     /// The members of all objects that are open, innermost last.
     members: Vec<Member>,
-    /// Holds members or elements while they are put in order.
+    /// The buffer for sorting members and elements.
     scratch: Vec<u8>,
     created_at: Option<String>,
     max_bytes: usize,
@@ -218,7 +216,7 @@ impl Writer {
             let mut order: Vec<(Cow<'_, [u8]>, usize)> = open.iter().map(key).zip(0..).collect();
             order.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
             if let Some(((twice, _), _)) = order.iter().zip(order.iter().skip(1)).find(|(a, b)| a.0 == b.0) {
-                return Err(format!("duplicate key {:?}", shortened(&String::from_utf8_lossy(twice))));
+                return Err(format!("duplicate key {:?}", cut(&String::from_utf8_lossy(twice), MAX_QUOTED_BYTES)));
             }
             let order: Vec<usize> = order.into_iter().map(|(_, at)| at).collect();
             rearrange(text, open.iter().map(|member| member.start), &order, scratch);
@@ -288,12 +286,6 @@ fn rearrange(text: &mut [u8], starts: impl Iterator<Item = usize> + Clone, order
     }
 }
 
-/// Shortens a name for a message.
-fn shortened(name: &str) -> &str {
-    const MAX_QUOTED: usize = 100;
-    crate::domain::text::cut(name, MAX_QUOTED)
-}
-
 /// Decodes a key, written with its quotes.
 fn key_name(key: &[u8]) -> Cow<'_, [u8]> {
     if key.contains(&b'\\') {
@@ -310,16 +302,12 @@ fn hashed_parts(text: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-/// The place of a value in a report, as far as it decides how the value is written.
+/// The place of a value in a report, which decides how the value is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Place {
-    /// The whole document.
     Report,
-    /// The value of the report's `Trivy`.
     Trivy,
-    /// The value of the report's `Metadata`.
     Metadata,
-    /// The value of the report's `Results`.
     Results,
     /// An element of `Results`.
     Result,
@@ -333,7 +321,6 @@ enum Place {
     DataSource,
     /// Inside a skipped member.
     Skipped,
-    /// Anywhere else.
     Elsewhere,
 }
 
@@ -348,7 +335,7 @@ impl Place {
     fn of_member(self, name: &[u8]) -> Fate {
         match (self, name) {
             (Self::Skipped, _) => Fate::Written(Self::Skipped),
-            (Self::Report, b"CreatedAt") => Fate::LeftOut("CreatedAt"),
+            (Self::Report, b"CreatedAt") => Fate::LeftOut(CREATED_AT),
             (Self::Report, b"ReportID") => Fate::LeftOut("ReportID"),
             (Self::Trivy, b"Server") => Fate::LeftOut("Server"),
             (Self::Metadata, b"Layers") => Fate::LeftOut("Layers"),
@@ -509,9 +496,9 @@ impl<'de> Visitor<'de> for Next<'_> {
                         return Err(A::Error::custom(format_args!("duplicate key {name:?}")));
                     }
                     members.next_value_seed(Next(writer, Place::Skipped))?;
-                    if name == "CreatedAt" {
+                    if name == CREATED_AT {
                         let json = writer.text.get(value..).unwrap_or_default();
-                        // A longer text is no time, and neither is its beginning.
+                        // A cut text is no time either.
                         let json = json.get(..MAX_CREATED_AT_BYTES).unwrap_or(json);
                         writer.created_at = Some(String::from_utf8_lossy(json).into_owned());
                     }

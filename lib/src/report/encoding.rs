@@ -1,4 +1,4 @@
-//! Decodes unpacked bytes into JSON text, and recognises files that are no JSON.
+//! Decodes bytes into JSON text, and recognises files that are no JSON.
 //!
 //! Programs on Windows write UTF-16, such as PowerShell's `>`. API Gateway's HTTP API passes a JSON body as text and
 //! replaces each byte that is not UTF-8 by U+FFFD, always the two bytes of the byte order mark. If nothing else was
@@ -96,7 +96,7 @@ impl<'b> Text<'b> {
                     (None, _) => 2,
                 };
         }
-        // ASCII was written over ASCII.
+        // It stays UTF-8, since ASCII replaced ASCII.
         self.text = String::from_utf8(bytes).unwrap_or_default().into();
         self.is_as_sent &= !replaced;
         replaced
@@ -129,7 +129,7 @@ fn utf16<'b>(bytes: &[u8], before: usize, unit: fn([u8; 2]) -> u16, limit: usize
         let c = decoded.map_err(|_| Error::NotUtf16 { offset: at })?;
         at += 2 * c.len_utf16();
         if text.capacity() - text.len() < c.len_utf8() {
-            // The remaining text mostly takes half as many bytes in UTF-8.
+            // Most text takes half as many bytes in UTF-8.
             text.reserve_exact((text.len() / 4).max(bytes.len() / 2 + 16));
         }
         text.push(c);
@@ -224,8 +224,8 @@ mod tests {
 
     const LIMIT: usize = 1 << 20;
 
-    fn utf16_bytes(text: &str, of: fn(u16) -> [u8; 2]) -> Vec<u8> {
-        text.encode_utf16().flat_map(of).collect()
+    fn utf16_bytes(text: &str, encode: fn(u16) -> [u8; 2]) -> Vec<u8> {
+        text.encode_utf16().flat_map(encode).collect()
     }
 
     /// What a gateway makes of bytes that it takes for text, replacing each byte by itself.
@@ -251,14 +251,14 @@ mod tests {
     #[test]
     fn utf16_is_read_with_and_without_a_mark_and_behind_a_gateway() {
         let json = "{\r\n  \"SchemaVersion\": 2 }";
-        for of in [u16::to_le_bytes, u16::to_be_bytes] {
-            let bare = utf16_bytes(json, of);
-            let marked = utf16_bytes(&format!("\u{FEFF}{json}"), of);
+        for encode in [u16::to_le_bytes, u16::to_be_bytes] {
+            let bare = utf16_bytes(json, encode);
+            let marked = utf16_bytes(&format!("\u{FEFF}{json}"), encode);
             for bytes in [&bare, &marked, &through_a_gateway(&bare), &through_a_gateway(&marked)] {
                 let text = Text::read(bytes.as_slice(), LIMIT).unwrap();
                 assert_eq!((text.json(), text.is_as_sent), (json, false));
             }
-            let beyond = utf16_bytes("\u{FEFF}[\"é€😀\"]", of);
+            let beyond = utf16_bytes("\u{FEFF}[\"é€😀\"]", encode);
             assert_eq!(Text::read(&beyond, LIMIT).unwrap().json(), "[\"é€😀\"]");
         }
     }
@@ -342,8 +342,8 @@ mod tests {
         #[test]
         fn any_text_comes_back_from_utf16(inner in "[^\\u{0}]*") {
             let json = format!("[\"{inner}\"]");
-            for of in [u16::to_le_bytes, u16::to_be_bytes] {
-                let bytes = utf16_bytes(&format!("\u{FEFF}{json}"), of);
+            for encode in [u16::to_le_bytes, u16::to_be_bytes] {
+                let bytes = utf16_bytes(&format!("\u{FEFF}{json}"), encode);
                 let text = Text::read(&bytes, LIMIT).unwrap();
                 prop_assert_eq!(text.json(), &json);
             }

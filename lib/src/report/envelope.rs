@@ -2,15 +2,13 @@
 //! <https://github.com/aquasecurity/trivy/blob/main/pkg/types/report.go>.
 
 use std::borrow::Cow;
-use std::fmt;
-use std::marker::PhantomData;
 
 use jiff::Timestamp;
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserialize, DeserializeSeed as _, Deserializer, IgnoredAny, SeqAccess};
 use serde_json::value::RawValue;
 
-use super::finding::{Text, not_a_text};
+use super::finding::Text;
+use super::reader::{Read, Reader, flag, object};
 use crate::domain::platform::Platform;
 
 #[derive(Debug, Default, serde::Deserialize)]
@@ -28,7 +26,7 @@ pub(super) struct Envelope<'c> {
     pub(super) metadata: Option<Metadata<'c>>,
     #[serde(borrow, deserialize_with = "object")]
     pub(super) trivy: Option<Trivy<'c>>,
-    /// Read only once the document is known to be Trivy's.
+    /// Read after the checks that the document is a report of Trivy.
     #[serde(borrow)]
     pub(super) results: Option<&'c RawValue>,
 }
@@ -86,20 +84,14 @@ const MAX_TEXTS: usize = 1000;
 
 impl<'de: 'c, 'c> Deserialize<'de> for Texts<'c> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct TextsVisitor;
+        struct TextsReader;
 
-        impl<'c> Visitor<'c> for TextsVisitor {
+        impl<'c> Reader<'c> for TextsReader {
             type Value = Texts<'c>;
 
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an array of strings")
-            }
+            const EXPECTED: &'static str = "an array of strings";
 
-            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Texts<'c>, E> {
-                Err(not_a_text(text, &self))
-            }
-
-            fn visit_seq<A: SeqAccess<'c>>(self, mut items: A) -> Result<Texts<'c>, A::Error> {
+            fn array<A: SeqAccess<'c>>(self, mut items: A) -> Result<Texts<'c>, A::Error> {
                 let mut texts = Vec::new();
                 while texts.len() < MAX_TEXTS
                     && let Some(Text(text)) = items.next_element()?
@@ -111,7 +103,7 @@ impl<'de: 'c, 'c> Deserialize<'de> for Texts<'c> {
             }
         }
 
-        deserializer.deserialize_any(TextsVisitor)
+        Read(TextsReader).deserialize(deserializer)
     }
 }
 
@@ -129,7 +121,7 @@ pub(super) struct ImageConfig<'c> {
     created: Option<&'c RawValue>,
 }
 
-/// The start of 2013, before which there was no Docker: reproducible builds set the time of an image to 0 or to 1980.
+/// The start of 2013, before the first release of Docker: reproducible builds set the time of an image to 0 or to 1980.
 const FIRST_IMAGE: Timestamp = Timestamp::constant(1_356_998_400, 0);
 /// The end of the year 2100.
 const LAST_IMAGE: Timestamp = Timestamp::constant(4_133_980_799, 0);
@@ -153,60 +145,6 @@ impl ImageConfig<'_> {
 fn text(raw: Option<&RawValue>) -> Option<String> {
     const MAX_BYTES: usize = 1024;
     serde_json::from_str(raw.map(RawValue::get).filter(|json| json.len() <= MAX_BYTES)?).ok()
-}
-
-/// Reads an object or `null`. A derived reader would accept an array of the fields' values too.
-pub(super) fn object<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
-    struct ObjectVisitor<T>(PhantomData<T>);
-
-    impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
-        type Value = Option<T>;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("an object")
-        }
-
-        fn visit_unit<E>(self) -> Result<Option<T>, E> {
-            Ok(None)
-        }
-
-        fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Option<T>, E> {
-            Err(not_a_text(text, &self))
-        }
-
-        fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<Option<T>, A::Error> {
-            T::deserialize(MapAccessDeserializer::new(members)).map(Some)
-        }
-    }
-
-    deserializer.deserialize_any(ObjectVisitor(PhantomData))
-}
-
-/// Reads true, false or `null`.
-fn flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<bool>, D::Error> {
-    struct FlagVisitor;
-
-    impl Visitor<'_> for FlagVisitor {
-        type Value = Option<bool>;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("true or false")
-        }
-
-        fn visit_unit<E>(self) -> Result<Option<bool>, E> {
-            Ok(None)
-        }
-
-        fn visit_bool<E>(self, flag: bool) -> Result<Option<bool>, E> {
-            Ok(Some(flag))
-        }
-
-        fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Option<bool>, E> {
-            Err(not_a_text(text, &self))
-        }
-    }
-
-    deserializer.deserialize_any(FlagVisitor)
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
-//! The reasons for which a report is refused, worded for its sender.
+//! The reasons for refusing a report, worded for its sender.
 
 use crate::domain::image_name::ImageNameError;
 
-/// A refusal. Each message names the fault, its place and the remedy; lines and columns count from 1, offsets from 0.
+/// A refusal. Each message names the fault, its place and the fix; lines and columns count from 1, offsets from 0.
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "the messages describe the variants")]
 pub enum Error {
@@ -84,23 +84,13 @@ impl Error {
     pub const fn kind(&self) -> Kind {
         match self {
             Self::TooLarge { .. } | Self::TooManyFindings { .. } => Kind::TooLarge,
-            Self::Compression { .. }
-            | Self::Trailing { .. }
-            | Self::TooManyParts { .. }
-            | Self::NotUtf8 { .. }
-            | Self::NotUtf16 { .. }
-            | Self::NotJson { .. }
-            | Self::Syntax { .. }
-            | Self::SecondValue { .. }
-            | Self::TextAfter { .. }
-            | Self::Truncated { .. }
-            | Self::TooDeep { .. } => Kind::InvalidJson,
             Self::NotTrivy { .. } => Kind::NotATrivyReport,
             Self::SchemaVersion { .. }
             | Self::NoArtifact { .. }
             | Self::Field { .. }
             | Self::NoImageName
             | Self::ImageName { .. } => Kind::InvalidReport,
+            _ => Kind::InvalidJson,
         }
     }
 }

@@ -4,32 +4,32 @@ use std::borrow::Cow;
 use std::cmp::{Ordering, Reverse};
 use std::fmt;
 
-use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error as _, Expected, MapAccess, Unexpected, Visitor};
+use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+use super::reader::Reader;
 use super::reason;
 use crate::domain::remediation::has_fix;
 use crate::domain::severity::Severity;
 
-/// One vulnerability object of a report.
+/// A vulnerability object of a report.
 #[derive(Debug)]
 pub struct Finding<'c> {
-    /// Where it was found: an index into the report's [`Scanned`].
+    /// The index of its place in the report's [`Scanned`](super::Scanned).
     pub scanned: usize,
-    /// How bad Trivy says it is.
+    /// Trivy's severity.
     pub severity: Severity,
     /// `CVE-…`, `GHSA-…`, …
     pub vulnerability_id: Option<Cow<'c, str>>,
-    /// The package.
+    /// The package name.
     pub pkg_name: Option<Cow<'c, str>>,
-    /// The version found.
+    /// The installed version.
     pub installed_version: Option<Cow<'c, str>>,
-    /// The package's own file, if it has one.
+    /// The package's file.
     pub pkg_path: Option<Cow<'c, str>>,
-    /// The report names a version in which it is fixed.
+    /// Whether the report has a fixed version.
     pub fixable: bool,
-    /// Every other member of the object, as canonical JSON: those before, between and after `PkgName` and
-    /// `VulnerabilityID`, in the order of their names, without the commas between the three.
+    /// The other members as canonical JSON: those before, between and after `PkgName` and `VulnerabilityID`.
     rest: [&'c str; 3],
 }
 
@@ -60,7 +60,7 @@ impl Finding<'_> {
         bytes(self).cmp(bytes(other))
     }
 
-    /// Two findings of one scan with equal content are one finding.
+    /// Tells whether two findings of a scan have the same content.
     pub(super) fn is_repeat_of(&self, other: &Finding<'_>) -> bool {
         self.vulnerability_id == other.vulnerability_id
             && self.pkg_name == other.pkg_name
@@ -68,8 +68,8 @@ impl Finding<'_> {
             && self.cmp_rest(other) == Ordering::Equal
     }
 
-    /// The order is that of the ordinals (severity, vulnerability id, package), then that of the
-    /// finding key, then of all the rest, so that equal reports give equal ordinals.
+    /// Compares by the ordinal (severity, vulnerability id, package), then by all other content, so that equal reports
+    /// give equal ordinals.
     pub(super) fn cmp_ordinal(&self, other: &Finding<'_>) -> Ordering {
         Reverse(self.severity)
             .cmp(&Reverse(other.severity))
@@ -82,42 +82,22 @@ impl Finding<'_> {
     }
 }
 
-/// The largest vulnerability object that is taken, in bytes of canonical JSON. The largest known has
-/// 25,669; a DynamoDB item, even of bytes that do not compress, must stay below 400 KB.
+/// The largest vulnerability object, in bytes of canonical JSON: the largest known has 25,669, and a DynamoDB item must
+/// stay below 400 KB even if the bytes do not compress.
 const MAX_FINDING_BYTES: usize = 256 << 10;
 
-/// The longest `VulnerabilityID` or `PkgName` that is taken, in bytes; the longest known have 24 and 50.
+/// The longest `VulnerabilityID` or `PkgName`, in bytes; the longest known have 24 and 50.
 const MAX_NAME_BYTES: usize = 2 << 10;
 
-/// Refuses a text in the place of something else. Serde would quote all of it, in a message that takes as much memory.
-pub(super) fn not_a_text<E: serde::de::Error>(text: &str, expected: &dyn Expected) -> E {
-    const MAX_QUOTED: usize = 100;
-    E::invalid_type(Unexpected::Str(crate::domain::text::cut(text, MAX_QUOTED)), expected)
-}
-
-/// Reads a vulnerability that lies in this canonical text.
+/// Reads a vulnerability, which is part of this canonical text.
 pub(super) struct FindingIn<'c>(pub(super) &'c str);
 
-impl<'c> DeserializeSeed<'c> for FindingIn<'c> {
+impl<'c> Reader<'c> for FindingIn<'c> {
     type Value = Finding<'c>;
 
-    fn deserialize<D: Deserializer<'c>>(self, deserializer: D) -> Result<Finding<'c>, D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
+    const EXPECTED: &'static str = "a vulnerability object";
 
-impl<'c> Visitor<'c> for FindingIn<'c> {
-    type Value = Finding<'c>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a vulnerability object")
-    }
-
-    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Finding<'c>, E> {
-        Err(not_a_text(text, &self))
-    }
-
-    fn visit_map<A: MapAccess<'c>>(self, mut members: A) -> Result<Finding<'c>, A::Error> {
+    fn object<A: MapAccess<'c>>(self, mut members: A) -> Result<Finding<'c>, A::Error> {
         let Self(text) = self;
         let mut finding = Finding {
             scanned: 0,
@@ -129,7 +109,7 @@ impl<'c> Visitor<'c> for FindingIn<'c> {
             fixable: false,
             rest: [""; 3],
         };
-        // Members lie one after the other, with a comma between them.
+        // Members follow each other, with a comma between them.
         let (mut run, mut start) = (0, None);
         while let Some(Text(name)) = members.next_key()? {
             let RawText { raw, text: value } = match &*name {
@@ -140,10 +120,7 @@ impl<'c> Visitor<'c> for FindingIn<'c> {
             };
             let place = raw.get().as_ptr().addr().saturating_sub(text.as_ptr().addr());
             let end = place + raw.get().len();
-            let from = match start {
-                Some(from) => from,
-                None => place.saturating_sub(written_len(&name) + 1),
-            };
+            let from = start.unwrap_or_else(|| place.saturating_sub(written_len(&name) + 1));
             // The member after a run that has ended begins a new one.
             let mut is_in_a_run = true;
             match &*name {
@@ -161,36 +138,35 @@ impl<'c> Visitor<'c> for FindingIn<'c> {
                 }
                 start = Some(from);
             } else {
-                // What stands before it is whole.
+                // The run before it is complete.
                 run += usize::from(start.is_some());
                 start = None;
             }
         }
-        let named = [&finding.vulnerability_id, &finding.pkg_name].into_iter().flatten().map(|text| text.len());
-        let bytes = finding.rest.iter().map(|members| members.len()).chain(named).sum::<usize>();
-        if [&finding.vulnerability_id, &finding.pkg_name].into_iter().flatten().any(|name| name.len() > MAX_NAME_BYTES)
-        {
+        let names = [finding.vulnerability_id.as_deref(), finding.pkg_name.as_deref()].map(Option::unwrap_or_default);
+        let bytes = finding.rest.into_iter().chain(names).map(str::len).sum::<usize>();
+        if names.iter().any(|name| name.len() > MAX_NAME_BYTES) {
             return Err(A::Error::custom(format_args!(
                 "a VulnerabilityID or PkgName of more than {MAX_NAME_BYTES} bytes"
             )));
         }
         if bytes > MAX_FINDING_BYTES {
             return Err(A::Error::custom(format_args!(
-                "a vulnerability of {bytes} bytes; at most {MAX_FINDING_BYTES} are taken"
+                "a vulnerability of {bytes} bytes; at most {MAX_FINDING_BYTES} are accepted"
             )));
         }
         Ok(finding)
     }
 }
 
-/// The bytes of a text as canonical JSON.
+/// Counts the bytes of a text as canonical JSON.
 fn written_len(text: &str) -> usize {
     let has_escapes = text.bytes().any(|byte| byte < b' ' || byte == b'"' || byte == b'\\');
     let escaped = || serde_json::to_vec(text).map_or(0, |json| json.len());
     if has_escapes { escaped() } else { text.len() + 2 }
 }
 
-/// Text that is borrowed where it has no escapes. (`Option<Cow<str>>` never borrows.)
+/// A text that is borrowed if it has no escapes, unlike an `Option<Cow<str>>`.
 #[derive(Debug, Default)]
 pub(super) struct Text<'c>(pub(super) Cow<'c, str>);
 
@@ -218,7 +194,7 @@ impl<'de: 'c, 'c> Deserialize<'de> for Text<'c> {
     }
 }
 
-/// A string or `null`, both as it is written and as it reads.
+/// A string or `null`, as JSON and decoded.
 struct RawText<'c> {
     raw: &'c RawValue,
     text: Option<Cow<'c, str>>,

@@ -1,12 +1,12 @@
 //! Collects the open and suppressed vulnerabilities of a report, orders them and collapses exact repeats.
 
 use std::borrow::Cow;
-use std::fmt;
 
-use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserialize, DeserializeSeed as _, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess};
 
-use super::finding::{Finding, FindingIn, Text, not_a_text};
-use super::suppressed::{ModifiedEntry, Suppressed};
+use super::finding::{Finding, FindingIn, Text};
+use super::reader::{Read, Reader};
+use super::suppressed::{ModifiedFinding, Suppressed};
 use crate::domain::scan::OtherFindings;
 
 /// A distribution, file or application that was scanned: an entry of the report's `Results`.
@@ -20,10 +20,10 @@ pub struct Scanned<'c> {
     pub target: Cow<'c, str>,
 }
 
-/// The longest Target, Class or Type that is taken, in bytes; the longest known has 97.
+/// The longest Target, Class or Type, in bytes; the longest known has 97.
 const MAX_PLACE_BYTES: usize = 8 << 10;
 
-/// Gathers the findings of a report while it is read.
+/// The findings of a report.
 #[derive(Debug, Default)]
 pub(super) struct Collector<'c> {
     /// The canonical text of the report.
@@ -32,13 +32,12 @@ pub(super) struct Collector<'c> {
     pub(super) findings: Vec<Finding<'c>>,
     pub(super) suppressed: Vec<Suppressed<'c>>,
     pub(super) other: OtherFindings,
-    /// Whether a result shows that vulnerabilities were looked for.
+    /// Whether a result shows that Trivy looked for vulnerabilities.
     pub(super) looked_for_vulnerabilities: bool,
-    /// The first target.
     pub(super) first_target: Option<Cow<'c, str>>,
     /// The first target of the form `name (os version)`, which names an old report.
     pub(super) os_target: Option<Cow<'c, str>>,
-    /// Whether there are results of two operating systems, which no image has.
+    /// Whether the results are of several operating systems, and so of several images.
     pub(super) has_several_systems: bool,
     pub(super) over_limit: bool,
     pub(super) limit: usize,
@@ -60,7 +59,7 @@ impl<'c> Collector<'c> {
     /// Orders the findings and collapses exact repeats. Returns the number of open ones before that.
     pub(super) fn finish(&mut self) -> usize {
         let reported = self.findings.len();
-        // The same target, class and type can occur twice. One entry each makes places comparable as numbers.
+        // The same target, class and type can occur twice. Without repeats, places are comparable as numbers.
         let mut places: Vec<usize> = (0..self.scanned.len()).collect();
         places.sort_by(|&a, &b| self.scanned.get(a).cmp(&self.scanned.get(b)).then(a.cmp(&b)));
         let mut rank = vec![0; places.len()];
@@ -88,80 +87,32 @@ impl<'c> Collector<'c> {
     }
 }
 
-/// Takes the elements of an array one by one.
-pub(super) trait Elements<'c> {
-    /// What an error message calls the array.
-    const EXPECTED: &'static str;
-
-    /// Takes the next element; returns whether there was one.
-    fn take_next<A: SeqAccess<'c>>(&mut self, items: &mut A) -> Result<bool, A::Error>;
-}
-
-/// Reads an array or `null`.
-pub(super) struct Array<E>(pub(super) E);
-
-impl<'c, E: Elements<'c>> DeserializeSeed<'c> for Array<E> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'c>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'c, E: Elements<'c>> Visitor<'c> for Array<E> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(E::EXPECTED)
-    }
-
-    fn visit_unit<R>(self) -> Result<(), R> {
-        Ok(())
-    }
-
-    fn visit_str<R: serde::de::Error>(self, text: &str) -> Result<(), R> {
-        Err(not_a_text(text, &self))
-    }
-
-    fn visit_seq<A: SeqAccess<'c>>(mut self, mut items: A) -> Result<(), A::Error> {
-        while self.0.take_next(&mut items)? {}
-        Ok(())
-    }
-}
-
-/// Collects from `Results`, or from the array of an old report.
+/// Reads `Results`, or the array of an old report.
 pub(super) struct Results<'a, 'c>(pub(super) &'a mut Collector<'c>);
 
-impl<'c> Elements<'c> for Results<'_, 'c> {
+impl<'c> Reader<'c> for Results<'_, 'c> {
+    type Value = ();
+
     const EXPECTED: &'static str = "an array of results";
 
-    fn take_next<A: SeqAccess<'c>>(&mut self, items: &mut A) -> Result<bool, A::Error> {
-        Ok(items.next_element_seed(ResultEntry(self.0))?.is_some())
+    fn null(self) -> Option<()> {
+        Some(())
+    }
+
+    fn array<A: SeqAccess<'c>>(self, mut items: A) -> Result<(), A::Error> {
+        while items.next_element_seed(Read(ResultEntry(self.0)))?.is_some() {}
+        Ok(())
     }
 }
 
 struct ResultEntry<'a, 'c>(&'a mut Collector<'c>);
 
-impl<'c> DeserializeSeed<'c> for ResultEntry<'_, 'c> {
+impl<'c> Reader<'c> for ResultEntry<'_, 'c> {
     type Value = ();
 
-    fn deserialize<D: Deserializer<'c>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
+    const EXPECTED: &'static str = "an object with a Target";
 
-impl<'c> Visitor<'c> for ResultEntry<'_, 'c> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object with a Target")
-    }
-
-    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<(), E> {
-        Err(not_a_text(text, &self))
-    }
-
-    fn visit_map<A: MapAccess<'c>>(self, mut members: A) -> Result<(), A::Error> {
+    fn object<A: MapAccess<'c>>(self, mut members: A) -> Result<(), A::Error> {
         let Self(collector) = self;
         let (mut target, mut class, mut kind) = (None, None, None);
         let before = (collector.findings.len(), collector.suppressed.len(), collector.other);
@@ -170,18 +121,14 @@ impl<'c> Visitor<'c> for ResultEntry<'_, 'c> {
                 "Target" => target = members.next_value::<Option<Text<'c>>>()?,
                 "Class" => class = members.next_value::<Option<Text<'c>>>()?,
                 "Type" => kind = members.next_value::<Option<Text<'c>>>()?,
-                "Vulnerabilities" => members.next_value_seed(Array(Vulnerabilities(collector)))?,
-                "ExperimentalModifiedFindings" => members.next_value_seed(Array(Modified(collector)))?,
-                "Secrets" => {
-                    members.next_value_seed(Array(Count::<IgnoredAny>(&mut collector.other.secrets, |_| true)))?
+                "Vulnerabilities" => members.next_value_seed(Read(Vulnerabilities(collector)))?,
+                "ExperimentalModifiedFindings" => members.next_value_seed(Read(Modified(collector)))?,
+                "Secrets" => members.next_value_seed(Read(count_all(&mut collector.other.secrets)))?,
+                "Licenses" => members.next_value_seed(Read(count_all(&mut collector.other.licenses)))?,
+                "Misconfigurations" => {
+                    let failed = Count(&mut collector.other.misconfigurations, |check: &Check| check.failed);
+                    members.next_value_seed(Read(failed))?;
                 }
-                "Licenses" => {
-                    members.next_value_seed(Array(Count::<IgnoredAny>(&mut collector.other.licenses, |_| true)))?
-                }
-                "Misconfigurations" => members
-                    .next_value_seed(Array(Count::<Check>(&mut collector.other.misconfigurations, |check| {
-                        check.failed
-                    })))?,
                 _ => drop(members.next_value::<IgnoredAny>()?),
             }
         }
@@ -218,124 +165,106 @@ impl<'c> Visitor<'c> for ResultEntry<'_, 'c> {
     }
 }
 
-/// Recognises `alpine:3.10 (alpine 3.10.2)`, of class `os-pkgs` where there are classes.
+/// Recognises `alpine:3.10 (alpine 3.10.2)`, of class `os-pkgs` or without a class.
 fn is_os_target(class: Option<&Text<'_>>, target: &str) -> bool {
     class.is_none_or(|class| class.0 == "os-pkgs") && target.ends_with(')') && target.contains(" (")
 }
 
 /// Tells whether the text in brackets is a Linux distribution with its version.
 fn names_a_system(target: &str) -> bool {
-    const FAMILIES: [&str; 16] = [
-        "alpine",
-        "debian",
-        "ubuntu",
-        "redhat",
-        "centos",
-        "rocky",
-        "alma",
-        "fedora",
-        "amazon",
-        "oracle",
-        "photon",
-        "opensuse",
-        "suse",
-        "cbl-mariner",
-        "wolfi",
-        "chainguard",
-    ];
+    const FAMILIES: &str = "alpine debian ubuntu redhat centos rocky alma fedora amazon oracle photon opensuse suse \
+        cbl-mariner wolfi chainguard";
     let system = target.rsplit_once(" (").map_or("", |(_, system)| system.trim_end_matches(')'));
     let family = system.split_once(' ').map_or(system, |(family, _)| family);
-    FAMILIES.iter().any(|known| family == *known || known.starts_with("opensuse") && family.starts_with("opensuse."))
+    FAMILIES.split(' ').any(|known| family == known) || family.starts_with("opensuse.")
 }
 
 struct Vulnerabilities<'a, 'c>(&'a mut Collector<'c>);
 
-impl<'c> Elements<'c> for Vulnerabilities<'_, 'c> {
+impl<'c> Reader<'c> for Vulnerabilities<'_, 'c> {
+    type Value = ();
+
     const EXPECTED: &'static str = "an array of vulnerabilities";
 
-    fn take_next<A: SeqAccess<'c>>(&mut self, items: &mut A) -> Result<bool, A::Error> {
-        let Some(mut finding) = items.next_element_seed(FindingIn(self.0.text))? else { return Ok(false) };
-        self.0.make_room()?;
-        finding.scanned = self.0.scanned.len();
-        self.0.findings.push(finding);
-        Ok(true)
+    fn null(self) -> Option<()> {
+        Some(())
+    }
+
+    fn array<A: SeqAccess<'c>>(self, mut items: A) -> Result<(), A::Error> {
+        let Self(collector) = self;
+        while let Some(mut finding) = items.next_element_seed(Read(FindingIn(collector.text)))? {
+            collector.make_room()?;
+            finding.scanned = collector.scanned.len();
+            collector.findings.push(finding);
+        }
+        Ok(())
     }
 }
 
 struct Modified<'a, 'c>(&'a mut Collector<'c>);
 
-impl<'c> Elements<'c> for Modified<'_, 'c> {
-    const EXPECTED: &'static str = "an array of modified findings";
-
-    fn take_next<A: SeqAccess<'c>>(&mut self, items: &mut A) -> Result<bool, A::Error> {
-        let Some(ModifiedEntry(suppressed)) = items.next_element()? else { return Ok(false) };
-        if let Some(mut suppressed) = suppressed {
-            self.0.make_room()?;
-            suppressed.finding.scanned = self.0.scanned.len();
-            self.0.suppressed.push(suppressed);
-        }
-        Ok(true)
-    }
-}
-
-/// Counts the elements of a kind.
-struct Count<'a, T>(&'a mut u32, fn(&T) -> bool);
-
-impl<'c, T: Deserialize<'c>> Elements<'c> for Count<'_, T> {
-    const EXPECTED: &'static str = "an array";
-
-    fn take_next<A: SeqAccess<'c>>(&mut self, items: &mut A) -> Result<bool, A::Error> {
-        let Some(item) = items.next_element()? else { return Ok(false) };
-        *self.0 = self.0.saturating_add(u32::from((self.1)(&item)));
-        Ok(true)
-    }
-}
-
-impl<'c, T: Deserialize<'c>> Visitor<'c> for Count<'_, T> {
+impl<'c> Reader<'c> for Modified<'_, 'c> {
     type Value = ();
 
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an array")
+    const EXPECTED: &'static str = "an array of modified findings";
+
+    fn null(self) -> Option<()> {
+        Some(())
     }
 
-    fn visit_unit<E>(self) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<(), E> {
-        Err(not_a_text(text, &self))
-    }
-
-    fn visit_seq<A: SeqAccess<'c>>(self, mut items: A) -> Result<(), A::Error> {
-        let Self(total, counts) = self;
-        while let Some(item) = items.next_element()? {
-            *total = total.saturating_add(u32::from(counts(&item)));
+    fn array<A: SeqAccess<'c>>(self, mut items: A) -> Result<(), A::Error> {
+        let Self(collector) = self;
+        while let Some(suppressed) = items.next_element_seed(Read(ModifiedFinding))? {
+            if let Some(mut suppressed) = suppressed {
+                collector.make_room()?;
+                suppressed.finding.scanned = collector.scanned.len();
+                collector.suppressed.push(suppressed);
+            }
         }
         Ok(())
     }
 }
 
-/// A misconfiguration that was looked for: failed, passed, or made an exception of.
+/// Counts the elements that a test selects.
+struct Count<'a, T>(&'a mut u32, fn(&T) -> bool);
+
+const fn count_all(total: &mut u32) -> Count<'_, IgnoredAny> {
+    Count(total, |_| true)
+}
+
+impl<'c, T: Deserialize<'c>> Reader<'c> for Count<'_, T> {
+    type Value = ();
+
+    const EXPECTED: &'static str = "an array";
+
+    fn null(self) -> Option<()> {
+        Some(())
+    }
+
+    fn array<A: SeqAccess<'c>>(self, mut items: A) -> Result<(), A::Error> {
+        let Self(total, is_counted) = self;
+        while let Some(item) = items.next_element()? {
+            *total = total.saturating_add(u32::from(is_counted(&item)));
+        }
+        Ok(())
+    }
+}
+
+/// A check for a misconfiguration.
 struct Check {
     failed: bool,
 }
 
 impl<'c> Deserialize<'c> for Check {
     fn deserialize<D: Deserializer<'c>>(deserializer: D) -> Result<Self, D::Error> {
-        struct CheckVisitor;
+        struct CheckReader;
 
-        impl<'c> Visitor<'c> for CheckVisitor {
+        impl<'c> Reader<'c> for CheckReader {
             type Value = Check;
 
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a misconfiguration")
-            }
+            const EXPECTED: &'static str = "a misconfiguration";
 
-            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Check, E> {
-                Err(not_a_text(text, &self))
-            }
-
-            fn visit_map<A: MapAccess<'c>>(self, mut members: A) -> Result<Check, A::Error> {
+            fn object<A: MapAccess<'c>>(self, mut members: A) -> Result<Check, A::Error> {
                 let mut status = None;
                 while let Some(Text(name)) = members.next_key()? {
                     match &*name {
@@ -347,6 +276,6 @@ impl<'c> Deserialize<'c> for Check {
             }
         }
 
-        deserializer.deserialize_any(CheckVisitor)
+        Read(CheckReader).deserialize(deserializer)
     }
 }

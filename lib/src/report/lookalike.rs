@@ -1,6 +1,6 @@
 //! Recognises JSON of other tools and of Trivy's other formats, by the names of its top-level members.
 //!
-//! The names are from the tools' documentation, and the corpus of the tests has a document of each format.
+//! The names are from the tools' documentation.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -16,6 +16,11 @@ const SEND_TRIVY: &str = "send the output of `trivy image --format json <image>`
 const SCAN_SBOM: &str = "scan it with `trivy sbom --format json <file>` and send what that prints";
 const SCAN_IMAGES: &str = "scan each image with `trivy image --format json <image>` and send those reports";
 const SEND_EACH: &str = "send each by itself";
+const SEND_INNER: &str = "send the Trivy report that is inside it";
+const SEND_RESULT: &str =
+    "send the report that is inside it, under scanner.result, or the output of `trivy image --format json <image>`";
+const NEWER: &str = "scan with Trivy 0.20 or newer, whose reports name the image even if there is nothing to report";
+const NO_COMPLIANCE: &str = "leave --compliance out: send the output of `trivy image --format json <image>`";
 
 /// The members, name and advice of each format. The first match wins.
 const OBJECTS: [(&[&str], &str, &str); 36] = [
@@ -27,24 +32,12 @@ const OBJECTS: [(&[&str], &str, &str); 36] = [
     (&["runs"], "SARIF", SEND_TRIVY),
     (&["ClusterName"], "the output of `trivy k8s`", SCAN_IMAGES),
     (&["apiVersion", "kind"], "a Kubernetes object, such as a trivy-operator VulnerabilityReport", SCAN_IMAGES),
-    (
-        &["ID", "Title", "Results"],
-        "a compliance report of Trivy (--compliance … --report all)",
-        "leave --compliance out: send the output of `trivy image --format json <image>`",
-    ),
-    (
-        &["SummaryControls"],
-        "a compliance report of Trivy (--compliance … --report summary)",
-        "leave --compliance out: send the output of `trivy image --format json <image>`",
-    ),
-    (
-        &["invocation", "scanner"],
-        "a cosign vulnerability record (trivy --format cosign-vuln)",
-        "send the report that is inside it, under scanner.result, or the output of `trivy image --format json <image>`",
-    ),
+    (&["ID", "Title", "Results"], "a compliance report of Trivy (--compliance … --report all)", NO_COMPLIANCE),
+    (&["SummaryControls"], "a compliance report of Trivy (--compliance … --report summary)", NO_COMPLIANCE),
+    (&["invocation", "scanner"], "a cosign vulnerability record (trivy --format cosign-vuln)", SEND_RESULT),
     (&["matches"], "a Grype report", SEND_TRIVY),
-    (&["payloadType", "payload"], "a signed DSSE envelope (in-toto)", "send the Trivy report that is inside it"),
-    (&["predicateType"], "an in-toto statement", "send the Trivy report that is inside it"),
+    (&["payloadType", "payload"], "a signed DSSE envelope (in-toto)", SEND_INNER),
+    (&["predicateType"], "an in-toto statement", SEND_INNER),
     (&["detector", "manifests"], "a GitHub dependency snapshot", SEND_TRIVY),
     (&["Findings"], "AWS Security Hub findings (ASFF)", SEND_TRIVY),
     (&["imageScanFindings"], "findings of an Amazon ECR scan", SEND_TRIVY),
@@ -87,21 +80,24 @@ impl<'a> Members<'a> {
     fn format(&self) -> Option<Error> {
         let has_all = |names: &[&str]| names.iter().all(|name| self.0.contains_key(*name));
         if let Some(&(_, looks_like, advice)) = OBJECTS.iter().find(|(names, ..)| has_all(names)) {
-            return Some(Error::NotTrivy { looks_like, advice });
+            return Some(not_trivy(looks_like, advice));
         }
         let is_harbor = self.0.keys().any(|name| name.starts_with(HARBOR));
-        is_harbor.then_some(Error::NotTrivy { looks_like: "a Harbor scan result", advice: SEND_TRIVY })
+        is_harbor.then_some(not_trivy("a Harbor scan result", SEND_TRIVY))
     }
 }
 
-/// Names the format of an object, if it is a known one.
+const fn not_trivy(looks_like: &'static str, advice: &'static str) -> Error {
+    Error::NotTrivy { looks_like, advice }
+}
+
+/// Returns the error for an object of a known format of another tool.
 pub(super) fn known_format(json: &str) -> Option<Error> {
     Members::of(json)?.format()
 }
 
 /// Returns the error for an object that is not a report.
 pub(super) fn reject_object(json: &str) -> Error {
-    let not_trivy = |looks_like, advice| Error::NotTrivy { looks_like, advice };
     let Some(members) = Members::of(json) else { return not_trivy(UNKNOWN, SEND_TRIVY) };
     if let Some(known) = members.format() {
         return known;
@@ -118,10 +114,9 @@ pub(super) fn reject_object(json: &str) -> Error {
     not_trivy(UNKNOWN, SEND_TRIVY)
 }
 
-/// Recognises an object of trivy-operator, or a list that begins with one, as scripts around
-/// `kubectl get … -o json` collect them.
+/// Recognises an object of trivy-operator, or a list that begins with one.
 fn is_kubernetes(json: &str) -> bool {
-    let object = if json.starts_with('[') { first_of(json) } else { Some(json) };
+    let object = if json.starts_with('[') { first_element(json) } else { Some(json) };
     object
         .and_then(Members::of)
         .is_some_and(|Members(inner)| inner.contains_key("apiVersion") || inner.contains_key("report"))
@@ -129,12 +124,8 @@ fn is_kubernetes(json: &str) -> bool {
 
 /// Returns the error for an array that is not an old report.
 pub(super) fn reject_array(json: &str) -> Error {
-    let not_trivy = |looks_like, advice| Error::NotTrivy { looks_like, advice };
-    let Some(first) = first_of(json) else {
-        return not_trivy(
-            "an empty array, which says nothing about any image",
-            "scan with Trivy 0.20 or newer, whose reports name the image even if there is nothing to report",
-        );
+    let Some(first) = first_element(json) else {
+        return not_trivy("an empty array, which says nothing about any image", NEWER);
     };
     if is_old_report(first) {
         return several_reports();
@@ -160,10 +151,10 @@ pub(super) fn reject_array(json: &str) -> Error {
 
 /// Returns the error for an array of several reports.
 pub(super) const fn several_reports() -> Error {
-    Error::NotTrivy { looks_like: "an array of Trivy reports, each of which is of another image", advice: SEND_EACH }
+    not_trivy("an array of Trivy reports, each of which is of another image", SEND_EACH)
 }
 
-/// Recognises an array of a Trivy up to v0.19: objects that each have a Target.
+/// Recognises a report of Trivy up to v0.19: an array of objects with a Target.
 pub(super) fn is_old_report(json: &str) -> bool {
     let (mut count, mut all_have_target) = (0, true);
     let is_array = json.starts_with('[')
@@ -174,12 +165,12 @@ pub(super) fn is_old_report(json: &str) -> bool {
     is_array && count > 0 && all_have_target
 }
 
-fn first_of(json: &str) -> Option<&str> {
+fn first_element(json: &str) -> Option<&str> {
     let mut first = None;
     for_each_element(json, |element| first = first.or(Some(element))).then_some(first)?
 }
 
-/// Calls `look` with each element of an array; returns false if the text is none.
+/// Calls `look` with each element of an array; returns false for any other text.
 fn for_each_element<'a>(json: &'a str, look: impl FnMut(&'a str)) -> bool {
     struct Elements<F>(F);
 

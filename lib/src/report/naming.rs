@@ -1,7 +1,7 @@
 //! Finds the name and the digest of the scanned artifact in a report.
 //!
-//! `ArtifactName` is what was typed: for a tar, a folder or a checkout a path, which many artifacts share. Newer reports
-//! have a better name in other members.
+//! `ArtifactName` is the argument of the scan: for a tar, a folder or a checkout a path, which many artifacts share. Newer
+//! reports have a better name in other members.
 
 use std::borrow::Cow;
 
@@ -14,7 +14,7 @@ use crate::domain::image_name::{is_archive, is_path, repository};
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct OwnName {
     pub(super) text: String,
-    /// Whether it is a path or another mere place.
+    /// Whether it is a path or another location that many artifacts can share.
     pub(super) nameless: bool,
 }
 
@@ -98,9 +98,9 @@ fn is_remote(text: &str) -> bool {
 /// Finds the digest of the scanned repository: that of the first of `names` that is in `RepoDigests`, else the only one.
 pub(super) fn digest<'d>(repo_digests: &'d [impl AsRef<str>], names: &[&str]) -> Option<&'d str> {
     let digests = || repo_digests.iter().filter_map(|entry| entry.as_ref().rsplit_once('@'));
-    let of = |name: &&str| digests().find(|(of, _)| repository(of) == repository(name));
+    let named = |name: &&str| digests().find(|(entry, _)| repository(entry) == repository(name));
     let only = || digests().next().filter(|(_, first)| digests().all(|(_, digest)| digest == *first));
-    names.iter().find_map(of).or_else(only).map(|(_, digest)| digest)
+    names.iter().find_map(named).or_else(only).map(|(_, digest)| digest)
 }
 
 #[cfg(test)]
@@ -115,7 +115,7 @@ mod tests {
         own_name(&envelope, &Collector::default()).map(|name| (name.text, name.nameless))
     }
 
-    fn of(kind: &str, typed: &str, metadata: Value) -> (String, bool) {
+    fn name_of(kind: &str, typed: &str, metadata: Value) -> (String, bool) {
         named_as(&json!({"ArtifactType": kind, "ArtifactName": typed, "Metadata": metadata})).unwrap()
     }
 
@@ -142,7 +142,7 @@ mod tests {
             (".", Some(" "), Some(""), ".", true),
         ] {
             let metadata = json!({"Reference": reference, "RepoTags": tag.map(|tag| [tag])});
-            assert_eq!(of("container_image", typed, metadata), (name.to_owned(), nameless), "{typed}");
+            assert_eq!(name_of("container_image", typed, metadata), (name.to_owned(), nameless), "{typed}");
         }
         let untyped = json!({"ArtifactType": "container_image", "Metadata": {"Reference": "app:1", "RepoTags": ["b"]}});
         assert_eq!(named_as(&untyped), Some(("app:1".to_owned(), false)));
@@ -150,7 +150,7 @@ mod tests {
 
     #[test]
     fn an_image_that_is_known_by_its_configuration_only_is_from_a_folder() {
-        let of = |typed: &str, metadata: Value| {
+        let name_of = |typed: &str, metadata: Value| {
             let metadata = [json!({"ImageID": "sha256:8e2fe22739aa"}), metadata];
             let metadata: serde_json::Map<String, Value> =
                 metadata.into_iter().flat_map(|part| part.as_object().unwrap().clone()).collect();
@@ -159,13 +159,13 @@ mod tests {
             named_as(&report).unwrap()
         };
         for typed in ["layout", "images/app", "layout:1.0", "out/oci@sha256:ab"] {
-            assert_eq!(of(typed, json!({})), (typed.to_owned(), true));
-            assert!(!of(typed, json!({"RepoDigests": ["app@sha256:1"]})).1, "{typed}");
+            assert_eq!(name_of(typed, json!({})), (typed.to_owned(), true));
+            assert!(!name_of(typed, json!({"RepoDigests": ["app@sha256:1"]})).1, "{typed}");
         }
-        assert_eq!(of("layout", json!({"RepoTags": ["app:1"]})), ("layout".to_owned(), false));
+        assert_eq!(name_of("layout", json!({"RepoTags": ["app:1"]})), ("layout".to_owned(), false));
         // The image was asked for by its id.
         for typed in ["8e2fe22739aa", "8e2f", "sha256:8e2fe22739aa"] {
-            assert_eq!(of(typed, json!({})), (typed.to_owned(), false));
+            assert_eq!(name_of(typed, json!({})), (typed.to_owned(), false));
         }
     }
 
@@ -190,14 +190,14 @@ mod tests {
             (".hidden/app", None, ".hidden/app", true),
             ("C:\\shop", None, "C:\\shop", true),
         ] {
-            assert_eq!(of("repository", typed, json!({"RepoURL": url})), (name.to_owned(), nameless), "{typed}");
+            assert_eq!(name_of("repository", typed, json!({"RepoURL": url})), (name.to_owned(), nameless), "{typed}");
         }
     }
 
     #[test]
     fn a_file_system_is_called_by_its_path_which_names_nothing() {
         for typed in [".", "/scan", "package-lock.json", "trivy76/alias"] {
-            assert_eq!(of("filesystem", typed, json!({"RepoTags": ["app:1"]})), (typed.to_owned(), true));
+            assert_eq!(name_of("filesystem", typed, json!({"RepoTags": ["app:1"]})), (typed.to_owned(), true));
         }
     }
 
@@ -213,7 +213,11 @@ mod tests {
             ("spdx", "sbom.json", Some("app:1"), "app:1", false),
             ("spdx", "sbom.json", Some("./image.tar"), "sbom.json", true),
         ] {
-            assert_eq!(of(kind, typed, json!({"Reference": reference})), (name.to_owned(), nameless), "{kind} {typed}");
+            assert_eq!(
+                name_of(kind, typed, json!({"Reference": reference})),
+                (name.to_owned(), nameless),
+                "{kind} {typed}"
+            );
         }
     }
 

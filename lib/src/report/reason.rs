@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Display, Write as _};
 
-/// The longest beginning of a message that is read, in bytes: it quotes the value, which may have megabytes.
+/// The longest beginning of a message that is read, in bytes: it quotes the value, which may be large.
 const MAX_MESSAGE_BYTES: usize = 400;
 
 /// Rewords the reason, without the position that the parser adds.
@@ -27,19 +27,15 @@ pub(crate) fn reword(error: &impl Display) -> String {
             format!("expected {expected}, found {found}")
         };
     }
-    if let Some(name) = words.strip_prefix("missing field ") {
-        return format!("{} is missing", name.trim_matches('`'));
-    }
-    if let Some(name) = words.strip_prefix("duplicate field ") {
-        return format!("{} is there twice", name.trim_matches('`'));
-    }
-    for beginning in ["unknown field ", "unknown variant "] {
-        if let Some((name, known)) =
-            words.strip_prefix(beginning).map(|rest| rest.split_once(", ").unwrap_or((rest, "")))
-        {
-            let known = known.trim_start_matches("expected ").trim_start_matches("one of ").replace('`', "");
-            return format!("{} is not known here; known: {known}", name.trim_matches('`'));
+    for (beginning, fault) in [("missing field ", "is missing"), ("duplicate field ", "is there twice")] {
+        if let Some(name) = words.strip_prefix(beginning) {
+            return format!("{} {fault}", name.trim_matches('`'));
         }
+    }
+    if let Some(rest) = words.strip_prefix("unknown field ").or_else(|| words.strip_prefix("unknown variant ")) {
+        let (name, known) = rest.split_once(", ").unwrap_or((rest, ""));
+        let known = known.trim_start_matches("expected ").trim_start_matches("one of ").replace('`', "");
+        return format!("{} is not known here; known: {known}", name.trim_matches('`'));
     }
     words.to_owned()
 }
@@ -62,8 +58,8 @@ fn found_name(found: &str) -> String {
         return format!("the number {number}");
     }
     if let Some(text) = found.strip_prefix("string ") {
-        const MAX_QUOTED: usize = 60;
-        let cut = crate::domain::text::cut(text, MAX_QUOTED);
+        const MAX_QUOTED_BYTES: usize = 60;
+        let cut = crate::domain::text::cut(text, MAX_QUOTED_BYTES);
         return format!("the text {cut}{}", if cut.len() < text.len() { "…" } else { "" });
     }
     if let Some(boolean) = quoted("boolean ") {
@@ -119,7 +115,7 @@ mod tests {
         Large,
     }
 
-    fn of(json: &str) -> String {
+    fn reworded(json: &str) -> String {
         reword(&serde_json::from_str::<Order>(json).unwrap_err())
     }
 
@@ -141,13 +137,13 @@ mod tests {
             ("{\"flag\": 1}", "expected true or false, found the number 1"),
             ("{\"size\" 1}", "expected `:`"),
         ] {
-            assert_eq!(of(json), reason, "{json}");
+            assert_eq!(reworded(json), reason, "{json}");
         }
     }
 
     #[test]
     fn a_text_of_megabytes_is_cut() {
         let json = format!("{{\"size\": \"{}\"}}", "é".repeat(1 << 20));
-        assert!(of(&json).len() < 200, "{}", of(&json));
+        assert!(reworded(&json).len() < 200, "{}", reworded(&json));
     }
 }

@@ -17,10 +17,11 @@ const GZIP_LEVEL: flate2::Compression = flate2::Compression::new(4);
 #[derive(Debug)]
 pub struct Submission {
     canonical: Canonical,
-    declared: Declared,
+    /// The declarations of the sender.
+    pub declared: Declared,
     limits: Limits,
     /// The sent bytes as gzip; empty if they are not kept.
-    packed: Vec<u8>,
+    pub packed: Vec<u8>,
 }
 
 impl Submission {
@@ -66,18 +67,6 @@ impl Submission {
         Report::read(&self.canonical, &self.declared, &self.limits)
     }
 
-    /// Returns the sent bytes as gzip; empty if they are not kept.
-    #[must_use]
-    pub fn packed(&self) -> &[u8] {
-        &self.packed
-    }
-
-    /// Returns the declarations of the sender.
-    #[must_use]
-    pub const fn declared(&self) -> &Declared {
-        &self.declared
-    }
-
     /// Returns the length of the canonical text, for the log.
     #[must_use]
     pub fn canonical_bytes(&self) -> usize {
@@ -101,7 +90,7 @@ mod tests {
     const REPORT: &[u8] = br#"{"SchemaVersion": 2, "ArtifactName": "app", "Results": []}"#;
 
     fn unpacked(submission: &Submission) -> Vec<u8> {
-        let unpacked = body::unpack(submission.packed(), Compression::Gzip, 1 << 20).unwrap();
+        let unpacked = body::unpack(&submission.packed, Compression::Gzip, 1 << 20).unwrap();
         assert!(unpacked.is_one_member, "what any reader of gzip takes");
         unpacked.bytes.into_owned()
     }
@@ -135,7 +124,7 @@ mod tests {
         ] {
             let submission =
                 Submission::read(sent, Compression::Gzip, Declared::default(), Limits::default(), true).unwrap();
-            assert_eq!(submission.packed(), whole);
+            assert_eq!(submission.packed, whole);
         }
     }
 
@@ -160,6 +149,6 @@ mod tests {
         let submission =
             Submission::read(REPORT.to_vec(), Compression::None, Declared::default(), Limits::default(), false)
                 .unwrap();
-        assert_eq!(submission.packed(), b"");
+        assert_eq!(submission.packed, b"");
     }
 }

@@ -1,12 +1,12 @@
-//! Reads the vulnerabilities that Trivy has suppressed, as `--show-suppressed` reports them.
+//! Reads the vulnerabilities that Trivy suppressed, from reports with `--show-suppressed`.
 
 use std::borrow::Cow;
-use std::fmt;
 
-use serde::de::{Deserialize, DeserializeSeed as _, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
+use serde::de::{DeserializeSeed as _, Error as _, IgnoredAny, MapAccess};
 use serde_json::value::RawValue;
 
-use super::finding::{Finding, FindingIn, Text, not_a_text};
+use super::finding::{Finding, FindingIn, Text};
+use super::reader::{Read, Reader};
 use super::reason;
 use crate::domain::text;
 
@@ -32,29 +32,15 @@ impl Suppressed<'_> {
 /// The longest kept status, source or statement, in bytes.
 const MAX_REASON_BYTES: usize = 2 << 10;
 
-/// A modified finding; none if it is no vulnerability.
-pub(super) struct ModifiedEntry<'c>(pub(super) Option<Suppressed<'c>>);
+/// Reads a modified finding; none if it is no vulnerability.
+pub(super) struct ModifiedFinding;
 
-impl<'c> Deserialize<'c> for ModifiedEntry<'c> {
-    fn deserialize<D: Deserializer<'c>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(ModifiedEntryVisitor)
-    }
-}
+impl<'c> Reader<'c> for ModifiedFinding {
+    type Value = Option<Suppressed<'c>>;
 
-struct ModifiedEntryVisitor;
+    const EXPECTED: &'static str = "a modified finding";
 
-impl<'c> Visitor<'c> for ModifiedEntryVisitor {
-    type Value = ModifiedEntry<'c>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a modified finding")
-    }
-
-    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<ModifiedEntry<'c>, E> {
-        Err(not_a_text(text, &self))
-    }
-
-    fn visit_map<A: MapAccess<'c>>(self, mut members: A) -> Result<ModifiedEntry<'c>, A::Error> {
+    fn object<A: MapAccess<'c>>(self, mut members: A) -> Result<Self::Value, A::Error> {
         let (mut kind, mut status, mut source, mut statement, mut finding) = (None, None, None, None, None);
         while let Some(Text(name)) = members.next_key()? {
             match &*name {
@@ -62,20 +48,20 @@ impl<'c> Visitor<'c> for ModifiedEntryVisitor {
                 "Status" => status = members.next_value::<Option<Text<'c>>>()?,
                 "Source" => source = members.next_value::<Option<Text<'c>>>()?,
                 "Statement" => statement = members.next_value::<Option<Text<'c>>>()?,
-                // Kept as text: only `Type` tells its kind.
+                // Kept as JSON, since `Type` decides how it is read.
                 "Finding" => finding = members.next_value::<Option<&'c RawValue>>()?,
                 _ => drop(members.next_value::<IgnoredAny>()?),
             }
         }
         if kind.is_none_or(|Text(kind)| kind != "vulnerability") {
-            return Ok(ModifiedEntry(None));
+            return Ok(None);
         }
         let Some(finding) = finding else { return Err(A::Error::missing_field("Finding")) };
-        let finding = FindingIn(finding.get())
+        let finding = Read(FindingIn(finding.get()))
             .deserialize(&mut serde_json::Deserializer::from_str(finding.get()))
             .map_err(|error| A::Error::custom(reason::reword(&error)))?;
         let [status, source, statement] = [status, source, statement].map(|text| shortened(text?.0));
-        Ok(ModifiedEntry(Some(Suppressed { finding, status, source, statement })))
+        Ok(Some(Suppressed { finding, status, source, statement }))
     }
 }
 

@@ -6,8 +6,9 @@ use serde::de::DeserializeSeed;
 
 use super::envelope::Envelope;
 use super::finding::{Finding, Text};
-use super::findings::{Array, Collector, Results, Scanned};
+use super::findings::{Collector, Results, Scanned};
 use super::naming::{self, OwnName};
+use super::reader::Read;
 use super::suppressed::Suppressed;
 use super::{Canonical, Error, Limits, lookalike, reason, warnings};
 use crate::domain::declared::{Declared, Scanners};
@@ -20,15 +21,15 @@ use crate::domain::warning::{Warning, WarningCode};
 /// A report that can be stored.
 #[derive(Debug)]
 pub struct Report<'c> {
-    /// The identity of the report.
+    /// The hash of the report.
     pub hash: ReportHash,
     /// The scanned artifact.
     pub artifact: Artifact,
-    /// The time at which it was made, if it is plausible.
+    /// The time of the scan, if it is plausible.
     pub created_at: Option<Timestamp>,
-    /// Whether vulnerabilities were looked for: the report's results show it, and the sender does not say otherwise.
+    /// Whether the results show that Trivy looked for vulnerabilities, and the sender does not deny it.
     pub is_vulnerability_scan: bool,
-    /// Vulnerabilities in the report, exact repeats included.
+    /// The number of vulnerabilities, with exact repeats.
     pub reported_findings: u32,
     /// The distinct results that have findings, open or suppressed.
     pub scanned: Vec<Scanned<'c>>,
@@ -46,7 +47,7 @@ pub struct Report<'c> {
     pub warnings: Vec<Warning>,
 }
 
-/// The start of 2019, before which there was no Trivy; some programs write Go's zero time.
+/// The start of 2019, before Trivy's first release: some programs write Go's zero time.
 const FIRST_REPORT: Timestamp = Timestamp::constant(1_546_300_800, 0);
 
 impl<'c> Report<'c> {
@@ -99,7 +100,8 @@ impl<'c> Report<'c> {
         };
         report.warnings = warnings::warnings_of(&report, declared);
         if let (Some(time), None) = (stated_time, report.created_at) {
-            let message = format!("CreatedAt is {time}, before there was any Trivy: the time of ingestion counts");
+            let message =
+                format!("CreatedAt is {time}, before the first release of Trivy: the time of ingestion is used");
             report.warnings.push(Warning::new(WarningCode::CreatedAt, message));
         }
         Ok(report)
@@ -146,8 +148,8 @@ fn read_object<'c>(text: &'c str, declared: &Declared, collector: &mut Collector
     Ok(envelope)
 }
 
-/// Checks that an object is a report, by its version and the name or type of its artifact: other tools' files have
-/// `Results` too. Without an artifact, which some programs leave out, the sender has to name it.
+/// Checks that an object is a report, by its version and the name or type of its artifact: files of other tools have
+/// `Results` too. The sender must name an artifact that the report does not have.
 fn check_is_report(envelope: &Envelope<'_>, declared: &Declared, text: &str) -> Result<(), Error> {
     if !envelope.is_version_2() {
         return Err(lookalike::reject_object(text));
@@ -155,14 +157,14 @@ fn check_is_report(envelope: &Envelope<'_>, declared: &Declared, text: &str) -> 
     if envelope.artifact_type.is_some() || envelope.artifact_name.is_some() {
         return Ok(());
     }
-    if let Some(another) = lookalike::known_format(text) {
-        return Err(another);
+    if let Some(error) = lookalike::known_format(text) {
+        return Err(error);
     }
     let no_artifact = |missing, advice| Err(Error::NoArtifact { missing, advice });
     match (envelope.results.is_some() || envelope.metadata.is_some(), &declared.image_name) {
         (true, Some(_)) => Ok(()),
         (true, None) => no_artifact(
-            "neither ArtifactName nor ArtifactType says what was scanned",
+            "neither ArtifactName nor ArtifactType names the scanned artifact",
             "send it with an image_name, or as Trivy has written it",
         ),
         (false, _) => no_artifact(
@@ -172,7 +174,7 @@ fn check_is_report(envelope: &Envelope<'_>, declared: &Declared, text: &str) -> 
     }
 }
 
-/// Explains why the top level of an object could not be read: it may be no report at all.
+/// Returns the error for an object whose top level cannot be read: it may be no report.
 fn misread(text: &str) -> Error {
     #[derive(Default, Deserialize)]
     #[serde(rename_all = "PascalCase", default)]
@@ -205,7 +207,7 @@ fn read_array<'c>(text: &'c str, collector: &mut Collector<'c>) -> Result<(), Er
 
 fn read_results<'c>(text: &'c str, path: &str, collector: &mut Collector<'c>) -> Result<(), Error> {
     let mut deserializer = serde_json::Deserializer::from_str(text);
-    if Array(Results(collector)).deserialize(&mut deserializer).is_ok() {
+    if Read(Results(collector)).deserialize(&mut deserializer).is_ok() {
         return Ok(());
     }
     if collector.over_limit {
@@ -217,21 +219,13 @@ fn read_results<'c>(text: &'c str, path: &str, collector: &mut Collector<'c>) ->
     let mut track = serde_path_to_error::Track::new();
     let traced = serde_path_to_error::Deserializer::new(&mut deserializer, &mut track);
     let mut discarded = Collector::new(collector.text, collector.limit);
-    match Array(Results(&mut discarded)).deserialize(traced) {
-        Ok(()) => Ok(()),
-        Err(error) => Err(field(&serde_path_to_error::Error::new(track.path(), error), path)),
-    }
+    let read = Read(Results(&mut discarded)).deserialize(traced);
+    read.map_err(|error| field(&serde_path_to_error::Error::new(track.path(), error), path))
 }
 
 fn field(error: &serde_path_to_error::Error<serde_json::Error>, inside: &str) -> Error {
-    let path = error.path().to_string();
-    Error::Field {
-        path: match path.as_str() {
-            "." => inside.to_owned(),
-            path => format!("{inside}{path}"),
-        },
-        reason: reason::reword(error.inner()),
-    }
+    let path = Some(error.path().to_string()).filter(|path| path != ".").unwrap_or_default();
+    Error::Field { path: format!("{inside}{path}"), reason: reason::reword(error.inner()) }
 }
 
 const MAX_TAGS: usize = 50;

@@ -9,25 +9,17 @@ pub(super) fn warnings_of(report: &Report<'_>, declared: &Declared) -> Vec<Warni
     let mut warnings = Vec::new();
     let mut warn = |code, message: String| warnings.push(Warning::new(code, message));
     if report.artifact.nameless {
-        warn(
-            WarningCode::NoImageName,
-            "the report does not name what was scanned: its ArtifactName is a path, which many things can have. The \
-             scan therefore replaces no other; send the report with ?image_name= to give it a name"
-                .to_owned(),
-        );
+        const NAMELESS: &str = "the ArtifactName of the report is a path, which many artifacts can share. The scan therefore \
+            replaces no other; send the report with ?image_name= to give it a name";
+        warn(WarningCode::NoImageName, NAMELESS.to_owned());
     }
     if !report.is_vulnerability_scan {
-        let why = match &declared.scanners {
-            Some(scanners) if !scanners.look_for_vulnerabilities() => "the scanners that you name do not include vuln",
-            _ => {
-                "no result of the report is of class os-pkgs or lang-pkgs, so it does not show that vulnerabilities were \
-                 looked for"
-            }
+        let reason = match &declared.scanners {
+            Some(scanners) if !scanners.look_for_vulnerabilities() => "the declared scanners do not include vuln",
+            _ => "no result is of class os-pkgs or lang-pkgs, so the report does not show a vulnerability scan",
         };
-        warn(
-            WarningCode::NotAVulnerabilityScan,
-            format!("{why}: a vulnerability that it lacks is not taken to be gone"),
-        );
+        let message = format!("{reason}: a vulnerability that is missing from it does not count as resolved");
+        warn(WarningCode::NotAVulnerabilityScan, message);
     }
     let other = report.other_findings;
     let counted = [
@@ -38,16 +30,11 @@ pub(super) fn warnings_of(report: &Report<'_>, declared: &Declared) -> Vec<Warni
     let counted: Vec<String> = counted.into_iter().flatten().collect();
     if let Some((last, others)) = counted.split_last() {
         let all = if others.is_empty() { last.clone() } else { format!("{} and {last}", others.join(", ")) };
-        warn(
-            WarningCode::OtherFindings,
-            format!("the report also has {all}: they are counted, and not read any further"),
-        );
+        warn(WarningCode::OtherFindings, format!("the report also has {all}: they are counted and not stored"));
     }
     if let Some(suppressed) = number(report.suppressed_counts().total(), "vulnerability", "vulnerabilities") {
-        warn(
-            WarningCode::SuppressedFindings,
-            format!("Trivy has suppressed {suppressed} of the report: they are not among the open findings"),
-        );
+        let message = format!("Trivy has suppressed {suppressed}, which are not among the open findings");
+        warn(WarningCode::SuppressedFindings, message);
     }
     warnings
 }

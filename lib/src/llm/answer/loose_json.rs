@@ -45,7 +45,7 @@ impl Default for Number {
 }
 
 /// Recognises a text that seems to be a JSON object.
-pub(super) fn looks_like(text: &str) -> bool {
+pub(super) fn looks_like_json(text: &str) -> bool {
     let text = text.trim_start();
     text.starts_with('{') && text.contains('"')
 }

@@ -1,6 +1,6 @@
 //! Flattens Markdown into lines of plain text.
 
-use pulldown_cmark::{CodeBlockKind, Event, HeadingLevel, Parser, Tag, TagEnd};
+use pulldown_cmark::{Event, Parser, Tag, TagEnd};
 
 /// The kind of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,17 +88,15 @@ impl Walk {
         match tag {
             Tag::Heading { level, .. } => {
                 self.new_block();
-                self.heading = Some(heading_level(level));
+                self.heading = Some(level as u8);
             }
             Tag::Item => {
                 self.new_block();
                 self.items += 1;
                 self.fresh_item = true;
             }
-            Tag::CodeBlock(kind) => {
+            Tag::CodeBlock(_) => {
                 self.new_block();
-                // The info string is no part of the answer.
-                let (CodeBlockKind::Fenced(_) | CodeBlockKind::Indented) = kind;
                 self.code = Some(String::new());
             }
             Tag::Strong => self.bold |= self.text.trim().is_empty(),
@@ -125,12 +123,8 @@ impl Walk {
             TagEnd::CodeBlock => {
                 let code = self.code.take().unwrap_or_default();
                 for line in code.lines().filter(|line| !line.trim().is_empty()) {
-                    self.document.lines.push(Line {
-                        kind: Kind::Code,
-                        text: code_span(line.trim()),
-                        bold: false,
-                        continues: false,
-                    });
+                    let text = code_span(line.trim());
+                    self.document.lines.push(Line { kind: Kind::Code, text, bold: false, continues: false });
                 }
                 self.document.code_blocks.push(code);
             }
@@ -191,17 +185,6 @@ impl Walk {
 /// Encloses code in backticks, and replaces those inside, which would end the span.
 fn code_span(code: &str) -> String {
     format!("`{}`", code.replace('`', "'"))
-}
-
-const fn heading_level(level: HeadingLevel) -> u8 {
-    match level {
-        HeadingLevel::H1 => 1,
-        HeadingLevel::H2 => 2,
-        HeadingLevel::H3 => 3,
-        HeadingLevel::H4 => 4,
-        HeadingLevel::H5 => 5,
-        HeadingLevel::H6 => 6,
-    }
 }
 
 #[cfg(test)]

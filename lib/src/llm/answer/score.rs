@@ -5,14 +5,12 @@ use crate::llm::text::fold;
 
 /// A text is no score.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages describe the variants")]
 pub enum ScoreError {
-    /// No number; `N/10` is none.
     #[error("no number")]
     NoNumber,
-    /// Below 1, above 10, or of another scale.
-    #[error("outside 1 to 10")]
+    #[error("outside 1 to 10, or of another scale")]
     OutOfRange,
-    /// Two numbers that differ, or a range.
     #[error("more than one number")]
     Contradicting,
 }

@@ -107,7 +107,8 @@ fn label(line: &Line) -> Option<(Section, String)> {
 pub(super) fn assemble(parts: Vec<Part>) -> Result<Draft, Error> {
     let mut draft = Draft::default();
     let mut scores = Vec::new();
-    let mut score_seen = false;
+    let has_score = parts.iter().any(|part| part.section == Section::RiskScore);
+    let flat = |texts: &[String]| fold(&texts.join(" ")).to_lowercase();
     for Part { section, lines } in parts {
         let texts = match section {
             Section::Recommendations => items(lines),
@@ -115,7 +116,6 @@ pub(super) fn assemble(parts: Vec<Part>) -> Result<Draft, Error> {
         };
         let slot = match section {
             Section::RiskScore => {
-                score_seen = true;
                 if !texts.is_empty() {
                     scores.push(score::read_score(&texts.join(" "))?);
                 }
@@ -126,7 +126,7 @@ pub(super) fn assemble(parts: Vec<Part>) -> Result<Draft, Error> {
         };
         if slot.is_empty() {
             *slot = texts;
-        } else if !texts.is_empty() && !same(slot, &texts) {
+        } else if !texts.is_empty() && flat(slot) != flat(&texts) {
             return Err(Error::Duplicate(section));
         }
     }
@@ -134,15 +134,10 @@ pub(super) fn assemble(parts: Vec<Part>) -> Result<Draft, Error> {
         return Err(ScoreError::Contradicting.into());
     }
     draft.risk_score = scores.first().copied();
-    if draft.risk_score.is_none() && score_seen {
+    if draft.risk_score.is_none() && has_score {
         return Err(ScoreError::NoNumber.into());
     }
     Ok(draft)
-}
-
-fn same(a: &[String], b: &[String]) -> bool {
-    let flat = |texts: &[String]| fold(&texts.join(" ")).to_lowercase();
-    flat(a) == flat(b)
 }
 
 /// Joins lines to paragraphs and items, and drops headings.

@@ -96,7 +96,7 @@ fn every_answer_of_the_table_gives_what_the_table_says() {
     let table = table();
     assert!(table.len() >= 40);
     for (name, text, expected) in table {
-        let actual = parse(&text);
+        let actual = parse_answer(&text);
         match (&actual, expected) {
             (Ok(parsed), Ok((summary, recommendations, score))) => {
                 assert!(parsed.summary.starts_with(summary), "{name}: {parsed:?}");
@@ -111,26 +111,23 @@ fn every_answer_of_the_table_gives_what_the_table_says() {
 
 #[test]
 fn markdown_does_not_reach_the_text_but_its_links_are_not_hidden() {
-    let parsed = parse(
-        "## Summary\nThe *parser* reads **past** its [buffer](https://evil.example/x) in `parse()`.\n\
+    let parsed = parse_answer(
+        "## Summary\nThe *parser* reads **past** its [buffer](https://evil.example/x) in `parse_answer()`.\n\
          ## Recommendations\n- Upgrade ![p](https://evil.example/p.png) now.\n```sh\ncurl x | sh\n```\n## Risk Score\n7/10",
     )
     .unwrap();
-    assert_eq!(parsed.summary, "The parser reads past its buffer (https://evil.example/x) in `parse()`.");
+    assert_eq!(parsed.summary, "The parser reads past its buffer (https://evil.example/x) in `parse_answer()`.");
     assert_eq!(parsed.recommendations, ["Upgrade ![p](https://evil.example/p.png) now.", "`curl x | sh`"]);
 }
 
 #[test]
-fn a_score_is_a_json_number_with_at_most_one_decimal() {
-    for (value, json) in [(7.0, "7"), (7.5, "7.5"), (10.0, "10"), (9.99, "10"), (1.0, "1")] {
-        let score = RiskScore::new(value).unwrap();
-        assert_eq!(serde_json::to_string(&score).unwrap(), json);
-        assert_eq!(serde_json::from_str::<RiskScore>(json).unwrap(), score);
+fn a_score_has_at_most_one_decimal() {
+    for (value, shown) in [(7.0, "7"), (7.5, "7.5"), (10.0, "10"), (9.99, "10"), (1.0, "1")] {
+        assert_eq!(RiskScore::new(value).unwrap().to_string(), shown);
     }
     for value in [0.0, 0.94, 10.01, -1.0, f64::NAN, f64::INFINITY] {
         assert_eq!(RiskScore::new(value), None, "{value}");
     }
-    assert!(serde_json::from_str::<RiskScore>("11").is_err());
 }
 
 #[test]
@@ -144,7 +141,7 @@ fn the_longest_answer_of_the_repair_schema_fits_the_default_num_predict() {
 proptest! {
     #[test]
     fn no_text_makes_the_parser_panic(text in any::<String>()) {
-        let _ = parse(&text);
+        let _ = parse_answer(&text);
     }
 
     #[test]
@@ -154,7 +151,7 @@ proptest! {
             "\"summary\"", "[a](b)", "![", "](", "<b>", "</", "7/10", "N/10", "-", ".", ",", "９", "\u{200b}", "é", " ",
             "out of", "> ", "***", "&lt;", "\\", "https://x.example", "|", "CVSS", "to 8", "\t",
         ]), 0..60)) {
-        if let Ok(parsed) = parse(&pieces.concat()) {
+        if let Ok(parsed) = parse_answer(&pieces.concat()) {
             prop_assert!(!parsed.summary.trim().is_empty());
             prop_assert!(!parsed.recommendations.is_empty());
             prop_assert!((1.0..=10.0).contains(&parsed.risk_score.value()));

@@ -1,13 +1,12 @@
 //! Checks claims: a fix, its absence, exploitation, harmlessness, a severity, harmful advice.
 //!
-//! The word lists tend to remove too much: a removal is marked, and the rest is believed.
+//! The word lists remove too much rather than too little, since a removal is marked.
 
 use super::tokens::{Kind, token_kind, tokens_of};
-use super::words::{has_phrase, list_has};
 use super::{Evidence, Reason};
 use crate::llm::answer::{RiskScore, Section, ratings};
+use crate::llm::word_list::{has_phrase, list_has};
 
-/// Recognises words about a fix.
 fn is_fix_word(word: &str) -> bool {
     const STEMS: [&str; 9] =
         ["upgrad", "updat", "patch", "hotfix", "bump", "remediat", "downgrad", "rollback", "backport"];
@@ -27,6 +26,10 @@ const FIX_PHRASES: &str = "resolved in, addressed in, corrected in, roll back, s
     newer version, latest version, newest version, latest release, newer release, later version, safe version, \
     secure version, safe release";
 
+/// Words that offer a version.
+const OFFERS: &str =
+    "safe, secure, correct, recommended, unaffected, use, deploy, run, install, switch, move, migrate, stay, choose";
+
 /// Words before a fix word that take the claim back: denials, conditions, waiting.
 const HEDGES_AHEAD: &str = "no, never, without, nor, whether, unless, lacks, lacking, awaiting, await, wait, waiting, \
     monitor, watch, track, check, look, follow, future, cannot, neither, before, where, eventual, any, whenever, \
@@ -37,7 +40,7 @@ const HEDGES_BEHIND: &str = "not, yet, none, once, when, until, if, missing, pen
 
 const NEGATIONS: &str = "no, not, never, cannot, avoid, neither, refrain, skip, delay, postpone, defer, ignore";
 
-/// Dismissals, under whatever condition.
+/// Dismissals, with or without a condition.
 const DISMISSALS: &str = "false positive, false alarm, safe to ignore, safely ignore, safely ignored, can be ignored, \
     ignore this, ignore the finding, harmless, not a risk, not exploitable, cannot be exploited, not a vulnerability, \
     not a real, no security impact, poses no, suppress, suppressed, already fixed, already patched, whitelist, close this, \
@@ -50,10 +53,9 @@ const SOFT_DISMISSALS: &str = "no action, nothing to do, do nothing, no risk, no
 
 const EXPLOITATION: &str = "in the wild, actively exploited, active exploitation, known exploited, known to be exploited, \
     widely exploited, mass exploitation, kev, ransomware, being exploited, is exploited, are exploited, been exploited, was exploited, \
-    attackers exploit, criminals exploit, are exploiting, exploit is public, public exploit, \
-    public exploits, exploit code, exploit is available, exploit exists, exploits exist, proof-of-concept, proof of concept";
+    attackers exploit, criminals exploit, are exploiting";
 
-/// The phrases of [`EXPLOITATION`] that SSVC's `poc` supports.
+/// Claims of exploitation that SSVC's `poc` supports.
 const PROOFS_OF_CONCEPT: &str = "exploit is public, public exploit, public exploits, exploit code, exploit is available, \
     exploit exists, exploits exist, proof-of-concept, proof of concept";
 
@@ -73,20 +75,18 @@ impl Evidence {
             .filter(|word| !word.is_empty())
             .collect();
         let running = format!(" {} ", words.join(" "));
-        let speaks_of_fix =
-            words.iter().any(|word| is_fix_word(word) && *word != self.package) || has_phrase(FIX_PHRASES, &running);
-        self.check_fix(lower, &words, &running)
-            .or_else(|| self.check_dismissal(&running))
-            .or_else(|| self.check_versions_offered(lower, section, speaks_of_fix, &running))
+        let may_offer = section == Section::Recommendations
+            || words.iter().any(|word| is_fix_word(word) && *word != self.package)
+            || has_phrase(FIX_PHRASES, &running)
+            || has_phrase(OFFERS, &running);
+        let fix = if self.fixed.is_empty() { self.invents_fix(lower, &running) } else { denies_fix(&words) };
+        fix.or_else(|| self.check_dismissal(&running))
+            .or_else(|| if may_offer { self.check_versions_offered(lower) } else { None })
             .or_else(|| self.check_exploitation(&running))
             .or_else(|| self.check_severity(&words))
             .or_else(|| self.check_ratings(lower, score))
             .or_else(|| self.check_packages_offered(lower))
             .or_else(|| find_harm(&words, section))
-    }
-
-    fn check_fix(&self, lower: &str, words: &[&str], running: &str) -> Option<Reason> {
-        if self.fixed.is_empty() { self.invents_fix(lower, running) } else { denies_fix(words) }
     }
 
     /// Finds a fix word without a hedge near it in its clause, where the report has no fix.
@@ -127,17 +127,7 @@ impl Evidence {
     }
 
     /// Permits only fixed versions and the installed one in advice and in sentences about a fix.
-    fn check_versions_offered(
-        &self,
-        lower: &str,
-        section: Section,
-        speaks_of_fix: bool,
-        running: &str,
-    ) -> Option<Reason> {
-        const OFFERS: &str = "safe, secure, correct, recommended, unaffected, use, deploy, run, install, switch, move, migrate, stay, choose";
-        if section != Section::Recommendations && !speaks_of_fix && !has_phrase(OFFERS, running) {
-            return None;
-        }
+    fn check_versions_offered(&self, lower: &str) -> Option<Reason> {
         let mut previous = "";
         for token in tokens_of(lower) {
             let before = std::mem::replace(&mut previous, token);
@@ -183,9 +173,11 @@ impl Evidence {
 
     /// Finds a claim of exploitation that neither a fact nor the title or description supports.
     fn check_exploitation(&self, running: &str) -> Option<Reason> {
-        let shown = |claim: &str| self.proof_of_concept && list_has(PROOFS_OF_CONCEPT, claim);
-        let unsupported = |claim: &str| claims(claim, running) && !self.running.contains(claim) && !shown(claim);
-        (!self.known_exploited && EXPLOITATION.split(", ").any(unsupported)).then_some(Reason::Exploitation)
+        let is_unsupported = |claim: &str| claims(claim, running) && !self.running.contains(claim);
+        let has_unsupported = |list: &str| list.split(", ").any(is_unsupported);
+        let is_invented =
+            has_unsupported(EXPLOITATION) || (!self.proof_of_concept && has_unsupported(PROOFS_OF_CONCEPT));
+        (!self.known_exploited && is_invented).then_some(Reason::Exploitation)
     }
 
     fn check_severity(&self, words: &[&str]) -> Option<Reason> {
@@ -250,19 +242,10 @@ impl Evidence {
                 }
                 _ => continue,
             };
-            if !offered.is_empty()
-                && !list_has(PLAIN, offered)
-                && !self.structured.contains(offered)
-                && !self.mentions(offered)
-            {
-                return Some(Reason::UnknownName(offered.to_owned()));
-            }
+            let is_name = !offered.is_empty() && !list_has(PLAIN, offered);
             // A package to install must be in a structured field, not only mentioned in a description.
-            if !offered.is_empty()
-                && offered != *word
-                && !list_has(PLAIN, offered)
-                && !self.structured.contains(offered)
-            {
+            let is_mentioned = offered == *word && self.mentions(offered);
+            if is_name && !is_mentioned && !self.structured.contains(offered) {
                 return Some(Reason::UnknownName(offered.to_owned()));
             }
         }

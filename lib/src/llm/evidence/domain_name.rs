@@ -1,13 +1,11 @@
-//! Recognizes domain names.
+//! Recognises domain names.
 
-use super::words::list_has;
+use crate::llm::word_list::list_has;
 
-/// A name whose last part is in the Public Suffix List or reserved for names that are not public:
-/// `evil.com` is a host, `java.lang.Runtime` is not.
+/// Recognises a name whose last part is in the Public Suffix List or reserved: `evil.com`, but not `java.lang.Runtime`.
 pub(super) fn is_domain(host: &str) -> bool {
-    /// RFC 2606, 6761, 6762, 7686, 9476, and what private networks use.
-    const RESERVED: &str = "example, test, localhost, local, internal, onion, invalid, alt, lan, home, corp, \
-        intranet";
+    /// RFC 2606, 6761, 6762, 7686, 9476, and names of private networks.
+    const RESERVED: &str = "example, test, localhost, local, internal, onion, invalid, alt, lan, home, corp, intranet";
     let host = host.trim_end_matches('.');
     let labels = host.split('.').filter(|label| !label.is_empty()).count();
     let last = host.rsplit('.').next().unwrap_or_default();

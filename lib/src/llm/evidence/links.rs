@@ -3,18 +3,14 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::domain_name::is_domain;
-use super::words::{find_entry, list_has};
 use super::{Evidence, Reason, tokens};
+use crate::llm::word_list::{find_entry, list_has};
 
 /// Finds HTML, an image or a Markdown link in plain text. The parser has resolved real ones; an escaped one could become
 /// real where text is rendered as Markdown.
 pub(super) fn has_markup(lower: &str) -> bool {
-    let tag = lower.match_indices('<').any(|(at, _)| {
-        lower
-            .get(at + 1..)
-            .is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_alphabetic() || matches!(c, '/' | '!' | '?')))
-    });
-    tag || lower.contains("![") || lower.contains("](") || lower.contains("&lt;") || lower.contains("&#")
+    let is_tag = |rest: &str| rest.starts_with(|c: char| c.is_ascii_alphabetic() || matches!(c, '/' | '!' | '?'));
+    lower.split('<').skip(1).any(is_tag) || find_entry("![, ](, &lt;, &#", lower).is_some()
 }
 
 impl Evidence {
@@ -40,11 +36,7 @@ impl Evidence {
                 continue;
             }
             let bare = trim(word).to_lowercase();
-            if bare.starts_with("//")
-                || bare.starts_with("\\\\")
-                || bare.starts_with("http:")
-                || bare.starts_with("https:")
-            {
+            if ["//", "\\\\", "http:", "https:"].iter().any(|beginning| bare.starts_with(beginning)) {
                 return Err(Reason::UnknownLink(bare));
             }
             // Brackets and commas may join words.
@@ -57,14 +49,9 @@ impl Evidence {
     }
 
     fn without_url(&self, word: &str) -> Result<String, Reason> {
-        let at = word.find("://").unwrap_or_default();
-        let scheme = word
-            .get(..at)
-            .unwrap_or_default()
-            .rfind(|c: char| !c.is_ascii_alphanumeric())
-            .map_or(0, |before| before + 1);
-        let url = word.get(scheme..).unwrap_or_default();
-        let prefix = word.get(..scheme).unwrap_or_default();
+        let before = word.split("://").next().unwrap_or_default();
+        let prefix = before.trim_end_matches(|c: char| c.is_ascii_alphanumeric());
+        let url = word.get(prefix.len()..).unwrap_or_default();
         // A reference may end in a bracket; the bracket or full stop of the sentence is not part of it.
         let known = [url, url.trim_end_matches(['.', ',', ';', ':', '!', '?']), trim(url)]
             .into_iter()
@@ -91,16 +78,9 @@ impl Evidence {
         }
         if let Some((name, domain)) = word.split_once('@') {
             // `name@version` and `@scope/name` are packages.
-            let package = name.is_empty() || domain.starts_with(|c: char| c.is_ascii_digit() || c == 'v');
-            return if (package
-                && tokens::tokens_of(name).all(|t| self.mentioned.contains(t))
-                && (!name.is_empty() || self.paths.contains(word)))
-                || self.paths.contains(word)
-            {
-                Ok(())
-            } else {
-                unknown()
-            };
+            let is_version = !name.is_empty() && domain.starts_with(|c: char| c.is_ascii_digit() || c == 'v');
+            let is_known = is_version && tokens::tokens_of(name).all(|token| self.mentioned.contains(token));
+            return if is_known || self.paths.contains(word) { Ok(()) } else { unknown() };
         }
         if !is_domain(host) || (path.is_empty() && tokens::is_common_dotted(host)) {
             return Ok(());
@@ -108,13 +88,10 @@ impl Evidence {
         let known = if path.is_empty() {
             self.knows_host(host) || self.structured.contains(host)
         } else {
-            self.paths.split_whitespace().any(|known| {
-                known.find(word).is_some_and(|at| {
-                    known
-                        .get(at + word.len()..)
-                        .is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '@', '?', '#']))
-                })
-            })
+            self.paths
+                .split_whitespace()
+                .filter_map(|known| known.split_once(word))
+                .any(|(_, rest)| rest.is_empty() || rest.starts_with(['/', '@', '?', '#']))
         };
         if known { Ok(()) } else { unknown() }
     }
@@ -160,10 +137,5 @@ impl Evidence {
 }
 
 fn trim(word: &str) -> &str {
-    word.trim_matches(|c: char| {
-        matches!(
-            c,
-            '.' | ',' | ';' | ':' | '!' | '?' | '(' | ')' | '[' | ']' | '{' | '}' | '"' | '\'' | '`' | '*' | '_'
-        )
-    })
+    word.trim_matches(['.', ',', ';', ':', '!', '?', '(', ')', '[', ']', '{', '}', '"', '\'', '`', '*', '_'])
 }

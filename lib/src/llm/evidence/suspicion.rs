@@ -1,16 +1,14 @@
 //! Finds facts that read like instructions to a model.
 //!
 //! A CVE description is third-party text. A model that obeys it may change its answer in ways that no rule finds, so an
-//! analysis of such facts is always marked. The word lists tend to mark too much.
+//! analysis of such facts is always marked. The word lists mark too much rather than too little.
 
-use serde::{Deserialize, Serialize};
-
-use super::words::{find_entry, has_phrase, list_has};
 use crate::llm::facts::Facts;
 use crate::llm::text::{fold, has_other_script, hides_characters};
+use crate::llm::word_list::{find_entry, has_phrase, list_has};
 
 /// A suspicious fact.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Suspicion {
     /// The name of the fact in [`Facts`].
     pub field: String,
@@ -19,8 +17,7 @@ pub struct Suspicion {
 }
 
 /// A kind of suspicious text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SuspicionKind {
     /// Invisible, bidirectional or control characters.
     HiddenCharacters,
@@ -45,7 +42,7 @@ pub enum SuspicionKind {
 /// Lists the suspicions, at most one of a kind per field.
 pub(super) fn suspicions_of(facts: &Facts) -> Vec<Suspicion> {
     let empty = String::new();
-    let enrichment = facts.enrichment.clone().unwrap_or_default();
+    let aliases = facts.enrichment.iter().flat_map(|enrichment| &enrichment.aliases);
     let prose = [("title", &facts.title), ("description", &facts.description)];
     let names = [
         ("vulnerability_id", &facts.vulnerability_id),
@@ -65,7 +62,7 @@ pub(super) fn suspicions_of(facts: &Facts) -> Vec<Suspicion> {
         .map(|text| ("references", text))
         .chain(facts.cwe_ids.iter().map(|text| ("cwe_ids", text)))
         .chain(facts.cvss.iter().flat_map(|c| [("cvss", &c.source), ("cvss", &c.vector)]))
-        .chain(enrichment.aliases.iter().map(|text| ("aliases", text)));
+        .chain(aliases.map(|text| ("aliases", text)));
     let mut found: Vec<Suspicion> = Vec::new();
     let mut note = |field: &str, kind: SuspicionKind| {
         let suspicion = Suspicion { field: field.to_owned(), kind };
@@ -166,22 +163,9 @@ fn forms_answer(lower: &str, running: &str) -> bool {
 }
 
 fn marks_fence(lower: &str) -> bool {
-    [
-        "<<<",
-        ">>>",
-        "facts>",
-        "<facts",
-        "end facts",
-        "---end",
-        "--- end",
-        "=== end",
-        "===end",
-        "end of facts",
-        "\"}",
-        "</facts",
-    ]
-    .iter()
-    .any(|mark| lower.contains(mark))
+    const MARKS: &str =
+        "<<<, >>>, facts>, <facts, end facts, ---end, --- end, === end, ===end, end of facts, \"}, </facts";
+    find_entry(MARKS, lower).is_some()
 }
 
 /// Recognises Base64 or a similar encoding: long and mixed, neither a hash in hex nor a path.
@@ -196,9 +180,8 @@ fn is_blob(word: &str) -> bool {
 }
 
 fn is_active(lower: &str) -> bool {
-    ["![", "<img", "<script", "<iframe", "<svg", "<!--", "javascript:", "data:text", "data:image", "onerror="]
-        .iter()
-        .any(|mark| lower.contains(mark))
+    const MARKS: &str = "![, <img, <script, <iframe, <svg, <!--, javascript:, data:text, data:image, onerror=";
+    find_entry(MARKS, lower).is_some()
 }
 
 fn is_disguised(folded: &str) -> bool {

@@ -3,10 +3,10 @@
 use std::collections::HashSet;
 
 use super::domain_name::is_domain;
-use super::words::{find_entry, list_has};
 use super::{Evidence, Reason};
 use crate::llm::answer::RiskScore;
 use crate::llm::text::fold;
+use crate::llm::word_list::{find_entry, list_has};
 
 /// The prefixes of advisory ids.
 const ADVISORY_PREFIXES: &str = "cve, ghsa, rhsa, rhba, rhea, dsa, dla, dtsa, usn, lsn, alas, alas2, elsa, elba, \
@@ -18,6 +18,7 @@ const ADVISORY_PREFIXES: &str = "cve, ghsa, rhsa, rhba, rhea, dsa, dla, dtsa, us
 const VERSION_CONTEXT: &str = "version, versions, v, release, to, before, below, after, above, than, until, \
     through, since, from, series, build, branch, least, patch, revision";
 
+/// Numbers in words.
 const SPELLED: &str = "zero, one, two, three, four, five, six, seven, eight, nine, ten, eleven, twelve";
 
 /// Splits a lower-case, folded text into tokens, which keep the epoch, tilde and plus of versions.
@@ -69,26 +70,18 @@ pub(super) fn token_kind(token: &str) -> Kind {
     let after = token.trim_start_matches(|c: char| c.is_ascii_digit());
     let digits_again = after.contains(|c: char| c.is_ascii_digit());
     let v = token.strip_prefix('v').is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
-    let inner = |text: &str, separator: char| {
-        text.split(separator).collect::<Vec<_>>().windows(2).any(|pair| match pair {
-            [left, right] => {
-                left.ends_with(|c: char| c.is_ascii_digit()) && right.starts_with(|c: char| c.is_ascii_alphanumeric())
-            }
-            _ => false,
-        })
+    let joins = |separator: char, is_right: fn(&str) -> bool| {
+        let parts = || token.split(separator);
+        parts()
+            .zip(parts().skip(1))
+            .any(|(left, right)| left.ends_with(|c: char| c.is_ascii_digit()) && is_right(right))
     };
+    let dotted = joins('.', |right| right.starts_with(|c: char| c.is_ascii_alphanumeric()));
+    let dashed = joins('-', |right| right.len() >= 3 && right.bytes().all(|b| b.is_ascii_digit()));
     // `kb5001234`, `ms17-010`, a commit's hash.
     let long_number = token.split(|c: char| !c.is_ascii_digit()).any(|run| run.len() >= 4);
     let hash = token.len() >= 7 && digits >= 2 && token.bytes().all(|b| b.is_ascii_hexdigit());
-    let joined = token.split('-').collect::<Vec<_>>().windows(2).any(|pair| match pair {
-        [left, right] => {
-            left.ends_with(|c: char| c.is_ascii_digit())
-                && right.len() >= 3
-                && right.bytes().all(|b| b.is_ascii_digit())
-        }
-        _ => false,
-    });
-    if (first_is_digit && digits_again) || v || inner(token, '.') || long_number || hash || joined {
+    if (first_is_digit && digits_again) || v || dotted || long_number || hash || dashed {
         Kind::Version
     } else if token.contains('.') {
         Kind::Dotted
@@ -144,16 +137,13 @@ pub(super) fn is_obfuscated(lower: &str) -> bool {
         }
         _ => false,
     });
-    let version_word = words.windows(2).any(|two| match two {
-        ["version" | "release" | "cve" | "ghsa", word] => list_has(SPELLED, word.trim_matches('.')),
-        _ => false,
-    });
     let spoken = words.windows(2).any(|two| match two {
         ["cve", "dash" | "hyphen"] => true,
+        ["version" | "release" | "cve" | "ghsa", word] => list_has(SPELLED, word.trim_matches('.')),
         [end, "slash"] => list_has(HOST_ENDS, end),
         _ => false,
     });
-    spelled || version_word || spoken
+    spelled || spoken
 }
 
 impl Evidence {
@@ -166,12 +156,8 @@ impl Evidence {
             let before = std::mem::replace(&mut previous, token);
             if self.mentions(token) || (token == own_score && speaks_of_score) {
                 // `CVE 2024 1234` has to be known as a whole.
-                if list_has(ADVISORY_PREFIXES, before)
-                    && before != "go"
-                    && before != "can"
-                    && before != "bit"
-                    && token.starts_with(|c: char| c.is_ascii_digit())
-                {
+                let is_id = list_has(ADVISORY_PREFIXES, before) && !matches!(before, "go" | "can" | "bit");
+                if is_id && token.starts_with(|c: char| c.is_ascii_digit()) {
                     return Some(Reason::UnknownId(format!("{before} {token}")));
                 }
                 continue;

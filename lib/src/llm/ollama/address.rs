@@ -92,8 +92,7 @@ impl OllamaUrl {
 
 /// Refuses link-local (metadata services), unspecified, multicast and broadcast addresses, EC2's metadata range in IPv6,
 /// and every IPv6 form of such an IPv4 address.
-#[must_use]
-pub fn is_refused(ip: IpAddr) -> bool {
+fn is_refused(ip: IpAddr) -> bool {
     match ip {
         IpAddr::V4(ip) => is_refused_v4(ip),
         IpAddr::V6(ip) => is_refused_v6(ip),

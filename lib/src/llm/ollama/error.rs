@@ -74,40 +74,25 @@ pub enum Error {
 
 impl Error {
     /// Tells whether the same request may succeed later.
-    ///
-    /// [`Self::Truncated`] and [`Self::Empty`] are final for this request, and worth a repair attempt
-    /// ([`Self::is_repairable`]).
     #[must_use]
     pub const fn is_transient(&self) -> bool {
-        match self {
+        matches!(
+            self,
             Self::Refused(_)
-            | Self::Dns(_)
-            | Self::Connect(_)
-            | Self::FirstTokenTimeout(_)
-            | Self::IdleTimeout(_)
-            | Self::Deadline
-            | Self::RunnerStopped(_)
-            | Self::Busy { .. }
-            | Self::Server { .. }
-            | Self::Stream(_)
-            | Self::StreamCut
-            | Self::Broken(_)
-            | Self::BadLine { .. }
-            | Self::NotAnAnswer(_) => true,
-            Self::RefusedAddress(_)
-            | Self::BadRequest(_)
-            | Self::PromptTooLong(_)
-            | Self::Unauthorised(_)
-            | Self::ModelMissing { .. }
-            | Self::OptionRefused(_)
-            | Self::Redirect(_)
-            | Self::UnexpectedStatus { .. }
-            | Self::Oversized(_)
-            | Self::PromptCut { .. }
-            | Self::Truncated { .. }
-            | Self::Empty { .. }
-            | Self::Config(_) => false,
-        }
+                | Self::Dns(_)
+                | Self::Connect(_)
+                | Self::FirstTokenTimeout(_)
+                | Self::IdleTimeout(_)
+                | Self::Deadline
+                | Self::RunnerStopped(_)
+                | Self::Busy { .. }
+                | Self::Server { .. }
+                | Self::Stream(_)
+                | Self::StreamCut
+                | Self::Broken(_)
+                | Self::BadLine { .. }
+                | Self::NotAnAnswer(_)
+        )
     }
 
     /// Tells whether the model answered and another prompt may get a better answer.

@@ -1,4 +1,4 @@
-//! Collects the NDJSON stream of `/api/chat` into one answer. Pure.
+//! Collects the NDJSON stream of `/api/chat` into an answer. Pure.
 
 use serde::Deserialize;
 
@@ -20,10 +20,8 @@ struct Line {
     done: bool,
     done_reason: Option<String>,
     total_duration: Option<u64>,
-    load_duration: Option<u64>,
     prompt_eval_count: Option<u64>,
     prompt_eval_cached_count: Option<u64>,
-    prompt_eval_duration: Option<u64>,
     eval_count: Option<u64>,
     eval_duration: Option<u64>,
 }
@@ -35,7 +33,7 @@ struct LineMessage {
     thinking: Option<String>,
 }
 
-/// The stream up to now.
+/// The received part of a stream.
 #[derive(Debug)]
 pub(super) struct Collector {
     /// Bytes of the incomplete line: a chunk may split a line and even a character.
@@ -78,7 +76,7 @@ impl Collector {
     pub(super) fn finish(mut self) -> Result<Answer, Error> {
         match self.take_line() {
             Ok(Some(answer)) => Ok(answer),
-            // Half a line at the end is a cut stream, not another protocol.
+            // An incomplete last line is a cut stream.
             Ok(None) => Err(Error::StreamCut),
             Err(Error::BadLine { line, .. }) if line > 1 => Err(Error::StreamCut),
             Err(error) => Err(error),
@@ -116,8 +114,6 @@ impl Collector {
             prompt_eval_cached_count: line.prompt_eval_cached_count,
             eval_count: line.eval_count,
             total_duration_ns: line.total_duration,
-            load_duration_ns: line.load_duration,
-            prompt_eval_duration_ns: line.prompt_eval_duration,
             eval_duration_ns: line.eval_duration,
         }))
     }

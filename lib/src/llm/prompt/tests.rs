@@ -233,7 +233,7 @@ fn no_fact_can_close_the_block_or_spell_a_control_token() {
         assert!(!question.contains(token), "{token}");
     }
     let json = question.split(BLOCK_OPEN).nth(1).unwrap().trim_end_matches(BLOCK_CLOSE);
-    let block: serde_json::Value = serde_json::from_str(json).unwrap();
+    let block: Value = serde_json::from_str(json).unwrap();
     assert_eq!(block["description"], attack);
 }
 

@@ -14,7 +14,7 @@ const VERBS: &str = "add adjust alert allow apply assess audit avoid back backpo
     strip subscribe switch terminate test throttle track turn uninstall unpack update upgrade use validate verify wait \
     watch wrap";
 
-/// Words before an imperative, besides the beginning of a sentence or clause.
+/// Words before an imperative that does not begin a sentence or clause.
 const LEADS: &str = "to please must should can could may and or then also immediately now first next finally always be \
     consider considering recommend recommended by you not don't never until instead either otherwise just simply only \
     promptly carefully regularly temporarily we need needs";

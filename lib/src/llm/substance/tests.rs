@@ -44,7 +44,7 @@ enum Shown {
 
 fn shown(facts: &Facts, text: &str) -> Shown {
     let refused = |reason: String| Shown::Refused(reason);
-    let parsed = match answer::parse(text) {
+    let parsed = match answer::parse_answer(text) {
         Ok(parsed) => parsed,
         Err(error) => return refused(error.to_string()),
     };

@@ -11,7 +11,7 @@ const FUNCTION: &str = "a about above after again against all also although alwa
     to together too toward under unless until up upon us use used uses using very via was way we well were what whatever when \
     where whether which while who whoever whom whose why will with within without would yes yet you your";
 
-/// Words of any advisory, which tell nothing about a particular finding.
+/// Words of all advisories, which are not particular to a finding.
 const GENERAL: &str = "abuse access advisory affect allow application apply arbitrary attack attacker automat availability available \
     avoid bug cause change client code common component computer consequence consider could critical current cve \
     cvss cwe damage danger data database debian defect describ detail detect develop developer due edit effect \

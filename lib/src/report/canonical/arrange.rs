@@ -10,7 +10,7 @@ pub(super) struct Piece {
 }
 
 /// The buffer for a small text, in bytes; for a large one it is an eighth of the text.
-const MIN_BUFFER: usize = 1 << 20;
+const MIN_BUFFER_BYTES: usize = 1 << 20;
 
 /// Reorders `text`, which consists of `pieces` one after the other. The time grows with its bytes, and with the square of
 /// the logarithm of its size in buffers.
@@ -21,7 +21,7 @@ pub(super) fn arrange(text: &mut [u8], pieces: &mut [Piece], buffer: &mut Vec<u8
             *len = piece.len;
         }
     }
-    let bound = (text.len() / 8).max(MIN_BUFFER);
+    let bound = (text.len() / 8).max(MIN_BUFFER_BYTES);
     Arranger { lens: &lens, bound, buffer }.arrange(text, pieces, 0);
 }
 

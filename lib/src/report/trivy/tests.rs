@@ -11,7 +11,7 @@ fn canonical(report: &Value) -> Canonical {
     Canonical::read(report.to_string().as_bytes(), &Limits::default()).unwrap()
 }
 
-fn read(canonical: &Canonical) -> Result<Report<'_>, Error> {
+fn read_report(canonical: &Canonical) -> Result<Report<'_>, Error> {
     Report::read(canonical, &Declared::default(), &Limits::default())
 }
 
@@ -20,7 +20,7 @@ fn named_as(name: &str) -> Declared {
 }
 
 fn hash(report: &Value) -> ReportHash {
-    read(&canonical(report)).unwrap().hash
+    read_report(&canonical(report)).unwrap().hash
 }
 
 fn report(results: Value) -> Value {
@@ -55,7 +55,7 @@ fn full() -> Value {
 fn the_facts_of_a_report_are_read() {
     let full = full();
     let canonical = canonical(&full);
-    let report = read(&canonical).unwrap();
+    let report = read_report(&canonical).unwrap();
     let artifact = &report.artifact;
     assert_eq!(artifact.image_name.as_str(), "app:1");
     assert_eq!((artifact.image_digest.as_deref(), artifact.image_id.as_deref()), (Some("sha256:2"), Some("sha256:1")));
@@ -79,10 +79,10 @@ fn the_facts_of_a_report_are_read() {
 #[test]
 fn what_a_report_does_not_say_is_not_needed() {
     let bare = json!({"SchemaVersion": 2, "ArtifactName": "x"});
-    assert_eq!(read(&canonical(&bare)).unwrap().findings.len(), 0);
+    assert_eq!(read_report(&canonical(&bare)).unwrap().findings.len(), 0);
     let empty_objects = report(json!([{"Target": "t", "Vulnerabilities": [{}]}]));
     let canonical = canonical(&empty_objects);
-    let report = read(&canonical).unwrap();
+    let report = read_report(&canonical).unwrap();
     let finding = &report.findings[0];
     assert_eq!((finding.severity, &finding.vulnerability_id, &finding.pkg_name), (Severity::Unknown, &None, &None));
 }
@@ -110,7 +110,7 @@ fn a_finding_keeps_its_members_whatever_stands_around_its_names() {
             let json =
                 format!(r#"{{"SchemaVersion":2,"ArtifactName":"a","Results":[{{"Target":"t","{place}":[{entry}]}}]}}"#);
             let canonical = Canonical::read(json.as_bytes(), &Limits::default()).unwrap();
-            let report = read(&canonical).unwrap();
+            let report = read_report(&canonical).unwrap();
             let finding = report.findings.first().unwrap_or_else(|| &report.suppressed[0].finding);
             let mut out = Vec::new();
             finding.write_rest(&mut out);
@@ -121,7 +121,7 @@ fn a_finding_keeps_its_members_whatever_stands_around_its_names() {
 
 #[test]
 fn a_version_spelled_as_a_float_is_the_same_version() {
-    assert!(read(&canonical(&json!({"SchemaVersion": 2.0, "ArtifactName": "x"}))).is_ok());
+    assert!(read_report(&canonical(&json!({"SchemaVersion": 2.0, "ArtifactName": "x"}))).is_ok());
 }
 
 #[test]
@@ -137,7 +137,7 @@ fn the_name_comes_from_the_first_place_that_has_one() {
         (json!([{"Target": "x (y)", "Class": "lang-pkgs"}]), "x (y)"),
         (json!([{"Target": "a (b) (debian 9)"}]), "a (b)"),
     ] {
-        assert_eq!(read(&canonical(&report)).unwrap().artifact.image_name.as_str(), name);
+        assert_eq!(read_report(&canonical(&report)).unwrap().artifact.image_name.as_str(), name);
     }
 }
 
@@ -146,8 +146,8 @@ fn a_given_name_is_taken_and_makes_another_report_only_if_it_is_another_name() {
     let report = canonical(&full());
     let named = |name: &str| Report::read(&report, &named_as(name), &Limits::default()).unwrap();
     assert_eq!(named("mine").artifact.image_name.as_str(), "mine");
-    assert_ne!(named("mine").hash, read(&report).unwrap().hash);
-    assert_eq!(named("app:1").hash, read(&report).unwrap().hash);
+    assert_ne!(named("mine").hash, read_report(&report).unwrap().hash);
+    assert_eq!(named("app:1").hash, read_report(&report).unwrap().hash);
 }
 
 #[test]
@@ -159,7 +159,7 @@ fn a_target_that_is_there_twice_keeps_its_classes_apart() {
         {"Target": "t", "Class": "lang-pkgs", "Vulnerabilities": [vulnerability, {"VulnerabilityID": "CVE-1", "PkgName": "p", "FixedVersion": "2"}]}
     ]));
     let canonical = canonical(&report);
-    let report = read(&canonical).unwrap();
+    let report = read_report(&canonical).unwrap();
     assert_eq!((report.reported_findings, report.findings.len(), report.scanned.len()), (4, 3, 2));
 }
 
@@ -197,7 +197,7 @@ fn the_cases_of_names_are_named_by_what_was_scanned() {
         ("multi-arch-amd64.json", "127.0.0.1:5058/trivy76/two:1", false),
     ] {
         let Some(canonical) = case(file) else { return };
-        let report = read(&canonical).unwrap();
+        let report = read_report(&canonical).unwrap();
         assert_eq!((report.artifact.image_name.as_str(), report.artifact.nameless), (name, nameless), "{file}");
         assert_eq!(codes(&report).contains(&WarningCode::NoImageName), nameless, "{file}");
         let path = Report::read(&canonical, &named_as("./shop"), &Limits::default()).unwrap();
@@ -211,7 +211,7 @@ fn the_cases_of_names_are_named_by_what_was_scanned() {
 #[test]
 fn the_facts_of_an_image_are_read() {
     let Some(canonical) = case("multi-arch-arm64.json") else { return };
-    let artifact = read(&canonical).unwrap().artifact;
+    let artifact = read_report(&canonical).unwrap().artifact;
     assert_eq!(artifact.platform.unwrap().as_str(), "linux/arm64");
     assert_eq!(artifact.image_ref.as_deref(), Some("127.0.0.1:5058/trivy76/two:1"));
     assert_eq!(artifact.repo_tags, ["127.0.0.1:5058/trivy76/two:1"]);
@@ -247,10 +247,10 @@ fn an_unknown_system_is_none_and_a_digest_is_that_of_the_repository() {
 fn tags_are_kept_up_to_fifty() {
     let mut full = full();
     full["Metadata"]["RepoTags"] = json!(["", "app:1"].into_iter().chain(["x"; 60]).collect::<Vec<_>>());
-    let tags = read(&canonical(&full)).unwrap().artifact.repo_tags;
+    let tags = read_report(&canonical(&full)).unwrap().artifact.repo_tags;
     assert_eq!((tags.len(), tags[0].as_str()), (49, "app:1"));
     full["Metadata"]["RepoTags"] = json!(["app:1", "x".repeat(513)]);
-    let error = read(&canonical(&full)).unwrap_err();
+    let error = read_report(&canonical(&full)).unwrap_err();
     assert!(matches!(&error, Error::Field { path, .. } if path == "Metadata.RepoTags[1]"), "{error}");
 }
 
@@ -265,7 +265,7 @@ fn a_time_before_trivy_is_none_and_said() {
         let mut full = full();
         full["CreatedAt"] = json!(time);
         let canonical = canonical(&full);
-        let report = read(&canonical).unwrap();
+        let report = read_report(&canonical).unwrap();
         assert_eq!(report.created_at, is_one.then(|| time.parse().unwrap()));
         assert_eq!(codes(&report).contains(&WarningCode::CreatedAt), !is_one, "{time}");
     }
@@ -303,7 +303,7 @@ fn a_report_is_of_vulnerabilities_if_it_shows_that_they_were_looked_for() {
 fn a_fix_has_a_digit() {
     for (fixed, fixable) in [("1.2", true), ("v2", true), ("N/A", false), ("none", false), ("-", false), ("", false)] {
         let canonical = canonical(&report(json!([{"Target": "t", "Vulnerabilities": [{"FixedVersion": fixed}]}])));
-        assert_eq!(read(&canonical).unwrap().findings[0].fixable, fixable, "{fixed}");
+        assert_eq!(read_report(&canonical).unwrap().findings[0].fixable, fixable, "{fixed}");
     }
 }
 
@@ -315,7 +315,7 @@ fn findings_of_other_kinds_are_counted() {
         {"Target": "c", "Class": "license", "Licenses": [{}], "Secrets": null, "Misconfigurations": []}
     ]);
     let reported = canonical(&report(results));
-    let report = read(&reported).unwrap();
+    let report = read_report(&reported).unwrap();
     assert_eq!(report.other_findings, OtherFindings { secrets: 2, misconfigurations: 2, licenses: 1 });
     let message = &report.warnings.iter().find(|warning| warning.code == WarningCode::OtherFindings).unwrap().message;
     assert!(message.contains("2 secrets, 2 failed misconfiguration checks and 1 licence:"), "{message}");
@@ -346,7 +346,7 @@ fn suppressed_findings_are_read_whole_and_in_order() {
         {"Target": "os", "Class": "os-pkgs", "Vulnerabilities": [low], "ExperimentalModifiedFindings": null}
     ]);
     let reported = canonical(&report(results));
-    let report = read(&reported).unwrap();
+    let report = read_report(&reported).unwrap();
     assert_eq!((report.reported_findings, report.findings.len()), (1, 1));
     assert_eq!(report.class_counts, ClassCounts { os_pkgs: 1, ..ClassCounts::default() });
     let why: Vec<_> = report
@@ -388,15 +388,15 @@ fn suppressed_findings_count_towards_the_limit() {
     let canonical = canonical(&report);
     let read =
         |max_findings| Report::read(&canonical, &Declared::default(), &Limits { max_findings, ..Limits::default() });
-    assert!(read(6).is_ok());
-    assert!(matches!(read(5), Err(Error::TooManyFindings { limit: 5 })));
-    assert!(matches!(read(2), Err(Error::TooManyFindings { limit: 2 })));
+    assert!(read_report(6).is_ok());
+    assert!(matches!(read_report(5), Err(Error::TooManyFindings { limit: 5 })));
+    assert!(matches!(read_report(2), Err(Error::TooManyFindings { limit: 2 })));
 }
 
 #[test]
 fn the_suppressed_findings_of_both_orders_are_the_same() {
     let (Some(one), Some(other)) = (case("suppressed-order-0.json"), case("suppressed-order-1.json")) else { return };
-    let (one, other) = (read(&one).unwrap(), read(&other).unwrap());
+    let (one, other) = (read_report(&one).unwrap(), read_report(&other).unwrap());
     assert_eq!(one.hash, other.hash);
     let ids = |report: &Report<'_>| -> Vec<String> {
         report.suppressed.iter().map(|s| s.finding.vulnerability_id.as_deref().unwrap().to_owned()).collect()
@@ -409,7 +409,7 @@ fn the_suppressed_findings_of_both_orders_are_the_same() {
 fn whatever_an_image_says_of_itself_is_no_reason_to_refuse_it() {
     let mut full = full();
     full["Metadata"]["ImageConfig"] = json!({"os": ["linux"], "architecture": 7, "variant": {}, "created": "long ago"});
-    let artifact = read(&canonical(&full)).unwrap().artifact;
+    let artifact = read_report(&canonical(&full)).unwrap().artifact;
     assert_eq!((artifact.platform, artifact.image_created_at), (None, None));
 }
 
@@ -424,7 +424,7 @@ fn every_report_of_the_corpus_is_taken() {
     for line in lines.filter(|line| matches!(line[kind], "v2" | "v1-array")) {
         let json = std::fs::read(corpus.join(line[file])).unwrap();
         let canonical = Canonical::read(&json, &Limits::default()).unwrap();
-        let report = read(&canonical).unwrap_or_else(|error| panic!("{}: {error}", line[file]));
+        let report = read_report(&canonical).unwrap_or_else(|error| panic!("{}: {error}", line[file]));
         assert_eq!(report.reported_findings.to_string(), line[vulnerabilities], "{}", line[file]);
     }
 }
@@ -480,7 +480,7 @@ proptest! {
         let of = |order: &[usize]| {
             let vulnerabilities: Vec<Value> = order.iter().map(|&n| vulnerability(n)).collect();
             let canonical = canonical(&report(json!([{"Target": "t", "Vulnerabilities": vulnerabilities}])));
-            let report = read(&canonical).unwrap();
+            let report = read_report(&canonical).unwrap();
             report.findings.iter().map(|f| f.installed_version.as_deref().unwrap().to_owned()).collect::<Vec<_>>()
         };
         prop_assert_eq!(of(&order), of(&(0..40).collect::<Vec<_>>()));
@@ -493,7 +493,7 @@ proptest! {
         bytes[at] = byte;
         bytes.truncate(bytes.len() - cut.index(bytes.len()) / 50);
         if let Ok(canonical) = Canonical::read(&bytes, &Limits::default()) {
-            let _ = read(&canonical);
+            let _ = read_report(&canonical);
         }
     }
 }

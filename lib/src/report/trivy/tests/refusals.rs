@@ -9,7 +9,7 @@ fn a_report_without_an_artifact_is_taken_with_a_name_and_else_says_what_it_lacks
         json!({"SchemaVersion": 2, "Metadata": {}}),
     ] {
         let canonical = canonical(&report);
-        let error = read(&canonical).unwrap_err();
+        let error = read_report(&canonical).unwrap_err();
         assert!(error.to_string().contains("neither ArtifactName nor ArtifactType"), "{error}");
         let named = Report::read(&canonical, &named_as("mine:1"), &Limits::default()).unwrap();
         assert_eq!((named.artifact.image_name.as_str(), named.artifact.nameless), ("mine:1", false));
@@ -40,13 +40,13 @@ fn the_cases_that_are_refused_say_what_they_are() {
         ("lookalike-cosign-vuln.json", "scanner.result"),
     ] {
         let error = Canonical::read(&json(name), &Limits::default())
-            .and_then(|canonical| read(&canonical).map(|report| report.hash))
+            .and_then(|canonical| read_report(&canonical).map(|report| report.hash))
             .unwrap_err()
             .to_string();
         assert!(error.contains(said), "{name}: {error}");
     }
     let wide = Canonical::read(&json("f10-utf16-by-post.json"), &Limits::default()).unwrap();
-    assert_eq!(read(&wide).unwrap().artifact.image_name.as_str(), "registry.example/utf16:1");
+    assert_eq!(read_report(&wide).unwrap().artifact.image_name.as_str(), "registry.example/utf16:1");
     let nameless = Canonical::read(&json("f11-schemaversion-2-is-not-known-only-2.json"), &Limits::default()).unwrap();
     let named = Report::read(&nameless, &named_as("mine:1"), &Limits::default()).unwrap();
     assert_eq!((named.artifact.image_name.as_str(), named.findings.len()), ("mine:1", 1));
@@ -56,7 +56,7 @@ fn the_cases_that_are_refused_say_what_they_are() {
 fn an_array_of_several_images_is_refused() {
     let of = |targets: &[&str]| {
         let results: Vec<Value> = targets.iter().map(|target| json!({"Target": target})).collect();
-        read(&canonical(&json!(results))).map(|report| report.artifact.image_name.as_str().to_owned())
+        read_report(&canonical(&json!(results))).map(|report| report.artifact.image_name.as_str().to_owned())
     };
     let error = of(&["a:1 (debian 9)", "a.jar", "b:1 (alpine 3.10.2)"]).unwrap_err().to_string();
     assert!(error.contains("send each by itself"), "{error}");
@@ -102,7 +102,7 @@ fn no_refusal_names_a_type_of_the_program() {
         let mut full = full();
         full["Results"] = json!([{"Target": "t", "Vulnerabilities": [{"PkgName": "p", "Severity": "LOW"}]}]);
         *full.pointer_mut(pointer).unwrap() = wrong;
-        assert_eq!(read(&canonical(&full)).unwrap_err().to_string(), said);
+        assert_eq!(read_report(&canonical(&full)).unwrap_err().to_string(), said);
     }
 }
 
@@ -124,15 +124,15 @@ fn an_array_or_a_text_in_the_place_of_an_object_is_refused_by_its_path() {
         full["Metadata"]["ImageConfig"] = json!({"os": "linux"});
         full["Results"] = json!([{"Target": "t", "Vulnerabilities": [{}], "Misconfigurations": [{}],
             "ExperimentalModifiedFindings": [suppressed(json!({}), json!({}))]}]);
-        assert!(read(&canonical(&full)).is_ok());
+        assert!(read_report(&canonical(&full)).is_ok());
         for wrong in [json!([]), json!(["a", "b"]), json!("a")] {
             *full.pointer_mut(pointer).unwrap() = wrong;
-            let error = read(&canonical(&full)).unwrap_err();
+            let error = read_report(&canonical(&full)).unwrap_err();
             assert!(matches!(&error, Error::Field { path: found, .. } if *found == path), "{pointer}: {error}");
         }
     }
     let old = canonical(&json!([{"Target": "t"}, ["t"]]));
-    assert!(matches!(read(&old), Err(Error::NotTrivy { .. })));
+    assert!(matches!(read_report(&old), Err(Error::NotTrivy { .. })));
 }
 
 #[test]
@@ -143,11 +143,11 @@ fn endless_texts_are_refused_by_their_path() {
         (json!({"SchemaVersion": 2, "ArtifactName": "a", "Trivy": {"Version": long}}), "Trivy.Version"),
         (report(json!([{"Target": long, "Vulnerabilities": [{}]}])), "Results[0]"),
     ] {
-        let error = read(&canonical(&report)).unwrap_err();
+        let error = read_report(&canonical(&report)).unwrap_err();
         assert!(matches!(&error, Error::Field { path: found, .. } if found == path), "{error}");
     }
     assert!(matches!(
-        read(&canonical(&json!({"SchemaVersion": 2, "ArtifactName": long}))),
+        read_report(&canonical(&json!({"SchemaVersion": 2, "ArtifactName": long}))),
         Err(Error::ImageName { .. })
     ));
 }
