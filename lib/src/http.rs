@@ -31,7 +31,9 @@ pub mod parameter;
 pub mod retire_image;
 pub mod routes;
 
+mod attachment;
 mod etag;
+mod export_findings;
 mod order;
 mod path;
 mod principal;

@@ -2,12 +2,17 @@
 
 use std::ops::Range;
 
+use futures_util::stream::BoxStream;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use jiff::Timestamp;
+use lambda_http::http::{HeaderValue, header};
 use lambda_http::{Body, Request, RequestExt as _, Response};
 
 use super::error::Code;
-use super::parameter::{FIXABLE, PACKAGE, PLATFORM, SEVERITY, SORT, SUPPRESSED, VULNERABILITY_ID};
+use super::export_findings::respond_with_export;
+use super::parameter::{
+    CURSOR, FIXABLE, FORMAT, LIMIT, PACKAGE, PLATFORM, SEVERITY, SORT, SUPPRESSED, VULNERABILITY_ID,
+};
 use super::path::{self, Wanted};
 use super::query::Query;
 use super::reply::{self, ListBody};
@@ -16,6 +21,8 @@ use super::{ApiError, routes};
 use crate::domain::finding::Ordinal;
 use crate::domain::scan::Scan;
 use crate::domain::severity::Severity;
+use crate::exports::{Format, accepted};
+use crate::objects::Objects;
 use crate::priority::SortKey;
 use crate::queries::finding_reader::FindingReader;
 use crate::queries::finding_view::FindingView;
@@ -27,24 +34,37 @@ use crate::store::{self, Selection};
 /// Runs of findings that are read ahead while an answer is being written.
 const READ_AHEAD: usize = 4;
 
-/// Answers 200 with an array of findings.
+/// What the handler works with.
+#[derive(Debug)]
+pub struct Deps {
+    /// Reads scans and findings.
+    pub reader: FindingReader,
+    /// The bucket of large exports and of the archive; none in a deployment without one.
+    pub objects: Option<Objects>,
+    /// The AWS region.
+    pub region: String,
+}
+
+/// Answers 200 with an array of findings, or with an export of them.
 ///
 /// # Errors
 /// 400 for a wrong name or parameter, 404 if there is no such scan.
-pub async fn handle(reader: &FindingReader, request: &Request) -> Result<Response<Body>, ApiError> {
+pub async fn handle(deps: &Deps, request: &Request) -> Result<Response<Body>, ApiError> {
     match path::scans(request.raw_http_path())? {
-        Wanted::Findings(identifier) => respond_with_findings(reader, request, &identifier).await,
+        Wanted::Findings(identifier) => respond_with_findings(deps, request, &identifier).await,
         Wanted::Scan(_) | Wanted::Report(_) => Err(ApiError::new(Code::NotFound, "there is no such resource")),
     }
 }
 
 /// Answers with the findings of the scan that the path names.
 pub(super) async fn respond_with_findings(
-    reader: &FindingReader,
+    deps: &Deps,
     request: &Request,
     identifier: &ScanIdentifier,
 ) -> Result<Response<Body>, ApiError> {
+    let Deps { reader, .. } = deps;
     let query = Query::read(request, &routes::LIST_FINDINGS)?;
+    let format = format(request, &query)?;
     let severities: Vec<Severity> = query.list(SEVERITY)?;
     let wanted = Selection {
         package: query.parsed(PACKAGE)?,
@@ -52,6 +72,8 @@ pub(super) async fn respond_with_findings(
         fixable: query.flag(FIXABLE)?,
     };
     let sort = match query.one(SORT)? {
+        // What is beyond the limit of a SARIF document is left out.
+        None if format == Some(Format::Sarif) => Sort::Priority,
         None | Some("severity") => Sort::Severity,
         Some("priority") => Sort::Priority,
         Some(_) => return Err(ApiError::parameter("sort", "is neither severity nor priority")),
@@ -66,12 +88,15 @@ pub(super) async fn respond_with_findings(
 
     let store = &reader.store;
     let scan = find_scan(store, identifier, query.parsed(PLATFORM)?.as_ref()).await?;
+    let filter = Filter { scan: &scan, severities: &severities, suppressed, wanted: &wanted, limit };
+    if let Some(format) = format {
+        return respond_with_export(deps, request, filter, sort, format).await;
+    }
     let scope = scope(&scan, &severities, &wanted, sort, suppressed);
     let after = match cursor {
         Some(cursor) => Some(cursor.verify(scope, store.cursor_key().await?.as_ref())?),
         None => None,
     };
-    let filter = Filter { scan: &scan, severities: &severities, suppressed, wanted: &wanted, limit };
     let page = match sort {
         Sort::Severity => {
             let start = u32::try_from(after.unwrap_or_default()).map_err(|_| InvalidCursor)?;
@@ -91,12 +116,31 @@ pub(super) async fn respond_with_findings(
         }
         None => None,
     };
-    page.list.respond(total, next.as_deref())
+    let mut response = page.list.respond(total, next.as_deref())?;
+    response.headers_mut().insert(header::VARY, HeaderValue::from_static("accept, accept-encoding"));
+    Ok(response)
+}
+
+/// Reads the format of an export; none for a list.
+fn format(request: &Request, query: &Query) -> Result<Option<Format>, ApiError> {
+    let format = match query.one(FORMAT)? {
+        Some("json") => None,
+        Some(name) => Some(name.parse().map_err(|error| ApiError::parameter(FORMAT.name, error))?),
+        None => request.headers().get(header::ACCEPT).and_then(|accept| accepted(accept.to_str().ok()?)),
+    };
+    let Some(format) = format else { return Ok(None) };
+    for parameter in [LIMIT, CURSOR] {
+        if query.one(parameter)?.is_some() {
+            let reason = format!("does not go with the format {format}: an export has no pages");
+            return Err(ApiError::parameter(parameter.name, reason));
+        }
+    }
+    Ok(Some(format))
 }
 
 /// The order of the list, and what a position in it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Sort {
+pub(super) enum Sort {
     /// By ordinal: by severity, then vulnerability and package. A position is an ordinal.
     Severity,
     /// By priority. A position is the sort key of the last finding of the page before.
@@ -105,7 +149,7 @@ enum Sort {
 
 /// Which of open and suppressed findings are listed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Suppressed {
+pub(super) enum Suppressed {
     /// Open findings only.
     Exclude,
     /// Open findings, then suppressed ones.
@@ -116,10 +160,10 @@ enum Suppressed {
 
 /// Which findings are listed.
 #[derive(Clone, Copy)]
-struct Filter<'a> {
-    scan: &'a Scan,
+pub(super) struct Filter<'a> {
+    pub(super) scan: &'a Scan,
     severities: &'a [Severity],
-    suppressed: Suppressed,
+    pub(super) suppressed: Suppressed,
     wanted: &'a Selection,
     limit: Option<usize>,
 }
@@ -156,8 +200,6 @@ async fn page_by_priority(
     filter: Filter<'_>,
     after: Option<u128>,
 ) -> Result<Page, ApiError> {
-    /// The most findings that one round trip reads.
-    const BATCH: usize = 100;
     let Filter { scan, wanted, limit, .. } = filter;
     let now = Timestamp::now();
     let order = reader.order_by_priority(scan, filter.ordinals(0), wanted, now).await?;
@@ -170,14 +212,8 @@ async fn page_by_priority(
     let mut keys = of_page.iter().map(|(key, _)| key.get());
     let of_page: Vec<Ordinal> = of_page.iter().map(|(_, ordinal)| *ordinal).collect();
     let mut last = after;
-    let chunks = of_page.chunks(BATCH).map(<[Ordinal]>::to_vec).collect::<Vec<_>>();
-    let mut chunks = stream::iter(chunks)
-        .map(|chunk| async move {
-            let findings = reader.store.findings_at(scan.scan_id, &chunk).await?;
-            reader.views(scan, findings, now).await
-        })
-        .buffered(READ_AHEAD);
-    while let Some(views) = chunks.try_next().await? {
+    let mut read = views_at(reader, scan, &of_page, now);
+    while let Some(views) = read.try_next().await? {
         for view in views {
             if !list.push(&ContainerFinding::from(view))? {
                 return Ok(Page { list, total, next: last });
@@ -202,8 +238,7 @@ async fn page_by_severity(
     let end = ordinals.last().map_or(start, |range| range.end);
     // Without a filter, the page has the first ordinals, and no others are read.
     let to_read = if wanted.is_everything() { first_ordinals(ordinals, limit) } else { ordinals };
-    let to_read = to_read.into_iter().flat_map(runs);
-    let mut read = stream::iter(to_read).map(|run| views_of_run(reader, filter, run, now)).buffered(READ_AHEAD);
+    let mut read = views_of_ordinals(reader, filter, to_read, now);
     let mut list = ListBody::new(reply::accepts_gzip(request));
     let mut after_last = None;
     while let Some(views) = read.try_next().await? {
@@ -220,15 +255,52 @@ async fn page_by_severity(
     Ok(Page { list, total: None, next: next.map(u128::from) })
 }
 
-/// Reads the views of the selected findings of a run.
-async fn views_of_run(
-    reader: &FindingReader,
-    Filter { scan, wanted, .. }: Filter<'_>,
-    run: Range<u32>,
+/// Views of findings that are read ahead.
+type Views<'a> = BoxStream<'a, Result<Vec<FindingView>, store::Error>>;
+
+/// Reads the views of all selected findings.
+pub(super) async fn views_in_order<'a>(
+    reader: &'a FindingReader,
+    filter: Filter<'a>,
+    sort: Sort,
     now: Timestamp,
-) -> Result<Vec<FindingView>, store::Error> {
-    let findings = reader.store.findings(scan.scan_id, run, wanted).await?;
-    reader.views(scan, findings, now).await
+) -> Result<Views<'a>, store::Error> {
+    let Filter { scan, wanted, .. } = filter;
+    let ordinals = filter.ordinals(0);
+    Ok(match sort {
+        Sort::Severity => views_of_ordinals(reader, filter, ordinals, now),
+        Sort::Priority => {
+            let order = reader.order_by_priority(scan, ordinals, wanted, now).await?;
+            let order: Vec<Ordinal> = order.into_iter().map(|(_, ordinal)| ordinal).collect();
+            views_at(reader, scan, &order, now)
+        }
+    })
+}
+
+/// Reads the views of the selected findings among ordinals.
+fn views_of_ordinals<'a>(
+    reader: &'a FindingReader,
+    Filter { scan, wanted, .. }: Filter<'a>,
+    ordinals: Vec<Range<u32>>,
+    now: Timestamp,
+) -> Views<'a> {
+    let read = move |run| async move {
+        let findings = reader.store.findings(scan.scan_id, run, wanted).await?;
+        reader.views(scan, findings, now).await
+    };
+    stream::iter(ordinals.into_iter().flat_map(runs)).map(read).buffered(READ_AHEAD).boxed()
+}
+
+/// Reads the views of the findings with these ordinals, in this order.
+fn views_at<'a>(reader: &'a FindingReader, scan: &'a Scan, ordinals: &[Ordinal], now: Timestamp) -> Views<'a> {
+    /// The most findings that one round trip reads.
+    const BATCH: usize = 100;
+    let batches = ordinals.chunks(BATCH).map(<[Ordinal]>::to_vec).collect::<Vec<_>>();
+    let read = move |batch: Vec<Ordinal>| async move {
+        let findings = reader.store.findings_at(scan.scan_id, &batch).await?;
+        reader.views(scan, findings, now).await
+    };
+    stream::iter(batches).map(read).buffered(READ_AHEAD).boxed()
 }
 
 /// Returns the first `limit` ordinals.
