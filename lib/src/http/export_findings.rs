@@ -138,8 +138,10 @@ fn row<'i>(image: &'i Image, view: &FindingView) -> Row<'i> {
 
 /// Returns the Security Hub of the API's own account and region.
 fn destination(region: &str, request: &Request) -> io::Result<asff::Destination> {
-    let context = request.request_context_ref();
-    let account = context.and_then(|RequestContext::ApiGatewayV2(context)| context.account_id.as_deref());
+    let account = match request.request_context_ref() {
+        Some(RequestContext::ApiGatewayV2(context)) => context.account_id.as_deref(),
+        _ => None,
+    };
     asff::Destination::new(account.unwrap_or(NO_ACCOUNT), region, asff::Destination::OWN_PRODUCT)
         .map_err(io::Error::other)
 }
