@@ -40,6 +40,7 @@ mod principal;
 mod query;
 mod reply;
 mod response;
+mod selected_findings;
 
 pub use error::ApiError;
 

@@ -11,7 +11,7 @@ use lambda_http::{Body, Request, RequestExt as _, Response};
 
 use super::ApiError;
 use super::attachment::{Attachment, PRESIGNED_URL_TTL};
-use super::list_findings::{Deps, Filter, Sort, Suppressed, views_in_order};
+use super::selected_findings::{Deps, Filter, Sort, Suppressed, views_in_order};
 use crate::domain::analysis::Status;
 use crate::domain::random;
 use crate::exports::{Document, Format, Found, Image, Row, asff, csv, cyclonedx, html, markdown, sarif};

@@ -2,8 +2,7 @@
 
 use std::ops::Range;
 
-use futures_util::stream::BoxStream;
-use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use futures_util::TryStreamExt as _;
 use jiff::Timestamp;
 use lambda_http::http::{HeaderValue, header};
 use lambda_http::{Body, Request, RequestExt as _, Response};
@@ -17,33 +16,18 @@ use super::path::{self, Wanted};
 use super::query::Query;
 use super::reply::{self, ListBody};
 use super::response::finding::ContainerFinding;
+pub use super::selected_findings::Deps;
+use super::selected_findings::{Filter, Sort, Suppressed, views_at, views_of_ordinals};
 use super::{ApiError, routes};
 use crate::domain::finding::Ordinal;
 use crate::domain::scan::Scan;
 use crate::domain::severity::Severity;
 use crate::exports::{Format, accepted};
-use crate::objects::Objects;
 use crate::priority::SortKey;
 use crate::queries::finding_reader::FindingReader;
-use crate::queries::finding_view::FindingView;
 use crate::queries::scan_lookup::{ScanIdentifier, find_scan};
+use crate::store::Selection;
 use crate::store::cursor::{self, InvalidCursor, Scope};
-use crate::store::findings::runs;
-use crate::store::{self, Selection};
-
-/// Runs of findings that are read ahead while an answer is being written.
-const READ_AHEAD: usize = 4;
-
-/// What the handler works with.
-#[derive(Debug)]
-pub struct Deps {
-    /// Reads scans and findings.
-    pub reader: FindingReader,
-    /// The bucket of large exports and of the archive; none in a deployment without one.
-    pub objects: Option<Objects>,
-    /// The AWS region.
-    pub region: String,
-}
 
 /// Answers 200 with an array of findings, or with an export of them.
 ///
@@ -88,7 +72,7 @@ pub(super) async fn respond_with_findings(
 
     let store = &reader.store;
     let scan = find_scan(store, identifier, query.parsed(PLATFORM)?.as_ref()).await?;
-    let filter = Filter { scan: &scan, severities: &severities, suppressed, wanted: &wanted, limit };
+    let filter = Filter { scan: &scan, severities: &severities, suppressed, wanted: &wanted };
     if let Some(format) = format {
         return respond_with_export(deps, request, filter, sort, format).await;
     }
@@ -100,9 +84,9 @@ pub(super) async fn respond_with_findings(
     let page = match sort {
         Sort::Severity => {
             let start = u32::try_from(after.unwrap_or_default()).map_err(|_| InvalidCursor)?;
-            page_by_severity(reader, request, filter, start).await?
+            page_by_severity(reader, request, filter, start, limit).await?
         }
-        Sort::Priority => page_by_priority(reader, request, filter, after).await?,
+        Sort::Priority => page_by_priority(reader, request, filter, after, limit).await?,
     };
     let total = match page.total.or_else(|| total(&filter)) {
         // With a filter, the total is known only if all findings were read.
@@ -138,52 +122,6 @@ fn format(request: &Request, query: &Query) -> Result<Option<Format>, ApiError> 
     Ok(Some(format))
 }
 
-/// The order of the list, and what a position in it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Sort {
-    /// By ordinal: by severity, then vulnerability and package. A position is an ordinal.
-    Severity,
-    /// By priority. A position is the sort key of the last finding of the page before.
-    Priority,
-}
-
-/// Which of open and suppressed findings are listed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Suppressed {
-    /// Open findings only.
-    Exclude,
-    /// Open findings, then suppressed ones.
-    Include,
-    /// Suppressed findings only.
-    Only,
-}
-
-/// Which findings are listed.
-#[derive(Clone, Copy)]
-pub(super) struct Filter<'a> {
-    pub(super) scan: &'a Scan,
-    severities: &'a [Severity],
-    pub(super) suppressed: Suppressed,
-    wanted: &'a Selection,
-    limit: Option<usize>,
-}
-
-impl Filter<'_> {
-    /// Returns the selected ordinals from `start` on; those of suppressed findings follow those of open ones.
-    fn ordinals(&self, start: u32) -> Vec<Range<u32>> {
-        let open = self.scan.total_findings();
-        let mut ranges = match self.suppressed {
-            Suppressed::Only => Vec::new(),
-            Suppressed::Exclude | Suppressed::Include => self.scan.severity_counts.of_any(self.severities, start),
-        };
-        if self.suppressed != Suppressed::Exclude {
-            let suppressed = self.scan.suppressed_counts.of_any(self.severities, start.saturating_sub(open));
-            ranges.extend(suppressed.into_iter().map(|range| range.start + open..range.end + open));
-        }
-        ranges
-    }
-}
-
 struct Page {
     list: ListBody,
     /// How many findings the whole list has, if they were counted.
@@ -199,8 +137,9 @@ async fn page_by_priority(
     request: &Request,
     filter: Filter<'_>,
     after: Option<u128>,
+    limit: Option<usize>,
 ) -> Result<Page, ApiError> {
-    let Filter { scan, wanted, limit, .. } = filter;
+    let Filter { scan, wanted, .. } = filter;
     let now = Timestamp::now();
     let order = reader.order_by_priority(scan, filter.ordinals(0), wanted, now).await?;
     let total = Some(order.len() as u64);
@@ -230,8 +169,9 @@ async fn page_by_severity(
     request: &Request,
     filter: Filter<'_>,
     start: u32,
+    limit: Option<usize>,
 ) -> Result<Page, ApiError> {
-    let Filter { wanted, limit, .. } = filter;
+    let Filter { wanted, .. } = filter;
     let now = Timestamp::now();
     let limit = limit.unwrap_or(usize::MAX);
     let ordinals = filter.ordinals(start);
@@ -253,54 +193,6 @@ async fn page_by_severity(
     // All findings that were read are in the list. Only a limit without a filter leaves some unread.
     let next = after_last.filter(|&next| wanted.is_everything() && next < end);
     Ok(Page { list, total: None, next: next.map(u128::from) })
-}
-
-/// Views of findings that are read ahead.
-type Views<'a> = BoxStream<'a, Result<Vec<FindingView>, store::Error>>;
-
-/// Reads the views of all selected findings.
-pub(super) async fn views_in_order<'a>(
-    reader: &'a FindingReader,
-    filter: Filter<'a>,
-    sort: Sort,
-    now: Timestamp,
-) -> Result<Views<'a>, store::Error> {
-    let Filter { scan, wanted, .. } = filter;
-    let ordinals = filter.ordinals(0);
-    Ok(match sort {
-        Sort::Severity => views_of_ordinals(reader, filter, ordinals, now),
-        Sort::Priority => {
-            let order = reader.order_by_priority(scan, ordinals, wanted, now).await?;
-            let order: Vec<Ordinal> = order.into_iter().map(|(_, ordinal)| ordinal).collect();
-            views_at(reader, scan, &order, now)
-        }
-    })
-}
-
-/// Reads the views of the selected findings among ordinals.
-fn views_of_ordinals<'a>(
-    reader: &'a FindingReader,
-    Filter { scan, wanted, .. }: Filter<'a>,
-    ordinals: Vec<Range<u32>>,
-    now: Timestamp,
-) -> Views<'a> {
-    let read = move |run| async move {
-        let findings = reader.store.findings(scan.scan_id, run, wanted).await?;
-        reader.views(scan, findings, now).await
-    };
-    stream::iter(ordinals.into_iter().flat_map(runs)).map(read).buffered(READ_AHEAD).boxed()
-}
-
-/// Reads the views of the findings with these ordinals, in this order.
-fn views_at<'a>(reader: &'a FindingReader, scan: &'a Scan, ordinals: &[Ordinal], now: Timestamp) -> Views<'a> {
-    /// The most findings that one round trip reads.
-    const BATCH: usize = 100;
-    let batches = ordinals.chunks(BATCH).map(<[Ordinal]>::to_vec).collect::<Vec<_>>();
-    let read = move |batch: Vec<Ordinal>| async move {
-        let findings = reader.store.findings_at(scan.scan_id, &batch).await?;
-        reader.views(scan, findings, now).await
-    };
-    stream::iter(batches).map(read).buffered(READ_AHEAD).boxed()
 }
 
 /// Returns the first `limit` ordinals.
