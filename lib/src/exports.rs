@@ -12,6 +12,7 @@
 pub mod asff;
 pub mod csv;
 pub mod cyclonedx;
+mod document;
 mod elements;
 mod error;
 mod format;
@@ -26,8 +27,9 @@ mod totals;
 #[cfg(test)]
 mod tests;
 
+pub use document::Document;
 pub use error::Error;
-pub use format::{Format, NotAcceptable, UnknownFormat, accepted};
+pub use format::{Format, UnknownFormat, accepted};
 pub use row::{Found, Image, Listing, Row, Score};
 
 /// Names the tool in documents.

@@ -31,13 +31,16 @@ pub mod parameter;
 pub mod retire_image;
 pub mod routes;
 
+mod attachment;
 mod etag;
+mod export_findings;
 mod order;
 mod path;
 mod principal;
 mod query;
 mod reply;
 mod response;
+mod selected_findings;
 
 pub use error::ApiError;
 

@@ -1,9 +1,10 @@
-//! The bucket of uploads, archived reports and feeds. No other module uses S3.
+//! The bucket of uploads, archived reports, feeds and exports. No other module uses S3.
 //!
 //! ```text
 //! uploads/<upload id>             an upload; causes an event; deleted by a lifecycle rule once it is settled
 //! reports/<report hash>.json.gz   the archived report, as gzip
 //! feeds/<name>-<n>                the last good feeds
+//! exports/<random>.<ending>.gz    an export that is too large for an answer, as gzip; expires after a day
 //! mirror/v1/…                     answers of public sources, copied by hand where there is no internet access
 //! ```
 
@@ -32,8 +33,8 @@ const TAG: &str = "sirius";
 pub(crate) const IMAGE_NAME: &str = "image-name";
 pub(crate) const SCANNERS: &str = "scanners";
 pub(crate) const SEVERITIES: &str = "severities";
-/// The time-out of one try to archive a report, which may have tens of megabytes.
-const ARCHIVE_TIMEOUT: Duration = Duration::from_secs(12);
+/// The time-out of one try to store a report or an export, which may have tens of megabytes.
+const LARGE_PUT_TIMEOUT: Duration = Duration::from_secs(12);
 
 /// A bucket and its client.
 #[derive(Debug, Clone)]
@@ -258,10 +259,6 @@ impl Objects {
         ];
         let metadata: HashMap<String, String> =
             metadata.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect();
-        let timeouts = TimeoutConfig::builder()
-            .operation_attempt_timeout(ARCHIVE_TIMEOUT)
-            .operation_timeout(ARCHIVE_TIMEOUT * 2)
-            .build();
         self.client
             .put_object()
             .bucket(&self.bucket)
@@ -272,7 +269,7 @@ impl Objects {
             .set_metadata(Some(metadata).filter(|metadata| !metadata.is_empty()))
             .body(ByteStream::from(packed.to_vec()))
             .customize()
-            .config_override(aws_sdk_s3::config::Builder::new().timeout_config(timeouts))
+            .config_override(config_of_large_put())
             .send()
             .await
             .map_err(|error| Error::sdk("PutObject(archive)", error))?;
@@ -314,9 +311,42 @@ impl Objects {
     /// # Errors
     /// [`Error::Refused`], [`Error::Unavailable`] without credentials.
     pub async fn presign_archived(&self, hash: ReportHash, disposition: &str, time: Duration) -> Result<String, Error> {
+        self.presign_get(report_key(hash), disposition, time).await
+    }
+
+    /// Stores an export, which is gzip.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`], [`Error::Refused`].
+    pub async fn put_export(&self, name: &str, content_type: &str, packed: Vec<u8>) -> Result<(), Error> {
+        self.client
+            .put_object()
+            .bucket(&self.bucket)
+            .set_expected_bucket_owner(self.owner.clone())
+            .key(export_key(name))
+            .content_type(content_type)
+            .content_encoding("gzip")
+            .body(ByteStream::from(packed))
+            .customize()
+            .config_override(config_of_large_put())
+            .send()
+            .await
+            .map_err(|error| Error::sdk("PutObject(export)", error))?;
+        Ok(())
+    }
+
+    /// Creates a URL from which an export can be fetched within `time`.
+    ///
+    /// # Errors
+    /// [`Error::Refused`], [`Error::Unavailable`] without credentials.
+    pub async fn presign_export(&self, name: &str, disposition: &str, time: Duration) -> Result<String, Error> {
+        self.presign_get(export_key(name), disposition, time).await
+    }
+
+    async fn presign_get(&self, key: String, disposition: &str, time: Duration) -> Result<String, Error> {
         const OPERATION: &str = "GetObject(presigned)";
         // The owner is a header, which a client that follows a redirect does not send.
-        let request = self.client.get_object().bucket(&self.bucket).key(report_key(hash));
+        let request = self.client.get_object().bucket(&self.bucket).key(key);
         let request = request.response_content_disposition(disposition);
         let presigned = request.presigned(presigning_config(OPERATION, time)?).await;
         Ok(presigned.map_err(|error| Error::sdk(OPERATION, error))?.uri().to_owned())
@@ -411,8 +441,20 @@ fn feed_key(object: &str) -> String {
     format!("feeds/{object}")
 }
 
+fn export_key(name: &str) -> String {
+    format!("exports/{name}")
+}
+
 fn report_key(hash: ReportHash) -> String {
     format!("reports/{hash}.json.gz")
+}
+
+fn config_of_large_put() -> aws_sdk_s3::config::Builder {
+    let timeouts = TimeoutConfig::builder()
+        .operation_attempt_timeout(LARGE_PUT_TIMEOUT)
+        .operation_timeout(LARGE_PUT_TIMEOUT * 2)
+        .build();
+    aws_sdk_s3::config::Builder::new().timeout_config(timeouts)
 }
 
 fn presigning_config(operation: &'static str, time: Duration) -> Result<PresigningConfig, Error> {

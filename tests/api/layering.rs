@@ -43,6 +43,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "objects",
             "queue",
             "llm",
+            "exports",
             "priority",
             "report",
             "domain",

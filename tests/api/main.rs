@@ -13,6 +13,7 @@ mod dependencies;
 mod deployed;
 mod enrichment;
 mod events;
+mod exports;
 mod faults;
 mod headers;
 mod histories;

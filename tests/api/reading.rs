@@ -61,7 +61,7 @@ async fn names_with_anything_in_them_are_found_raw_and_encoded() {
             let path = format!("/api/container/scans/{raw}");
             let request = support::app::event("GET", &path, "", &[], None);
             assert_eq!(lambda_http::RequestExt::raw_http_path(&request), path);
-            let deps = app.startup().get_scan().unwrap();
+            let deps = app.startup().list_findings().unwrap();
             let response = sirius::http::get_scan::handle(&deps, &request)
                 .await
                 .unwrap_or_else(|error| panic!("{raw}: {error:?}"));

@@ -18,6 +18,7 @@ const FEEDS: Grant = ("Bucket/feeds/*", &["s3:GetObject"]);
 const MIRROR: Grant = ("Bucket/mirror/*", &["s3:GetObject"]);
 const BUCKET: Grant = ("Bucket", &["s3:ListBucket"]);
 const READ_ARCHIVE: Grant = ("Bucket/reports/*", &["s3:GetObject"]);
+const EXPORTS: Grant = ("Bucket/exports/*", &["s3:GetObject", "s3:PutObject"]);
 const WRITE_ARCHIVE: Grant = ("Bucket/reports/*", &["s3:PutObject"]);
 /// All that is done with items: what ingesting (with the queueing of AutoAnalyze) and deleting take.
 const WORK: Grant = (
@@ -83,8 +84,8 @@ const ROLES: &[(&str, &[Grant])] = &[
     ("DeleteScan", &[WORK, BUCKET, ("Bucket/reports/*", &["s3:DeleteObject"])]),
     ("Reingest", &[WORK, QUERY_INDEX, SEND, ENRICH, BUCKET, READ_ARCHIVE]),
     ("ListScans", &[READ, QUERY_INDEX, QUERY_FLEET]),
-    ("GetScan", &[READ, BUCKET, READ_ARCHIVE]),
-    ("ListFindings", &[READ]),
+    ("GetScan", &[READ, BUCKET, READ_ARCHIVE, EXPORTS]),
+    ("ListFindings", &[READ, EXPORTS]),
     ("GetCve", &[READ, QUERY_REPOSITORY]),
     ("ListPriorities", &[READ, QUERY_FLEET]),
     ("NoRoute", &[]),
@@ -366,6 +367,7 @@ async fn attempts() -> Vec<Attempt> {
     at_bucket("s3:PutBucketPolicy", Method::PUT, "the bucket itself", format!("/{bucket}?policy"));
     for (resource, folder) in [
         ("Bucket/reports/*", "reports"),
+        ("Bucket/exports/*", "exports"),
         ("Bucket/uploads/*", "uploads"),
         ("Bucket/feeds/*", "feeds"),
         ("Bucket/mirror/*", "mirror/v1"),

@@ -75,7 +75,7 @@ pub struct App {
     pub enrichment_queue_url: String,
 }
 
-/// An unpacked answer.
+/// An unpacked answer. A text that is not JSON, such as CSV, is one JSON string.
 #[derive(Debug, Clone)]
 pub struct Answer {
     pub status: u16,
@@ -191,7 +191,9 @@ impl App {
     fn own_variables(&self, function: &str) -> Vec<(&'static str, String)> {
         match function {
             // They sign addresses, under the address that will be called.
-            "create-upload" | "get-report" => vec![("AWS_ENDPOINT_URL_S3", table::endpoint())],
+            "create-upload" | "get-report" | "get-scan" | "list-findings" => {
+                vec![("AWS_ENDPOINT_URL_S3", table::endpoint())]
+            }
             "get-cve" | "list-priorities" => {
                 vec![("ENRICHMENT_QUEUE_URL", if self.enriched { ABSENT.to_owned() } else { String::new() })]
             }
@@ -309,8 +311,8 @@ impl App {
             "confirm-scan" => serve(request, startup.confirm_scan(), confirm_scan::handle).await,
             "retire-image" => serve(request, startup.retire_image(), retire_image::handle).await,
             "list-scans" => serve(request, startup.list_scans(), list_scans::handle).await,
-            "get-scan" => serve(request, startup.get_scan(), get_scan::handle).await,
-            "list-findings" => serve(request, startup.finding_reader(), list_findings::handle).await,
+            "get-scan" => serve(request, startup.list_findings(), get_scan::handle).await,
+            "list-findings" => serve(request, startup.list_findings(), list_findings::handle).await,
             "get-finding" => serve(request, startup.finding_reader(), get_finding::handle).await,
             "get-cve" => serve(request, startup.get_cve(), get_cve::handle).await,
             "list-priorities" => {
@@ -463,9 +465,13 @@ fn answer(response: Result<Response<Body>, lambda_http::Error>) -> Answer {
     }
     let json = match bytes.as_slice() {
         [] => Value::Null,
-        bytes => {
-            serde_json::from_slice(bytes).unwrap_or_else(|_| panic!("not JSON: {:?}", String::from_utf8_lossy(bytes)))
-        }
+        bytes => serde_json::from_slice(bytes).unwrap_or_else(|_| {
+            let text = String::from_utf8(bytes.to_vec()).unwrap();
+            let content_type = parts.headers.get("content-type").map(|value| value.to_str().unwrap());
+            let is_json = content_type.is_none_or(|it| matches!(it, "application/json" | "application/problem+json"));
+            assert!(!is_json, "not JSON: {text:?}");
+            Value::String(text)
+        }),
     };
     Answer { status: parts.status.as_u16(), headers: parts.headers, json }
 }

@@ -6,6 +6,6 @@ use sirius::startup::Startup;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    let state = Startup::of_process().await?.get_scan()?;
+    let state = Startup::of_process().await?.list_findings()?;
     http::run(&state, get_scan::handle).await
 }

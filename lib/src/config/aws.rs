@@ -26,10 +26,9 @@ impl Aws {
     /// # Errors
     /// If there are no credentials, or one of the flags is neither `true` nor `false`.
     pub fn read(environment: &Environment) -> Result<Self, Error> {
-        let region = environment.text("AWS_REGION").or_else(|| environment.text("AWS_DEFAULT_REGION"));
         let endpoints = ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"];
         Ok(Self {
-            region: region.unwrap_or("us-east-1").to_owned(),
+            region: region(environment).to_owned(),
             credentials: Credentials::new(
                 environment.required("AWS_ACCESS_KEY_ID")?,
                 environment.required("AWS_SECRET_ACCESS_KEY")?,
@@ -42,6 +41,13 @@ impl Aws {
             s3_is_emulated: endpoints.iter().any(|name| environment.text(name).is_some()),
         })
     }
+}
+
+/// Returns the region: `AWS_REGION` or `AWS_DEFAULT_REGION`, by default `us-east-1`.
+#[must_use]
+pub fn region(environment: &Environment) -> &str {
+    let region = environment.text("AWS_REGION").or_else(|| environment.text("AWS_DEFAULT_REGION"));
+    region.unwrap_or("us-east-1")
 }
 
 #[cfg(test)]

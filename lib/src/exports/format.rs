@@ -89,39 +89,24 @@ impl FromStr for Format {
     }
 }
 
-/// `Accept` allows none of the media types.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "none is acceptable of application/json, text/csv, application/sarif+json, text/markdown, text/html, \
-     application/vnd.cyclonedx+json, application/x-ndjson"
-)]
-pub struct NotAcceptable;
-
-/// Chooses by `Accept`; none is the JSON of the API, which comes first among equals and wherever a wildcard allows it.
+/// Chooses by `Accept`; none is the JSON of the API, which also answers a header that allows nothing else.
 ///
-/// # Errors
-/// [`NotAcceptable`] if no media type of ours is allowed.
-pub fn accepted(accept: &str) -> Result<Option<Format>, NotAcceptable> {
-    const JSON: &str = "application/json";
+/// An export has to be named: a wildcard allows JSON only, which comes first among equals. HTML is never chosen, since
+/// every browser names it.
+#[must_use]
+pub fn accepted(accept: &str) -> Option<Format> {
     let ranges: Vec<(String, f32)> = accept.split(',').filter_map(media_range).collect();
-    if ranges.is_empty() {
-        return Ok(None);
-    }
-    let quality = |media_type: &str| {
-        let main = media_type.split('/').next().unwrap_or_default();
-        // The most specific range counts (RFC 9110, 12.5.1).
-        let by = [media_type.to_owned(), format!("{main}/*"), "*/*".to_owned()];
-        let of = |wanted: &String| ranges.iter().find(|(range, _)| range == wanted).map(|(_, quality)| *quality);
-        by.iter().find_map(of).unwrap_or_default()
-    };
-    let ours = Format::ALL.map(|format| (Some(format), quality(format.media_type())));
-    let mut best = (None, quality(JSON));
-    for (format, quality) in ours {
+    let quality = |wanted: &str| ranges.iter().find(|(range, _)| range == wanted).map(|(_, quality)| *quality);
+    // The most specific range counts (RFC 9110, 12.5.1).
+    let json = ["application/json", "application/*", "*/*"].into_iter().find_map(quality);
+    let mut best = (None, json.unwrap_or_default());
+    for format in Format::ALL.into_iter().filter(|format| *format != Format::Html) {
+        let quality = quality(format.media_type()).unwrap_or_default();
         if quality > best.1 {
-            best = (format, quality);
+            best = (Some(format), quality);
         }
     }
-    if best.1 > 0.0 { Ok(best.0) } else { Err(NotAcceptable) }
+    best.0
 }
 
 /// A media type or range with its quality; parameters besides `q` are not looked at.
@@ -143,7 +128,6 @@ mod tests {
         for format in Format::ALL {
             assert_eq!(format.as_str().parse(), Ok(format));
             assert!(UnknownFormat.to_string().contains(format.as_str()));
-            assert!(NotAcceptable.to_string().contains(format.media_type()));
         }
         for text in ["", "CSV", "xml", "csv "] {
             assert_eq!(text.parse::<Format>(), Err(UnknownFormat));
@@ -161,14 +145,18 @@ mod tests {
             ("text/csv, application/json", None),
             ("text/csv, application/json;q=0.9", Some(Format::Csv)),
             ("application/sarif+json, */*;q=0.1", Some(Format::Sarif)),
-            ("application/*;q=0.5, text/html", Some(Format::Html)),
             ("application/vnd.cyclonedx+json; version=1.6", Some(Format::CycloneDx)),
-            ("application/json;q=0, text/*;q=0.3", Some(Format::Csv)),
+            ("text/markdown, text/html;q=0.9, */*;q=0.8", Some(Format::Markdown)),
+            ("text/csv;q=0", None),
+            ("text/csv;q=2", None),
+            ("application/json;q=0, text/*;q=0.3", None),
+            ("text/html", None),
+            ("text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8", None),
+            ("image/png", None),
+            ("application/xml, text/plain", None),
+            ("*/*;q=0", None),
         ] {
-            assert_eq!(accepted(accept), Ok(format), "{accept}");
-        }
-        for accept in ["image/png", "application/xml, text/plain", "*/*;q=0"] {
-            assert_eq!(accepted(accept), Err(NotAcceptable), "{accept}");
+            assert_eq!(accepted(accept), format, "{accept}");
         }
     }
 }

@@ -15,7 +15,7 @@ use crate::queries::scan_lookup;
 use crate::report::Kind;
 use crate::store::cursor::InvalidCursor;
 use crate::telemetry::chain;
-use crate::{objects, report, store};
+use crate::{exports, objects, report, store};
 
 /// The kind of a problem. The names are part of the API and never change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -162,6 +162,21 @@ impl ApiError {
         Self::new(Code::BucketNotConfigured, "this deployment has no bucket to upload to: set BUCKET_NAME")
     }
 
+    /// Refuses an export that does not fit in an answer, in a deployment without a bucket.
+    #[must_use]
+    pub fn no_bucket_for_export() -> Self {
+        let detail = "the export is too large for an answer, and this deployment has no bucket to put it in: set \
+                      BUCKET_NAME, accept gzip, or ask for fewer findings";
+        Self::new(Code::BucketNotConfigured, detail)
+    }
+
+    /// Refuses an export of more than `limit` packed bytes.
+    #[must_use]
+    pub fn export_too_large(limit: usize) -> Self {
+        let detail = format!("the export has more than {limit} bytes as gzip: ask for fewer findings");
+        Self::new(Code::Refused(Kind::TooLarge), detail)
+    }
+
     /// Makes a failure. The client gets a constant text, the log gets the cause.
     fn ours(transient: bool, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         let (code, detail, retry_after) = if transient {
@@ -233,6 +248,17 @@ impl From<scan_lookup::Error> for ApiError {
             scan_lookup::Error::NotFound => Self::new(Code::NotFound, error.to_string()),
             scan_lookup::Error::OtherPlatform => Self::parameter("platform", error),
             scan_lookup::Error::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<exports::Error> for ApiError {
+    fn from(error: exports::Error) -> Self {
+        match error {
+            exports::Error::Changed => {
+                Self::new(Code::NotFound, "the scan was deleted, or ingested again, while it was read")
+            }
+            error => Self::ours(false, error),
         }
     }
 }

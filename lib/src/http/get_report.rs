@@ -1,10 +1,8 @@
 //! `GET /api/container/scans/{identifier}/report`: returns the report of a scan as it was sent.
 
-use std::time::Duration;
-
-use lambda_http::http::{HeaderMap, HeaderValue, StatusCode, header};
 use lambda_http::{Body, Request, RequestExt as _, Response};
 
+use super::attachment::{Attachment, PRESIGNED_URL_TTL};
 use super::error::Code;
 use super::parameter::PLATFORM;
 use super::path::{self, Wanted};
@@ -13,7 +11,6 @@ use super::{ApiError, reply, routes};
 use crate::domain::scan::ScanId;
 use crate::objects::Objects;
 use crate::queries::scan_lookup::{ScanIdentifier, find_scan};
-use crate::report::body::{self, Compression};
 use crate::store::Store;
 
 /// What the handler works with.
@@ -24,9 +21,6 @@ pub struct Deps {
     /// The bucket of the archive; none if reports are not archived.
     pub objects: Option<Objects>,
 }
-
-/// How long the presigned URL of a large report is valid.
-const PRESIGNED_URL_TTL: Duration = Duration::from_secs(5 * 60);
 
 /// Answers 200 with the report, or 307 with a presigned URL if it is too large for an answer.
 ///
@@ -58,38 +52,15 @@ pub(super) async fn respond_with_report(
         return Err(not_kept());
     }
 
-    let mut headers = HeaderMap::new();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    headers.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
-    let disposition =
-        format!("attachment; filename=\"{}\"", file_name(scan.scan_id, scan.artifact.image_name.as_str()));
-    headers.insert(header::CONTENT_DISPOSITION, HeaderValue::try_from(&disposition).map_err(std::io::Error::other)?);
-    let body = match archived {
-        Some(archived) if reply::accepts_gzip(request) => {
-            headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
-            Some(Body::Binary(archived.packed))
-        }
-        Some(archived) => {
-            let json = body::unpack(archived.packed, Compression::Gzip, reply::BUDGET).ok();
-            json.and_then(|json| String::from_utf8(json.bytes.into_owned()).ok()).map(Body::Text)
-        }
-        None => None,
-    };
-    let mut response = Response::new(Body::Empty);
-    match body.filter(reply::fits) {
-        Some(body) => *response.body_mut() = body,
-        None => {
-            // The URL is a credential: it must not be logged.
-            let url = objects.presign_archived(scan.report_hash, &disposition, PRESIGNED_URL_TTL).await?;
-            headers.remove(header::CONTENT_ENCODING);
-            headers.remove(header::CONTENT_DISPOSITION);
-            headers.insert(header::LOCATION, HeaderValue::try_from(&url).map_err(std::io::Error::other)?);
-            *response.status_mut() = StatusCode::TEMPORARY_REDIRECT;
-            *response.body_mut() = Body::Text(serde_json::json!({ "location": url }).to_string());
-        }
+    let file_name = file_name(scan.scan_id, scan.artifact.image_name.as_str());
+    let report = Attachment { content_type: "application/json", file_name, vary: "accept-encoding" };
+    if let Some(archived) = archived
+        && let Some(response) = report.respond(request, &archived.packed)?
+    {
+        return Ok(response);
     }
-    *response.headers_mut() = headers;
-    Ok(response)
+    let url = objects.presign_archived(scan.report_hash, &report.disposition(), PRESIGNED_URL_TTL).await?;
+    report.redirect(&url)
 }
 
 /// Returns the name under which clients save the report: the scan id, and the image name in safe characters.

@@ -7,7 +7,7 @@ use lambda_http::http::StatusCode;
 use lambda_http::{Body, Request, RequestExt as _, Response};
 
 use super::get_report::respond_with_report;
-use super::list_findings::respond_with_findings;
+use super::list_findings::{Deps, respond_with_findings};
 use super::list_scans::respond_with_history;
 use super::parameter::{CURSOR, HISTORY, LIMIT, PLATFORM};
 use super::path::{self, Wanted};
@@ -15,29 +15,18 @@ use super::query::Query;
 use super::response::scan::ContainerScan;
 use super::{ApiError, reply, routes};
 use crate::domain::asset::Asset;
-use crate::objects::Objects;
-use crate::queries::finding_reader::FindingReader;
 use crate::queries::scan_lookup::find_scan;
-
-/// What the handler works with.
-#[derive(Debug)]
-pub struct Deps {
-    /// Reads scans and findings.
-    pub reader: FindingReader,
-    /// The bucket of the archive; none if reports are not archived.
-    pub objects: Option<Objects>,
-}
 
 /// Answers 200 with a scan; with `?history=true` with an array of all scans of the image.
 ///
 /// # Errors
 /// 400 for a wrong name or parameter, 404 if there is no such scan.
 pub async fn handle(deps: &Deps, request: &Request) -> Result<Response<Body>, ApiError> {
-    let Deps { reader, objects } = deps;
+    let Deps { reader, objects, .. } = deps;
     let store = &reader.store;
     let identifier = match path::scans(request.raw_http_path())? {
         Wanted::Report(identifier) => return respond_with_report(store, objects.as_ref(), request, &identifier).await,
-        Wanted::Findings(identifier) => return respond_with_findings(reader, request, &identifier).await,
+        Wanted::Findings(identifier) => return respond_with_findings(deps, request, &identifier).await,
         Wanted::Scan(identifier) => identifier,
     };
     let query = Query::read(request, &routes::GET_SCAN)?;

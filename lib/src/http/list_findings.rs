@@ -2,49 +2,53 @@
 
 use std::ops::Range;
 
-use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use futures_util::TryStreamExt as _;
 use jiff::Timestamp;
+use lambda_http::http::{HeaderValue, header};
 use lambda_http::{Body, Request, RequestExt as _, Response};
 
 use super::error::Code;
-use super::parameter::{FIXABLE, PACKAGE, PLATFORM, SEVERITY, SORT, SUPPRESSED, VULNERABILITY_ID};
+use super::export_findings::respond_with_export;
+use super::parameter::{
+    CURSOR, FIXABLE, FORMAT, LIMIT, PACKAGE, PLATFORM, SEVERITY, SORT, SUPPRESSED, VULNERABILITY_ID,
+};
 use super::path::{self, Wanted};
 use super::query::Query;
 use super::reply::{self, ListBody};
 use super::response::finding::ContainerFinding;
+pub use super::selected_findings::Deps;
+use super::selected_findings::{Filter, Sort, Suppressed, views_at, views_of_ordinals};
 use super::{ApiError, routes};
 use crate::domain::finding::Ordinal;
 use crate::domain::scan::Scan;
 use crate::domain::severity::Severity;
+use crate::exports::{Format, accepted};
 use crate::priority::SortKey;
 use crate::queries::finding_reader::FindingReader;
-use crate::queries::finding_view::FindingView;
 use crate::queries::scan_lookup::{ScanIdentifier, find_scan};
+use crate::store::Selection;
 use crate::store::cursor::{self, InvalidCursor, Scope};
-use crate::store::findings::runs;
-use crate::store::{self, Selection};
 
-/// Runs of findings that are read ahead while an answer is being written.
-const READ_AHEAD: usize = 4;
-
-/// Answers 200 with an array of findings.
+/// Answers 200 with an array of findings, or with an export of them.
 ///
 /// # Errors
 /// 400 for a wrong name or parameter, 404 if there is no such scan.
-pub async fn handle(reader: &FindingReader, request: &Request) -> Result<Response<Body>, ApiError> {
+pub async fn handle(deps: &Deps, request: &Request) -> Result<Response<Body>, ApiError> {
     match path::scans(request.raw_http_path())? {
-        Wanted::Findings(identifier) => respond_with_findings(reader, request, &identifier).await,
+        Wanted::Findings(identifier) => respond_with_findings(deps, request, &identifier).await,
         Wanted::Scan(_) | Wanted::Report(_) => Err(ApiError::new(Code::NotFound, "there is no such resource")),
     }
 }
 
 /// Answers with the findings of the scan that the path names.
 pub(super) async fn respond_with_findings(
-    reader: &FindingReader,
+    deps: &Deps,
     request: &Request,
     identifier: &ScanIdentifier,
 ) -> Result<Response<Body>, ApiError> {
+    let Deps { reader, .. } = deps;
     let query = Query::read(request, &routes::LIST_FINDINGS)?;
+    let format = format(request, &query)?;
     let severities: Vec<Severity> = query.list(SEVERITY)?;
     let wanted = Selection {
         package: query.parsed(PACKAGE)?,
@@ -52,6 +56,8 @@ pub(super) async fn respond_with_findings(
         fixable: query.flag(FIXABLE)?,
     };
     let sort = match query.one(SORT)? {
+        // What is beyond the limit of a SARIF document is left out.
+        None if format == Some(Format::Sarif) => Sort::Priority,
         None | Some("severity") => Sort::Severity,
         Some("priority") => Sort::Priority,
         Some(_) => return Err(ApiError::parameter("sort", "is neither severity nor priority")),
@@ -66,18 +72,21 @@ pub(super) async fn respond_with_findings(
 
     let store = &reader.store;
     let scan = find_scan(store, identifier, query.parsed(PLATFORM)?.as_ref()).await?;
+    let filter = Filter { scan: &scan, severities: &severities, suppressed, wanted: &wanted };
+    if let Some(format) = format {
+        return respond_with_export(deps, request, filter, sort, format).await;
+    }
     let scope = scope(&scan, &severities, &wanted, sort, suppressed);
     let after = match cursor {
         Some(cursor) => Some(cursor.verify(scope, store.cursor_key().await?.as_ref())?),
         None => None,
     };
-    let filter = Filter { scan: &scan, severities: &severities, suppressed, wanted: &wanted, limit };
     let page = match sort {
         Sort::Severity => {
             let start = u32::try_from(after.unwrap_or_default()).map_err(|_| InvalidCursor)?;
-            page_by_severity(reader, request, filter, start).await?
+            page_by_severity(reader, request, filter, start, limit).await?
         }
-        Sort::Priority => page_by_priority(reader, request, filter, after).await?,
+        Sort::Priority => page_by_priority(reader, request, filter, after, limit).await?,
     };
     let total = match page.total.or_else(|| total(&filter)) {
         // With a filter, the total is known only if all findings were read.
@@ -91,53 +100,26 @@ pub(super) async fn respond_with_findings(
         }
         None => None,
     };
-    page.list.respond(total, next.as_deref())
+    let mut response = page.list.respond(total, next.as_deref())?;
+    response.headers_mut().insert(header::VARY, HeaderValue::from_static("accept, accept-encoding"));
+    Ok(response)
 }
 
-/// The order of the list, and what a position in it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Sort {
-    /// By ordinal: by severity, then vulnerability and package. A position is an ordinal.
-    Severity,
-    /// By priority. A position is the sort key of the last finding of the page before.
-    Priority,
-}
-
-/// Which of open and suppressed findings are listed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Suppressed {
-    /// Open findings only.
-    Exclude,
-    /// Open findings, then suppressed ones.
-    Include,
-    /// Suppressed findings only.
-    Only,
-}
-
-/// Which findings are listed.
-#[derive(Clone, Copy)]
-struct Filter<'a> {
-    scan: &'a Scan,
-    severities: &'a [Severity],
-    suppressed: Suppressed,
-    wanted: &'a Selection,
-    limit: Option<usize>,
-}
-
-impl Filter<'_> {
-    /// Returns the selected ordinals from `start` on; those of suppressed findings follow those of open ones.
-    fn ordinals(&self, start: u32) -> Vec<Range<u32>> {
-        let open = self.scan.total_findings();
-        let mut ranges = match self.suppressed {
-            Suppressed::Only => Vec::new(),
-            Suppressed::Exclude | Suppressed::Include => self.scan.severity_counts.of_any(self.severities, start),
-        };
-        if self.suppressed != Suppressed::Exclude {
-            let suppressed = self.scan.suppressed_counts.of_any(self.severities, start.saturating_sub(open));
-            ranges.extend(suppressed.into_iter().map(|range| range.start + open..range.end + open));
+/// Reads the format of an export; none for a list.
+fn format(request: &Request, query: &Query) -> Result<Option<Format>, ApiError> {
+    let format = match query.one(FORMAT)? {
+        Some("json") => None,
+        Some(name) => Some(name.parse().map_err(|error| ApiError::parameter(FORMAT.name, error))?),
+        None => request.headers().get(header::ACCEPT).and_then(|accept| accepted(accept.to_str().ok()?)),
+    };
+    let Some(format) = format else { return Ok(None) };
+    for parameter in [LIMIT, CURSOR] {
+        if query.one(parameter)?.is_some() {
+            let reason = format!("does not go with the format {format}: an export has no pages");
+            return Err(ApiError::parameter(parameter.name, reason));
         }
-        ranges
     }
+    Ok(Some(format))
 }
 
 struct Page {
@@ -155,10 +137,9 @@ async fn page_by_priority(
     request: &Request,
     filter: Filter<'_>,
     after: Option<u128>,
+    limit: Option<usize>,
 ) -> Result<Page, ApiError> {
-    /// The most findings that one round trip reads.
-    const BATCH: usize = 100;
-    let Filter { scan, wanted, limit, .. } = filter;
+    let Filter { scan, wanted, .. } = filter;
     let now = Timestamp::now();
     let order = reader.order_by_priority(scan, filter.ordinals(0), wanted, now).await?;
     let total = Some(order.len() as u64);
@@ -170,14 +151,8 @@ async fn page_by_priority(
     let mut keys = of_page.iter().map(|(key, _)| key.get());
     let of_page: Vec<Ordinal> = of_page.iter().map(|(_, ordinal)| *ordinal).collect();
     let mut last = after;
-    let chunks = of_page.chunks(BATCH).map(<[Ordinal]>::to_vec).collect::<Vec<_>>();
-    let mut chunks = stream::iter(chunks)
-        .map(|chunk| async move {
-            let findings = reader.store.findings_at(scan.scan_id, &chunk).await?;
-            reader.views(scan, findings, now).await
-        })
-        .buffered(READ_AHEAD);
-    while let Some(views) = chunks.try_next().await? {
+    let mut read = views_at(reader, scan, &of_page, now);
+    while let Some(views) = read.try_next().await? {
         for view in views {
             if !list.push(&ContainerFinding::from(view))? {
                 return Ok(Page { list, total, next: last });
@@ -194,16 +169,16 @@ async fn page_by_severity(
     request: &Request,
     filter: Filter<'_>,
     start: u32,
+    limit: Option<usize>,
 ) -> Result<Page, ApiError> {
-    let Filter { wanted, limit, .. } = filter;
+    let Filter { wanted, .. } = filter;
     let now = Timestamp::now();
     let limit = limit.unwrap_or(usize::MAX);
     let ordinals = filter.ordinals(start);
     let end = ordinals.last().map_or(start, |range| range.end);
     // Without a filter, the page has the first ordinals, and no others are read.
     let to_read = if wanted.is_everything() { first_ordinals(ordinals, limit) } else { ordinals };
-    let to_read = to_read.into_iter().flat_map(runs);
-    let mut read = stream::iter(to_read).map(|run| views_of_run(reader, filter, run, now)).buffered(READ_AHEAD);
+    let mut read = views_of_ordinals(reader, filter, to_read, now);
     let mut list = ListBody::new(reply::accepts_gzip(request));
     let mut after_last = None;
     while let Some(views) = read.try_next().await? {
@@ -218,17 +193,6 @@ async fn page_by_severity(
     // All findings that were read are in the list. Only a limit without a filter leaves some unread.
     let next = after_last.filter(|&next| wanted.is_everything() && next < end);
     Ok(Page { list, total: None, next: next.map(u128::from) })
-}
-
-/// Reads the views of the selected findings of a run.
-async fn views_of_run(
-    reader: &FindingReader,
-    Filter { scan, wanted, .. }: Filter<'_>,
-    run: Range<u32>,
-    now: Timestamp,
-) -> Result<Vec<FindingView>, store::Error> {
-    let findings = reader.store.findings(scan.scan_id, run, wanted).await?;
-    reader.views(scan, findings, now).await
 }
 
 /// Returns the first `limit` ordinals.

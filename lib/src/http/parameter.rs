@@ -47,6 +47,9 @@ pub const CURRENT: Parameter = one("current", Kind::Flag);
 pub const CURSOR: Parameter = one("cursor", Kind::Text);
 /// Only with, or only without, a fixed version.
 pub const FIXABLE: Parameter = one("fixable", Kind::Flag);
+/// The format of the list.
+pub const FORMAT: Parameter =
+    one("format", Kind::Choice(&["json", "csv", "sarif", "markdown", "html", "cyclonedx", "asff"]));
 /// All scans of the image.
 pub const HISTORY: Parameter = one("history", Kind::Flag);
 /// The name of an image.

@@ -7,12 +7,14 @@ use jiff::Timestamp;
 use super::finding_reader::FindingReader;
 use super::vulnerability_ids::vulnerability_ids;
 use crate::domain::analysis::Analysis;
-use crate::domain::asset::Asset;
+use crate::domain::asset::{Asset, LineageKey};
 use crate::domain::finding::{Finding, Suppression};
 use crate::domain::prompt_hash::PromptHash;
 use crate::domain::scan::Scan;
 use crate::domain::subject::Subject;
+use crate::domain::tracking_key::{Tracked, TrackingKey, canonical};
 use crate::domain::vulnerability::VulnerabilitySummary;
+use crate::domain::vulnerability::id::{Kind, VulnerabilityId};
 use crate::priority::{Band, Priority};
 use crate::store;
 use crate::store::answers::LatestAnswer;
@@ -32,6 +34,23 @@ pub struct FindingView {
     pub analysis: Option<(PromptHash, Analysis)>,
     /// The latest answer to an earlier prompt about the same subject; only if the present prompt has no answer.
     pub previous_answer: Option<LatestAnswer>,
+}
+
+impl FindingView {
+    /// Computes the tracking key, from the canonical one of the ids that are known.
+    #[must_use]
+    pub fn tracking_key(&self, lineage: LineageKey) -> TrackingKey {
+        let reported = self.finding.vulnerability_id.as_deref().unwrap_or_default();
+        let own = reported.parse::<VulnerabilityId>().ok();
+        // An advisory of a distribution may copy several CVEs, which its aliases then are: each is a problem of its own.
+        let is_copy = own.as_ref().is_some_and(|id| id.kind() == Kind::Distribution);
+        let aliases = self.summary.iter().filter(|_| !is_copy).flat_map(|summary| {
+            let of_reports = summary.reported.iter().flat_map(|words| &words.aliases);
+            summary.aliases.iter().chain(of_reports)
+        });
+        let vulnerability = canonical(own.iter().chain(aliases)).map_or(reported, VulnerabilityId::as_str);
+        Tracked::of_finding(lineage, &self.finding, vulnerability).key()
+    }
 }
 
 impl FindingReader {

@@ -1,10 +1,10 @@
 //! The state of the functions behind the API.
 
 use super::{Error, Startup};
-use crate::config::{ollama, queues, reports, sources};
+use crate::config::{self, ollama, queues, reports, sources};
 use crate::http::{
-    analyze_finding, confirm_scan, create_upload, delete_scan, get_cve, get_health, get_report, get_scan, get_upload,
-    list_priorities, list_scans, retire_image,
+    analyze_finding, confirm_scan, create_upload, delete_scan, get_cve, get_health, get_report, get_upload,
+    list_findings, list_priorities, list_scans, retire_image,
 };
 use crate::queries::finding_reader::FindingReader;
 
@@ -30,9 +30,10 @@ impl Startup {
         Ok(list_scans::Deps { store: self.store })
     }
 
-    /// Builds the state of `get-scan`.
-    pub fn get_scan(self) -> Result<get_scan::Deps, Error> {
-        Ok(get_scan::Deps { objects: self.bucket_if_any()?, reader: self.finding_reader()? })
+    /// Builds the state of `list-findings` and `get-scan`.
+    pub fn list_findings(self) -> Result<list_findings::Deps, Error> {
+        let (objects, region) = (self.bucket_if_any()?, config::aws::region(&self.environment).to_owned());
+        Ok(list_findings::Deps { objects, region, reader: self.finding_reader()? })
     }
 
     /// Builds the state of `get-report`.
@@ -55,7 +56,7 @@ impl Startup {
         Ok(retire_image::Deps { store: self.store })
     }
 
-    /// Builds the state of `list-findings` and `get-finding`.
+    /// Builds the state of `get-finding`.
     pub fn finding_reader(self) -> Result<FindingReader, Error> {
         Ok(FindingReader { priorities: self.priorities()?, questions: self.questions()?, store: self.store })
     }
