@@ -209,7 +209,8 @@ async fn suppressed_findings_are_left_out_unless_asked_for_and_then_marked() {
         let sarif = app.get(&format!("{FINDINGS}?format=sarif{query}")).await.json;
         sarif["runs"][0]["results"].as_array().unwrap().clone()
     };
-    let ids = |results: &[Value]| results.iter().map(|it| it["ruleId"].as_str().unwrap().to_owned()).collect::<Vec<_>>();
+    let ids =
+        |results: &[Value]| results.iter().map(|it| it["ruleId"].as_str().unwrap().to_owned()).collect::<Vec<_>>();
     assert_eq!(ids(&results("").await), ["CVE-2026-10001"]);
     let all = results("&suppressed=include").await;
     assert_eq!(ids(&all), ["CVE-2026-10001", "CVE-2026-10002"]);

@@ -41,68 +41,32 @@ fn quoted(text: &str) -> impl Iterator<Item = &str> {
     text.split('`').skip(1).step_by(2)
 }
 
-/// A row of the table of routes in docs/API.md.
-struct Row {
-    /// Method and path of each of its routes.
-    routes: Vec<(String, String)>,
-    anchor: String,
-    functions: BTreeSet<String>,
+/// Method and path of each heading of docs/API.md that names a route.
+fn headings(document: &str) -> Vec<(&str, &str)> {
+    let headings = document.lines().filter_map(|line| line.strip_prefix("## ")?.split_once(' '));
+    headings.filter(|(_, path)| path.starts_with("/api/")).collect()
 }
 
-fn rows(document: &str) -> Vec<Row> {
-    let table = document.split("| route | function |").nth(1).unwrap();
-    let mut rows = Vec::new();
-    for line in table.lines().skip(2).take_while(|line| line.starts_with('|')) {
-        let cells: Vec<&str> = line.split(" | ").collect();
-        let mut routes: Vec<(String, String)> = Vec::new();
-        for text in quoted(cells[0]) {
-            // `…/last` is the path before it with another last segment.
-            let route = match text.strip_prefix("…/") {
-                Some(last) => {
-                    let (method, path) = routes.last().unwrap();
-                    (method.clone(), format!("{}/{last}", path.rsplit_once('/').unwrap().0))
-                }
-                None => text.split_once(' ').map(|(method, path)| (method.to_owned(), path.to_owned())).unwrap(),
-            };
-            routes.push(route);
-        }
-        let anchor = cells[0].split("](#").nth(1).unwrap().split(')').next().unwrap().to_owned();
-        rows.push(Row { routes, anchor, functions: quoted(cells[1]).map(str::to_owned).collect() });
-    }
-    rows
-}
-
-/// The anchor that GitHub gives a heading.
-fn anchor(heading: &str) -> String {
-    let kept = heading.trim_start_matches('#').trim().chars();
-    let kept = kept.filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
-    kept.collect::<String>().to_lowercase().replace(' ', "-")
-}
-
-/// The query parameters in the section of an anchor.
-fn parameters<'d>(document: &'d str, of: &str) -> BTreeSet<&'d str> {
-    let mut lines = document.lines();
-    lines.by_ref().find(|line| line.starts_with("##") && anchor(line) == of).unwrap_or_else(|| panic!("no #{of}"));
-    let section: Vec<&str> = lines.take_while(|line| !line.starts_with("##")).collect();
+/// The query parameters in the section of a heading.
+fn parameters<'d>(document: &'d str, heading: &str) -> BTreeSet<&'d str> {
+    let lines = document.lines().skip_while(|line| *line != heading).skip(1);
+    let section: Vec<&str> = lines.take_while(|line| !line.starts_with("## ")).collect();
     let tables = section.split(|line| !line.starts_with('|')).filter(|table| !table.is_empty());
     let tables = tables.filter(|table| table[0].starts_with("| query parameter |"));
     tables.flat_map(|table| &table[2..]).flat_map(|row| quoted(row.split(" | ").next().unwrap())).collect()
 }
 
 #[test]
-fn the_document_has_each_route_with_its_function_and_its_query_parameters() {
+fn the_document_has_each_route_with_its_query_parameters() {
     let document = read("docs/API.md");
     let mut documented = Vec::new();
-    for row in rows(&document) {
-        let parameters = parameters(&document, &row.anchor);
-        for (method, path) in row.routes {
-            let route = ROUTES.iter().find(|route| route.method == method && written(route) == path);
-            let route = route.unwrap_or_else(|| panic!("{method} {path} is not in http/routes.rs"));
-            assert!(row.functions.contains(route.function), "{method} {path}: {:?}", row.functions);
-            let names: BTreeSet<&str> = route.parameters.iter().map(|parameter| parameter.name).collect();
-            assert_eq!(parameters, names, "{method} {path}, in docs/API.md and in http/routes.rs");
-            documented.push(route.operation_id);
-        }
+    for (method, path) in headings(&document) {
+        let route = ROUTES.iter().find(|route| route.method == method && written(route) == path);
+        let route = route.unwrap_or_else(|| panic!("{method} {path} is not in http/routes.rs"));
+        let names: BTreeSet<&str> = route.parameters.iter().map(|parameter| parameter.name).collect();
+        let parameters = parameters(&document, &format!("## {method} {path}"));
+        assert_eq!(parameters, names, "{method} {path}, in docs/API.md and in http/routes.rs");
+        documented.push(route.operation_id);
     }
     documented.sort_unstable();
     let mut operations = ROUTES.map(|route| route.operation_id);

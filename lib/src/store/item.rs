@@ -10,7 +10,6 @@ use serde::de::DeserializeOwned;
 use super::backoff::Retries;
 use super::expression::{Condition, absent, equals};
 use super::keys::{BLOB, Key, MOST_KEYS_OF_A_READ, PK, SK, VERSION};
-use super::write::Put;
 use super::{Error, Store};
 
 /// Batches in flight at once.
@@ -76,14 +75,6 @@ impl Store {
         let get = self.client.get_item().table_name(&self.table).set_key(Some(key.attributes()));
         let got = get.consistent_read(consistent).send().await.map_err(|error| Error::sdk(operation, error))?;
         Ok(got.item)
-    }
-
-    /// Replaces an item that was read with `version`, 0 if it did not exist; false if it has changed since.
-    pub(super) async fn put_version(&self, operation: &'static str, put: Put, version: u64) -> Result<bool, Error> {
-        // An item that is removed and created again must not reuse a version.
-        let next = if version == 0 { fastrand::u64(1..1 << 52) } else { version + 1 };
-        let put = put.set(VERSION, next).when(is_version(version));
-        Ok(self.write(operation, put).await?.is_applied())
     }
 
     /// The items of any number of distinct keys, in no order.

@@ -14,8 +14,8 @@ use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use serde::Serialize;
 
 use super::expression::{Aliases, Change, Condition, Declared, Value};
-use super::item::Item;
-use super::keys::Key;
+use super::item::{Item, is_version};
+use super::keys::{Key, VERSION};
 use super::{Error, Store};
 
 /// An item to be written as a whole.
@@ -215,6 +215,14 @@ impl Write {
 }
 
 impl Store {
+    /// Replaces an item that was read with `version`, 0 if it did not exist; false if it has changed since.
+    pub(super) async fn put_version(&self, operation: &'static str, put: Put, version: u64) -> Result<bool, Error> {
+        // An item that is removed and created again must not reuse a version.
+        let next = if version == 0 { fastrand::u64(1..1 << 52) } else { version + 1 };
+        let put = put.set(VERSION, next).when(is_version(version));
+        Ok(self.write(operation, put).await?.is_applied())
+    }
+
     /// Writes one item; a condition that does not hold is an answer, not an error.
     pub(super) async fn write(&self, operation: &'static str, write: impl Into<Write>) -> Result<Answer, Error> {
         let Write { target, condition, returning } = write.into();
