@@ -216,7 +216,7 @@ impl Evidence {
             vendor's, official, supported, available, updates, update, patch, patches, fix, version, versions, release, \
             package, packages, it, them, this, that, only, from, in, another, alternative, your, distribution, maintained, \
             base, image, its, one, these, as";
-        // `check_code` checks commands in backticks, so only single names in backticks are taken.
+        // `check_code` checks commands in backticks, so only single names in backticks count.
         let prose: Vec<&str> = lower
             .split('`')
             .enumerate()

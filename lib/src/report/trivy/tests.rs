@@ -386,11 +386,11 @@ fn suppressed_findings_count_towards_the_limit() {
         json!([{"Target": "t", "ExperimentalModifiedFindings": vec![entry; 3], "Vulnerabilities": vec![json!({}); 3]}]),
     );
     let canonical = canonical(&report);
-    let read =
+    let read_with_limit =
         |max_findings| Report::read(&canonical, &Declared::default(), &Limits { max_findings, ..Limits::default() });
-    assert!(read_report(6).is_ok());
-    assert!(matches!(read_report(5), Err(Error::TooManyFindings { limit: 5 })));
-    assert!(matches!(read_report(2), Err(Error::TooManyFindings { limit: 2 })));
+    assert!(read_with_limit(6).is_ok());
+    assert!(matches!(read_with_limit(5), Err(Error::TooManyFindings { limit: 5 })));
+    assert!(matches!(read_with_limit(2), Err(Error::TooManyFindings { limit: 2 })));
 }
 
 #[test]
