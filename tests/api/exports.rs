@@ -59,7 +59,7 @@ async fn each_format_is_a_file_of_its_media_type_that_a_parser_reads() {
                 assert_eq!(driver["semanticVersion"], env!("CARGO_PKG_VERSION"));
                 assert_eq!(json["runs"][0]["results"].as_array().unwrap().len(), 10);
             }
-            Format::Markdown => assert_eq!(text.matches("CVE-2026-10003").count().min(1), 1, "{text}"),
+            Format::Markdown => assert!(text.contains("CVE\\-2026\\-10003"), "{text}"),
             Format::Html => assert!(text.starts_with("<!DOCTYPE html>") && text.contains("CVE-2026-10003"), "{text}"),
             Format::CycloneDx => {
                 assert_eq!((&json["bomFormat"], &json["specVersion"]), (&json!("CycloneDX"), &json!("1.6")));
@@ -82,7 +82,7 @@ async fn a_row_of_csv_has_the_values_of_the_json() {
     app.post(&with_findings("ghcr.io/org/app:1.0", 20)).await;
     let store = app.store().await;
     Told::of("CVE-2026-10001").exploited("2026-01-02").predicted(0.5, 0.9).store(&store).await;
-    app.get("/api/llm/analyze/container/1000000?wait=0").await;
+    app.get("/api/llm/analyze/container/1000001?wait=0").await;
     app.work(StandIn::always(Reply::good()).await.config()).await;
 
     let scan = app.get("/api/container/scans/1").await.json;
@@ -209,7 +209,8 @@ async fn suppressed_findings_are_left_out_unless_asked_for_and_then_marked() {
         let sarif = app.get(&format!("{FINDINGS}?format=sarif{query}")).await.json;
         sarif["runs"][0]["results"].as_array().unwrap().clone()
     };
-    let ids = |results: &[Value]| results.iter().map(|it| it["ruleId"].as_str().unwrap().to_owned()).collect::<Vec<_>>();
+    let ids =
+        |results: &[Value]| results.iter().map(|it| it["ruleId"].as_str().unwrap().to_owned()).collect::<Vec<_>>();
     assert_eq!(ids(&results("").await), ["CVE-2026-10001"]);
     let all = results("&suppressed=include").await;
     assert_eq!(ids(&all), ["CVE-2026-10001", "CVE-2026-10002"]);
