@@ -20,7 +20,7 @@ const BROWSER: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,ima
 fn rows(csv: &Value) -> Vec<BTreeMap<String, String>> {
     let mut reader = csv::Reader::from_reader(csv.as_str().unwrap().as_bytes());
     let names: Vec<String> = reader.headers().unwrap().iter().map(str::to_owned).collect();
-    let rows = reader.records().map(|record| {
+    let rows = reader.records().map(|record| -> BTreeMap<String, String> {
         let cells: Vec<String> = record.unwrap().iter().map(str::to_owned).collect();
         names.iter().cloned().zip(cells).collect()
     });
