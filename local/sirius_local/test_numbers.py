@@ -17,8 +17,8 @@ CONSTANTS = [
     ("create_upload.rs", "OPEN", "SECURITY.md", "{minutes} minutes to PUT"),
     ("take_upload.rs", "KEPT", "docs/API.md", "is remembered for {days} days"),
     ("take_upload.rs", "KEPT", "docs/OPERATIONS.md", "| how an upload went | {days} days;"),
-    ("get_report.rs", "OPEN", "docs/API.md", "valid for {minutes} minutes"),
-    ("get_report.rs", "OPEN", "SECURITY.md", "and {minutes} to GET"),
+    ("attachment.rs", "PRESIGNED_URL_TTL", "docs/API.md", "valid for {minutes} minutes"),
+    ("attachment.rs", "PRESIGNED_URL_TTL", "SECURITY.md", "and {minutes} to GET"),
     ("query.rs", "MAX_LIMIT", "docs/API.md", "at most so many items, 1 to {number}"),
     ("list_priorities.rs", "MAX_LIMIT", "docs/API.md", "1 to {number}, default 20"),
     ("list_priorities.rs", "TIME", "docs/API.md", "was not read within {seconds} seconds"),
@@ -172,6 +172,7 @@ class Template(unittest.TestCase):
         self.assertEqual(rules["uploads-that-failed"]["ExpirationInDays"], {"Ref": "FailedUploadRetentionDays"})
         parts = rules["parts-of-uploads-that-nobody-finished"]["AbortIncompleteMultipartUpload"]["DaysAfterInitiation"]
         self.assertEqual(self.row("unfinished parts of uploads").strip(" |"), f"{parts} day")
+        self.assertEqual(self.row("exports in the bucket").strip(" |"), f"{rules['exports']['ExpirationInDays']} day")
         for name, queue in self.resources("AWS::SQS::Queue").items():
             kept = queue["Properties"]["MessageRetentionPeriod"] // 86_400
             self.assertEqual(kept, 14 if "DeadLetters" in name else 4, name)

@@ -52,9 +52,10 @@ async fn every_call_of_s3_names_the_account_that_the_bucket_must_belong_to() {
         let _ = objects.mirrored("nvd/x", 1).await;
         let _ = objects.feed("kev-1", 1).await;
         let _ = objects.put_feed("kev-1", Vec::new()).await;
+        let _ = objects.put_export("x.csv.gz", "text/csv", Vec::new()).await;
     };
-    let both = async { tokio::join!(heads(listener, 10), calls) };
-    let (heads, ()) = tokio::time::timeout(Duration::from_secs(60), both).await.expect("ten requests");
+    let both = async { tokio::join!(heads(listener, 11), calls) };
+    let (heads, ()) = tokio::time::timeout(Duration::from_secs(60), both).await.expect("eleven requests");
     for head in heads {
         assert!(head.contains(&format!("x-amz-expected-bucket-owner: {OWNER}")), "{head}");
     }

@@ -20,7 +20,7 @@ const BROWSER: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,ima
 fn rows(csv: &Value) -> Vec<BTreeMap<String, String>> {
     let mut reader = csv::Reader::from_reader(csv.as_str().unwrap().as_bytes());
     let names: Vec<String> = reader.headers().unwrap().iter().map(str::to_owned).collect();
-    let rows = reader.records().map(|record| {
+    let rows = reader.records().map(|record| -> BTreeMap<String, String> {
         let cells: Vec<String> = record.unwrap().iter().map(str::to_owned).collect();
         names.iter().cloned().zip(cells).collect()
     });
@@ -59,7 +59,7 @@ async fn each_format_is_a_file_of_its_media_type_that_a_parser_reads() {
                 assert_eq!(driver["semanticVersion"], env!("CARGO_PKG_VERSION"));
                 assert_eq!(json["runs"][0]["results"].as_array().unwrap().len(), 10);
             }
-            Format::Markdown => assert_eq!(text.matches("CVE-2026-10003").count().min(1), 1, "{text}"),
+            Format::Markdown => assert!(text.contains("CVE\\-2026\\-10003"), "{text}"),
             Format::Html => assert!(text.starts_with("<!DOCTYPE html>") && text.contains("CVE-2026-10003"), "{text}"),
             Format::CycloneDx => {
                 assert_eq!((&json["bomFormat"], &json["specVersion"]), (&json!("CycloneDX"), &json!("1.6")));
@@ -82,7 +82,7 @@ async fn a_row_of_csv_has_the_values_of_the_json() {
     app.post(&with_findings("ghcr.io/org/app:1.0", 20)).await;
     let store = app.store().await;
     Told::of("CVE-2026-10001").exploited("2026-01-02").predicted(0.5, 0.9).store(&store).await;
-    app.get("/api/llm/analyze/container/1000000?wait=0").await;
+    app.get("/api/llm/analyze/container/1000001?wait=0").await;
     app.work(StandIn::always(Reply::good()).await.config()).await;
 
     let scan = app.get("/api/container/scans/1").await.json;

@@ -87,11 +87,12 @@ async fn packed_export(
         }
         Ok::<_, ApiError>(())
     };
-    let written = written.await;
+    let (written, flushed) = (written.await, packer.flush());
     if packer.get_ref().get_ref().is_full {
         return Err(ApiError::export_too_large(MAX_PACKED_BYTES));
     }
     written?;
+    flushed?;
     let packed = packer.into_inner().map_err(IntoInnerError::into_error)?.finish()?;
     Ok(packed.bytes)
 }
