@@ -1,4 +1,4 @@
-//! Has a model explain a finding, once per prompt, however many callers ask.
+//! Has a model explain a finding, once per prompt.
 //!
 //! ```text
 //! request: read ──▶ make pending (conditional) ──▶ send a message     any number of callers, one question
@@ -40,20 +40,18 @@ const MAX_REACHED_FAILURES: u32 = 8;
 const WORKERS_DIED: &str = "workers_died";
 const NO_QUESTION: &str = "no_question";
 
-/// Why an analysis could not be requested, or worked on, this time.
+/// Why an analysis could not be requested or worked on.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the types and messages describe the variants")]
 pub enum Error {
-    /// The table.
     #[error(transparent)]
     Store(#[from] store::Error),
-    /// The queue.
     #[error(transparent)]
     Queue(#[from] queue::Error),
-    /// The settings leave no room for a prompt.
     #[error(transparent)]
     Prompt(#[from] llm::prompt::Error),
     /// The message can never be processed: it belongs in the dead-letter queue.
-    #[error("the message cannot be worked at: {0}")]
+    #[error("the message cannot be processed: {0}")]
     InvalidMessage(&'static str),
 }
 
@@ -71,10 +69,7 @@ impl Error {
 
 /// Returns the analysis of a prompt, and requests it if it is missing or due to be repeated.
 ///
-/// `again` requests it even if there is an answer or a recent failure.
-///
-/// # Errors
-/// Those of the table and the queue. If only the queue fails, the analysis is pending, and recovery sends the message.
+/// `again` requests it even if there is an answer or a recent failure. If only the queue fails, the analysis is pending, and recovery sends the message.
 pub async fn request_analysis(
     store: &Store,
     queue: &Queue,
@@ -148,7 +143,7 @@ impl Worked {
     }
 }
 
-/// What a worker calls a model with.
+/// The dependencies of a worker.
 #[derive(Debug, Clone, Copy)]
 pub struct Worker<'a> {
     /// The table.
@@ -160,9 +155,6 @@ pub struct Worker<'a> {
 }
 
 /// Works on a pending analysis with one or two calls of the model, before `deadline`.
-///
-/// # Errors
-/// [`Error::InvalidMessage`] if no worker can process it; those of the table.
 pub async fn run_analysis(
     worker: Worker<'_>,
     hash: &PromptHash,
@@ -199,12 +191,9 @@ pub async fn run_analysis(
         Outcome::Completed(explanation) => {
             let answer = stored_answer(*explanation, &question, now);
             // The tokens are spent even if the answer of another worker is stored in the end.
-            let (prompt_tokens, answer_tokens) = (answer.prompt_tokens, answer.answer_tokens);
-            let fact = Metric::Answered {
-                prompt_tokens: prompt_tokens.unwrap_or_default(),
-                answer_tokens: answer_tokens.unwrap_or_default(),
-            };
-            metrics::emit(fact, now);
+            let prompt_tokens = answer.prompt_tokens.unwrap_or_default();
+            let answer_tokens = answer.answer_tokens.unwrap_or_default();
+            metrics::emit(Metric::Answered { prompt_tokens, answer_tokens }, now);
             // Before the analysis is completed: readers show it only while the present prompt has no answer.
             store.put_latest_answer(&question.facts.subject(), hash, &answer, now).await?;
             unless_lost(store.complete_analysis(&lease, &answer).await, Worked::Completed)?

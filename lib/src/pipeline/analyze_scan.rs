@@ -1,4 +1,4 @@
-//! Requests the analyses of a scan's findings that do not exist yet.
+//! Requests the missing analyses of a scan's findings.
 
 use std::collections::HashSet;
 
@@ -23,7 +23,7 @@ use crate::telemetry::metrics::{self, Metric};
 /// Questions that are written at the same time.
 const CONCURRENCY: usize = 8;
 
-/// The distinct prompts of a scan's findings, by what was done: findings with the same prompt count once.
+/// The number of distinct prompts of a scan's findings, by result.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Tally {
     /// Requested now.
@@ -53,8 +53,7 @@ pub struct Order<'a> {
 
 /// Requests the analyses of a scan's findings, the most severe first, each distinct prompt once.
 ///
-/// # Errors
-/// Those of the table and the queue. What was requested until then stays so.
+/// After an error, the analyses requested until then stay pending.
 pub async fn request_analyses(
     prompts: PromptReader<'_>,
     queue: &Queue,
@@ -95,11 +94,8 @@ pub async fn request_analyses(
         let requested = make_pending(store, missing, now).await?;
         queue.send_all(&requested).await?;
         tally.queued += requested.len();
+        tally.more |= Instant::now() >= deadline;
         if tally.more {
-            break;
-        }
-        if Instant::now() >= deadline {
-            tally.more = true;
             break;
         }
     }

@@ -1,7 +1,7 @@
 //! Ingests an uploaded object.
 //!
-//! An upload that can never be ingested is stored as failed, with the reason, and its object is tagged. Any other
-//! upload either succeeds, or its event is delivered again.
+//! An upload that can never be ingested is stored as failed, with the reason, and its object is tagged. The event of any
+//! other upload is delivered again until it succeeds.
 
 use std::collections::HashMap;
 use std::fmt::Display;
@@ -26,7 +26,7 @@ use crate::store::lease::Owner;
 /// An object that an event names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Object {
-    /// Which upload it is.
+    /// The upload.
     pub id: UploadId,
     /// The hash of its content.
     pub etag: String,
@@ -50,22 +50,20 @@ pub enum UploadOutcome {
     Failed(report::Kind),
     /// The same event was handled earlier.
     Settled,
-    /// A newer object has replaced it, and has an event of its own.
+    /// A newer object has replaced it.
     Replaced,
     /// It was deleted before it was read.
     Gone,
 }
 
-/// Why an object was not ingested this time. Its event is delivered again.
+/// Why an object was not ingested. Its event is delivered again.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the types describe the variants")]
 pub enum Error {
-    /// The bucket.
     #[error(transparent)]
     Objects(#[from] objects::Error),
-    /// The table.
     #[error(transparent)]
     Store(#[from] store::Error),
-    /// The ingestion.
     #[error(transparent)]
     Ingest(#[from] ingest::Error),
 }
@@ -92,9 +90,6 @@ const MAX_REASON_LEN: usize = 600;
 const UPLOAD_RETENTION: Duration = Duration::from_secs(90 * 24 * 3600);
 
 /// Ingests an uploaded object. `owner` names this attempt.
-///
-/// # Errors
-/// Those of the bucket, the table and the ingestion.
 pub async fn ingest_upload(
     deps: &Ingestion,
     objects: &Objects,
@@ -146,9 +141,8 @@ pub async fn ingest_upload(
     };
     let (state, done) = match outcome {
         Ok((ingested, findings)) => {
-            let Ingested { scan, duplicate, warnings, .. } = &ingested;
-            let (scan_id, duplicate) = (scan.scan_id, *duplicate);
-            let state = State::Done { scan_id, duplicate, current: scan.current, warnings: warnings.clone() };
+            let Ingested { scan, duplicate, warnings, .. } = ingested.clone();
+            let state = State::Done { scan_id: scan.scan_id, duplicate, current: scan.current, warnings };
             (state, UploadOutcome::Done { ingested: Box::new(ingested), findings })
         }
         Err(refused) => {
@@ -175,22 +169,23 @@ async fn tag(objects: &Objects, object: &Object, state: &State) -> Result<(), ob
     objects.tag_upload(&object.id, outcome).await
 }
 
-/// Reads what the sender declares, in the request of the upload or as metadata of the object.
+/// Reads the sender's declarations in the request of the upload or in the metadata of the object.
 fn declared(image_name: Option<ImageName>, metadata: &HashMap<String, String>) -> Result<Declared, report::Error> {
-    fn read<T: FromStr<Err: Display>>(
-        metadata: &HashMap<String, String>,
-        name: &str,
-    ) -> Result<Option<T>, report::Error> {
-        let text = metadata.get(name).map(|text| text.parse::<T>());
-        text.transpose()
-            .map_err(|error| report::Error::Field { path: format!("x-amz-meta-{name}"), reason: error.to_string() })
-    }
     let image_name = match image_name {
         Some(name) => Some(name),
-        None => read(metadata, objects::IMAGE_NAME)?,
+        None => declaration(metadata, objects::IMAGE_NAME)?,
     };
-    let (scanners, severities) = (read(metadata, objects::SCANNERS)?, read(metadata, objects::SEVERITIES)?);
-    Ok(Declared { image_name, scanners, severities })
+    let scanners = declaration(metadata, objects::SCANNERS)?;
+    Ok(Declared { image_name, scanners, severities: declaration(metadata, objects::SEVERITIES)? })
+}
+
+fn declaration<T: FromStr<Err: Display>>(
+    metadata: &HashMap<String, String>,
+    name: &str,
+) -> Result<Option<T>, report::Error> {
+    let refused =
+        |error: T::Err| report::Error::Field { path: format!("x-amz-meta-{name}"), reason: error.to_string() };
+    metadata.get(name).map(|text| text.parse().map_err(refused)).transpose()
 }
 
 /// Ingests the bytes of an object. The inner error is the report's, and permanent.
