@@ -399,7 +399,7 @@ async fn store_facts(
     let feeds = enrich::last_good_feeds(deps).await?;
     for pause in LEASE_PAUSES_MS {
         let ids: Vec<VulnerabilityId> = facts.keys().cloned().collect();
-        let leases = deps.store.take_dossiers(&ids, owner, now, deps.lease).await?;
+        let leases = deps.store.lease_records(&ids, owner, now, deps.lease).await?;
         let writes: Vec<(Lease, Vec<Answer>)> = leases
             .into_iter()
             .map(|lease| {

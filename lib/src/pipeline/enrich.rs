@@ -156,7 +156,7 @@ impl Work<'_> {
         let summaries = if all { BTreeMap::new() } else { deps.store.summaries(&ids).await? };
         let is_due = |id: &VulnerabilityId| summaries.get(id).is_none_or(|known| known.is_due(now));
         let due: Vec<VulnerabilityId> = ids.into_iter().filter(|id| is_due(id)).collect();
-        let leases = deps.store.take_dossiers(&due, owner, now, deps.lease).await?;
+        let leases = deps.store.lease_records(&due, owner, now, deps.lease).await?;
         self.leases.extend(leases.into_iter().map(|lease| (lease.id.clone(), lease)));
         Ok(())
     }

@@ -209,7 +209,7 @@ async fn push(
             refreshed.missed += ids.len();
             continue;
         }
-        let leases = deps.store.take_dossiers(ids, owner, budget.now(), deps.lease).await?;
+        let leases = deps.store.lease_records(ids, owner, budget.now(), deps.lease).await?;
         refreshed.pushed += leases.len();
         refreshed.missed += ids.len().saturating_sub(leases.len());
         let write = |lease: Lease| {

@@ -93,7 +93,7 @@ impl Unverified {
         self.position
     }
 
-    /// Checks that this cursor was signed with `key` for `scope`, and answers the position.
+    /// Checks that this cursor was signed with `key` for `scope`, and returns the position.
     ///
     /// # Errors
     /// [`InvalidCursor`] if it was not.
