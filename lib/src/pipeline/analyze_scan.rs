@@ -7,15 +7,13 @@ use jiff::Timestamp;
 use serde::Serialize;
 use tokio::time::Instant;
 
-use super::analyze::{Error, FIRST_RECOVERY_DELAY, encode_question, needs_request};
+use super::analyze::{Error, make_pending, needs_request};
 use crate::domain::analysis::Status;
-use crate::domain::instant::time_after;
 use crate::domain::prompt_hash::PromptHash;
 use crate::domain::scan::Scan;
 use crate::domain::severity::Severity;
 use crate::queries::prompt_reader::{PromptIdentity, PromptReader};
 use crate::queue::Queue;
-use crate::store::analyses::Asked;
 use crate::store::findings::runs;
 use crate::store::{Selection, Store};
 use crate::telemetry::metrics::{self, Metric};
@@ -91,7 +89,7 @@ pub async fn request_analyses(
         let left = limit.saturating_sub(tally.queued);
         tally.more = missing.len() > left;
         missing.truncate(left);
-        let requested = make_pending(store, missing, now).await?;
+        let requested = make_all_pending(store, missing, now).await?;
         queue.send_all(&requested).await?;
         tally.queued += requested.len();
         tally.more |= Instant::now() >= deadline;
@@ -104,20 +102,15 @@ pub async fn request_analyses(
 }
 
 /// Makes analyses pending, and returns the hashes of those that were not pending before.
-async fn make_pending(
+async fn make_all_pending(
     store: &Store,
     prompts: Vec<(PromptIdentity, Option<Status>)>,
     now: Timestamp,
 ) -> Result<Vec<PromptHash>, Error> {
-    let due = time_after(now, FIRST_RECOVERY_DELAY);
     stream::iter(prompts)
-        .map(|(PromptIdentity { hash, question }, status)| async move {
-            store.put_question(&hash, &encode_question(&question)?, status.is_some()).await?;
-            let is_new = match status {
-                Some(status) => store.ask_again(&hash, status, due).await?,
-                None => matches!(store.ask(&hash, due).await?, Asked::New),
-            };
-            Ok(is_new.then_some(hash))
+        .map(|(prompt, known)| async move {
+            let is_new = make_pending(store, &prompt, known, now).await?;
+            Ok(is_new.then_some(prompt.hash))
         })
         .buffered(CONCURRENCY)
         .try_filter_map(|hash| async { Ok(hash) })

@@ -1,4 +1,4 @@
-//! Catalogues a scan: stores the occurrences of its vulnerabilities, and queues those that sources have to be asked about.
+//! Catalogues a scan: stores its occurrences, and queues the vulnerabilities that sources have to be asked about.
 //!
 //! ```text
 //! {"scan_id"} ──▶ findings ──▶ occurrences, first times: a few buckets at a time

@@ -5,8 +5,8 @@
 //!                                   └ a scan has it: listed again
 //! ```
 //!
-//! The occurrences are read again after a record was marked as unseen, and right before it is dropped. A scan writes its
-//! occurrences before it checks whether a record is marked. So at least one of the two notices the other.
+//! The occurrences are read again after a record was marked as unseen, and right before it is dropped. A scan writes
+//! its occurrences before it checks whether a record is marked. So at least one of the two notices the other.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

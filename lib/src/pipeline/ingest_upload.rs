@@ -1,7 +1,7 @@
 //! Ingests an uploaded object.
 //!
-//! An upload that can never be ingested is stored as failed, with the reason, and its object is tagged. The event of any
-//! other upload is delivered again until it succeeds.
+//! An upload that can never be ingested is stored as failed, with the reason, and its object is tagged. The event of
+//! any other upload is delivered again until it succeeds.
 
 use std::collections::HashMap;
 use std::fmt::Display;
@@ -159,8 +159,8 @@ pub async fn ingest_upload(
     Ok(done)
 }
 
-/// Tags an object with the outcome of its upload, unless another object has replaced it: tagging takes no condition, and
-/// the other object is tagged by its own event.
+/// Tags an object with the outcome of its upload, unless another object has replaced it: tagging takes no condition,
+/// and the other object is tagged by its own event.
 async fn tag(objects: &Objects, object: &Object, state: &State) -> Result<(), objects::Error> {
     if objects.upload_etag(&object.id).await?.as_deref() != Some(object.etag.as_str()) {
         return Ok(());

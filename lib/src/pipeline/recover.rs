@@ -1,5 +1,5 @@
-//! Repairs on a schedule: lost messages, analyses whose back-off is over, interrupted ingestions and deletions, and scans
-//! past their retention.
+//! Repairs on a schedule: lost messages, analyses whose back-off is over, interrupted ingestions and deletions, and
+//! scans past their retention.
 
 use std::time::Duration;
 

@@ -1,7 +1,7 @@
 //! Analyses: one for each prompt, worked on by one worker at a time.
 //!
-//! Two items share the partition of a prompt's hash. `QUESTION` is the input of the worker. `ANALYSIS` is small, and the
-//! only item that readers need. While it is pending it is under a [lease](super::lease), and a back-off is a lease
+//! Two items share the partition of a prompt's hash. `QUESTION` is the input of the worker. `ANALYSIS` is small, and
+//! the only item that readers need. While it is pending it is under a [lease](super::lease), and a back-off is a lease
 //! without an owner.
 
 use std::collections::HashMap;
@@ -34,15 +34,6 @@ const ABANDONED: &str = "abandoned";
 /// How often a message about it was sent again.
 const RESENT: &str = "resent";
 const QUESTION: &str = "question";
-
-/// The result of requesting an analysis.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Asked {
-    /// It is newly pending: the caller must send a message.
-    New,
-    /// It existed already.
-    Existing(Box<Analysis>),
-}
 
 /// The right to work on an analysis until the lease ends.
 #[derive(Debug, Clone, PartialEq)]
@@ -122,15 +113,10 @@ impl Store {
         self.write("PutItem(question)", put).await.map(drop)
     }
 
-    /// Makes an analysis pending if it does not exist. Recovery looks at it at `due`, in case its message is lost.
-    pub async fn ask(&self, hash: &PromptHash, due: Timestamp) -> Result<Asked, Error> {
-        match self.write("UpdateItem(ask)", pending(hash, due).when(absent(PK)).returning()).await? {
-            Answer::Applied(_) => Ok(Asked::New),
-            Answer::Refused(Some(item)) => Ok(Asked::Existing(Box::new(typed(item)?))),
-            Answer::Refused(None) => {
-                Err(Error::corrupt(Key::Analysis(hash.clone()).pk(), "deleted while it was requested"))
-            }
-        }
+    /// Makes an analysis pending if it does not exist, and returns whether it was missing. Recovery looks at it at
+    /// `due`, in case its message is lost.
+    pub async fn ask(&self, hash: &PromptHash, due: Timestamp) -> Result<bool, Error> {
+        Ok(self.write("UpdateItem(ask)", pending(hash, due).when(absent(PK))).await?.is_applied())
     }
 
     /// Makes an analysis that was `seen` completed or failed pending again, and keeps its answer until there is a new
@@ -204,7 +190,7 @@ impl Store {
         let update = update.set(STATUS, status);
         let update = update.remove([LISTING, RANK, LEASE_UNTIL, POSTPONED, REACHED, ABANDONED, RESENT]);
         match self.write(operation, update.when(is_held(lease)).returning()).await? {
-            // The SDK's retry of a write whose answer was lost meets its own result.
+            // The SDK repeated a write whose answer was lost.
             Answer::Refused(Some(item))
                 if text(&item, STATUS) == Some(status) && number(&item, ATTEMPT) == Some(lease.attempt) =>
             {
@@ -214,8 +200,8 @@ impl Store {
         }
     }
 
-    /// Ends a lease without an answer, and refuses other leases until the failure's `retry_at`. `reached` states whether
-    /// the host was reached.
+    /// Ends a lease without an answer, and refuses other leases until the failure's `retry_at`. `reached` states
+    /// whether the host was reached.
     ///
     /// # Errors
     /// [`Error::LostClaim`] if another worker acquired the lease since.

@@ -207,8 +207,8 @@ fn see(scan: &mut Scan, at: Timestamp) -> bool {
 impl Store {
     /// Records that the content of a published scan was seen at a time. None if the scan does not exist.
     ///
-    /// This is one write if the scan is current and nothing else changes. Otherwise it is one transaction, which puts the
-    /// asset on the list of those whose occurrences are not updated yet, with `due`.
+    /// This is one write if the scan is current and nothing else changes. Otherwise it is one transaction, which puts
+    /// the asset on the list of those whose occurrences are not updated yet, with `due`.
     pub async fn see_again(
         &self,
         scan_id: ScanId,
@@ -256,8 +256,8 @@ impl Store {
         Ok(state.moves_only(seen).then_some(state.version))
     }
 
-    /// Sets when a scan was last seen, if it is still current in that version of its asset and was not seen since it was
-    /// read.
+    /// Sets when a scan was last seen, if it is still current in that version of its asset and was not seen since it
+    /// was read.
     async fn see_current_later(&self, scan: &Scan, at: Timestamp, version: u64) -> Result<bool, Error> {
         let update = Update::of(&Key::Scan(scan.scan_id)).set("last_seen_at", at.to_string());
         // A retired scan is in no index.
@@ -268,8 +268,8 @@ impl Store {
         Ok(self.write("UpdateItem(seen)", update.when(is_same)).await?.is_applied())
     }
 
-    /// Confirms that the findings that a suspect scan lacks are fixed. A scan that is not suspect stays as it is. None if
-    /// the scan does not exist.
+    /// Confirms that the findings that a suspect scan lacks are fixed. A scan that is not suspect stays as it is. None
+    /// if the scan does not exist.
     pub async fn confirm(&self, scan_id: ScanId, due: Option<Timestamp>) -> Result<Option<Scan>, Error> {
         let Some(scan) = self.scan(scan_id).await? else { return Ok(None) };
         if !scan.suspect {

@@ -1,9 +1,9 @@
 //! The blob of a finding item: all of the finding except for the attributes that a filter can use.
 //!
 //! A blob is a byte for the version of the dictionary, then a zstd frame of canonical JSON,
-//! `{"Class":…,"Suppressed":{…},"Target":…,"Type":…,"Vulnerability":{…}}`. With the dictionary (`finding-v1.dict`, made by
-//! `local/dictionary/build.py`) most findings fit in one write unit. A version of it must never change, because stored
-//! findings would become unreadable.
+//! `{"Class":…,"Suppressed":{…},"Target":…,"Type":…,"Vulnerability":{…}}`. With the dictionary (`finding-v1.dict`, made
+//! by `local/dictionary/build.py`) most findings fit in one write unit. A version of it must never change, because
+//! stored findings would become unreadable.
 
 use std::fmt;
 use std::sync::OnceLock;

@@ -1,7 +1,7 @@
 //! Claims on reports: each report is ingested by one attempt at a time, and only once.
 //!
-//! A claim is under a [lease](super::lease) while its state is `ingesting`. Publishing the scan makes it `complete`, and
-//! deleting the scan makes it `deleting` and then removes it.
+//! A claim is under a [lease](super::lease) while its state is `ingesting`. Publishing the scan makes it `complete`,
+//! and deleting the scan makes it `deleting` and then removes it.
 
 use std::time::Duration;
 

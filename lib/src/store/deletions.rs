@@ -127,8 +127,8 @@ impl Store {
 
     /// Removes all findings of a scan that was never published.
     pub async fn remove_leftovers(&self, scan: ScanId) -> Result<(), Error> {
-        // Batches are written in order, and fewer at the same time than a block has, so no findings follow an empty block.
-        // Removing the last block first keeps this true after a crash.
+        // Batches are written in order, and fewer at the same time than a block has, so no findings follow an empty
+        // block. Removing the last block first keeps this true after a crash.
         let mut end = 0;
         while self.has_findings(scan, end).await? {
             end += FINDINGS_PER_BLOCK;

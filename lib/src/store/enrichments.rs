@@ -1,6 +1,7 @@
 //! The facts of each source about vulnerabilities (source records), and their summaries.
 //!
-//! A source record is under a [lease](super::lease) while its sources are asked; its fencing token also guards the summary.
+//! A source record is under a [lease](super::lease) while its sources are asked. Its fencing token also guards the
+//! summary.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -91,8 +92,8 @@ impl Store {
         Ok(Some(Lease { id, attempt, records: read_source_records(&item)? }))
     }
 
-    /// Writes source records and their summary, and ends the lease; idempotent. Returns false, and changes nothing, if the
-    /// lease was lost.
+    /// Writes source records and their summary, and ends the lease; idempotent. Returns false, and changes nothing, if
+    /// the lease was lost.
     pub async fn put_source_records(
         &self,
         lease: &Lease,

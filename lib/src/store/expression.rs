@@ -164,7 +164,7 @@ impl Aliases {
         if is_either { format!("({text})") } else { text }
     }
 
-    /// Writes changes as an update expression; none if there are none.
+    /// Writes changes as an update expression; none without changes.
     pub(super) fn update(&mut self, changes: Vec<Change>) -> Option<String> {
         let (mut set, mut remove, mut add) = (Vec::new(), Vec::new(), Vec::new());
         for change in changes {

@@ -17,8 +17,8 @@ use crate::domain::scan::{Scan, ScanId};
 use crate::domain::vulnerability::id::Spellings;
 use crate::report::{self, Report};
 
-/// Batches that are written at the same time: a new on-demand table takes 4,000 write units a second, and a batch of about 30 units
-/// takes some 10 ms.
+/// Batches that are written at the same time: a new on-demand table takes 4,000 write units a second, and a batch of
+/// about 30 units takes some 10 ms.
 pub(super) const CONCURRENCY: usize = 8;
 
 const WRITE: &str = "BatchWriteItem(findings)";
@@ -73,7 +73,7 @@ impl Store {
         let mut findings = (0..).zip(open.chain(suppressed));
         let mut put = move |(ordinal, (finding, suppressed)): (u32, (&report::Finding<'_>, Option<Suppression>))| {
             let ordinal = Ordinal::new(ordinal).ok_or("more findings than a scan can have")?;
-            let scanned = report.scanned.get(finding.scanned).ok_or("a finding of no result")?;
+            let scanned = report.scanned.get(finding.scanned).ok_or("the finding belongs to no result")?;
             let put = Put::new(&Key::Finding(scan, ordinal))
                 .set_some(VULNERABILITY_ID, finding.vulnerability_id.as_deref())
                 .set_some(PACKAGE, finding.pkg_name.as_deref())

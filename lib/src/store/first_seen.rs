@@ -61,15 +61,10 @@ impl Store {
     pub async fn remake_first_seen(&self, lineage: LineageKey, buckets: &[Bucket]) -> Result<(), Error> {
         let keys = buckets.iter().map(|bucket| Key::FirstSeen(*bucket, lineage)).collect();
         let items = self.batch_get_all("BatchGetItem(first seen)", keys, true).await?;
-        let known = items.iter().filter_map(|item| match key_of(item) {
-            Some(Key::FirstSeen(bucket, _)) => Some(bucket),
-            _ => None,
-        });
-        stream::iter(known.collect::<Vec<_>>())
-            .map(|bucket| self.remake_bucket(bucket, lineage))
-            .buffer_unordered(CONCURRENCY)
-            .try_collect()
-            .await
+        let bucket = |item| if let Some(Key::FirstSeen(bucket, _)) = key_of(item) { Some(bucket) } else { None };
+        let known: Vec<Bucket> = items.iter().filter_map(bucket).collect();
+        let remade = stream::iter(known).map(|bucket| self.remake_bucket(bucket, lineage));
+        remade.buffer_unordered(CONCURRENCY).try_collect().await
     }
 
     async fn remake_bucket(&self, bucket: Bucket, lineage: LineageKey) -> Result<(), Error> {

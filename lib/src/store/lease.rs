@@ -1,8 +1,8 @@
 //! The lease under which one worker at a time changes an item.
 //!
-//! Claims on reports, analyses and source records have one. An item with a lease has the attributes `owner` (the attempt
-//! that acquired it last), `attempt` (the fencing token, a number) and `lease_until` (milliseconds since 1970; absent if
-//! the lease has ended).
+//! Claims on reports, analyses and source records have one. An item with a lease has the attributes `owner` (the
+//! attempt that acquired it last), `attempt` (the fencing token, a number) and `lease_until` (milliseconds since 1970;
+//! absent if the lease has ended).
 //!
 //! Protocol:
 //!
@@ -21,7 +21,8 @@
 //!
 //! Clock rule: `lease_until` is by the clock of its owner and is compared with the clock of the next one. A wrong clock
 //! can end a lease too early or too late, which costs time or double work but never correctness: that comes from the
-//! token alone. A lease is longer than its function's timeout, so with right clocks two owners never work at the same time.
+//! token alone. A lease is longer than its function's timeout, so with right clocks two owners never work at the same
+//! time.
 
 use std::time::Duration;
 

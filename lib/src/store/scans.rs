@@ -220,7 +220,7 @@ async fn page(query: QueryFluentBuilder, limit: usize) -> Result<ScanPage, Error
     Ok(ScanPage { last: scans.last().map(|scan| scan.scan_id), scans, more })
 }
 
-/// Reads up to `limit` items of a query, from its end, and whether there are more.
+/// Reads up to `limit` items of a query, from its end, and returns whether more follow.
 async fn newest(query: QueryFluentBuilder, limit: usize, operation: &'static str) -> Result<(Vec<Item>, bool), Error> {
     // One more than the limit shows whether there are more.
     let wanted = i32::try_from(limit).unwrap_or(i32::MAX).saturating_add(1);

@@ -12,8 +12,8 @@ use super::{Error, Store};
 /// The result of a transaction.
 pub(super) enum Outcome {
     Written,
-    /// Nothing is written, because a condition did not hold. Has, for each write in order, none if its condition held, and
-    /// the item otherwise, if [`Write::returning`] asked for it.
+    /// Nothing is written, because a condition did not hold. Has, for each write in order, none if its condition held,
+    /// and the item otherwise, if [`Write::returning`] asked for it.
     Refused(Vec<Option<Item>>),
 }
 

@@ -47,9 +47,9 @@ enum Target {
 /// The result of a write.
 #[derive(Debug)]
 pub(super) enum Answer {
-    /// It is written. An update with [`Write::returning`] answers the item as it is now.
+    /// It is written. An update with [`Write::returning`] returns the new item.
     Applied(Item),
-    /// Its condition did not hold. A write with [`Write::returning`] answers the item as it is, if there is one.
+    /// Its condition did not hold. A write with [`Write::returning`] returns the current item, if it exists.
     Refused(Option<Item>),
 }
 
@@ -182,7 +182,7 @@ impl Write {
         Self { condition: Some(condition), ..self }
     }
 
-    /// Has the item answered: see [`Answer`].
+    /// Requests the item: see [`Answer`].
     pub(super) fn returning(self) -> Self {
         Self { returning: true, ..self }
     }
