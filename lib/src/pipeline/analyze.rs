@@ -56,7 +56,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether trying again may help.
+    /// Returns whether trying again may help.
     #[must_use]
     pub const fn is_transient(&self) -> bool {
         match self {
@@ -120,7 +120,7 @@ pub(super) async fn make_pending(
     })
 }
 
-/// How an attempt ended.
+/// The result of an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Worked {
     /// There is an answer.

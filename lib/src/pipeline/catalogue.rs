@@ -64,7 +64,7 @@ pub struct Catalogued {
     pub goes_on: bool,
 }
 
-/// Catalogues a scan within the time budget; the first step is done in any case.
+/// Catalogues a scan within the time budget; the first step is always done.
 pub async fn catalogue_scan(
     deps: &Enrichment,
     scan_id: ScanId,
@@ -169,7 +169,7 @@ fn whole_versions(list: String) -> String {
     }
 }
 
-/// How far the occurrences of an asset are stored.
+/// The progress of storing the occurrences of an asset.
 enum Progress {
     /// In all buckets.
     Complete,
@@ -314,7 +314,7 @@ fn added<'a>(scan: &Scan, read: &'a Read) -> Added<'a> {
 struct News {
     /// Vulnerabilities that sources have to be asked about.
     order: Vec<VulnerabilityId>,
-    /// How many vulnerabilities have no record.
+    /// The number of vulnerabilities without a record.
     unknown: usize,
     /// The facts of the report that are missing in the records.
     facts: BTreeMap<VulnerabilityId, Option<SourceRecord>>,

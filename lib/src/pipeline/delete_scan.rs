@@ -21,7 +21,7 @@ use crate::objects::{self, Objects};
 use crate::store::deletions::Deletion;
 use crate::store::{self, Store};
 
-/// How far a deletion is.
+/// The state of a deletion.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Deleted {
     /// Nothing is left of the scan.
@@ -45,7 +45,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether calling again may help.
+    /// Returns whether calling again may help.
     #[must_use]
     pub const fn is_transient(&self) -> bool {
         match self {

@@ -91,7 +91,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether trying again later may help.
+    /// Returns whether trying again later may help.
     #[must_use]
     pub const fn is_transient(&self) -> bool {
         match self {

@@ -39,7 +39,7 @@ use crate::store::scans::Published;
 use crate::store::{self, Store};
 use crate::telemetry::chain;
 
-/// How a report was ingested.
+/// The result of an ingestion.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Ingested {
     /// The scan of the report, as it is now.
@@ -69,7 +69,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether delivering the report again may help.
+    /// Returns whether delivering the report again may help.
     #[must_use]
     pub const fn is_transient(&self) -> bool {
         match self {

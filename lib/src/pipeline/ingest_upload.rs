@@ -36,14 +36,14 @@ pub struct Object {
     pub size: u64,
 }
 
-/// How an object was handled.
+/// The result of handling an object.
 #[derive(Debug, Clone, PartialEq)]
 pub enum UploadOutcome {
     /// Its report is ingested.
     Done {
         /// The result.
         ingested: Box<Ingested>,
-        /// How many findings it has.
+        /// The number of its findings.
         findings: usize,
     },
     /// It can never be ingested.
@@ -69,7 +69,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether trying again may help.
+    /// Returns whether trying again may help.
     #[must_use]
     pub const fn is_transient(&self) -> bool {
         match self {
@@ -152,7 +152,7 @@ pub async fn ingest_upload(
     };
     // Before the tag: if the tag fails, the next delivery of the event only sets the tag.
     let written = record(state);
-    // Not if a newer object of the same key was handled; the report of this one is ingested in any case.
+    // Not if a newer object of the same key was handled; the report of this one stays ingested.
     if deps.store.put_upload(&written, time_after(now, UPLOAD_RETENTION)).await? {
         tag(objects, object, &written.state).await?;
     }

@@ -74,7 +74,7 @@ pub struct Recovery {
     pub objects: Objects,
     /// The queue of analyses.
     pub queue: Queue,
-    /// How long scans are kept; none to keep them for ever.
+    /// How long scans are kept; none if they are never deleted.
     pub retention: Option<Duration>,
 }
 

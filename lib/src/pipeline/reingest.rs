@@ -19,7 +19,7 @@ use crate::store::lease::Owner;
 pub enum Reingested {
     /// The scan was ingested again.
     Done {
-        /// How many findings it has.
+        /// The number of its findings.
         findings: usize,
     },
     /// The scan does not exist, or another attempt has its lease.

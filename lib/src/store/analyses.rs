@@ -25,13 +25,13 @@ const COMPLETED: &str = "completed";
 const FAILED: &str = "failed";
 const ANSWER: &str = "answer";
 const FAILURE: &str = "failure";
-/// How often in a row the host could not answer.
+/// The number of consecutive attempts in which the host could not answer.
 const POSTPONED: &str = "postponed";
-/// How often in a row the host was reached and failed.
+/// The number of consecutive attempts in which the host was reached and failed.
 const REACHED: &str = "reached";
-/// How many leases in a row ended without a result.
+/// The number of consecutive leases that ended without a result.
 const ABANDONED: &str = "abandoned";
-/// How often a message about it was sent again.
+/// The number of times that a message about it was sent again.
 const RESENT: &str = "resent";
 const QUESTION: &str = "question";
 
@@ -42,11 +42,11 @@ pub struct Lease {
     pub hash: PromptHash,
     /// The fencing token.
     pub attempt: u64,
-    /// How often in a row the host could not answer before.
+    /// The number of consecutive earlier attempts in which the host could not answer.
     pub postponed: u32,
-    /// How often in a row the host was reached and failed.
+    /// The number of consecutive attempts in which the host was reached and failed.
     pub reached: u32,
-    /// Leases in a row, this one included, that ended without a result because their workers died.
+    /// The number of consecutive leases, including this one, whose workers died.
     pub abandoned: u32,
     /// An earlier answer exists.
     pub has_answer: bool,
@@ -70,7 +70,7 @@ pub struct Due {
     pub hash: PromptHash,
     /// Since when it has been due.
     pub at: Timestamp,
-    /// How often a message about it was sent again.
+    /// The number of times that a message about it was sent again.
     pub resent: u32,
     /// A worker's lease ended without a result.
     pub is_stuck: bool,

@@ -43,7 +43,7 @@ pub struct Claim {
 /// The times that a scan keeps when it is ingested again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PreviousScan {
-    /// How many findings it had: those that are not overwritten are to be removed.
+    /// The number of its findings: those that are not overwritten have to be removed.
     pub findings: u32,
     /// When its content was first seen.
     pub scan_timestamp: Timestamp,
@@ -167,7 +167,7 @@ impl Store {
     }
 
     /// Ends a lease early, so that the next delivery need not wait for it. Recovery treats the claim as unfinished
-    /// since `due`. If this fails, the lease ends by itself.
+    /// since `due`. If this fails, the lease ends at its time.
     ///
     /// # Errors
     /// [`Error::LostClaim`] if another attempt took over.

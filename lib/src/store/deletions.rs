@@ -31,7 +31,7 @@ pub struct Deletion {
     pub scan_id: ScanId,
     /// Its report.
     pub report_hash: ReportHash,
-    /// How many findings are left at most.
+    /// The most findings that may be left.
     pub findings: u32,
     /// The artifact that was scanned.
     #[serde(flatten)]

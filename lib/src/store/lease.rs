@@ -14,7 +14,7 @@
 //!    acquired the lease since, and the writer gives up ([`super::Error::LostClaim`]).
 //! 4. Complete or release: the last write of the owner also removes `lease_until`, so that the next owner need not
 //!    wait. `owner` and `attempt` stay: the owner's name leads to the log, and the token must never go back.
-//! 5. Crash: nothing is written, and the lease ends by itself. The next owner gets a higher token, which fences off
+//! 5. Crash: nothing is written, and the lease ends at its time. The next owner gets a higher token, which fences off
 //!    the first one even if it is still alive.
 //!
 //! An item that is deleted and created again starts its tokens from the time, so that they still go up.
