@@ -8,6 +8,8 @@
 //! mirror/v1/…                     answers of public sources, copied by hand where there is no internet access
 //! ```
 
+#![expect(clippy::missing_errors_doc, reason = "the variants of the error describe the failures of all functions")]
+
 use std::collections::HashMap;
 use std::error::Error as StdError;
 use std::time::Duration;
@@ -58,7 +60,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// Tells whether the same call may succeed later.
+    /// Returns whether the same call may succeed later.
     #[must_use]
     pub const fn is_transient(&self) -> bool {
         matches!(self, Self::Unavailable { .. })
@@ -82,7 +84,7 @@ impl Error {
     }
 }
 
-/// Tells whether an error code is worth a retry:
+/// Returns whether an error code is worth a retry:
 /// <https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html>.
 fn is_temporary_code(code: &str) -> bool {
     matches!(
@@ -96,7 +98,7 @@ fn is_temporary_code(code: &str) -> bool {
     )
 }
 
-/// An object that was fetched, or the reason why not.
+/// The result of fetching an object.
 #[derive(Debug)]
 pub enum Fetched {
     /// The object.
@@ -111,9 +113,9 @@ pub enum Fetched {
         /// Its length.
         bytes: u64,
     },
-    /// A newer object has the key, with an event of its own.
+    /// A newer object has replaced it.
     Replaced,
-    /// No object has the key.
+    /// It does not exist.
     Gone,
 }
 
@@ -146,6 +148,13 @@ pub struct Bounds {
     pub sha256: String,
 }
 
+/// Starts a request for the bucket, and names the account that has to own it.
+macro_rules! request {
+    ($objects:expr, $call:ident) => {
+        $objects.client.$call().bucket(&$objects.bucket).set_expected_bucket_owner($objects.owner.clone())
+    };
+}
+
 impl Objects {
     /// Uses an existing bucket.
     #[must_use]
@@ -167,27 +176,13 @@ impl Objects {
     }
 
     /// Fetches an upload if it still has this `ETag` and no more than `limit` bytes.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`], [`Error::Refused`].
     pub async fn upload(&self, id: &UploadId, etag: &str, limit: usize) -> Result<Fetched, Error> {
         self.fetch("GetObject(upload)", id.key(), Some(format!("\"{etag}\"")), limit).await
     }
 
-    /// Returns the `ETag` of the upload, if there is an object.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`], [`Error::Refused`].
+    /// Returns the `ETag` of an upload, if its object exists.
     pub async fn upload_etag(&self, id: &UploadId) -> Result<Option<String>, Error> {
-        match self
-            .client
-            .head_object()
-            .bucket(&self.bucket)
-            .set_expected_bucket_owner(self.owner.clone())
-            .key(id.key())
-            .send()
-            .await
-        {
+        match request!(self, head_object).key(id.key()).send().await {
             Ok(head) => Ok(Some(head.e_tag().unwrap_or_default().trim_matches('"').to_owned())),
             // The answer to HEAD has no body, only a status.
             Err(SdkError::ServiceError(service)) if service.raw().status().as_u16() == 404 => Ok(None),
@@ -195,26 +190,13 @@ impl Objects {
         }
     }
 
-    /// Replaces the tags of the object by the result of its upload, `done` or `failed`. Succeeds if the object is gone.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`], [`Error::Refused`].
+    /// Replaces the tags of an upload by its result, `done` or `failed`. Succeeds if the object was deleted.
     pub async fn tag_upload(&self, id: &UploadId, outcome: &str) -> Result<(), Error> {
         const OPERATION: &str = "PutObjectTagging(upload)";
-        let refused =
-            |source: aws_sdk_s3::error::BuildError| Error::Refused { operation: OPERATION, source: source.into() };
-        let tag = Tag::builder().key(TAG).value(outcome).build().map_err(refused)?;
-        let tagging = Tagging::builder().tag_set(tag).build().map_err(refused)?;
-        let tagged = self
-            .client
-            .put_object_tagging()
-            .bucket(&self.bucket)
-            .set_expected_bucket_owner(self.owner.clone())
-            .key(id.key())
-            .tagging(tagging)
-            .send()
-            .await;
-        match tagged {
+        let tag = Tag::builder().key(TAG).value(outcome).build();
+        let tagging = tag.and_then(|tag| Tagging::builder().tag_set(tag).build());
+        let tagging = tagging.map_err(|source| Error::Refused { operation: OPERATION, source: source.into() })?;
+        match request!(self, put_object_tagging).key(id.key()).tagging(tagging).send().await {
             Ok(_) => Ok(()),
             Err(error) if has_code(&error, "NoSuchKey") => Ok(()),
             Err(error) => Err(Error::sdk(OPERATION, error)),
@@ -222,16 +204,9 @@ impl Objects {
     }
 
     /// Permits to upload one object of this size, type and content within `time`.
-    ///
-    /// # Errors
-    /// [`Error::Refused`], [`Error::Unavailable`] without credentials.
     pub async fn presign_upload(&self, id: &UploadId, bounds: &Bounds, time: Duration) -> Result<Presigned, Error> {
         const OPERATION: &str = "PutObject(presigned)";
-        let presigned = self
-            .client
-            .put_object()
-            .bucket(&self.bucket)
-            .set_expected_bucket_owner(self.owner.clone())
+        let presigned = request!(self, put_object)
             .key(id.key())
             .content_length(i64::try_from(bounds.size).unwrap_or(i64::MAX))
             .content_type(bounds.content_type)
@@ -246,9 +221,6 @@ impl Objects {
     }
 
     /// Archives a report, as gzip. Idempotent.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`], [`Error::Refused`].
     pub async fn archive(&self, hash: ReportHash, packed: &[u8], declared: &Declared) -> Result<(), Error> {
         // All metadata may have 2 KB; the longest name has one, and still fits in base64.
         let Declared { image_name, scanners, severities } = declared;
@@ -259,36 +231,24 @@ impl Objects {
         ];
         let metadata: HashMap<String, String> =
             metadata.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect();
-        self.client
-            .put_object()
-            .bucket(&self.bucket)
-            .set_expected_bucket_owner(self.owner.clone())
+        let archived = request!(self, put_object)
             .key(report_key(hash))
             .content_type("application/json")
             .content_encoding("gzip")
             .set_metadata(Some(metadata).filter(|metadata| !metadata.is_empty()))
             .body(ByteStream::from(packed.to_vec()))
             .customize()
-            .config_override(config_of_large_put())
-            .send()
-            .await
-            .map_err(|error| Error::sdk("PutObject(archive)", error))?;
-        Ok(())
+            .config_override(config_of_large_put());
+        archived.send().await.map(drop).map_err(|error| Error::sdk("PutObject(archive)", error))
     }
 
-    /// Fetches an archived report; none if there is none.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`], [`Error::Refused`].
+    /// Fetches an archived report, if it exists.
     pub async fn archived(&self, hash: ReportHash) -> Result<Option<Archived>, Error> {
         // Its size was limited when it was archived.
         self.archived_within(hash, usize::MAX).await.map(|(archived, _)| archived)
     }
 
-    /// Fetches an archived report of at most `limit` bytes, and tells whether there is a larger one.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`], [`Error::Refused`].
+    /// Fetches an archived report of at most `limit` bytes, and returns whether it is larger.
     pub async fn archived_within(&self, hash: ReportHash, limit: usize) -> Result<(Option<Archived>, bool), Error> {
         Ok(match self.fetch("GetObject(archive)", report_key(hash), None, limit).await? {
             Fetched::Bytes { bytes: packed, metadata } => {
@@ -307,9 +267,6 @@ impl Objects {
     }
 
     /// Creates a URL from which an archived report can be fetched within `time`.
-    ///
-    /// # Errors
-    /// [`Error::Refused`], [`Error::Unavailable`] without credentials.
     pub async fn presign_archived(&self, hash: ReportHash, disposition: &str, time: Duration) -> Result<String, Error> {
         self.presign_get(report_key(hash), disposition, time).await
     }
@@ -353,60 +310,31 @@ impl Objects {
     }
 
     /// Checks that the bucket exists and may be used.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`], [`Error::Refused`].
     pub async fn check(&self) -> Result<(), Error> {
-        let asked = self.client.head_bucket().bucket(&self.bucket).set_expected_bucket_owner(self.owner.clone());
-        let there = asked.send().await;
-        there.map(drop).map_err(|error| Error::sdk("HeadBucket", error))
+        let answered = request!(self, head_bucket).send().await;
+        answered.map(drop).map_err(|error| Error::sdk("HeadBucket", error))
     }
 
     /// Removes a report from the archive. Idempotent.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`], [`Error::Refused`].
     pub async fn remove_archived(&self, hash: ReportHash) -> Result<(), Error> {
-        let removed = self
-            .client
-            .delete_object()
-            .bucket(&self.bucket)
-            .set_expected_bucket_owner(self.owner.clone())
-            .key(report_key(hash))
-            .send()
-            .await;
+        let removed = request!(self, delete_object).key(report_key(hash)).send().await;
         removed.map(drop).map_err(|error| Error::sdk("DeleteObject(archive)", error))
     }
 
-    /// Fetches a file of the mirror; none if there is none. Refuses more than `limit` bytes.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`], [`Error::Refused`].
+    /// Fetches a file of the mirror, if it exists. Refuses more than `limit` bytes.
     pub async fn mirrored(&self, path: &str, limit: usize) -> Result<Option<Vec<u8>>, Error> {
         self.fetch_file("GetObject(mirror)", format!("mirror/v1/{path}"), limit).await
     }
 
-    /// Fetches a stored feed; none if there is none. Refuses more than `limit` bytes.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`], [`Error::Refused`].
+    /// Fetches a stored feed, if it exists. Refuses more than `limit` bytes.
     pub async fn feed(&self, object: &str, limit: usize) -> Result<Option<Vec<u8>>, Error> {
         self.fetch_file("GetObject(feed)", feed_key(object), limit).await
     }
 
     /// Stores a feed.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`], [`Error::Refused`].
     pub async fn put_feed(&self, object: &str, bytes: Vec<u8>) -> Result<(), Error> {
-        let put = self
-            .client
-            .put_object()
-            .bucket(&self.bucket)
-            .set_expected_bucket_owner(self.owner.clone())
-            .key(feed_key(object))
-            .body(ByteStream::from(bytes));
-        put.send().await.map(drop).map_err(|error| Error::sdk("PutObject(feed)", error))
+        let put = request!(self, put_object).key(feed_key(object)).body(ByteStream::from(bytes)).send().await;
+        put.map(drop).map_err(|error| Error::sdk("PutObject(feed)", error))
     }
 
     async fn fetch_file(&self, operation: &'static str, key: String, limit: usize) -> Result<Option<Vec<u8>>, Error> {
@@ -427,8 +355,7 @@ impl Objects {
         etag: Option<String>,
         limit: usize,
     ) -> Result<Fetched, Error> {
-        let request = self.client.get_object().bucket(&self.bucket).set_expected_bucket_owner(self.owner.clone());
-        match request.key(key).set_if_match(etag).send().await {
+        match request!(self, get_object).key(key).set_if_match(etag).send().await {
             Ok(object) => read_body(operation, object, limit).await,
             Err(error) if has_code(&error, "PreconditionFailed") => Ok(Fetched::Replaced),
             Err(error) if has_code(&error, "NoSuchKey") => Ok(Fetched::Gone),
@@ -465,14 +392,14 @@ fn has_code<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>, code: &str) -> b
     matches!(error, SdkError::ServiceError(service) if service.err().code() == Some(code))
 }
 
-/// Reads the content of an object, but never more than `limit` bytes of it.
+/// Reads the content of an object, up to `limit` bytes.
 async fn read_body(operation: &'static str, object: GetObjectOutput, limit: usize) -> Result<Fetched, Error> {
     let length = object.content_length().and_then(|length| u64::try_from(length).ok());
     let limit_bytes = u64::try_from(limit).unwrap_or(u64::MAX);
     if let Some(bytes) = length.filter(|&length| length > limit_bytes) {
         return Ok(Fetched::TooLarge { bytes });
     }
-    // A buffer of the right size, since growing one takes twice the memory for a moment.
+    // The buffer has its final size, because growing it would take twice the memory.
     let mut bytes = Vec::with_capacity(length.and_then(|length| usize::try_from(length).ok()).unwrap_or_default());
     let metadata = object.metadata.unwrap_or_default();
     let mut body = object.body;

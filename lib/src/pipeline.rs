@@ -1,4 +1,9 @@
-//! Commands: each changes what is stored, and decides the order of its effects.
+//! Commands: each changes stored data, and decides the order of its effects.
+//!
+//! A command fails with the errors of the table, the bucket and the queue that it uses. A failed source is never an
+//! error.
+
+#![expect(clippy::missing_errors_doc, reason = "the errors that all commands have are listed once")]
 
 pub mod admit;
 pub mod analyze;

@@ -1,10 +1,11 @@
 //! Sends messages: which prompt to analyse, and which scan or vulnerabilities to enrich. All else is in the table.
 
+#![expect(clippy::missing_errors_doc, reason = "the variants of the error describe the failures of all functions")]
+
 use std::collections::HashMap;
 use std::error::Error as StdError;
 
 use aws_sdk_sqs::Client;
-use aws_sdk_sqs::error::BuildError;
 use aws_sdk_sqs::types::{MessageAttributeValue, QueueAttributeName, SendMessageBatchRequestEntry};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde::{Deserialize, Serialize};
@@ -17,7 +18,7 @@ use crate::domain::vulnerability::id::VulnerabilityId;
 /// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessageBatch.html>.
 const MAX_BATCH: usize = 10;
 
-/// The attribute of a message with the id of the request that caused it, which links the lines of the log.
+/// The attribute of a message that names the request that caused it, which links the lines of the log.
 pub const REQUEST_ID: &str = "request_id";
 
 /// A message of the queue of analyses.
@@ -32,7 +33,7 @@ pub struct Message {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged, deny_unknown_fields)]
 pub enum Order {
-    /// Catalogues the vulnerabilities of a scan and orders what is unknown about them.
+    /// Catalogues the vulnerabilities of a scan, and orders the enrichment of the unknown ones.
     Scan {
         /// The scan.
         scan_id: ScanId,
@@ -100,7 +101,7 @@ impl Queue {
         Self { client, url: url.into(), request_id: None }
     }
 
-    /// Returns the same queue for messages that a request causes; an empty id means none.
+    /// Returns the same queue for messages that a request causes; an empty id names no request.
     #[must_use]
     pub fn on_behalf_of(&self, request_id: &str) -> Self {
         let request_id = Some(request_id.to_owned()).filter(|id| !id.is_empty());
@@ -108,49 +109,35 @@ impl Queue {
     }
 
     /// Checks that the queue exists and may be used.
-    ///
-    /// # Errors
-    /// [`Error::Aws`].
     pub async fn check(&self) -> Result<(), Error> {
-        let asked = self.client.get_queue_attributes().queue_url(&self.url);
-        let there = asked.attribute_names(QueueAttributeName::QueueArn).send().await;
-        there.map(drop).map_err(|error| Error::aws("GetQueueAttributes", error))
+        let request = self.client.get_queue_attributes().queue_url(&self.url);
+        let answered = request.attribute_names(QueueAttributeName::QueueArn).send().await;
+        answered.map(drop).map_err(|error| Error::aws("GetQueueAttributes", error))
     }
 
-    fn attributes(&self) -> Result<Option<HashMap<String, MessageAttributeValue>>, BuildError> {
+    fn attributes(&self) -> Result<Option<HashMap<String, MessageAttributeValue>>, Error> {
         let Some(request_id) = &self.request_id else { return Ok(None) };
-        let value = MessageAttributeValue::builder().data_type("String").string_value(request_id).build()?;
+        let value = MessageAttributeValue::builder().data_type("String").string_value(request_id).build();
+        let value = value.map_err(|error| Error::aws("MessageAttributeValue", error))?;
         Ok(Some(HashMap::from([(REQUEST_ID.to_owned(), value)])))
     }
 
     /// Sends a pending prompt.
-    ///
-    /// # Errors
-    /// [`Error::Aws`].
     pub async fn send(&self, hash: &PromptHash) -> Result<(), Error> {
         self.send_body(prompt_body(hash)).await
     }
 
     /// Sends several pending prompts, ten in each call, four calls at a time.
-    ///
-    /// # Errors
-    /// [`Error::Aws`]; [`Error::Refused`] for messages that a second try did not send either.
     pub async fn send_all(&self, hashes: &[PromptHash]) -> Result<(), Error> {
         self.send_bodies(hashes.iter().map(prompt_body)).await
     }
 
     /// Orders the enrichment of a scan.
-    ///
-    /// # Errors
-    /// [`Error::Aws`].
     pub async fn send_scan(&self, scan_id: ScanId) -> Result<(), Error> {
         self.send_body(format!("{{\"scan_id\":{scan_id}}}")).await
     }
 
     /// Orders the remaining enrichment of a scan.
-    ///
-    /// # Errors
-    /// [`Error::Aws`].
     pub async fn send_rest(&self, scan_id: ScanId, rest: Rest) -> Result<(), Error> {
         let order = Order::Scan { scan_id, rest: Some(rest) };
         let body = serde_json::to_string(&order).map_err(|error| Error::aws("SendMessage", error))?;
@@ -158,9 +145,6 @@ impl Queue {
     }
 
     /// Orders that sources are asked about vulnerabilities, in messages of at most [`Order::MAX_IDS`].
-    ///
-    /// # Errors
-    /// Those of [`Queue::send_all`].
     pub async fn send_ids(&self, ids: &[VulnerabilityId]) -> Result<(), Error> {
         // Ids need no escaping.
         let quoted = |ids: &[VulnerabilityId]| ids.iter().map(|id| format!("\"{id}\"")).collect::<Vec<_>>().join(",");
@@ -168,16 +152,9 @@ impl Queue {
     }
 
     async fn send_body(&self, body: String) -> Result<(), Error> {
-        const OPERATION: &str = "SendMessage";
-        self.client
-            .send_message()
-            .queue_url(&self.url)
-            .message_body(body)
-            .set_message_attributes(self.attributes().map_err(|error| Error::aws(OPERATION, error))?)
-            .send()
-            .await
-            .map_err(|error| Error::aws(OPERATION, error))?;
-        Ok(())
+        let message = self.client.send_message().queue_url(&self.url).message_body(body);
+        let sent = message.set_message_attributes(self.attributes()?).send().await;
+        sent.map(drop).map_err(|error| Error::aws("SendMessage", error))
     }
 
     async fn send_bodies(&self, bodies: impl Iterator<Item = String>) -> Result<(), Error> {
@@ -188,28 +165,16 @@ impl Queue {
 
     async fn send_batch(&self, mut batch: Vec<String>) -> Result<(), Error> {
         const OPERATION: &str = "SendMessageBatch";
-        let attributes = self.attributes().map_err(|error| Error::aws(OPERATION, error))?;
+        let attributes = self.attributes()?;
         for _ in 0..2 {
-            let entries = batch
-                .iter()
-                .enumerate()
-                .map(|(at, body)| {
-                    SendMessageBatchRequestEntry::builder()
-                        .id(at.to_string())
-                        .message_body(body)
-                        .set_message_attributes(attributes.clone())
-                        .build()
-                })
-                .collect::<Result<Vec<_>, _>>()
-                .map_err(|error| Error::aws(OPERATION, error))?;
-            let sent = self
-                .client
-                .send_message_batch()
-                .queue_url(&self.url)
-                .set_entries(Some(entries))
-                .send()
-                .await
-                .map_err(|error| Error::aws(OPERATION, error))?;
+            let entry = |(at, body): (usize, &String)| {
+                let entry = SendMessageBatchRequestEntry::builder().id(at.to_string()).message_body(body);
+                entry.set_message_attributes(attributes.clone()).build()
+            };
+            let entries = batch.iter().enumerate().map(entry).collect::<Result<Vec<_>, _>>();
+            let entries = entries.map_err(|error| Error::aws(OPERATION, error))?;
+            let request = self.client.send_message_batch().queue_url(&self.url).set_entries(Some(entries));
+            let sent = request.send().await.map_err(|error| Error::aws(OPERATION, error))?;
             let failed = |at: usize| sent.failed().iter().any(|entry| entry.id() == at.to_string());
             batch = batch.into_iter().enumerate().filter(|(at, _)| failed(*at)).map(|(_, body)| body).collect();
             if batch.is_empty() {

@@ -544,8 +544,8 @@ async fn a_count_that_fences_does_not_begin_at_one_again() {
     let app = App::new().await;
     let (store, owner, now) = (app.store().await, Owner::random().unwrap(), Timestamp::now());
     let lease = Duration::from_secs(330);
-    let first = store.take_dossiers(&[id(ID)], &owner, now, lease).await.unwrap()[0].attempt;
-    let second = store.take_dossiers(&[id(ID)], &owner, now, lease).await.unwrap()[0].attempt;
+    let first = store.lease_records(&[id(ID)], &owner, now, lease).await.unwrap()[0].attempt;
+    let second = store.lease_records(&[id(ID)], &owner, now, lease).await.unwrap()[0].attempt;
     assert_eq!(second, first + 1);
     let hash = [7; 32].into();
     let Claimed::Ours(claim) = store.claim(hash, &owner, now, lease).await.unwrap() else { panic!() };

@@ -283,7 +283,7 @@ async fn a_source_that_hangs_takes_no_more_time_than_there_is() {
     assert!(started.elapsed() < Duration::from_secs(20));
     // No lease stays: the next one may ask at once.
     let (one, other) = ([id("CVE-2026-10001")], Owner::random().unwrap());
-    let leases = deps.store.take_dossiers(&one, &other, Timestamp::now(), app.lease).await.unwrap();
+    let leases = deps.store.lease_records(&one, &other, Timestamp::now(), app.lease).await.unwrap();
     assert_eq!(leases.len(), 1);
 }
 

@@ -123,7 +123,7 @@ impl Told {
     pub async fn store(self, store: &Store) {
         let (now, ids) = (Timestamp::now(), [self.id.clone()]);
         let owner = Owner::random().unwrap();
-        let leases = store.take_dossiers(&ids, &owner, now, Duration::from_secs(60)).await.unwrap();
+        let leases = store.lease_records(&ids, &owner, now, Duration::from_secs(60)).await.unwrap();
         let lease = leases.first().unwrap();
         let records = lease.records.clone().unwrap_or_else(|| SourceRecords::new(self.id, self.at));
         let records = merge::absorb(records, self.answers, &Lifetimes::default());

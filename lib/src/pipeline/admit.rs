@@ -1,18 +1,15 @@
-//! Limits how many new vulnerabilities sources are asked about: per scan and per day.
+//! Limits the number of new vulnerabilities that are queued for the sources, per scan and per day.
 
 use jiff::{SignedDuration, Timestamp};
 
 use crate::store::{self, Store};
 
-/// The most vulnerabilities that one scan queues for the sources; the schedule queues the others.
+/// The most vulnerabilities that one scan queues; the schedule queues the others.
 pub const PER_SCAN: u32 = 5_000;
 /// The most new vulnerabilities that are queued in a day, by scans and by the schedule.
 pub const PER_DAY: u32 = 20_000;
 
 /// Returns how many of the `wanted` new vulnerabilities may be queued today, and counts them.
-///
-/// # Errors
-/// Those of the table.
 pub async fn today(store: &Store, now: Timestamp, wanted: usize) -> Result<usize, store::Error> {
     let wanted = u32::try_from(wanted).unwrap_or(u32::MAX);
     Ok(store.admit(now, wanted, PER_DAY).await? as usize)

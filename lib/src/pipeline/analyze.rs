@@ -1,4 +1,4 @@
-//! Has a model explain a finding, once per prompt, however many callers ask.
+//! Has a model explain a finding, once per prompt.
 //!
 //! ```text
 //! request: read ──▶ make pending (conditional) ──▶ send a message     any number of callers, one question
@@ -16,13 +16,13 @@ use crate::domain::prompt_hash::PromptHash;
 use crate::llm::{self, Explanation, Ollama, Outcome, Question};
 use crate::queries::prompt_reader::PromptIdentity;
 use crate::queue::{self, Queue};
-use crate::store::analyses::{Acquired, Asked, Lease};
+use crate::store::analyses::{Acquired, Lease};
 use crate::store::{self, Store};
 use crate::telemetry::chain;
 use crate::telemetry::metrics::{self, Metric};
 
 /// How long after a request recovery checks whether its message was lost.
-pub(super) const FIRST_RECOVERY_DELAY: Duration = Duration::from_secs(120);
+const FIRST_RECOVERY_DELAY: Duration = Duration::from_secs(120);
 /// The wait after the first failed attempt, doubled with each further one …
 const FIRST_BACK_OFF: Duration = Duration::from_secs(30);
 /// … up to this one, so that an Ollama host that is back is used within ten minutes.
@@ -36,29 +36,27 @@ const FINAL_FAILURE_WAIT: Duration = Duration::from_secs(15 * 60);
 const MAX_ABANDONED_ATTEMPTS: u32 = 5;
 /// Consecutive failures of a reachable host after which an analysis fails.
 const MAX_REACHED_FAILURES: u32 = 8;
-/// Failures after which a message belongs in the dead-letter queue.
+/// The reasons of failures after which a message belongs in the dead-letter queue.
 const WORKERS_DIED: &str = "workers_died";
 const NO_QUESTION: &str = "no_question";
 
-/// Why an analysis could not be requested, or worked on, this time.
+/// Why an analysis could not be requested or worked on.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the types and messages describe the variants")]
 pub enum Error {
-    /// The table.
     #[error(transparent)]
     Store(#[from] store::Error),
-    /// The queue.
     #[error(transparent)]
     Queue(#[from] queue::Error),
-    /// The settings leave no room for a prompt.
     #[error(transparent)]
     Prompt(#[from] llm::prompt::Error),
     /// The message can never be processed: it belongs in the dead-letter queue.
-    #[error("the message cannot be worked at: {0}")]
+    #[error("the message cannot be processed: {0}")]
     InvalidMessage(&'static str),
 }
 
 impl Error {
-    /// Whether trying again may help.
+    /// Returns whether trying again may help.
     #[must_use]
     pub const fn is_transient(&self) -> bool {
         match self {
@@ -71,19 +69,16 @@ impl Error {
 
 /// Returns the analysis of a prompt, and requests it if it is missing or due to be repeated.
 ///
-/// `again` requests it even if there is an answer or a recent failure.
-///
-/// # Errors
-/// Those of the table and the queue. If only the queue fails, the analysis is pending, and recovery sends the message.
+/// `again` requests it even if it has an answer or a recent failure. If only the queue fails, the analysis is pending,
+/// and recovery sends the message.
 pub async fn request_analysis(
     store: &Store,
     queue: &Queue,
-    PromptIdentity { hash, question }: &PromptIdentity,
+    prompt: &PromptIdentity,
     again: bool,
     now: Timestamp,
 ) -> Result<Analysis, Error> {
-    let due = time_after(now, FIRST_RECOVERY_DELAY);
-    let known = store.analysis(hash).await?;
+    let known = store.analysis(&prompt.hash).await?;
     if let Some(analysis) = &known
         && !needs_request(analysis, again, now)
     {
@@ -93,19 +88,11 @@ pub async fn request_analysis(
         }
         return Ok(analysis.clone());
     }
-    store.put_question(hash, &encode_question(question)?, known.is_some()).await?;
-    let is_new = match known {
-        Some(analysis) => store.ask_again(hash, analysis.status, due).await?,
-        None => match store.ask(hash, due).await? {
-            Asked::New => true,
-            Asked::Existing(analysis) => return Ok(*analysis),
-        },
-    };
-    if is_new {
+    if make_pending(store, prompt, known.map(|analysis| analysis.status), now).await? {
         metrics::emit(Metric::Wanted { cached: 0, missing: 1 }, now);
-        queue.send(hash).await?;
+        queue.send(&prompt.hash).await?;
     }
-    Ok(store.analysis(hash).await?.unwrap_or(Analysis { status: Status::Pending, answer: None, failure: None }))
+    Ok(store.analysis(&prompt.hash).await?.unwrap_or(Analysis { status: Status::Pending, answer: None, failure: None }))
 }
 
 /// Returns whether an existing analysis has to be requested again.
@@ -117,12 +104,23 @@ pub(super) fn needs_request(analysis: &Analysis, again: bool, now: Timestamp) ->
     }
 }
 
-/// Encodes a question for the table.
-pub(super) fn encode_question(question: &Question) -> Result<String, llm::prompt::Error> {
-    serde_json::to_string(question).map_err(llm::prompt::Error::Encode)
+/// Makes an analysis pending unless its status is no longer the `known` one, and returns whether it did.
+pub(super) async fn make_pending(
+    store: &Store,
+    PromptIdentity { hash, question }: &PromptIdentity,
+    known: Option<Status>,
+    now: Timestamp,
+) -> Result<bool, Error> {
+    let due = time_after(now, FIRST_RECOVERY_DELAY);
+    let question = serde_json::to_string(question).map_err(llm::prompt::Error::Encode)?;
+    store.put_question(hash, &question, known.is_some()).await?;
+    Ok(match known {
+        Some(status) => store.ask_again(hash, status, due).await?,
+        None => store.ask(hash, due).await?,
+    })
 }
 
-/// How an attempt ended.
+/// The result of an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Worked {
     /// There is an answer.
@@ -148,7 +146,7 @@ impl Worked {
     }
 }
 
-/// What a worker calls a model with.
+/// The dependencies of a worker.
 #[derive(Debug, Clone, Copy)]
 pub struct Worker<'a> {
     /// The table.
@@ -160,9 +158,6 @@ pub struct Worker<'a> {
 }
 
 /// Works on a pending analysis with one or two calls of the model, before `deadline`.
-///
-/// # Errors
-/// [`Error::InvalidMessage`] if no worker can process it; those of the table.
 pub async fn run_analysis(
     worker: Worker<'_>,
     hash: &PromptHash,
@@ -179,14 +174,14 @@ pub async fn run_analysis(
         Acquired::Unknown => return Err(Error::InvalidMessage("this analysis was not requested")),
     };
     if lease.abandoned > MAX_ABANDONED_ATTEMPTS {
-        let detail = format!("{MAX_ABANDONED_ATTEMPTS} workers in a row did not get to its end");
+        let detail = format!("{MAX_ABANDONED_ATTEMPTS} workers in a row did not finish");
         fail(store, &lease, WORKERS_DIED, detail, time_after(now, INVALID_ANSWER_WAIT)).await?;
-        return Err(Error::InvalidMessage("workers did not get to its end"));
+        return Err(Error::InvalidMessage("its workers did not finish"));
     }
     let question = store.question(hash).await?.and_then(|json| serde_json::from_str::<Question>(&json).ok());
     let is_intact = |question: &Question| question.prompt.hash().is_ok_and(|found| found == *hash);
     let Some(question) = question.filter(is_intact) else {
-        let detail = "its question is not in the table as it was asked".to_owned();
+        let detail = "its question in the table is missing or changed".to_owned();
         fail(store, &lease, NO_QUESTION, detail, time_after(now, FINAL_FAILURE_WAIT)).await?;
         return Err(Error::InvalidMessage("its question is missing or changed"));
     };
@@ -199,12 +194,9 @@ pub async fn run_analysis(
         Outcome::Completed(explanation) => {
             let answer = stored_answer(*explanation, &question, now);
             // The tokens are spent even if the answer of another worker is stored in the end.
-            let (prompt_tokens, answer_tokens) = (answer.prompt_tokens, answer.answer_tokens);
-            let fact = Metric::Answered {
-                prompt_tokens: prompt_tokens.unwrap_or_default(),
-                answer_tokens: answer_tokens.unwrap_or_default(),
-            };
-            metrics::emit(fact, now);
+            let prompt_tokens = answer.prompt_tokens.unwrap_or_default();
+            let answer_tokens = answer.answer_tokens.unwrap_or_default();
+            metrics::emit(Metric::Answered { prompt_tokens, answer_tokens }, now);
             // Before the analysis is completed: readers show it only while the present prompt has no answer.
             store.put_latest_answer(&question.facts.subject(), hash, &answer, now).await?;
             unless_lost(store.complete_analysis(&lease, &answer).await, Worked::Completed)?
@@ -215,18 +207,21 @@ pub async fn run_analysis(
         }
         Outcome::Final(error) => {
             // Clients read only the kind of failure; the host's message is for the log.
-            tracing::error!(prompt_hash = %hash, outcome = name, cause = chain(&error), "the Ollama host needs attention");
+            let cause = chain(&error);
+            tracing::error!(prompt_hash = %hash, outcome = name, cause, "the Ollama host needs attention");
             let detail = "the Ollama host or its settings need attention".to_owned();
             fail(store, &lease, name, detail, time_after(now, FINAL_FAILURE_WAIT)).await?
         }
         Outcome::Transient(error) if is_reached(&error) && lease.reached >= MAX_REACHED_FAILURES => {
-            tracing::error!(prompt_hash = %hash, outcome = name, cause = chain(&error), "the Ollama host fails at this again and again");
-            let detail = "the Ollama host was reached, and failed at this again and again".to_owned();
+            let cause = chain(&error);
+            tracing::error!(prompt_hash = %hash, outcome = name, cause, "the Ollama host failed repeatedly at this analysis");
+            let detail = "the Ollama host was reached, and failed repeatedly at this analysis".to_owned();
             fail(store, &lease, name, detail, time_after(now, INVALID_ANSWER_WAIT)).await?
         }
         Outcome::Transient(error) => {
-            tracing::warn!(prompt_hash = %hash, outcome = name, cause = chain(&error), "the Ollama host cannot answer for now");
-            let detail = "the Ollama host cannot answer for now; it is asked again by itself".to_owned();
+            let cause = chain(&error);
+            tracing::warn!(prompt_hash = %hash, outcome = name, cause, "the Ollama host cannot answer for now");
+            let detail = "the Ollama host cannot answer for now; it is asked again automatically".to_owned();
             let retry_at = time_after(now, back_off(&lease, &error));
             let failure = Failure { reason: name.to_owned(), detail, retry_at };
             unless_lost(store.postpone_analysis(&lease, &failure, is_reached(&error)).await, Worked::Postponed)?
@@ -235,7 +230,7 @@ pub async fn run_analysis(
     Ok(worked)
 }
 
-/// Returns whether the host was reached and not merely busy: such a failure may repeat for ever.
+/// Returns whether the host was reached and not busy: such a failure may repeat.
 const fn is_reached(error: &llm::ollama::Error) -> bool {
     use llm::ollama::Error;
     !matches!(

@@ -1,4 +1,4 @@
-//! Requests the analyses of a scan's findings that do not exist yet.
+//! Requests the missing analyses of a scan's findings.
 
 use std::collections::HashSet;
 
@@ -7,15 +7,13 @@ use jiff::Timestamp;
 use serde::Serialize;
 use tokio::time::Instant;
 
-use super::analyze::{Error, FIRST_RECOVERY_DELAY, encode_question, needs_request};
+use super::analyze::{Error, make_pending, needs_request};
 use crate::domain::analysis::Status;
-use crate::domain::instant::time_after;
 use crate::domain::prompt_hash::PromptHash;
 use crate::domain::scan::Scan;
 use crate::domain::severity::Severity;
 use crate::queries::prompt_reader::{PromptIdentity, PromptReader};
 use crate::queue::Queue;
-use crate::store::analyses::Asked;
 use crate::store::findings::runs;
 use crate::store::{Selection, Store};
 use crate::telemetry::metrics::{self, Metric};
@@ -23,7 +21,7 @@ use crate::telemetry::metrics::{self, Metric};
 /// Questions that are written at the same time.
 const CONCURRENCY: usize = 8;
 
-/// The distinct prompts of a scan's findings, by what was done: findings with the same prompt count once.
+/// The number of distinct prompts of a scan's findings, by result.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Tally {
     /// Requested now.
@@ -53,8 +51,7 @@ pub struct Order<'a> {
 
 /// Requests the analyses of a scan's findings, the most severe first, each distinct prompt once.
 ///
-/// # Errors
-/// Those of the table and the queue. What was requested until then stays so.
+/// After an error, the analyses requested until then stay pending.
 pub async fn request_analyses(
     prompts: PromptReader<'_>,
     queue: &Queue,
@@ -92,14 +89,11 @@ pub async fn request_analyses(
         let left = limit.saturating_sub(tally.queued);
         tally.more = missing.len() > left;
         missing.truncate(left);
-        let requested = make_pending(store, missing, now).await?;
+        let requested = make_all_pending(store, missing, now).await?;
         queue.send_all(&requested).await?;
         tally.queued += requested.len();
+        tally.more |= Instant::now() >= deadline;
         if tally.more {
-            break;
-        }
-        if Instant::now() >= deadline {
-            tally.more = true;
             break;
         }
     }
@@ -108,20 +102,15 @@ pub async fn request_analyses(
 }
 
 /// Makes analyses pending, and returns the hashes of those that were not pending before.
-async fn make_pending(
+async fn make_all_pending(
     store: &Store,
     prompts: Vec<(PromptIdentity, Option<Status>)>,
     now: Timestamp,
 ) -> Result<Vec<PromptHash>, Error> {
-    let due = time_after(now, FIRST_RECOVERY_DELAY);
     stream::iter(prompts)
-        .map(|(PromptIdentity { hash, question }, status)| async move {
-            store.put_question(&hash, &encode_question(&question)?, status.is_some()).await?;
-            let is_new = match status {
-                Some(status) => store.ask_again(&hash, status, due).await?,
-                None => matches!(store.ask(&hash, due).await?, Asked::New),
-            };
-            Ok(is_new.then_some(hash))
+        .map(|(prompt, known)| async move {
+            let is_new = make_pending(store, &prompt, known, now).await?;
+            Ok(is_new.then_some(prompt.hash))
         })
         .buffered(CONCURRENCY)
         .try_filter_map(|hash| async { Ok(hash) })

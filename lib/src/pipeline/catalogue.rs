@@ -1,13 +1,13 @@
-//! Catalogues a scan: stores where its vulnerabilities are, and queues those that sources have to be asked about.
+//! Catalogues a scan: stores its occurrences, and queues the vulnerabilities that sources have to be asked about.
 //!
 //! ```text
 //! {"scan_id"} ──▶ findings ──▶ occurrences, first times: a few buckets at a time
-//!             ──▶ findings ──▶ what the report says added to source records, a thousand findings at a time
+//!             ──▶ findings ──▶ facts of the report added to source records, a thousand findings at a time
 //!                          └─▶ {"ids"} for unknown and stale ones, as many as are admitted
 //! ```
 //!
-//! If the time is over after a step, a message states what is left, and the next one continues there. Every step is
-//! idempotent, and several workers may do it at once: occurrences are added in any order.
+//! If the time is over after a step, a message states the remaining work, and its worker continues there. Every step is
+//! idempotent, and several workers may do it at the same time: occurrences are added in any order.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -45,18 +45,11 @@ const MAX_FINDINGS_IN_MEMORY: u32 = 2_000;
 /// Runs of findings that are read at the same time.
 const READ_AHEAD: usize = 4;
 
-/// The pauses between tries to lease source records: a worker that stores a report needs milliseconds, one that asks sources
-/// more than all of these.
-const LEASE_PAUSES: [Duration; 6] = [
-    Duration::from_millis(50),
-    Duration::from_millis(100),
-    Duration::from_millis(200),
-    Duration::from_millis(400),
-    Duration::from_millis(800),
-    Duration::from_millis(1600),
-];
+/// The pauses in milliseconds between tries to lease source records: a worker that stores a report has its lease for
+/// milliseconds, a worker that asks sources for longer than all of these.
+const LEASE_PAUSES_MS: [u64; 6] = [50, 100, 200, 400, 800, 1600];
 
-/// What one message has done.
+/// The work that one message caused.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Catalogued {
     /// Vulnerabilities that were processed.
@@ -71,10 +64,7 @@ pub struct Catalogued {
     pub goes_on: bool,
 }
 
-/// Catalogues a scan within the time budget; the first step is done in any case.
-///
-/// # Errors
-/// [`Error`].
+/// Catalogues a scan within the time budget; the first step is always done.
 pub async fn catalogue_scan(
     deps: &Enrichment,
     scan_id: ScanId,
@@ -128,8 +118,8 @@ async fn read_findings(store: &Store, scan: &Scan) -> Result<Read, store::Error>
     let mut nameless = 0_usize;
     let mut kept = (total <= MAX_FINDINGS_IN_MEMORY).then(Vec::new);
     let wanted = Selection::default();
-    let mut read =
-        stream::iter(runs(0..total)).map(|run| store.findings(scan.scan_id, run, &wanted)).buffered(READ_AHEAD);
+    let read = stream::iter(runs(0..total)).map(|run| store.findings(scan.scan_id, run, &wanted));
+    let mut read = read.buffered(READ_AHEAD);
     while let Some(findings) = read.try_next().await? {
         for finding in &findings {
             match details(finding) {
@@ -179,7 +169,7 @@ fn whole_versions(list: String) -> String {
     }
 }
 
-/// How far the occurrences of an asset are stored.
+/// The progress of storing the occurrences of an asset.
 enum Progress {
     /// In all buckets.
     Complete,
@@ -196,7 +186,7 @@ impl Catalogue<'_> {
     async fn store_occurrences(&self, read: &Read, rest: &mut Rest, is_new: bool) -> Result<Progress, store::Error> {
         let Self { deps: Enrichment { store, .. }, scan, budget, .. } = *self;
         let asset = Asset::of(scan.scan_id, &scan.artifact);
-        // Before the other reads: a later change of the asset has a later version, and a message of its own.
+        // Before the other reads: a later change of the asset has a later version, and its own message.
         let current = store.current(&asset).await?;
         if is_new {
             rest.version = current.version;
@@ -213,7 +203,7 @@ impl Catalogue<'_> {
             None => None,
         };
         let spans: BTreeMap<ScanId, Span> = scans.iter().map(|(id, scan)| (*id, span(scan))).collect();
-        // Scans that were deleted in the meantime: this update has to remove them.
+        // Scans that were deleted in the meantime have to be removed.
         let gone: BTreeSet<ScanId> = known.into_iter().filter(|known| !scans.contains_key(known)).collect();
         // The first-seen times of an expired scan stay. Those of any other deleted scan are removed, including what an
         // interrupted worker wrote after the deletion.
@@ -245,7 +235,7 @@ impl Catalogue<'_> {
         let mut is_deleted = false;
         for Added { scan_id, .. } in &added {
             if store.scan(*scan_id).await?.is_none() {
-                forget_everywhere(store, &asset, *scan_id, false).await?;
+                forget_everywhere(store, &asset, *scan_id).await?;
                 is_deleted |= *scan_id == scan.scan_id;
                 is_complete &= *scan_id == scan.scan_id;
             }
@@ -262,8 +252,8 @@ impl Catalogue<'_> {
         Ok(Progress::Complete)
     }
 
-    /// Stores what the report says of each vulnerability, and queues those that sources have to be asked about, from
-    /// the first finding that is left.
+    /// Stores the facts of the report about each vulnerability, and queues those that sources have to be asked about,
+    /// from the first finding that is left.
     async fn store_report_facts(&self, kept: Option<Vec<Finding>>, rest: &mut Rest) -> Result<Catalogued, Error> {
         let Self { deps, scan, owner, budget } = *self;
         let total = scan.total_findings();
@@ -319,26 +309,22 @@ fn added<'a>(scan: &Scan, read: &'a Read) -> Added<'a> {
     Added { scan_id: scan.scan_id, span: span(scan), found: &read.occurrences }
 }
 
-/// What is new about the vulnerabilities of some findings.
+/// The vulnerabilities of some findings that need work.
 #[derive(Default)]
 struct News {
     /// Vulnerabilities that sources have to be asked about.
     order: Vec<VulnerabilityId>,
-    /// How many vulnerabilities have no record.
+    /// The number of vulnerabilities without a record.
     unknown: usize,
-    /// What the report says of vulnerabilities without a record, or newer than their record.
+    /// The facts of the report that are missing in the records.
     facts: BTreeMap<VulnerabilityId, Option<SourceRecord>>,
 }
 
 /// Reads a range of findings.
 async fn findings_at(store: &Store, scan: &Scan, ordinals: std::ops::Range<u32>) -> Result<Vec<Finding>, store::Error> {
     let wanted = Selection::default();
-    let read: Vec<Vec<Finding>> = stream::iter(runs(ordinals))
-        .map(|run| store.findings(scan.scan_id, run, &wanted))
-        .buffered(READ_AHEAD)
-        .try_collect()
-        .await?;
-    Ok(read.into_iter().flatten().collect())
+    let read = stream::iter(runs(ordinals)).map(|run| store.findings(scan.scan_id, run, &wanted));
+    read.buffered(READ_AHEAD).try_concat().await
 }
 
 /// Compares the vulnerabilities of findings with their records.
@@ -393,14 +379,14 @@ async fn news(
     Ok(news)
 }
 
-/// Reads what a report says of a vulnerability; none if it cannot be read.
+/// Reads the facts of a report about a vulnerability; none if they cannot be read.
 fn report_facts(finding: &Finding, at: Timestamp) -> Option<SourceRecord> {
     let json = to_raw_value(&finding.vulnerability).ok()?;
     trivy::parse(json.get().as_bytes(), at).ok()
 }
 
-/// Adds what a report says to source records, and creates missing ones, without asking a source. Returns false if other
-/// workers held the leases of some, so that the step has to be repeated.
+/// Adds the facts of a report to source records, and creates missing ones, without asking a source. Returns false if
+/// other workers held the leases of some, so that the step has to be repeated.
 async fn store_facts(
     deps: &Enrichment,
     mut facts: BTreeMap<VulnerabilityId, Option<SourceRecord>>,
@@ -411,18 +397,18 @@ async fn store_facts(
         return Ok(true);
     }
     let feeds = enrich::last_good_feeds(deps).await?;
-    for pause in LEASE_PAUSES {
+    for pause in LEASE_PAUSES_MS {
         let ids: Vec<VulnerabilityId> = facts.keys().cloned().collect();
-        let leases = deps.store.take_dossiers(&ids, owner, now, deps.lease).await?;
+        let leases = deps.store.lease_records(&ids, owner, now, deps.lease).await?;
         let writes: Vec<(Lease, Vec<Answer>)> = leases
             .into_iter()
             .map(|lease| {
-                let facts = facts.remove(&lease.id).flatten();
-                let answer = facts.map(|facts| Answer {
+                let answer = |facts: SourceRecord| Answer {
                     source: Source::Trivy,
                     at: facts.as_of,
                     said: Said::Record(Box::new(facts)),
-                });
+                };
+                let answer = facts.remove(&lease.id).flatten().map(answer);
                 let answers = answer.into_iter().chain(feeds.answers(&lease.id)).collect();
                 (lease, answers)
             })
@@ -433,7 +419,7 @@ async fn store_facts(
             .try_collect::<()>()
             .await?;
         if !facts.is_empty() {
-            tokio::time::sleep(pause).await;
+            tokio::time::sleep(Duration::from_millis(pause)).await;
             let ids: Vec<VulnerabilityId> = facts.keys().cloned().collect();
             let known = deps.store.summaries(&ids).await?;
             facts.retain(|id, facts| is_news(known.get(id), facts.as_ref()));
@@ -445,7 +431,7 @@ async fn store_facts(
     Ok(facts.is_empty())
 }
 
-/// Returns whether what a report says of a vulnerability creates or changes its record.
+/// Returns whether the facts of a report create or change a record.
 fn is_news(known: Option<&VulnerabilitySummary>, facts: Option<&SourceRecord>) -> bool {
     known.is_none_or(|known| facts.is_some_and(|facts| known.is_changed_by(&report_digest(facts))))
 }

@@ -8,11 +8,7 @@ use crate::domain::scan::{Scan, ScanId};
 use crate::queue::Queue;
 use crate::store::{self, Store};
 
-/// Confirms a scan; none if there is no such scan. Idempotent. Without an `enrichment` queue there are no occurrences
-/// to update.
-///
-/// # Errors
-/// Those of the table.
+/// Confirms a scan, if it exists; idempotent. Without an `enrichment` queue there are no occurrences to update.
 pub async fn confirm_scan(
     store: &Store,
     enrichment: Option<&Queue>,

@@ -1,7 +1,7 @@
 //! Deletes a scan: first it becomes invisible, then its data is removed piece by piece.
 //!
 //! ```text
-//! one transaction: scan, image pointer, outbox and count removed; claim: deleting; a note of what is left
+//! one transaction: scan, image pointer, outbox and count removed; claim: deleting; a note of the remaining work
 //!   ──▶ findings ──▶ occurrences, bucket by bucket ──▶ archived report ──▶ one transaction: claim and note removed
 //! ```
 //!
@@ -21,7 +21,7 @@ use crate::objects::{self, Objects};
 use crate::store::deletions::Deletion;
 use crate::store::{self, Store};
 
-/// How far a deletion is.
+/// The state of a deletion.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Deleted {
     /// Nothing is left of the scan.
@@ -34,19 +34,18 @@ pub enum Deleted {
     Unknown,
 }
 
-/// Why a deletion was not finished this time. Calling again is always safe.
+/// Why a deletion was not finished. Calling again is always safe.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the types describe the variants")]
 pub enum Error {
-    /// The table.
     #[error(transparent)]
     Store(#[from] store::Error),
-    /// The archive.
     #[error(transparent)]
     Archive(#[from] objects::Error),
 }
 
 impl Error {
-    /// Whether calling again may help.
+    /// Returns whether calling again may help.
     #[must_use]
     pub const fn is_transient(&self) -> bool {
         match self {
@@ -80,10 +79,8 @@ pub struct Order {
     pub reason: Reason,
 }
 
-/// Deletes a scan, for no longer than `time`. Without an `archive` there is no report to remove.
-///
-/// # Errors
-/// Those of the table and the archive; then recovery continues.
+/// Deletes a scan, for no longer than `time`. Without an `archive` there is no report to remove. After an error,
+/// recovery continues.
 pub async fn delete_scan(
     store: &Store,
     archive: Option<&Objects>,
@@ -93,15 +90,14 @@ pub async fn delete_scan(
 ) -> Result<Deleted, Error> {
     let Order { scan_id: id, reason } = order;
     let until = time_after(now, LEASE);
-    let begun = match store.scan(id).await? {
-        Some(scan) => store.begin_deletion(&scan, reason == Reason::Expired, until).await?,
-        None => None,
-    };
-    let deletion = match begun {
-        Some(deletion) => Some(deletion),
-        // One that an earlier call has left.
-        None => store.take_deletion(id, now, until).await?,
-    };
+    let mut deletion = None;
+    if let Some(scan) = store.scan(id).await? {
+        deletion = store.begin_deletion(&scan, reason == Reason::Expired, until).await?;
+    }
+    if deletion.is_none() {
+        // An earlier call may have been interrupted.
+        deletion = store.take_deletion(id, now, until).await?;
+    }
     let Some(deletion) = deletion else {
         if store.deletion(id).await?.is_some() {
             return Ok(Deleted::Underway);
@@ -117,7 +113,7 @@ pub async fn delete_scan(
     }
 }
 
-/// Removes what a deletion has left.
+/// Removes the remaining data of a scan.
 async fn remove(store: &Store, archive: Option<&Objects>, deletion: &Deletion) -> Result<(), Error> {
     // From the last finding to the first: the note states how many are left, so a later call does not start over.
     let mut end = deletion.findings;

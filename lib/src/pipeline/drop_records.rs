@@ -1,12 +1,12 @@
-//! Drops the records of vulnerabilities that no image has any more.
+//! Drops the records of vulnerabilities that no image has.
 //!
 //! ```text
 //! known, and in no occurrence ──▶ unseen: no source is asked ──▶ a day later still in none ──▶ dropped
 //!                                   └ a scan has it: listed again
 //! ```
 //!
-//! The occurrences are read again after a record was marked as unseen, and right before it is dropped. A scan writes its
-//! occurrences before it checks whether a record is marked. So one of the two notices the other.
+//! The occurrences are read again after a record was marked as unseen, and right before it is dropped. A scan writes
+//! its occurrences before it checks whether a record is marked. So at least one of the two notices the other.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -39,7 +39,7 @@ pub struct KnownRecords {
     pub referred: BTreeSet<VulnerabilityId>,
 }
 
-/// What a run did.
+/// The records that a run changed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Tally {
     /// Records that were marked as unseen.
@@ -51,9 +51,6 @@ pub struct Tally {
 }
 
 /// Drops the due records, then marks unseen ones, bucket by bucket, within the time budget.
-///
-/// # Errors
-/// Those of the table.
 pub async fn drop_unseen_records(store: &Store, known: &KnownRecords, budget: &Budget) -> Result<Tally, store::Error> {
     let mut tally = Tally::default();
     drop_due(store, budget, &mut tally).await?;
@@ -94,10 +91,7 @@ async fn drop_due(store: &Store, budget: &Budget, tally: &mut Tally) -> Result<(
                 .map(|id| {
                     let is_seen = seen.contains(&id);
                     async move {
-                        let dropped = match is_seen {
-                            true => Ok(Dropped::Needed),
-                            false => store.drop_record(&id, now).await,
-                        };
+                        let dropped = if is_seen { Ok(Dropped::Needed) } else { store.drop_record(&id, now).await };
                         let dropped = match dropped {
                             // One damaged record must not stop the others.
                             Err(error @ store::Error::Corrupt { .. }) => {
@@ -118,8 +112,9 @@ async fn drop_due(store: &Store, budget: &Budget, tally: &mut Tally) -> Result<(
                 .buffer_unordered(CONCURRENCY)
                 .try_collect()
                 .await?;
-            tally.dropped += dropped.iter().filter(|dropped| **dropped == Dropped::Gone).count();
-            tally.back += dropped.iter().filter(|dropped| **dropped == Dropped::Needed).count();
+            let count = |wanted| dropped.iter().filter(|dropped| **dropped == wanted).count();
+            tally.dropped += count(Dropped::Gone);
+            tally.back += count(Dropped::Needed);
         }
         if is_last {
             return Ok(());

@@ -2,12 +2,12 @@
 //!
 //! ```text
 //! {"scan_id"} ──▶ see `catalogue` ──▶ {"ids"} for unknown and stale ones
-//! {"ids"} ──▶ due? ──▶ lease, id by id ──▶ OSV ──▶ NVD, a hundred at once ──▶ CVE Services
+//! {"ids"} ──▶ due? ──▶ lease, id by id ──▶ OSV ──▶ NVD, a hundred per call ──▶ CVE Services
 //!                                              └─▶ source records and summary, with KEV and EPSS of the last feeds
 //! ```
 //!
-//! Both are idempotent, and several workers may do them at once: one worker has the lease of an id, and the others find
-//! its answer later. What a source does not answer now becomes due again. Reports and readers never wait for this.
+//! Both are idempotent, and several workers may do them at the same time: one worker has the lease of an id, and the
+//! others find its answer later. An unanswered id becomes due again. Reports and readers never wait for this.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -38,7 +38,7 @@ const CVE_SERVICES_CONCURRENCY: usize = 2;
 /// The most CVEs of one advisory that are fetched with it.
 const MAX_ALIASES: usize = 8;
 
-/// What sources are asked with.
+/// The dependencies of enrichment.
 #[derive(Debug)]
 pub struct Enrichment {
     /// The table.
@@ -68,37 +68,30 @@ pub struct Feeds {
     epss: Option<(Feed, Arc<epss::Snapshot>)>,
 }
 
-/// Why a message could not be processed this time. Processing it again is always safe.
+/// Why a message could not be processed. Processing it again is always safe.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the types and messages describe the variants")]
 pub enum Error {
-    /// The table.
     #[error(transparent)]
     Store(#[from] store::Error),
-    /// The bucket.
     #[error(transparent)]
     Objects(#[from] objects::Error),
-    /// The queue.
     #[error(transparent)]
     Queue(#[from] queue::Error),
-    /// A request to a source that could not be made.
     #[error(transparent)]
     Fetch(#[from] fetch::Error),
-    /// The message is not one that Sirius sends.
     #[error("the message is not an order: {0}")]
     InvalidMessage(&'static str),
-    /// Other workers hold the leases of some of a scan's vulnerabilities.
-    #[error("others are at work on vulnerabilities of the scan")]
+    #[error("other workers have the leases of some of the scan's vulnerabilities")]
     Busy,
-    /// A scan needed more messages than the largest one should.
-    #[error("the scan was gone on with {0} times and is not done")]
+    #[error("the scan was continued {0} times and is not done")]
     Endless(u32),
-    /// The operating system returned no random bytes.
-    #[error("no name could be made for this attempt")]
+    #[error("the operating system returned no random bytes")]
     Random(#[from] getrandom::Error),
 }
 
 impl Error {
-    /// Whether trying again later may help.
+    /// Returns whether trying again later may help.
     #[must_use]
     pub const fn is_transient(&self) -> bool {
         match self {
@@ -112,21 +105,18 @@ impl Error {
     }
 }
 
-/// What asking has achieved.
+/// The result of asking sources.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Enriched {
     /// Vulnerabilities that were asked about.
     pub asked: usize,
-    /// Those of them that a source answered about, even if it does not have them.
+    /// Those of them that a source answered about, even without a record.
     pub answered: usize,
     /// Those that another worker has leased, or whose answers are fresh.
     pub left: usize,
 }
 
 /// Asks sources about the unknown and stale ids that no other worker has leased.
-///
-/// # Errors
-/// [`Error`]; never because a source fails.
 pub async fn ask_sources(
     deps: &Enrichment,
     ids: &BTreeSet<VulnerabilityId>,
@@ -141,7 +131,7 @@ pub async fn ask_sources(
         Err(error) => Err(error),
     };
     let (asked, answered) = (work.leases.len(), work.answered());
-    // After an error too: the answers are kept, and the leases end.
+    // Also after an error, so that the answers are kept and the leases end.
     let written = work.finish().await;
     done?;
     written?;
@@ -166,7 +156,7 @@ impl Work<'_> {
         let summaries = if all { BTreeMap::new() } else { deps.store.summaries(&ids).await? };
         let is_due = |id: &VulnerabilityId| summaries.get(id).is_none_or(|known| known.is_due(now));
         let due: Vec<VulnerabilityId> = ids.into_iter().filter(|id| is_due(id)).collect();
-        let leases = deps.store.take_dossiers(&due, owner, now, deps.lease).await?;
+        let leases = deps.store.lease_records(&due, owner, now, deps.lease).await?;
         self.leases.extend(leases.into_iter().map(|lease| (lease.id.clone(), lease)));
         Ok(())
     }
@@ -190,7 +180,6 @@ impl Work<'_> {
         self.leases.keys().filter(wants).cloned().collect()
     }
 
-    /// Adds an answer.
     fn answer(&mut self, id: VulnerabilityId, source: Source, said: Said) {
         let at = self.budget.now();
         self.answers.entry(id).or_default().push(Answer { source, at, said });
@@ -256,7 +245,7 @@ impl Work<'_> {
         Ok(said.into_iter().filter_map(|(id, said)| Some((id, said?))).collect())
     }
 
-    /// Adds what advisories say to the CVEs that they refer to, and leases these, so that NVD is asked about them too.
+    /// Adds the facts of advisories to the CVEs that they refer to, and leases these, so that NVD is asked about them.
     async fn link(
         &mut self,
         same: BTreeMap<VulnerabilityId, Vec<(VulnerabilityId, SourceRecord)>>,
@@ -305,7 +294,7 @@ impl Work<'_> {
     }
 }
 
-/// Adds answers to leased source records, writes it and its summary, and ends the lease.
+/// Adds answers to leased source records, writes them and their summary, and ends the lease.
 pub(super) async fn write_source_records(
     deps: &Enrichment,
     lease: Lease,
@@ -323,22 +312,17 @@ pub(super) async fn write_source_records(
 }
 
 impl Feeds {
-    /// Returns what the feeds say of a CVE.
+    /// Returns the facts of the feeds about a CVE.
     pub(super) fn answers(&self, id: &VulnerabilityId) -> Vec<Answer> {
-        let said = |facts: Option<SourceRecord>| facts.map_or(Said::Absent, |facts| Said::Record(Box::new(facts)));
         if id.kind() != Kind::Cve {
             return Vec::new();
         }
-        let kev = self.kev.as_ref().map(|(feed, catalogue)| Answer {
-            source: Source::Kev,
-            at: feed.fetched_at,
-            said: said(catalogue.facts(id)),
-        });
-        let epss = self.epss.as_ref().map(|(feed, snapshot)| Answer {
-            source: Source::Epss,
-            at: feed.fetched_at,
-            said: said(snapshot.facts(id)),
-        });
+        let answer = |source, feed: &Feed, facts: Option<SourceRecord>| {
+            let said = facts.map_or(Said::Absent, |facts| Said::Record(Box::new(facts)));
+            Answer { source, at: feed.fetched_at, said }
+        };
+        let kev = self.kev.as_ref().map(|(feed, catalogue)| answer(Source::Kev, feed, catalogue.facts(id)));
+        let epss = self.epss.as_ref().map(|(feed, snapshot)| answer(Source::Epss, feed, snapshot.facts(id)));
         kev.into_iter().chain(epss).collect()
     }
 }
@@ -346,41 +330,34 @@ impl Feeds {
 /// Returns the last good feeds, from memory or from the bucket.
 pub(super) async fn last_good_feeds(deps: &Enrichment) -> Result<Feeds, Error> {
     let mut cache = deps.feeds.0.lock().await;
-    let newest = deps.store.feed(FeedName::Kev).await?;
-    if cache.kev.as_ref().map(|(feed, _)| feed) != newest.as_ref() {
-        cache.kev = match newest {
-            Some(feed) => read_feed(deps, &feed, |bytes| {
-                let believed = kev::LastGood { entries: 1, released: Timestamp::MIN };
-                kev::parse(bytes, Some(believed)).map_err(|error| error.to_string())
-            })
-            .await?
-            .map(|catalogue| (feed, Arc::new(catalogue))),
-            None => None,
-        };
-    }
-    let newest = deps.store.feed(FeedName::Epss).await?;
-    if cache.epss.as_ref().map(|(feed, _)| feed) != newest.as_ref() {
-        cache.epss = match newest {
-            Some(feed) => read_feed(deps, &feed, |bytes| {
-                epss::parse_packed(bytes, fetch::MAX_BYTES).map_err(|error| error.to_string())
-            })
-            .await?
-            .map(|snapshot| (feed, Arc::new(snapshot))),
-            None => None,
-        };
-    }
+    let parse_kev = |bytes: &[u8]| {
+        let believed = kev::LastGood { entries: 1, released: Timestamp::MIN };
+        kev::parse(bytes, Some(believed)).map_err(|error| error.to_string())
+    };
+    cache.kev = last_good_feed(deps, FeedName::Kev, cache.kev.clone(), parse_kev).await?;
+    let parse_epss = |bytes: &[u8]| epss::parse_packed(bytes, fetch::MAX_BYTES).map_err(|error| error.to_string());
+    cache.epss = last_good_feed(deps, FeedName::Epss, cache.epss.clone(), parse_epss).await?;
     Ok(cache.clone())
 }
 
-/// Reads a feed from the bucket; none if it is missing or damaged. The next refresh replaces it.
-async fn read_feed<T>(
+/// Reads a feed from the bucket unless the `known` one is current; none if it is missing or damaged. The next refresh
+/// replaces it.
+async fn last_good_feed<T>(
     deps: &Enrichment,
-    feed: &Feed,
+    name: FeedName,
+    known: Option<(Feed, Arc<T>)>,
     parse: impl FnOnce(&[u8]) -> Result<T, String>,
-) -> Result<Option<T>, Error> {
-    let Some(bytes) = deps.objects.feed(&feed.object, fetch::MAX_BYTES).await? else {
-        tracing::error!(object = feed.object, "a stored feed is missing");
+) -> Result<Option<(Feed, Arc<T>)>, Error> {
+    let newest = deps.store.feed(name).await?;
+    if known.as_ref().map(|(feed, _)| feed) == newest.as_ref() {
+        return Ok(known);
+    }
+    let Some(feed) = newest else { return Ok(None) };
+    let object = &feed.object;
+    let Some(bytes) = deps.objects.feed(object, fetch::MAX_BYTES).await? else {
+        tracing::error!(object, "a stored feed is missing");
         return Ok(None);
     };
-    Ok(parse(&bytes).inspect_err(|error| tracing::error!(object = feed.object, error, "a stored feed is damaged")).ok())
+    let parsed = parse(&bytes).inspect_err(|error| tracing::error!(object, error, "a stored feed is damaged")).ok();
+    Ok(parsed.map(|parsed| (feed, Arc::new(parsed))))
 }

@@ -6,26 +6,15 @@ use crate::domain::scan::ScanId;
 use crate::store::{self, Store};
 
 /// Removes a deleted scan from all buckets of an asset. Idempotent.
-///
-/// # Errors
-/// Those of the table.
-pub async fn forget_everywhere(
-    store: &Store,
-    asset: &Asset,
-    deleted: ScanId,
-    expired: bool,
-) -> Result<(), store::Error> {
+pub async fn forget_everywhere(store: &Store, asset: &Asset, deleted: ScanId) -> Result<(), store::Error> {
     for (step, _) in Bucket::steps(0) {
-        forget_in_buckets(store, asset, &step, deleted, expired).await?;
+        forget_in_buckets(store, asset, &step, deleted, false).await?;
     }
     Ok(())
 }
 
 /// Removes a deleted scan from some buckets of an asset, and returns whether it was in any. If the scan only `expired`,
 /// the first-seen times stay. Idempotent.
-///
-/// # Errors
-/// Those of the table.
 pub async fn forget_in_buckets(
     store: &Store,
     asset: &Asset,
@@ -42,15 +31,12 @@ pub async fn forget_in_buckets(
     Ok(removed)
 }
 
-/// Removes what a reopened scan has left under its former asset, unless that is `current_asset`. Idempotent.
-///
-/// # Errors
-/// Those of the table.
+/// Removes the data of a reopened scan under its former asset, unless that is `current_asset`. Idempotent.
 pub async fn forget_reopened(store: &Store, scan: ScanId, current_asset: Option<&Asset>) -> Result<(), store::Error> {
     let Some(previous_asset) = store.reopened(scan).await? else { return Ok(()) };
     if current_asset == Some(&previous_asset) {
         return Ok(());
     }
-    forget_everywhere(store, &previous_asset, scan, false).await?;
+    forget_everywhere(store, &previous_asset, scan).await?;
     store.remove_pointer_without_a_name(&previous_asset).await
 }

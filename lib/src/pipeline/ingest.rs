@@ -1,10 +1,10 @@
-//! Ingests a report: completely or not at all, and once.
+//! Ingests a report once, completely or not at all.
 //!
 //! ```text
 //! claim ──┬─▶ number ──▶ findings ──┬─▶ publish ──▶ queue enrichment and analyses, if configured
 //!   │     └─▶ archive the report ───┘
 //!   │ already complete: a duplicate; the time at which it was seen is stored, and which scan is current follows
-//!   │ a lease that holds: busy
+//!   │ a running lease: busy
 //!   └ an expired lease: taken over, with the same id, keys and items
 //! ```
 //!
@@ -39,7 +39,7 @@ use crate::store::scans::Published;
 use crate::store::{self, Store};
 use crate::telemetry::chain;
 
-/// How a report was ingested.
+/// The result of an ingestion.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Ingested {
     /// The scan of the report, as it is now.
@@ -52,34 +52,24 @@ pub struct Ingested {
     pub warnings: Vec<Warning>,
 }
 
-/// Why a report was not ingested this time. Delivering it again is always safe.
+/// Why a report was not ingested. Delivering it again is always safe.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the types and messages describe the variants")]
 pub enum Error {
-    /// Another request is ingesting the same report.
     #[error("the same report is being ingested by another request until {until}")]
-    Busy {
-        /// When the lease of that attempt ends.
-        until: Timestamp,
-    },
-    /// The earlier scan of the same report is being deleted.
+    Busy { until: Timestamp },
     #[error("the scan of the same report is being deleted, until {until} at the latest")]
-    Deleting {
-        /// When the lease of that deletion ends.
-        until: Timestamp,
-    },
-    /// The table.
+    Deleting { until: Timestamp },
     #[error(transparent)]
     Store(#[from] store::Error),
-    /// The archive.
     #[error(transparent)]
     Archive(#[from] objects::Error),
-    /// The operating system returned no random bytes.
-    #[error("no name could be made for this attempt")]
+    #[error("the operating system returned no random bytes")]
     Random(#[from] getrandom::Error),
 }
 
 impl Error {
-    /// Whether delivering the report again may help.
+    /// Returns whether delivering the report again may help.
     #[must_use]
     pub const fn is_transient(&self) -> bool {
         match self {
@@ -108,16 +98,16 @@ impl AutoAnalyze {
     }
 }
 
-/// What reports are ingested with.
+/// The dependencies of an ingestion.
 #[derive(Debug)]
 pub struct Ingestion {
     /// The table.
     pub store: Store,
-    /// The archive of the reports as they were sent; none if they are not archived.
+    /// The archive of the reports; none if they are not archived.
     pub archive: Option<Objects>,
-    /// What is analysed of every new scan, and the queue for it.
+    /// The automatic analyses of every new scan, and their queue.
     pub auto: Option<(AutoAnalyze, Queue)>,
-    /// The queue of scans whose vulnerabilities are to be looked up; none if they are not looked up.
+    /// The queue of enrichment; none if vulnerabilities are not looked up.
     pub enrichment: Option<Queue>,
     /// The limits of a report.
     pub limits: Limits,
@@ -127,24 +117,23 @@ pub struct Ingestion {
     pub lease: Duration,
 }
 
-/// When recovery queues the analyses of a scan whose vulnerabilities are looked up first: prompts state what the
-/// sources say.
+/// When recovery queues the analyses of a scan whose vulnerabilities are looked up first, because prompts contain the
+/// facts of the sources.
 const RECOVERY_DELAY_AFTER_ENRICHMENT: Duration = Duration::from_secs(90);
 
 impl Ingestion {
     /// Parses the report of a submission, and checks that this deployment accepts it.
     ///
     /// # Errors
-    /// Those of [`Submission::report`]; [`report::Error::NoImageName`] for a report without an image name, where one is
-    /// required.
+    /// [`report::Error::NoImageName`] for a report without an image name, where one is required.
     pub fn report<'s>(&self, submission: &'s Submission) -> Result<Report<'s>, report::Error> {
         let report = submission.report()?;
         if self.require_image_name && report.artifact.nameless { Err(report::Error::NoImageName) } else { Ok(report) }
     }
 }
 
-/// Returns when a report was created by its own account. A time more than a year ahead is ignored: it would keep every
-/// later scan from becoming current.
+/// Returns when a report was created. A time more than a year ahead is ignored, because it would keep every later scan
+/// from becoming current.
 fn seen_at(report: &Report<'_>, now: Timestamp) -> Option<Timestamp> {
     const MAX_FUTURE: Duration = Duration::from_secs(366 * 24 * 3600);
     report.created_at.filter(|at| *at <= time_after(now, MAX_FUTURE))
@@ -156,18 +145,18 @@ fn warnings(report: &Report<'_>, scan: &Scan, current: Option<&Scan>, now: Times
     const CLOCK_TOLERANCE: Duration = Duration::from_secs(24 * 3600);
     let mut warnings = report.warnings.clone();
     let mut warn = |code, message: &str| warnings.push(Warning::new(code, message));
-    match report.created_at {
-        Some(at) if at > time_after(now, CLOCK_TOLERANCE) && seen_at(report, now).is_none() => warn(
-            WarningCode::CreatedAt,
-            "CreatedAt lies more than a year in the future, so the time of ingestion counts; check the clock of the \
-             scanner",
-        ),
-        Some(at) if at > time_after(now, CLOCK_TOLERANCE) => warn(
-            WarningCode::CreatedAt,
-            "CreatedAt lies in the future: until then no other scan of this image becomes current; check the clock of \
-             the scanner",
-        ),
-        _ => {}
+    if report.created_at.is_some_and(|at| at > time_after(now, CLOCK_TOLERANCE)) {
+        let message = match seen_at(report, now) {
+            None => {
+                "CreatedAt lies more than a year in the future, so the time of ingestion counts; check the clock of \
+                 the scanner"
+            }
+            Some(_) => {
+                "CreatedAt lies in the future: until then no other scan of this image becomes current; check the clock \
+                 of the scanner"
+            }
+        };
+        warn(WarningCode::CreatedAt, message);
     }
     if scan.suspect {
         warn(
@@ -201,10 +190,6 @@ fn warnings(report: &Report<'_>, scan: &Scan, current: Option<&Scan>, now: Times
 }
 
 /// Ingests the report of a submission. `owner` names this attempt.
-///
-/// # Errors
-/// [`Error::Busy`] while another attempt has the lease, [`Error::Deleting`] while the earlier scan of the report is
-/// being deleted, and those of the table and the archive.
 pub async fn ingest_report(
     deps: &Ingestion,
     submission: &Submission,
@@ -229,13 +214,12 @@ async fn see_again(
     owner: &Owner,
     now: Timestamp,
 ) -> Result<Ingested, Error> {
-    let gone = store::Error::Vanished { scan_id };
     let due = deps.enrichment.is_some().then(|| time_after(now, RECOVERY_DELAY));
     let seen = match seen_at(report, now) {
         Some(at) => deps.store.see_again(scan_id, at, due).await?,
         None => deps.store.scan(scan_id).await?.map(SeenAgain::Unchanged),
     };
-    let seen = seen.ok_or(gone)?;
+    let seen = seen.ok_or(store::Error::Vanished { scan_id })?;
     let moved = matches!(seen, SeenAgain::Moved(_));
     if let Some(queue) = deps.enrichment.as_ref().filter(|_| moved) {
         queue_occurrences(&queue.on_behalf_of(owner.request_id()), scan_id).await;
@@ -257,7 +241,7 @@ async fn current_instead(store: &Store, scan: &Scan) -> Result<Option<Scan>, sto
     }
 }
 
-/// A report, and the submission that it was parsed from.
+/// A report and its submission.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Incoming<'a> {
     pub(super) submission: &'a Submission,
@@ -273,7 +257,7 @@ pub(super) async fn finish_ingestion(
     now: Timestamp,
 ) -> Result<Ingested, Error> {
     let Ingestion { store, auto, enrichment, .. } = deps;
-    // Boxed, because the future is large and would be part of every caller's future.
+    // Boxed, because the large future would be part of every caller's future.
     match Box::pin(store_and_publish(deps, incoming, claim, now)).await {
         Ok(Published { scan, is_ours }) => {
             if let Some(queue) = enrichment.as_ref().filter(|_| is_ours) {
@@ -295,7 +279,7 @@ pub(super) async fn finish_ingestion(
         }
         Err(error) => {
             if let Err(release) = store.release(claim, now).await {
-                tracing::warn!(cause = chain(&release), "the lease stays until it ends by itself");
+                tracing::warn!(cause = chain(&release), "the lease could not be released and lasts until its end");
             }
             Err(error)
         }
@@ -311,14 +295,12 @@ async fn store_and_publish(
 ) -> Result<Published, Error> {
     let Ingestion { store, archive, auto, enrichment, .. } = deps;
     let previous = claim.previous;
-    // Before publishing: every published scan has its report in the archive, if there is one.
+    // Before publishing, so that every published scan has its report in the archive.
     let archived = async {
-        match archive {
-            Some(archive) if !submission.packed.is_empty() => {
-                archive.archive(report.hash, &submission.packed, &submission.declared).await
-            }
-            _ => Ok(()),
+        if let Some(archive) = archive.as_ref().filter(|_| !submission.packed.is_empty()) {
+            archive.archive(report.hash, &submission.packed, &submission.declared).await?;
         }
+        Ok::<_, Error>(())
     };
     let write = async {
         let scan_id = store.number(claim).await?;
@@ -329,7 +311,7 @@ async fn store_and_publish(
         store.remove_findings(scan_id, written..previous.map_or(0, |previous| previous.findings)).await?;
         Ok(scan_id)
     };
-    let ((), scan_id) = tokio::try_join!(async { archived.await.map_err(Error::from) }, write)?;
+    let ((), scan_id) = tokio::try_join!(archived, write)?;
     let (severity_counts, fixable_counts) = report.counts();
     let dated = seen_at(report, now);
     let seen = dated.unwrap_or(now);
@@ -384,8 +366,7 @@ async fn queue_enrichment(store: &Store, queue: &Queue, scan_id: ScanId, only: b
 /// the outbox, and recovery queues them.
 async fn queue_analyses(store: &Store, queue: &Queue, auto: &AutoAnalyze, scan: &Scan, now: Timestamp) {
     let order = Order { severities: &auto.severities, limit: usize::MAX, deadline: Instant::now() + SEND_TIMEOUT };
-    let queued = request_analyses(auto.prompts(store), queue, scan, order, now).await;
-    let cleared = match queued {
+    let cleared = match request_analyses(auto.prompts(store), queue, scan, order, now).await {
         Ok(tally) if tally.more => return,
         Ok(_) => store.clear_outbox(scan.scan_id).await.map_err(analyze::Error::from),
         Err(error) => Err(error),

@@ -1,7 +1,7 @@
 //! Ingests an uploaded object.
 //!
-//! An upload that can never be ingested is stored as failed, with the reason, and its object is tagged. Any other
-//! upload either succeeds, or its event is delivered again.
+//! An upload that can never be ingested is stored as failed, with the reason, and its object is tagged. The event of
+//! any other upload is delivered again until it succeeds.
 
 use std::collections::HashMap;
 use std::fmt::Display;
@@ -25,7 +25,7 @@ use crate::store::lease::Owner;
 /// An object that an event names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Object {
-    /// Which upload it is.
+    /// The upload.
     pub id: UploadId,
     /// The hash of its content.
     pub etag: String,
@@ -35,42 +35,40 @@ pub struct Object {
     pub size: u64,
 }
 
-/// How an object was handled.
+/// The result of handling an object.
 #[derive(Debug, Clone, PartialEq)]
 pub enum UploadOutcome {
     /// Its report is ingested.
     Done {
         /// The result.
         ingested: Box<Ingested>,
-        /// How many findings it has.
+        /// The number of its findings.
         findings: usize,
     },
     /// It can never be ingested.
     Failed(report::Kind),
     /// The same event was handled earlier.
     Settled,
-    /// A newer object has replaced it, and has an event of its own.
+    /// A newer object has replaced it.
     Replaced,
     /// It was deleted before it was read.
     Gone,
 }
 
-/// Why an object was not ingested this time. Its event is delivered again.
+/// Why an object was not ingested. Its event is delivered again.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the types describe the variants")]
 pub enum Error {
-    /// The bucket.
     #[error(transparent)]
     Objects(#[from] objects::Error),
-    /// The table.
     #[error(transparent)]
     Store(#[from] store::Error),
-    /// The ingestion.
     #[error(transparent)]
     Ingest(#[from] ingest::Error),
 }
 
 impl Error {
-    /// Whether trying again may help.
+    /// Returns whether trying again may help.
     #[must_use]
     pub const fn is_transient(&self) -> bool {
         match self {
@@ -91,9 +89,6 @@ const MAX_REASON_LEN: usize = 600;
 const UPLOAD_RETENTION: Duration = Duration::from_secs(90 * 24 * 3600);
 
 /// Ingests an uploaded object. `owner` names this attempt.
-///
-/// # Errors
-/// Those of the bucket, the table and the ingestion.
 pub async fn ingest_upload(
     deps: &Ingestion,
     objects: &Objects,
@@ -145,9 +140,8 @@ pub async fn ingest_upload(
     };
     let (state, done) = match outcome {
         Ok((ingested, findings)) => {
-            let Ingested { scan, duplicate, warnings, .. } = &ingested;
-            let (scan_id, duplicate) = (scan.scan_id, *duplicate);
-            let state = State::Done { scan_id, duplicate, current: scan.current, warnings: warnings.clone() };
+            let Ingested { scan, duplicate, warnings, .. } = ingested.clone();
+            let state = State::Done { scan_id: scan.scan_id, duplicate, current: scan.current, warnings };
             (state, UploadOutcome::Done { ingested: Box::new(ingested), findings })
         }
         Err(refused) => {
@@ -157,15 +151,15 @@ pub async fn ingest_upload(
     };
     // Before the tag: if the tag fails, the next delivery of the event only sets the tag.
     let written = record(state);
-    // Not if a newer object of the same key was handled; the report of this one is ingested in any case.
+    // Not if a newer object of the same key was handled; the report of this one stays ingested.
     if deps.store.put_upload(&written, time_after(now, UPLOAD_RETENTION)).await? {
         tag(objects, object, &written.state).await?;
     }
     Ok(done)
 }
 
-/// Tags an object with the outcome of its upload, unless another object has replaced it: tagging takes no condition, and
-/// the other object is tagged by its own event.
+/// Tags an object with the outcome of its upload, unless another object has replaced it: tagging takes no condition,
+/// and the other object is tagged by its own event.
 async fn tag(objects: &Objects, object: &Object, state: &State) -> Result<(), objects::Error> {
     if objects.upload_etag(&object.id).await?.as_deref() != Some(object.etag.as_str()) {
         return Ok(());
@@ -174,25 +168,26 @@ async fn tag(objects: &Objects, object: &Object, state: &State) -> Result<(), ob
     objects.tag_upload(&object.id, outcome).await
 }
 
-/// Reads what the sender declares, in the request of the upload or as metadata of the object.
+/// Reads the sender's declarations in the request of the upload, or else in the metadata of the object.
 fn declared(sent: Declared, metadata: &HashMap<String, String>) -> Result<Declared, report::Error> {
-    fn read<T: FromStr<Err: Display>>(
-        sent: Option<T>,
-        metadata: &HashMap<String, String>,
-        name: &str,
-    ) -> Result<Option<T>, report::Error> {
-        if sent.is_some() {
-            return Ok(sent);
-        }
-        let text = metadata.get(name).map(|text| text.parse::<T>());
-        text.transpose()
-            .map_err(|error| report::Error::Field { path: format!("x-amz-meta-{name}"), reason: error.to_string() })
-    }
     Ok(Declared {
-        image_name: read(sent.image_name, metadata, objects::IMAGE_NAME)?,
-        scanners: read(sent.scanners, metadata, objects::SCANNERS)?,
-        severities: read(sent.severities, metadata, objects::SEVERITIES)?,
+        image_name: declaration(sent.image_name, metadata, objects::IMAGE_NAME)?,
+        scanners: declaration(sent.scanners, metadata, objects::SCANNERS)?,
+        severities: declaration(sent.severities, metadata, objects::SEVERITIES)?,
     })
+}
+
+fn declaration<T: FromStr<Err: Display>>(
+    sent: Option<T>,
+    metadata: &HashMap<String, String>,
+    name: &str,
+) -> Result<Option<T>, report::Error> {
+    let refused =
+        |error: T::Err| report::Error::Field { path: format!("x-amz-meta-{name}"), reason: error.to_string() };
+    match sent {
+        Some(_) => Ok(sent),
+        None => metadata.get(name).map(|text| text.parse().map_err(refused)).transpose(),
+    }
 }
 
 /// Ingests the bytes of an object. The inner error is the report's, and permanent.

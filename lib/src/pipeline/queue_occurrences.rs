@@ -6,7 +6,7 @@ use crate::domain::scan::ScanId;
 use crate::queue::Queue;
 use crate::telemetry::chain;
 
-/// When recovery sends the message again if it was lost.
+/// The time after which recovery sends a lost message again.
 pub(super) const RECOVERY_DELAY: Duration = Duration::from_secs(60);
 /// How long a request waits for the message to be sent.
 pub(super) const SEND_TIMEOUT: Duration = Duration::from_secs(5);
@@ -18,5 +18,5 @@ pub(super) async fn queue_occurrences(queue: &Queue, scan_id: ScanId) {
         Ok(Err(error)) => chain(&error),
         Err(_) => "the queue did not answer in time".to_owned(),
     };
-    tracing::warn!(scan_id = scan_id.get(), cause, "recovery will have the occurrences follow");
+    tracing::warn!(scan_id = scan_id.get(), cause, "recovery will queue the update of the occurrences");
 }

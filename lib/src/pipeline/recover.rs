@@ -1,5 +1,5 @@
-//! Repairs on a schedule: lost messages, analyses whose back-off is over, interrupted ingestions and deletions, and scans
-//! past their retention.
+//! Repairs on a schedule: lost messages, analyses whose back-off is over, interrupted ingestions and deletions, and
+//! scans past their retention.
 
 use std::time::Duration;
 
@@ -42,7 +42,7 @@ const LONGEST_RESEND_WAIT: Duration = Duration::from_secs(6 * 3600);
 
 /// Scans that one run reads to find a current one.
 const MAX_PROMPT_CANDIDATES: usize = 20;
-/// How long the analyses of a scan wait for the sources, because a prompt states what the sources say.
+/// How long the analyses of a scan wait for the sources, because a prompt contains their facts.
 const LONGEST_ENRICHMENT_WAIT: Duration = Duration::from_secs(2 * 3600);
 /// The pause between two checks whether the sources were asked: as long as the wait so far, at least this …
 const SHORTEST_PAUSE: Duration = Duration::from_secs(60);
@@ -65,20 +65,20 @@ const RETRY_WAIT: Duration = Duration::from_secs(3600);
 /// How long one run works on the deletion of one scan.
 const DELETION_TIME: Duration = Duration::from_secs(20);
 
-/// What recovery works with.
+/// The dependencies of recovery.
 #[derive(Debug)]
 pub struct Recovery {
-    /// What reports are ingested with; interrupted ones are finished from its archive.
+    /// The dependencies of ingestions; interrupted ones are finished from the archive.
     pub ingestion: Ingestion,
     /// The bucket.
     pub objects: Objects,
     /// The queue of analyses.
     pub queue: Queue,
-    /// How long scans are kept; none to keep them for ever.
+    /// How long scans are kept; none if they are never deleted.
     pub retention: Option<Duration>,
 }
 
-/// What a run did.
+/// The result of a run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Recovered {
     /// Messages that were sent again.
@@ -95,11 +95,8 @@ pub struct Recovered {
     pub stuck: usize,
 }
 
-/// Repairs what is due until the deadline, on behalf of a request. A failed repair is logged, and repeated by the next
-/// run; the others go on.
-///
-/// # Errors
-/// If the lists of what is due cannot be read, or messages cannot be sent.
+/// Repairs until the deadline, on behalf of a request. A failed repair is logged, and repeated by the next run; the
+/// others continue.
 pub async fn run_recovery(
     deps: &Recovery,
     request_id: &str,
@@ -114,8 +111,8 @@ pub async fn run_recovery(
     let outbox = store.due_outbox(now, MAX_QUEUED_SCANS).await?;
     let moved = if ingestion.enrichment.is_some() { store.due_moved(now, MAX_QUEUED_SCANS).await? } else { Vec::new() };
     let unfinished = store.unfinished(time_before(now, SENDER_GRACE), MAX_UNFINISHED).await?;
-    // Before any repair, so that a run that fails emits the metric too. The lists begin with the longest overdue entry.
-    // An interrupted ingestion is finished or abandoned within minutes; an older one is stuck.
+    // Before any repair, so that a failed run emits the metric too. The lists begin with the longest overdue entry. An
+    // interrupted ingestion is finished or abandoned within minutes; an older one is stuck.
     let old = time_before(now, ABANDON_AFTER.saturating_mul(2));
     let stuck = due.iter().filter(|due| due.is_stuck).count()
         + unfinished.iter().filter(|unfinished| unfinished.since < old).count();
@@ -152,9 +149,9 @@ pub async fn run_recovery(
         }
     }
     let unfinished = store.due_deletions(now, MAX_UNFINISHED).await?;
-    // The reason is that of the note, whichever is given here.
+    // An interrupted deletion keeps its own reason.
     let requested = |scan_id| delete_scan::Order { scan_id, reason: Reason::Requested };
-    let mut to_delete: Vec<delete_scan::Order> = unfinished.into_iter().map(requested).collect();
+    let mut to_delete: Vec<_> = unfinished.into_iter().map(requested).collect();
     let mut walk = None;
     if let Some(oldest) = retention.map(|age| time_before(now, age)) {
         let looked_at = store.oldest_scans(store.position(Walk::Retention).await?, MAX_AGE_CHECKS).await?;
@@ -196,8 +193,8 @@ enum Finished {
     Later,
 }
 
-/// Finishes an ingestion from the archive. If its report is not archived, its sender never got a success, and its data
-/// is removed.
+/// Finishes an ingestion from the archive. The data of a report that is not archived is removed, because its sender did
+/// not get a success.
 async fn finish_from_archive(
     deps: &Recovery,
     request_id: &str,
@@ -247,12 +244,12 @@ async fn ingest_archived(
     now: Timestamp,
 ) -> Result<Finished, reingest::Error> {
     let submission = reingest::unpack(deps, archived)?;
-    let report = reingest::parse(&submission, claim.hash)?;
+    let report = reingest::parse_report(&submission, claim.hash)?;
     finish_ingestion(deps, Incoming { submission: &submission, report: &report }, claim, owner, now).await?;
     Ok(Finished::Ingested)
 }
 
-/// What analyses and enrichment are queued with.
+/// The dependencies of queueing analyses and enrichment.
 struct Queueing<'a> {
     store: &'a Store,
     queue: &'a Queue,
@@ -260,7 +257,7 @@ struct Queueing<'a> {
     enrichment: Option<&'a Queue>,
 }
 
-/// Sends the messages that are due again. Two runs at once may send a message twice, which is harmless.
+/// Sends due messages again. Two simultaneous runs may send a message twice, which is harmless.
 async fn resend(
     queueing: &Queueing<'_>,
     due: &[Due],
@@ -289,15 +286,12 @@ async fn resend(
             Ok(Queued::Whole) => recovered.scans += 1,
             Ok(Queued::Later) => {}
             Ok(Queued::Part) => break,
-            // Deleting a scan removes it from the list; ingesting it again adds it again.
+            // Deleting a scan removes it from the list, and ingesting it again adds it.
             Err(Error::Store(store::Error::Vanished { .. })) => {}
             // Later, so that the next runs get to the others.
             Err(error) => {
-                tracing::error!(
-                    scan_id = scan_id.get(),
-                    cause = chain(&error),
-                    "the findings of a scan could not be queued"
-                );
+                let cause = chain(&error);
+                tracing::error!(scan_id = scan_id.get(), cause, "the findings of a scan could not be queued");
                 store.put_off_outbox(scan_id, time_after(now, RESEND_WAIT)).await?;
             }
         }
@@ -343,7 +337,7 @@ async fn queue_scan(
     if let Some(enrichment) = enrichment {
         enrichment.send_scan(scan_id).await?;
     }
-    // The settings may have changed since the scan was put into the outbox.
+    // The settings may have changed since the scan was added to the outbox.
     if let Some(auto) = auto
         && let Some(scan) = store.scan(scan_id).await?
     {

@@ -3,7 +3,7 @@
 //! ```text
 //! fetch ──▶ plausible? ──▶ bucket ──▶ the last good feed ──▶ each known CVE whose value changed
 //!             └ no: the last good feed stays
-//! known, and no image has it ──▶ dropped, see `drop_records`
+//! known, but in no image ──▶ dropped, see `drop_records`
 //! ```
 
 use std::collections::BTreeSet;
@@ -23,7 +23,7 @@ use crate::enrichment::merge::Said;
 use crate::enrichment::{epss, kev};
 use crate::sources::fetch::Budget;
 use crate::sources::{Mode, feeds};
-use crate::store::enrichments::Due;
+use crate::store::enrichments::{Due, Lease};
 use crate::store::lease::Owner;
 use crate::telemetry::chain;
 
@@ -36,7 +36,7 @@ const MAX_DUE: usize = 5000;
 /// CVEs that are written at the same time.
 const CONCURRENCY: usize = 8;
 
-/// What a run did.
+/// The result of a run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Refreshed {
     /// Feeds that were replaced.
@@ -45,7 +45,7 @@ pub struct Refreshed {
     pub failed: usize,
     /// CVEs whose value changed.
     pub pushed: usize,
-    /// CVEs whose lease another worker held, or that there was no time for: the next run updates them.
+    /// CVEs that the next run updates, because another worker held the lease or the time was over.
     pub missed: usize,
     /// Ids that were queued for the sources.
     pub due: usize,
@@ -58,9 +58,6 @@ pub struct Refreshed {
 }
 
 /// Refreshes stale feeds, updates the CVEs whose values changed, and queues due ones.
-///
-/// # Errors
-/// Those of the table, the bucket and the queue; never because a source fails.
 pub async fn refresh_feeds(deps: &Enrichment, owner: &Owner, budget: &Budget) -> Result<Refreshed, Error> {
     let mut refreshed = Refreshed::default();
     for name in FeedName::ALL {
@@ -111,7 +108,7 @@ async fn queue_due(deps: &Enrichment, budget: &Budget, refreshed: &mut Refreshed
         if later.is_empty() {
             break;
         }
-        // Later, so that the ids behind them are read next.
+        // Later, so that the next ids are read.
         stream::iter(later)
             .map(|id| async move { deps.store.put_off_cve(&id, admit::tomorrow(now)).await })
             .buffer_unordered(CONCURRENCY)
@@ -140,21 +137,17 @@ async fn refresh(deps: &Enrichment, name: FeedName, budget: &Budget) -> Result<b
     if last.as_ref().is_some_and(|last| now.duration_since(last.fetched_at) < MIN_FETCH_INTERVAL) {
         return Ok(false);
     }
-    let bytes = match feeds::fetch_feed(&deps.mode, &deps.store, name, budget).await {
-        Ok(bytes) => bytes,
-        Err(error) => return Err(Failed::Source(chain(&error))),
-    };
-    // A folder is a developer's, and its feeds have a handful of entries.
-    let is_trusted = matches!(deps.mode, Mode::Folder(_));
-    let believed = |entries: u64, date: Timestamp| (usize::try_from(entries).unwrap_or(usize::MAX), date);
+    let bytes = feeds::fetch_feed(&deps.mode, &deps.store, name, budget).await;
+    let bytes = bytes.map_err(|error| Failed::Source(chain(&error)))?;
     let last_good = match &last {
-        _ if is_trusted => Some((1, Timestamp::MIN)),
-        Some(last) => Some(believed(last.entries, last.date)),
+        // The feeds in a developer's folder have only a few entries.
+        _ if matches!(deps.mode, Mode::Folder(_)) => Some((1, Timestamp::MIN)),
+        Some(last) => Some((usize::try_from(last.entries).unwrap_or(usize::MAX), last.date)),
         None => None,
     };
-    // One name for each day of the week: old objects are replaced, and a reader of the last one is not disturbed.
+    // One name for each day of the week, so that a reader of the last object is not disturbed.
     let object = format!("{name}-{}", now.as_second().div_euclid(24 * 3600).rem_euclid(7));
-    let not_plausible = |error: &dyn std::error::Error| Failed::Source(format!("it is not believed: {error}"));
+    let not_plausible = |error: &dyn std::error::Error| Failed::Source(format!("it is not plausible: {error}"));
     let (feed, stored) = match name {
         FeedName::Kev => {
             let last_good = last_good.map(|(entries, released)| kev::LastGood { entries, released });
@@ -184,8 +177,7 @@ async fn refresh(deps: &Enrichment, name: FeedName, budget: &Budget) -> Result<b
     Ok(true)
 }
 
-/// Updates the known CVEs of which the feeds say something new. Returns all known records, if there was time to read
-/// them.
+/// Updates the known CVEs whose values changed. Returns all known records, if there was time to read them.
 async fn push(
     deps: &Enrichment,
     owner: &Owner,
@@ -217,18 +209,14 @@ async fn push(
             refreshed.missed += ids.len();
             continue;
         }
-        let leases = deps.store.take_dossiers(ids, owner, budget.now(), deps.lease).await?;
+        let leases = deps.store.lease_records(ids, owner, budget.now(), deps.lease).await?;
         refreshed.pushed += leases.len();
         refreshed.missed += ids.len().saturating_sub(leases.len());
-        let feeds = &feeds;
-        stream::iter(leases)
-            .map(|lease| {
-                let answers = feeds.answers(&lease.id);
-                enrich::write_source_records(deps, lease, answers, budget.now())
-            })
-            .buffer_unordered(CONCURRENCY)
-            .try_collect::<()>()
-            .await?;
+        let write = |lease: Lease| {
+            let answers = feeds.answers(&lease.id);
+            enrich::write_source_records(deps, lease, answers, budget.now())
+        };
+        stream::iter(leases).map(write).buffer_unordered(CONCURRENCY).try_collect::<()>().await?;
     }
     Ok(is_whole.then_some(known))
 }
@@ -257,11 +245,9 @@ fn is_news(feeds: &Feeds, summary: &VulnerabilitySummary) -> bool {
             let short = |score: f64, percentile: Option<f64>, model: &Option<String>| {
                 (rounded(score), percentile.map(rounded), model.clone())
             };
+            let known = summary.epss.as_ref().map(|known| &known.fact);
             score.map(|epss| short(epss.score, epss.percentile, &epss.model_version))
-                != summary
-                    .epss
-                    .as_ref()
-                    .map(|known| short(known.fact.score, known.fact.percentile, &known.fact.model_version))
+                != known.map(|known| short(known.score, known.percentile, &known.model_version))
         }
     })
 }

@@ -14,51 +14,44 @@ use crate::report::{self, Report, Submission};
 use crate::store;
 use crate::store::lease::Owner;
 
-/// How it went.
+/// The result of ingesting a scan again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reingested {
     /// The scan was ingested again.
     Done {
-        /// How many findings it has.
+        /// The number of its findings.
         findings: usize,
     },
-    /// There is no such scan, or another attempt has its lease.
+    /// The scan does not exist, or another attempt has its lease.
     NoScan,
     /// Its report is not in the archive; the scan stays as it is.
     NotArchived,
 }
 
-/// Why a scan was not ingested again.
+/// Why a scan was not ingested again. Only after an error of the ingestion it is incomplete, and recovery finishes it.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the types and messages describe the variants")]
 pub enum Error {
-    /// The archived report cannot be read; the scan stays as it is.
     #[error("the archived report is refused")]
     Report(#[from] report::Error),
-    /// The archived report has another hash; the scan stays as it is.
     #[error("the archived report has another hash")]
     OtherReport,
-    /// The archive.
     #[error(transparent)]
     Archive(#[from] objects::Error),
-    /// The table.
     #[error(transparent)]
     Store(#[from] store::Error),
-    /// The ingestion; recovery finishes it.
     #[error(transparent)]
     Ingest(#[from] ingest::Error),
 }
 
 /// Ingests the archived report of a scan again. `owner` names this attempt.
-///
-/// # Errors
-/// See [`Error`].
 pub async fn reingest_scan(deps: &Ingestion, id: ScanId, owner: &Owner, now: Timestamp) -> Result<Reingested, Error> {
     let Some(scan) = deps.store.scan(id).await? else { return Ok(Reingested::NoScan) };
     let Some(archive) = &deps.archive else { return Ok(Reingested::NotArchived) };
     let Some(archived) = archive.archived(scan.report_hash).await? else { return Ok(Reingested::NotArchived) };
     // Before the scan is reopened: a report with an error leaves the scan as it is.
     let submission = unpack(deps, archived)?;
-    let report = parse(&submission, scan.report_hash)?;
+    let report = parse_report(&submission, scan.report_hash)?;
     let Some(claim) = deps.store.reopen(&scan, owner, now, deps.lease).await? else { return Ok(Reingested::NoScan) };
     let incoming = Incoming { submission: &submission, report: &report };
     finish_ingestion(deps, incoming, &claim, owner, now).await?;
@@ -71,7 +64,7 @@ pub(super) fn unpack(deps: &Ingestion, archived: Archived) -> Result<Submission,
 }
 
 /// Parses an archived report, and checks its hash.
-pub(super) fn parse(submission: &Submission, hash: ReportHash) -> Result<Report<'_>, Error> {
+pub(super) fn parse_report(submission: &Submission, hash: ReportHash) -> Result<Report<'_>, Error> {
     let report = submission.report()?;
     if report.hash == hash { Ok(report) } else { Err(Error::OtherReport) }
 }

@@ -1,8 +1,8 @@
 //! Analyses: one for each prompt, worked on by one worker at a time.
 //!
-//! Two items share the partition of a prompt's hash. `QUESTION` is what to ask; it never changes, because the hash is
-//! its own. `ANALYSIS` is small and all that readers read. While it is pending it is under a [lease](super::lease), and
-//! a back-off is a lease without an owner.
+//! Two items share the partition of a prompt's hash. `QUESTION` is the input of the worker. `ANALYSIS` is small, and
+//! the only item that readers need. While it is pending it is under a [lease](super::lease), and a back-off is a lease
+//! without an owner.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -25,24 +25,15 @@ const COMPLETED: &str = "completed";
 const FAILED: &str = "failed";
 const ANSWER: &str = "answer";
 const FAILURE: &str = "failure";
-/// How often in a row the host could not answer.
+/// The number of consecutive attempts in which the host could not answer.
 const POSTPONED: &str = "postponed";
-/// How often in a row the host was reached and failed all the same.
+/// The number of consecutive attempts in which the host was reached and failed.
 const REACHED: &str = "reached";
-/// How many leases in a row ended without a result.
+/// The number of consecutive leases that ended without a result.
 const ABANDONED: &str = "abandoned";
-/// How often a message about it was sent again.
+/// The number of times that a message about it was sent again.
 const RESENT: &str = "resent";
 const QUESTION: &str = "question";
-
-/// The result of asking for an analysis.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Asked {
-    /// It is pending now and was not before: the caller must send a message.
-    New,
-    /// It existed already.
-    Existing(Box<Analysis>),
-}
 
 /// The right to work on an analysis until the lease ends.
 #[derive(Debug, Clone, PartialEq)]
@@ -51,24 +42,24 @@ pub struct Lease {
     pub hash: PromptHash,
     /// The fencing token.
     pub attempt: u64,
-    /// How often in a row the host could not answer before.
+    /// The number of consecutive earlier attempts in which the host could not answer.
     pub postponed: u32,
-    /// How often in a row the host was reached and failed all the same.
+    /// The number of consecutive attempts in which the host was reached and failed.
     pub reached: u32,
-    /// Leases in a row, this one included, that ended without a result because their workers died.
+    /// The number of consecutive leases, including this one, whose workers died.
     pub abandoned: u32,
     /// An earlier answer exists.
     pub has_answer: bool,
 }
 
-/// The answer to a worker that wants a lease.
+/// The result of acquiring a lease.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Acquired {
     /// The worker has the lease.
     Ours(Lease),
-    /// It is answered or failed, leased by another worker, or not due yet. With the reason if it failed.
+    /// It is completed, failed (with the reason), leased by another worker, or not due yet.
     NotNow(Option<Failure>),
-    /// There is no such analysis.
+    /// It does not exist.
     Unknown,
 }
 
@@ -79,7 +70,7 @@ pub struct Due {
     pub hash: PromptHash,
     /// Since when it has been due.
     pub at: Timestamp,
-    /// How often a message about it was sent again.
+    /// The number of times that a message about it was sent again.
     pub resent: u32,
     /// A worker's lease ended without a result.
     pub is_stuck: bool,
@@ -107,30 +98,29 @@ impl Store {
     pub async fn analyses(&self, hashes: &[PromptHash]) -> Result<HashMap<PromptHash, Analysis>, Error> {
         let keys = hashes.iter().cloned().map(Key::Analysis).collect();
         let items = self.batch_get_all("BatchGetItem(analyses)", keys, false).await?;
-        items.into_iter().map(|item| Ok((hash_of(&item)?, typed(item)?))).collect()
+        let read = |item: Item| match key_of(&item) {
+            Some(Key::Analysis(hash)) => Ok((hash, typed(item)?)),
+            _ => Err(corrupt(&item, "not the key of an analysis")),
+        };
+        items.into_iter().map(read).collect()
     }
 
-    /// Stores the question of a hash, before the analysis is asked for. The first question is kept, so that a worker's
-    /// facts never change; with `anew`, when no worker has a lease, it is replaced.
-    pub async fn put_question(&self, hash: &PromptHash, question: &str, anew: bool) -> Result<(), Error> {
+    /// Stores the question of a hash, before the analysis is requested. The first question is kept, so that a worker's
+    /// facts never change. With `replace`, which needs that no worker has a lease, it is replaced.
+    pub async fn put_question(&self, hash: &PromptHash, question: &str, replace: bool) -> Result<(), Error> {
         let put = Put::new(&Key::Question(hash.clone())).set(QUESTION, question);
-        let put = if anew { put.into() } else { put.when(absent(PK)) };
+        let put = if replace { put.into() } else { put.when(absent(PK)) };
         self.write("PutItem(question)", put).await.map(drop)
     }
 
-    /// Makes an analysis pending if it does not exist. Recovery looks at it at `due`, in case its message is lost.
-    pub async fn ask(&self, hash: &PromptHash, due: Timestamp) -> Result<Asked, Error> {
-        match self.write("UpdateItem(ask)", pending(hash, due).when(absent(PK)).returning()).await? {
-            Answer::Applied(_) => Ok(Asked::New),
-            Answer::Refused(Some(item)) => Ok(Asked::Existing(Box::new(typed(item)?))),
-            Answer::Refused(None) => {
-                Err(Error::corrupt(Key::Analysis(hash.clone()).pk(), "vanished while it was asked for"))
-            }
-        }
+    /// Makes an analysis pending if it does not exist, and returns whether it was missing. Recovery looks at it at
+    /// `due`, in case its message is lost.
+    pub async fn ask(&self, hash: &PromptHash, due: Timestamp) -> Result<bool, Error> {
+        Ok(self.write("UpdateItem(ask)", pending(hash, due).when(absent(PK))).await?.is_applied())
     }
 
     /// Makes an analysis that was `seen` completed or failed pending again, and keeps its answer until there is a new
-    /// one. Answers false if it has changed since.
+    /// one. Returns false if it has changed since.
     pub async fn ask_again(&self, hash: &PromptHash, seen: Status, due: Timestamp) -> Result<bool, Error> {
         let seen = match seen {
             Status::Pending => return Ok(false),
@@ -176,7 +166,7 @@ impl Store {
     /// [`Error::LostClaim`] if another worker acquired the lease since.
     pub async fn complete_analysis(&self, lease: &Lease, answer: &Answered) -> Result<(), Error> {
         const OPERATION: &str = "UpdateItem(complete)";
-        let update = change(lease).set(ANSWER, value_of(OPERATION, answer)?).remove([FAILURE]);
+        let update = update_of(lease).set(ANSWER, value_of(OPERATION, answer)?).remove([FAILURE]);
         self.finish(OPERATION, lease, update, COMPLETED).await
     }
 
@@ -186,7 +176,7 @@ impl Store {
     /// [`Error::LostClaim`] if another worker acquired the lease since.
     pub async fn fail_analysis(&self, lease: &Lease, failure: &Failure) -> Result<(), Error> {
         const OPERATION: &str = "UpdateItem(fail)";
-        let update = change(lease).set(FAILURE, value_of(OPERATION, failure)?);
+        let update = update_of(lease).set(FAILURE, value_of(OPERATION, failure)?);
         self.finish(OPERATION, lease, update, if lease.has_answer { COMPLETED } else { FAILED }).await
     }
 
@@ -200,7 +190,7 @@ impl Store {
         let update = update.set(STATUS, status);
         let update = update.remove([LISTING, RANK, LEASE_UNTIL, POSTPONED, REACHED, ABANDONED, RESENT]);
         match self.write(operation, update.when(is_held(lease)).returning()).await? {
-            // The SDK's retry of a write whose answer was lost meets its own result.
+            // The SDK repeated a write whose answer was lost.
             Answer::Refused(Some(item))
                 if text(&item, STATUS) == Some(status) && number(&item, ATTEMPT) == Some(lease.attempt) =>
             {
@@ -210,14 +200,14 @@ impl Store {
         }
     }
 
-    /// Ends a lease without an answer, and refuses other leases until the failure's `retry_at`. `reached` tells whether
-    /// the host was.
+    /// Ends a lease without an answer, and refuses other leases until the failure's `retry_at`. `reached` states
+    /// whether the host was reached.
     ///
     /// # Errors
     /// [`Error::LostClaim`] if another worker acquired the lease since.
     pub async fn postpone_analysis(&self, lease: &Lease, failure: &Failure, reached: bool) -> Result<(), Error> {
         const OPERATION: &str = "UpdateItem(postpone)";
-        let update = change(lease)
+        let update = update_of(lease)
             .set(LEASE_UNTIL, failure.retry_at)
             .set(RANK, failure.retry_at)
             .set(FAILURE, value_of(OPERATION, failure)?)
@@ -230,15 +220,15 @@ impl Store {
     /// Reads the pending analyses that are due, the longest due first.
     pub async fn due_analyses(&self, now: Timestamp, limit: usize) -> Result<Vec<Due>, Error> {
         let count = |item: &Item, name| number(item, name).and_then(|n| u32::try_from(n).ok()).unwrap_or_default();
-        let due = |(at, item): (Timestamp, Item)| {
-            let (resent, is_stuck) = (count(&item, RESENT), count(&item, ABANDONED) > 0);
-            Ok(Due { hash: hash_of(&item)?, at, resent, is_stuck })
+        let due = |at, key, item: &Item| {
+            let Key::Analysis(hash) = key else { return None };
+            Some(Due { hash, at, resent: count(item, RESENT), is_stuck: count(item, ABANDONED) > 0 })
         };
-        self.due(PENDING_LIST, now, limit).await?.into_iter().map(due).collect()
+        self.due(PENDING_LIST, now, limit, due).await
     }
 
-    /// Sets when recovery looks at a pending analysis again, unless it has changed since it was due. Answers whether
-    /// this call did it, and so may send a message.
+    /// Sets when recovery looks at a pending analysis again, unless it has changed since it was due. Returns whether
+    /// this call did so, and may send a message.
     pub async fn look_again(&self, hash: &PromptHash, now: Timestamp, due: Timestamp) -> Result<bool, Error> {
         let update = Update::of(&Key::Analysis(hash.clone())).set(RANK, due).add(RESENT, 1_u32);
         let update = update.when(equals(STATUS, PENDING).and(at_most(RANK, now)));
@@ -252,17 +242,10 @@ fn pending(hash: &PromptHash, due: impl Into<Value>) -> Update {
     update.set(LISTING, PENDING_LIST).set(RANK, due).add(ATTEMPT, 1_u32)
 }
 
-fn change(lease: &Lease) -> Update {
+fn update_of(lease: &Lease) -> Update {
     Update::of(&Key::Analysis(lease.hash.clone()))
 }
 
 fn is_held(lease: &Lease) -> Condition {
     equals(STATUS, PENDING).and(is_ours(lease.attempt))
-}
-
-fn hash_of(item: &Item) -> Result<PromptHash, Error> {
-    match key_of(item) {
-        Some(Key::Analysis(hash)) => Ok(hash),
-        _ => Err(corrupt(item, "not the key of an analysis")),
-    }
 }

@@ -68,7 +68,7 @@ impl Becoming<'_> {
             .set(RETIRED, self.retired)
             .set_some(SCAN_ID, current.map(|scan| scan.scan_id))
             .set_some(SINCE, state.since(self.after).map(|since| since.to_string()));
-        // Occurrences that have not followed an earlier change stay on the list.
+        // An asset whose occurrences are not updated after an earlier change stays on the list.
         let due = self.due.map(Value::from).or_else(|| state.due.map(Value::from));
         let put = put.set_some(LISTING, due.as_ref().map(|_| MOVED_LIST)).set_some(RANK, due);
         put.when(is_version(state.version))

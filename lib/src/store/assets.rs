@@ -11,7 +11,7 @@
 //!    later and nothing else changes, one write to its item is enough, on condition of the time and the version that
 //!    were read.
 //!
-//! So the pointer always follows from all scans together, in whatever order they arrive. A scan that is newer than all
+//! So the pointer always follows from all scans together, in any order of arrival. A scan that is newer than all
 //! others needs only the pointer and the current scan; any other change reads all scans of the asset. The pointer of an
 //! asset without scans stays, so that its version never restarts. Only an asset without a name, which never has another
 //! scan, loses its pointer with its scan.
@@ -38,7 +38,7 @@ pub(super) const RETIRED: &str = "retired";
 pub(super) const SINCE: &str = "since";
 /// Of a current scan: the version of its pointer.
 pub(super) const ASSET_VERSION: &str = "asset_version";
-/// Of the entry of a scan under its image: the scan is an asset for itself.
+/// Of the entry of a scan under its image: the scan has its own asset, because it has no name.
 pub(super) const ALONE: &str = "alone";
 
 /// An asset as it was read.
@@ -50,7 +50,7 @@ pub(super) struct AssetState {
     pub(super) latest: i64,
     /// When any of its scans was first seen, by the pointer.
     since: Option<Timestamp>,
-    /// Its rank in the list of assets whose occurrences have not followed yet.
+    /// Its rank in the list of assets whose occurrences are not updated yet.
     pub(super) due: Option<u64>,
     /// Its scans: all, or only the current one.
     pub(super) scans: Vec<Scan>,
@@ -60,7 +60,6 @@ pub(super) struct AssetState {
 
 /// The change that a caller wants.
 pub(super) enum Wanted {
-    /// None.
     Nothing,
     /// It depends on scans that were not read.
     Whole,
@@ -68,7 +67,6 @@ pub(super) enum Wanted {
     Scans {
         /// Their flags need not be right.
         scans: Vec<Scan>,
-        /// Whether the asset is retired.
         retired: bool,
         /// If no scan is left, the asset never has another: the pointer of an asset without a name is removed.
         for_good: bool,
@@ -79,7 +77,6 @@ pub(super) enum Wanted {
 pub(super) struct Becoming<'a> {
     /// Its scans, of those that were read, with their flags.
     pub(super) after: &'a [Scan],
-    /// Whether it is retired.
     pub(super) retired: bool,
     /// If no scan is left, it never has another.
     pub(super) for_good: bool,
@@ -91,7 +88,6 @@ pub(super) struct Becoming<'a> {
 pub(super) enum Change {
     /// It is written. The scans that were read, as they are now.
     Written(Vec<Scan>),
-    /// Nothing was to be changed.
     Unneeded,
     /// A condition of the caller's own writes did not hold: see [`Outcome::Refused`].
     Refused(Vec<Option<Item>>),
@@ -102,7 +98,7 @@ pub(super) struct AssetChange<'a> {
     pub(super) operation: &'static str,
     pub(super) asset: &'a Asset,
     pub(super) own: Vec<Write>,
-    /// Puts the asset on the list of those whose occurrences have not followed yet. Recovery updates them at that time.
+    /// Puts the asset on the list of those whose occurrences are not updated yet. Recovery updates them at that time.
     pub(super) due: Option<Timestamp>,
 }
 
@@ -119,7 +115,7 @@ pub enum SeenAgain {
     Unchanged(Scan),
     /// The current scan was seen later than before.
     Later(Scan),
-    /// The times of a scan changed, and perhaps the current scan: the occurrences must follow.
+    /// The times of a scan changed, and perhaps the current scan: the occurrences have to be updated.
     Moved(Scan),
 }
 
@@ -140,12 +136,12 @@ pub struct Current {
     pub scan_id: Option<ScanId>,
     /// The version of the asset.
     pub version: u64,
-    /// The occurrences have not followed yet.
+    /// The occurrences are not updated yet.
     pub moved: bool,
 }
 
 impl AssetState {
-    /// Whether a new scan was first seen after all others were last seen.
+    /// Returns whether a new scan was first seen after all others were last seen.
     fn is_after_all(&self, scan: &Scan) -> bool {
         let newest = self.scans.iter().map(|scan| scan.last_seen_at).max();
         let first = scan.scan_timestamp;
@@ -158,7 +154,7 @@ impl AssetState {
         scans.iter().map(|scan| scan.scan_timestamp).chain(known).min()
     }
 
-    /// Whether a scan as it was `seen` changes no other scan of the asset.
+    /// Returns whether a scan as it was `seen` changes no other scan of the asset.
     fn moves_only(&self, seen: &Scan) -> bool {
         let scans = self.scans.iter().map(|scan| if scan.scan_id == seen.scan_id { seen } else { scan }).cloned();
         let scans: Vec<Scan> = scans.collect();
@@ -168,7 +164,6 @@ impl AssetState {
         self.scans.iter().zip(&after).all(is_same)
     }
 
-    /// Adds a scan.
     pub(super) fn adding(&self, scan: &Scan) -> Wanted {
         if !self.is_after_all(scan) {
             return Wanted::Whole;
@@ -187,7 +182,6 @@ impl AssetState {
         Wanted::Scans { scans, retired: self.retired, for_good }
     }
 
-    /// Changes a scan.
     fn changing(&self, scan: ScanId, change: impl Fn(&mut Scan) -> bool) -> Wanted {
         if !self.whole {
             return Wanted::Whole;
@@ -198,8 +192,8 @@ impl AssetState {
     }
 }
 
-/// Adds a time at which a scan was seen, and answers whether its times change. The time of an ingestion stands for
-/// the time of a report without one only until a report with a time comes.
+/// Adds a time at which a scan was seen, and returns whether its times change. The time of an ingestion replaces a
+/// missing time only until a report with a time is ingested.
 fn see(scan: &mut Scan, at: Timestamp) -> bool {
     let before = (scan.scan_timestamp, scan.last_seen_at, scan.undated);
     if scan.undated {
@@ -213,8 +207,8 @@ fn see(scan: &mut Scan, at: Timestamp) -> bool {
 impl Store {
     /// Records that the content of a published scan was seen at a time. None if the scan does not exist.
     ///
-    /// This is one write if the scan is current and nothing else changes. Otherwise it is one transaction, which puts the
-    /// asset on the list of those whose occurrences have not followed yet, with `due`.
+    /// This is one write if the scan is current and nothing else changes. Otherwise it is one transaction, which puts
+    /// the asset on the list of those whose occurrences are not updated yet, with `due`.
     pub async fn see_again(
         &self,
         scan_id: ScanId,
@@ -262,8 +256,8 @@ impl Store {
         Ok(state.moves_only(seen).then_some(state.version))
     }
 
-    /// Sets when a scan was last seen, if it is still current in that version of its asset and was not seen since it was
-    /// read.
+    /// Sets when a scan was last seen, if it is still current in that version of its asset and was not seen since it
+    /// was read.
     async fn see_current_later(&self, scan: &Scan, at: Timestamp, version: u64) -> Result<bool, Error> {
         let update = Update::of(&Key::Scan(scan.scan_id)).set("last_seen_at", at.to_string());
         // A retired scan is in no index.
@@ -274,8 +268,8 @@ impl Store {
         Ok(self.write("UpdateItem(seen)", update.when(is_same)).await?.is_applied())
     }
 
-    /// Confirms that the findings that a suspect scan lacks are really gone. A scan that is not suspect stays as it is.
-    /// None if the scan does not exist.
+    /// Confirms that the findings that a suspect scan lacks are fixed. A scan that is not suspect stays as it is. None
+    /// if the scan does not exist.
     pub async fn confirm(&self, scan_id: ScanId, due: Option<Timestamp>) -> Result<Option<Scan>, Error> {
         let Some(scan) = self.scan(scan_id).await? else { return Ok(None) };
         if !scan.suspect {
@@ -291,8 +285,7 @@ impl Store {
         self.scan(scan_id).await
     }
 
-    /// Retires the assets of an image, on all platforms or on one, or brings them back. Answers the platforms of these
-    /// assets.
+    /// Retires the assets of an image, on all platforms or on one, or brings them back. Returns their platforms.
     pub async fn retire(
         &self,
         image: &ImageName,
@@ -321,7 +314,7 @@ impl Store {
         Ok(pointer.as_ref().map(current_of).unwrap_or_default())
     }
 
-    /// Whether a scan is the current one of an asset with suspect scans, which would be judged again without it.
+    /// Returns whether a scan is the current one of an asset with suspect scans, which could become current without it.
     pub async fn holds_suspects_back(&self, scan: &Scan) -> Result<bool, Error> {
         if !scan.current {
             return Ok(false);
@@ -330,22 +323,20 @@ impl Store {
         Ok(state.scans.iter().any(|other| other.suspect))
     }
 
-    /// Takes an asset off the list of those whose occurrences have not followed yet, if it has not changed since.
+    /// Removes an asset from the list of those whose occurrences are not updated yet, if it has not changed since.
     pub async fn clear_moved(&self, asset: &Asset, version: u64) -> Result<(), Error> {
         let update = Update::of(&Key::Asset(asset.clone())).remove([LISTING, RANK]);
         self.write("UpdateItem(moved)", update.when(equals(VERSION, version))).await.map(drop)
     }
 
-    /// Reads the assets whose occurrences should have followed by now, each with its current scan.
+    /// Reads the assets whose occurrences should be updated by now, each with its current scan.
     pub async fn due_moved(&self, now: Timestamp, limit: usize) -> Result<Vec<(Asset, Current)>, Error> {
-        let items = self.due(MOVED_LIST, now, limit).await?;
+        let asset = |_, key, _: &Item| if let Key::Asset(asset) = key { Some(asset) } else { None };
         let mut found = Vec::new();
-        for (_, item) in items {
-            if let Some(Key::Asset(asset)) = key_of(&item) {
-                // The index may be older than the table.
-                let current = self.current(&asset).await?;
-                found.push((asset, current));
-            }
+        for asset in self.due(MOVED_LIST, now, limit, asset).await? {
+            // The index may be older than the table.
+            let current = self.current(&asset).await?;
+            found.push((asset, current));
         }
         Ok(found)
     }

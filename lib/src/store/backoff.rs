@@ -1,4 +1,4 @@
-//! Waits before trying again what the SDK does not retry itself.
+//! Waits before retries that the SDK does not do itself.
 
 use std::time::Duration;
 
@@ -38,7 +38,7 @@ impl Retries {
         Ok(())
     }
 
-    /// Whether no try has failed yet.
+    /// Returns whether no try has failed yet.
     pub(super) const fn is_first(&self) -> bool {
         self.tries == 1
     }

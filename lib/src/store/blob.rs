@@ -1,9 +1,9 @@
 //! The blob of a finding item: all of the finding except for the attributes that a filter can use.
 //!
 //! A blob is a byte for the version of the dictionary, then a zstd frame of canonical JSON,
-//! `{"Class":…,"Suppressed":{…},"Target":…,"Type":…,"Vulnerability":{…}}`. With the dictionary (`finding-v1.dict`, made by
-//! `local/dictionary/build.py`) most findings fit in one write unit. A version of it must never change, because stored
-//! findings could not be read any more.
+//! `{"Class":…,"Suppressed":{…},"Target":…,"Type":…,"Vulnerability":{…}}`. With the dictionary (`finding-v1.dict`, made
+//! by `local/dictionary/build.py`) most findings fit in one write unit. A version of it must never change, because
+//! stored findings would become unreadable.
 
 use std::fmt;
 use std::sync::OnceLock;
@@ -111,7 +111,7 @@ impl Packer<'_> {
         json.extend_from_slice(b",\"Vulnerability\":");
         finding.write_rest(json);
         json.push(b'}');
-        // The bound is several times what a frame needs, so the buffer is kept.
+        // The bound is several times the size of a frame, so the buffer is reused.
         frame.clear();
         frame.reserve(zstd::zstd_safe::compress_bound(json.len()));
         compressor.compress_to_buffer(json, frame)?;

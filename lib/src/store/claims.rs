@@ -1,7 +1,7 @@
 //! Claims on reports: each report is ingested by one attempt at a time, and only once.
 //!
-//! A claim is under a [lease](super::lease) while its state is `ingesting`. Publishing the scan makes it `complete`, and
-//! deleting the scan makes it `deleting` and then removes it.
+//! A claim is under a [lease](super::lease) while its state is `ingesting`. Publishing the scan makes it `complete`,
+//! and deleting the scan makes it `deleting` and then removes it.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::expression::{Condition, Value, absent, equals};
-use super::item::{Item, corrupt, key_of, number, text, typed};
+use super::item::{Item, number, text, typed};
 use super::keys::{INGESTING_LIST, Key, LISTING, PK, RANK, SCAN_ID};
 use super::lease::{ATTEMPT, Acquisition, LEASE_UNTIL, Owner, is_ours};
 use super::write::{Answer, Update, Write};
@@ -34,16 +34,16 @@ pub struct Claim {
     pub hash: ReportHash,
     /// The fencing token.
     pub attempt: u64,
-    /// The number that an earlier attempt took for this report; every later one uses it again.
+    /// The scan id that an earlier attempt took for this report; every later one uses it again.
     pub scan_id: Option<ScanId>,
-    /// The scan of that number before it was taken back to be ingested again.
+    /// The scan before it was reopened.
     pub previous: Option<PreviousScan>,
 }
 
-/// What a scan that is ingested again keeps.
+/// The times that a scan keeps when it is ingested again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PreviousScan {
-    /// How many findings it had: those that are not overwritten are to be removed.
+    /// The number of its findings: those that are not overwritten have to be removed.
     pub findings: u32,
     /// When its content was first seen.
     pub scan_timestamp: Timestamp,
@@ -114,11 +114,11 @@ impl Store {
     ) -> Result<Claimed, Error> {
         let lease = Acquisition::new("UpdateItem(claim)", owner, now, lease)?;
         let claimed = self.acquire_claim(hash, lease, absent(PK).or(is_open(lease))).await?;
-        claimed.ok_or_else(|| Error::corrupt(Key::Claim(hash).pk(), "neither there nor not there"))
+        claimed.ok_or_else(|| Error::corrupt(Key::Claim(hash).pk(), "it neither exists nor is absent"))
     }
 
-    /// Claims a report whose ingestion began and did not finish; none if the claim was deleted, because then the
-    /// report must not come back.
+    /// Claims a report whose ingestion began and did not finish; none if the claim was deleted, because then the report
+    /// must not be ingested again.
     pub async fn take_over(
         &self,
         hash: ReportHash,
@@ -152,7 +152,7 @@ impl Store {
         }))
     }
 
-    /// The scan id of a claimed report: the one that the claim has, or a new one that it keeps from then on.
+    /// Returns the scan id of a claimed report, and takes a new one if the claim has none.
     ///
     /// # Errors
     /// [`Error::LostClaim`] if another attempt took over.
@@ -167,7 +167,7 @@ impl Store {
     }
 
     /// Ends a lease early, so that the next delivery need not wait for it. Recovery treats the claim as unfinished
-    /// since `due`. If this fails, the lease ends by itself.
+    /// since `due`. If this fails, the lease ends at its time.
     ///
     /// # Errors
     /// [`Error::LostClaim`] if another attempt took over.
@@ -176,13 +176,11 @@ impl Store {
         self.write("UpdateItem(claim release)", update.when(is_held(claim))).await?.or_lost().map(drop)
     }
 
-    /// Reports whose ingestion began and did not finish by `before`, the oldest first.
+    /// Reads the reports whose ingestion began and did not finish by `before`, the oldest first.
     pub async fn unfinished(&self, before: Timestamp, limit: usize) -> Result<Vec<Unfinished>, Error> {
-        let read = |(since, item): (Timestamp, Item)| match key_of(&item) {
-            Some(Key::Claim(hash)) => Ok(Unfinished { hash, since }),
-            _ => Err(corrupt(&item, "not the claim of a report")),
-        };
-        self.due(INGESTING_LIST, before, limit).await?.into_iter().map(read).collect()
+        let unfinished =
+            |since, key, _: &Item| if let Key::Claim(hash) = key { Some(Unfinished { hash, since }) } else { None };
+        self.due(INGESTING_LIST, before, limit, unfinished).await
     }
 
     /// The claim of a report, if `owner` has it.
@@ -224,7 +222,7 @@ fn is_complete(scan: &Scan) -> Condition {
     equals(STATE, COMPLETE).and(equals(SCAN_ID, scan.scan_id))
 }
 
-/// Completes a claim with its scan, and ends its lease. If it is refused, the answer says why.
+/// Completes a claim with its scan, and ends its lease. A refusal returns the claim.
 pub(super) fn complete(claim: &Claim, scan: ScanId) -> Write {
     let update = Update::of(&Key::Claim(claim.hash)).set(STATE, COMPLETE);
     let update = update.remove([LISTING, RANK, PREVIOUS, LEASE_UNTIL]);

@@ -14,9 +14,7 @@ const CURSOR_KEY: &str = "cursor_key";
 const SCANS: &str = "scans";
 
 impl Store {
-    /// Takes the next scan id. An id whose call is lost, or repeated by the SDK, is a gap.
-    ///
-    /// The first call ever also stores the key of the cursors.
+    /// Takes the next scan id, and stores the key of the cursors if it is the first. A repeated call leaves a gap.
     pub(super) async fn next_scan_id(&self) -> Result<ScanId, Error> {
         const OPERATION: &str = "UpdateItem(counter)";
         let key = cursor::Key::random().map_err(Error::refused(OPERATION))?;
@@ -26,7 +24,7 @@ impl Store {
         next.ok_or_else(|| Error::corrupt("COUNTER", "its next_scan is not a scan id"))
     }
 
-    /// Whether a number is a scan's, or a gap below one.
+    /// Returns whether a scan id was taken.
     pub async fn is_numbered(&self, scan: ScanId) -> Result<bool, Error> {
         let counter = self.get("GetItem(counter)", &Key::Counter, true).await?;
         let last = counter.as_ref().and_then(|item| number(item, NEXT)).unwrap_or_default();
@@ -48,12 +46,10 @@ impl Store {
             return Ok(Some(*key));
         }
         let counter = self.get("GetItem(counter)", &Key::Counter, true).await?;
-        let Some(key) = counter.as_ref().and_then(|item| item.get(CURSOR_KEY)).map(read_key).transpose()? else {
-            return Ok(None);
-        };
+        let key = counter.as_ref().and_then(|item| item.get(CURSOR_KEY)).map(read_key).transpose()?;
         // Another task may have set it, to the same key.
-        let _ = self.cursor_key.set(key);
-        Ok(Some(key))
+        let _ = key.map(|key| self.cursor_key.set(key));
+        Ok(key)
     }
 }
 

@@ -1,8 +1,8 @@
 //! Cursors: the position of the next page of a list, as an opaque and signed text.
 //!
-//! A cursor is 41 bytes in base64url: a version, the position in sixteen bytes, eight bytes of a hash of the list and its
-//! filters, and sixteen bytes of HMAC-SHA256 over those. It is signed with a random key of the table, so a client can
-//! neither forge a position nor use a cursor with another list.
+//! A cursor is 41 bytes in base64url: a version, the position in sixteen bytes, eight bytes of a hash of the list and
+//! its filters, and sixteen bytes of HMAC-SHA256 over those. It is signed with a random key of the table, so a client
+//! can neither forge a position nor use a cursor with another list.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -93,7 +93,7 @@ impl Unverified {
         self.position
     }
 
-    /// Checks that this cursor was signed with `key` for `scope`, and answers the position.
+    /// Checks that this cursor was signed with `key` for `scope`, and returns the position.
     ///
     /// # Errors
     /// [`InvalidCursor`] if it was not.

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::assets::{AssetChange, AssetState, Change};
 use super::expression::{absent, at_most, exists, greater, less};
 use super::findings::CONCURRENCY;
-use super::item::{key_of, typed};
+use super::item::{Item, typed};
 use super::keys::{DELETING_LIST, FINDINGS_PER_BLOCK, Key, LISTING, MOST_ITEMS_OF_A_BATCH, RANK};
 use super::scans::unpublish;
 use super::write::{Answer, Put, Update, Write};
@@ -31,12 +31,12 @@ pub struct Deletion {
     pub scan_id: ScanId,
     /// Its report.
     pub report_hash: ReportHash,
-    /// How many findings are left at most.
+    /// The most findings that may be left.
     pub findings: u32,
     /// The artifact that was scanned.
     #[serde(flatten)]
     pub artifact: Artifact,
-    /// The scan is deleted because of its age: the first times of its problems stay.
+    /// The scan is deleted because of its age: the first-seen times of its problems stay.
     #[serde(default)]
     pub expired: bool,
     /// The first bucket of occurrences that it is not removed from yet.
@@ -104,12 +104,8 @@ impl Store {
 
     /// Reads the scans whose deletion should be finished by now.
     pub async fn due_deletions(&self, now: Timestamp, limit: usize) -> Result<Vec<ScanId>, Error> {
-        let items = self.due(DELETING_LIST, now, limit).await?;
-        let scan = |item| match key_of(item) {
-            Some(Key::Deletion(scan)) => Some(scan),
-            _ => None,
-        };
-        Ok(items.iter().filter_map(|(_, item)| scan(item)).collect())
+        let scan = |_, key, _: &Item| if let Key::Deletion(scan) = key { Some(scan) } else { None };
+        self.due(DELETING_LIST, now, limit, scan).await
     }
 
     /// Removes findings of an invisible scan; idempotent.
@@ -131,10 +127,10 @@ impl Store {
 
     /// Removes all findings of a scan that was never published.
     pub async fn remove_leftovers(&self, scan: ScanId) -> Result<(), Error> {
-        // Batches are written in order, and fewer are in flight than a block has: after an empty block there are no
-        // findings. Removing the last block first keeps this true after a crash.
+        // Batches are written in order, and fewer at the same time than a block has, so no findings follow an empty
+        // block. Removing the last block first keeps this true after a crash.
         let mut end = 0;
-        while self.has_findings(scan, &(end..end + FINDINGS_PER_BLOCK)).await? {
+        while self.has_findings(scan, end).await? {
             end += FINDINGS_PER_BLOCK;
         }
         while end > 0 {

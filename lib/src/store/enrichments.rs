@@ -1,6 +1,7 @@
 //! The facts of each source about vulnerabilities (source records), and their summaries.
 //!
-//! A source record is under a [lease](super::lease) while its sources are asked; its fencing token also guards the summary.
+//! A source record is under a [lease](super::lease) while its sources are asked. Its fencing token also guards the
+//! summary.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,7 +10,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use jiff::Timestamp;
 
 use super::expression::{absent, at_most, equals};
-use super::item::{Item, corrupt, key_of, number, text, unpacked};
+use super::item::{Item, corrupt, number, text, unpacked};
 use super::keys::{BLOB, CVES_LIST, Key, LISTING, LISTING_INDEX, RANK};
 use super::lease::{ATTEMPT, Acquisition, LEASE_UNTIL, Owner, is_ours};
 use super::write::{Answer, Put, Update};
@@ -17,14 +18,14 @@ use super::{Error, Store, query};
 use crate::domain::vulnerability::id::VulnerabilityId;
 use crate::domain::vulnerability::{Source, SourceRecords, VulnerabilitySummary};
 
-/// Calls in flight at once.
+/// Leases that are acquired at the same time.
 const CONCURRENCY: usize = 16;
 /// The largest source records, as JSON; the longest that sources can make is some 300 KB.
 const MAX_JSON: u64 = 4 << 20;
 const LEVEL: i32 = 3;
 
 const SUMMARY: &str = "summary";
-/// Marks summary of which no source was asked yet.
+/// Marks a summary about which no source was asked yet.
 const NEW: &str = "is_new";
 
 /// The right to write source records until the lease ends.
@@ -34,11 +35,11 @@ pub struct Lease {
     pub id: VulnerabilityId,
     /// The fencing token.
     pub attempt: u64,
-    /// The source records as it is; none if no source has said anything yet.
+    /// The source records so far; none before the first answer.
     pub records: Option<SourceRecords>,
 }
 
-/// A vulnerability of which a source is to be asked.
+/// A vulnerability about which a source is to be asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Due {
     /// The vulnerability.
@@ -52,7 +53,7 @@ pub struct Due {
 pub struct Place(Item);
 
 impl Store {
-    /// Reads the summary of vulnerabilities, as far as they exist; eventually consistent.
+    /// Reads the summaries of vulnerabilities, as far as they exist; eventually consistent.
     pub async fn summaries(
         &self,
         ids: &[VulnerabilityId],
@@ -72,7 +73,7 @@ impl Store {
     }
 
     /// Acquires the leases of source records for `owner`, except for those that another owner has.
-    pub async fn take_dossiers(
+    pub async fn lease_records(
         &self,
         ids: &[VulnerabilityId],
         owner: &Owner,
@@ -80,23 +81,19 @@ impl Store {
         lease: Duration,
     ) -> Result<Vec<Lease>, Error> {
         let lease = Acquisition::new("UpdateItem(records lease)", owner, now, lease)?;
-        let taken: Vec<Option<Lease>> = stream::iter(ids.to_vec())
-            .map(|id| self.take_dossier(id, lease))
-            .buffered(CONCURRENCY)
-            .try_collect()
-            .await?;
-        Ok(taken.into_iter().flatten().collect())
+        let leases = stream::iter(ids.to_vec()).map(|id| self.lease_record(id, lease)).buffered(CONCURRENCY);
+        leases.try_filter_map(|lease| async { Ok(lease) }).try_collect().await
     }
 
-    async fn take_dossier(&self, id: VulnerabilityId, lease: Acquisition<'_>) -> Result<Option<Lease>, Error> {
+    async fn lease_record(&self, id: VulnerabilityId, lease: Acquisition<'_>) -> Result<Option<Lease>, Error> {
         let update = lease.update(&Key::SourceRecords(id.clone())).when(lease.is_allowed()).returning();
         let Answer::Applied(item) = self.write("UpdateItem(records lease)", update).await? else { return Ok(None) };
         let attempt = number(&item, ATTEMPT).ok_or_else(|| corrupt(&item, "no attempt"))?;
         Ok(Some(Lease { id, attempt, records: read_source_records(&item)? }))
     }
 
-    /// Writes source records and its summary, and ends the lease; idempotent. Answers false, and changes nothing, if the
-    /// lease was lost.
+    /// Writes source records and their summary, and ends the lease; idempotent. Returns false, and changes nothing, if
+    /// the lease was lost.
     pub async fn put_source_records(
         &self,
         lease: &Lease,
@@ -110,14 +107,14 @@ impl Store {
         if !self.write(OPERATION, update.when(is_ours(lease.attempt))).await?.is_applied() {
             return Ok(false);
         }
-        // After a crash here the old summary is still due. The next owner finds the answers in the source records and writes
-        // the summary without asking a source.
+        // After a crash here the old summary is still due. The next owner finds the answers in the source records and
+        // writes the summary without asking a source.
         self.put_summary(lease, records, summary).await?;
         self.put_new_aliases(lease.records.as_ref(), records).await?;
         Ok(true)
     }
 
-    /// Writes summary, unless a later lease has already written newer ones.
+    /// Writes a summary, unless a later lease has written a newer one.
     async fn put_summary(
         &self,
         lease: &Lease,
@@ -147,24 +144,23 @@ impl Store {
         let (items, last) = query::page("Query(known CVEs)", query, limit).await?;
         // One item that cannot be read must not keep the others from being updated.
         let read = |item: &Item| {
-            let unreadable = |error: &Error| tracing::error!(%error, "summary are not readable");
+            let unreadable = |error: &Error| tracing::error!(%error, "a summary is not readable");
             read_summary(item).inspect_err(unreadable).ok()
         };
         Ok((items.iter().filter_map(read).collect(), last.map(Place)))
     }
 
-    /// Reads the vulnerabilities of which a source is to be asked by now, the longest due first.
+    /// Reads the vulnerabilities about which a source is to be asked by now, the longest due first.
     pub async fn due_cves(&self, now: Timestamp, limit: usize) -> Result<Vec<Due>, Error> {
-        let items = self.due(CVES_LIST, now, limit).await?;
-        let due = |(_, item): &(Timestamp, Item)| match key_of(item) {
-            Some(Key::VulnerabilitySummary(id)) => Some(Due { id, is_new: item.contains_key(NEW) }),
+        let due = |_, key, item: &Item| match key {
+            Key::VulnerabilitySummary(id) => Some(Due { id, is_new: item.contains_key(NEW) }),
             _ => None,
         };
-        Ok(items.iter().filter_map(due).collect())
+        self.due(CVES_LIST, now, limit, due).await
     }
 }
 
-/// Whether a source was asked that is asked about single vulnerabilities.
+/// Returns whether a source of single vulnerabilities was asked.
 fn was_asked(records: &SourceRecords) -> bool {
     [Source::Nvd, Source::Osv, Source::CveServices].iter().any(|source| records.sources.contains_key(source))
 }

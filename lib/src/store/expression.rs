@@ -15,58 +15,30 @@ use crate::domain::scan::ScanId;
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Value(pub(super) AttributeValue);
 
-macro_rules! from_numbers {
-    ($($number:ty),*) => {
-        $(impl From<$number> for Value {
-            fn from(number: $number) -> Self {
-                Self(AttributeValue::N(number.to_string()))
+macro_rules! values {
+    ($($type:ty: $value:ident => $attribute:expr,)*) => {
+        $(impl From<$type> for Value {
+            fn from($value: $type) -> Self {
+                Self($attribute)
             }
         })*
     };
 }
 
-from_numbers!(i8, u8, u32, u64, i64, usize);
-
-impl From<Timestamp> for Value {
-    fn from(time: Timestamp) -> Self {
-        time.as_millisecond().into()
-    }
-}
-
-impl From<ScanId> for Value {
-    fn from(scan: ScanId) -> Self {
-        scan.get().into()
-    }
-}
-
-impl From<bool> for Value {
-    fn from(flag: bool) -> Self {
-        Self(AttributeValue::Bool(flag))
-    }
-}
-
-impl From<String> for Value {
-    fn from(text: String) -> Self {
-        Self(AttributeValue::S(text))
-    }
-}
-
-impl From<&str> for Value {
-    fn from(text: &str) -> Self {
-        text.to_owned().into()
-    }
-}
-
-impl From<Vec<u8>> for Value {
-    fn from(bytes: Vec<u8>) -> Self {
-        Self(AttributeValue::B(Blob::new(bytes)))
-    }
-}
-
-impl From<AttributeValue> for Value {
-    fn from(value: AttributeValue) -> Self {
-        Self(value)
-    }
+values! {
+    i8: number => AttributeValue::N(number.to_string()),
+    u8: number => AttributeValue::N(number.to_string()),
+    u32: number => AttributeValue::N(number.to_string()),
+    u64: number => AttributeValue::N(number.to_string()),
+    i64: number => AttributeValue::N(number.to_string()),
+    usize: number => AttributeValue::N(number.to_string()),
+    Timestamp: time => AttributeValue::N(time.as_millisecond().to_string()),
+    ScanId: scan => AttributeValue::N(scan.get().to_string()),
+    bool: flag => AttributeValue::Bool(flag),
+    String: text => AttributeValue::S(text),
+    &str: text => AttributeValue::S(text.to_owned()),
+    Vec<u8>: bytes => AttributeValue::B(Blob::new(bytes)),
+    AttributeValue: value => value,
 }
 
 /// The condition of a write, or the key or filter of a query.
@@ -90,21 +62,15 @@ pub(super) const fn absent(name: &'static str) -> Condition {
     Condition::Absent(name)
 }
 
-pub(super) fn equals(name: &'static str, value: impl Into<Value>) -> Condition {
-    Condition::Compare(name, "=", value.into())
+macro_rules! comparisons {
+    ($($function:ident: $operator:literal,)*) => {
+        $(pub(super) fn $function(name: &'static str, value: impl Into<Value>) -> Condition {
+            Condition::Compare(name, $operator, value.into())
+        })*
+    };
 }
 
-pub(super) fn less(name: &'static str, value: impl Into<Value>) -> Condition {
-    Condition::Compare(name, "<", value.into())
-}
-
-pub(super) fn at_most(name: &'static str, value: impl Into<Value>) -> Condition {
-    Condition::Compare(name, "<=", value.into())
-}
-
-pub(super) fn greater(name: &'static str, value: impl Into<Value>) -> Condition {
-    Condition::Compare(name, ">", value.into())
-}
+comparisons! { equals: "=", less: "<", at_most: "<=", greater: ">", }
 
 pub(super) fn between(name: &'static str, first: impl Into<Value>, last: impl Into<Value>) -> Condition {
     Condition::Between(name, first.into(), last.into())
@@ -198,7 +164,7 @@ impl Aliases {
         if is_either { format!("({text})") } else { text }
     }
 
-    /// Writes changes as an update expression; none if there are none.
+    /// Writes changes as an update expression; none without changes.
     pub(super) fn update(&mut self, changes: Vec<Change>) -> Option<String> {
         let (mut set, mut remove, mut add) = (Vec::new(), Vec::new(), Vec::new());
         for change in changes {

@@ -3,26 +3,24 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::{AttributeValue, PutRequest, Select, WriteRequest};
 use futures_util::{StreamExt, TryStreamExt, stream};
 
 use super::backoff::Retries;
-use super::blob::Packer;
 use super::expression::{Condition, between, equals, one_of};
 use super::item::{Item, corrupt, key_of, typed};
 use super::keys::{self, BLOB, FINDINGS_PER_BLOCK, Key, MOST_ITEMS_OF_A_BATCH, PK, SK};
+use super::write::Put;
 use super::{Error, Store};
 use crate::domain::finding::{Finding, FindingId, Ordinal, Suppression};
 use crate::domain::scan::{Scan, ScanId};
 use crate::domain::vulnerability::id::Spellings;
 use crate::report::{self, Report};
 
-/// Batches in flight at once: a new on-demand table takes 4,000 write units a second, and a batch of about 30 units
-/// takes some 10 ms.
+/// Batches that are written at the same time: a new on-demand table takes 4,000 write units a second, and a batch of
+/// about 30 units takes some 10 ms.
 pub(super) const CONCURRENCY: usize = 8;
 
-/// The operation that errors name.
 const WRITE: &str = "BatchWriteItem(findings)";
 
 // The attributes that a filter can use.
@@ -44,7 +42,7 @@ pub struct Selection {
 }
 
 impl Selection {
-    /// Whether every finding passes.
+    /// Returns whether every finding passes.
     #[must_use]
     pub const fn is_everything(&self) -> bool {
         self.package.is_none() && self.vulnerability_id.is_none() && self.fixable.is_none()
@@ -71,8 +69,26 @@ impl Store {
         scan: ScanId,
         report: &Report<'_>,
     ) -> Result<impl Iterator<Item = Result<Vec<WriteRequest>, Error>>, Error> {
-        let packer = self.codec.packer().map_err(Error::refused(WRITE))?;
-        Ok(Batches { packer, scan, report, written: 0 })
+        let mut packer = self.codec.packer().map_err(Error::refused(WRITE))?;
+        let open = report.findings.iter().map(|finding| (finding, None));
+        let suppressed = report.suppressed.iter().map(|it| (&it.finding, Some(suppression(it))));
+        let mut findings = (0..).zip(open.chain(suppressed));
+        let mut put = move |(ordinal, (finding, suppressed)): (u32, (&report::Finding<'_>, Option<Suppression>))| {
+            let ordinal = Ordinal::new(ordinal).ok_or("more findings than a scan can have")?;
+            let scanned = report.scanned.get(finding.scanned).ok_or("the finding belongs to no result")?;
+            let put = Put::new(&Key::Finding(scan, ordinal))
+                .set_some(VULNERABILITY_ID, finding.vulnerability_id.as_deref())
+                .set_some(PACKAGE, finding.pkg_name.as_deref())
+                .set(FIXABLE, finding.fixable)
+                .set(BLOB, packer.pack(scanned, finding, suppressed)?);
+            let put = PutRequest::builder().set_item(Some(put.into_item())).build()?;
+            Ok::<_, Box<dyn std::error::Error + Send + Sync>>(WriteRequest::builder().put_request(put).build())
+        };
+        Ok(std::iter::from_fn(move || {
+            let mut batch = findings.by_ref().take(MOST_ITEMS_OF_A_BATCH).map(&mut put).peekable();
+            batch.peek()?;
+            Some(batch.collect::<Result<Vec<_>, _>>().map_err(Error::refused(WRITE)))
+        }))
     }
 
     /// Writes a batch, and tries again with its unprocessed items.
@@ -94,7 +110,7 @@ impl Store {
     /// The read is eventually consistent, at half the price. If it misses findings, it is repeated strongly consistent.
     ///
     /// # Errors
-    /// [`Error::Vanished`] if findings are missing because the scan is gone,
+    /// [`Error::Vanished`] if findings are missing because the scan was deleted or ingested again,
     /// [`Error::Corrupt`] if they are missing from a scan that exists.
     pub async fn findings(
         &self,
@@ -103,19 +119,18 @@ impl Store {
         wanted: &Selection,
     ) -> Result<Vec<Finding>, Error> {
         let expected = ordinals.len();
-        let block = keys::block(scan, &ordinals);
         for consistent in [false, true] {
-            let (seen, items) = self.query_block(&block, wanted, consistent).await?;
+            let (seen, items) = self.query_findings(scan, &ordinals, wanted, consistent).await?;
             if seen == expected {
                 return items.into_iter().map(|item| self.read_finding(item)).collect();
             }
         }
-        let reason = format!("fewer than {expected} findings in {}..={}", block.first, block.last);
-        Err(self.missing(scan, ordinals.end, block.pk, reason).await)
+        let reason = format!("fewer than {expected} findings from {} on", keys::finding_sk(ordinals.start));
+        Err(self.missing(scan, ordinals.end, keys::block_pk(scan, ordinals.start), reason).await)
     }
 
-    /// Finds out why findings are missing below `end`: a deletion removes the scan before its findings, and ingesting it
-    /// again may give fewer.
+    /// Returns the reason why findings below `end` are missing: a deletion removes the scan before its findings, and
+    /// ingesting it again may give fewer.
     async fn missing(&self, scan_id: ScanId, end: u32, item: String, reason: String) -> Error {
         match self.scan(scan_id).await {
             Ok(Some(scan)) if scan.stored_findings() >= end => Error::corrupt(item, reason),
@@ -124,22 +139,23 @@ impl Store {
         }
     }
 
-    /// Whether a block has findings.
-    pub(super) async fn has_findings(&self, scan: ScanId, ordinals: &Range<u32>) -> Result<bool, Error> {
-        let block = keys::block(scan, ordinals);
-        let query = self.query_now(equals(PK, block.pk)).select(Select::Count).limit(1);
+    /// Returns whether the block of an ordinal has findings.
+    pub(super) async fn has_findings(&self, scan: ScanId, ordinal: u32) -> Result<bool, Error> {
+        let query = self.query_now(equals(PK, keys::block_pk(scan, ordinal))).select(Select::Count).limit(1);
         let page = query.send().await.map_err(|error| Error::sdk("Query(leftovers)", error))?;
         Ok(page.count > 0)
     }
 
-    /// Counts the items of a block, and reads the wanted ones.
-    async fn query_block(
+    /// Counts the findings with these ordinals, and reads the wanted ones.
+    async fn query_findings(
         &self,
-        block: &keys::Block,
+        scan: ScanId,
+        ordinals: &Range<u32>,
         wanted: &Selection,
         consistent: bool,
     ) -> Result<(usize, Vec<Item>), Error> {
-        let keys = equals(PK, block.pk.as_str()).and(between(SK, block.first.as_str(), block.last.as_str()));
+        let (first, last) = (keys::finding_sk(ordinals.start), keys::finding_sk(ordinals.end.saturating_sub(1)));
+        let keys = equals(PK, keys::block_pk(scan, ordinals.start)).and(between(SK, first, last));
         let query = self.query(keys, filter(wanted)).consistent_read(consistent);
         // More than one page only if the block is larger than 1 MB.
         let mut pages = query.into_paginator().send();
@@ -240,67 +256,10 @@ fn filter(wanted: &Selection) -> Option<Condition> {
     [package, fixable, id].into_iter().flatten().reduce(Condition::and)
 }
 
-/// See [`Store::finding_batches`].
-struct Batches<'p, 'r, 'c> {
-    packer: Packer<'p>,
-    scan: ScanId,
-    report: &'r Report<'c>,
-    /// Findings in the batches so far: the open ones, then the suppressed ones.
-    written: usize,
-}
-
-impl Iterator for Batches<'_, '_, '_> {
-    type Item = Result<Vec<WriteRequest>, Error>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let report = self.report;
-        // Skipping in a slice costs nothing.
-        let open = report.findings.iter().skip(self.written).take(MOST_ITEMS_OF_A_BATCH).map(|finding| (finding, None));
-        let mut batch: Vec<_> = open.collect();
-        let from = self.written.saturating_sub(report.findings.len());
-        let suppressed = report.suppressed.iter().skip(from).take(MOST_ITEMS_OF_A_BATCH - batch.len());
-        batch.extend(suppressed.map(|suppressed| (&suppressed.finding, Some(suppression(suppressed)))));
-        let first = self.written;
-        self.written += batch.len();
-        let puts = (first..).zip(&batch).map(|(ordinal, (finding, suppressed))| {
-            self.put(ordinal, finding, suppressed.clone()).map_err(Error::refused(WRITE))
-        });
-        (!batch.is_empty()).then(|| puts.collect())
-    }
-}
-
 fn suppression(suppressed: &report::Suppressed<'_>) -> Suppression {
     let text = |text: &Option<std::borrow::Cow<'_, str>>| text.as_ref().map(ToString::to_string);
     let report::Suppressed { status, source, statement, .. } = suppressed;
     Suppression { status: text(status), source: text(source), statement: text(statement) }
-}
-
-impl Batches<'_, '_, '_> {
-    fn put(
-        &mut self,
-        ordinal: usize,
-        finding: &report::Finding<'_>,
-        suppressed: Option<Suppression>,
-    ) -> Result<WriteRequest, Box<dyn std::error::Error + Send + Sync>> {
-        let ordinal = u32::try_from(ordinal).ok().and_then(Ordinal::new);
-        let ordinal = ordinal.ok_or("more findings than a scan can have")?;
-        let scanned = self.report.scanned.get(finding.scanned).ok_or("a finding of no result")?;
-        let mut item = Key::Finding(self.scan, ordinal).attributes();
-        let mut set = |name: &str, value| item.insert(name.to_owned(), value);
-        if let Some(id) = &finding.vulnerability_id {
-            set(VULNERABILITY_ID, AttributeValue::S(id.to_string()));
-            if let Some(small) = Spellings::small_if_odd(id) {
-                set(SMALL_ID, AttributeValue::S(small));
-            }
-        }
-        if let Some(package) = &finding.pkg_name {
-            set(PACKAGE, AttributeValue::S(package.to_string()));
-        }
-        set(FIXABLE, AttributeValue::Bool(finding.fixable));
-        set(BLOB, AttributeValue::B(Blob::new(self.packer.pack(scanned, finding, suppressed)?)));
-        let put = PutRequest::builder().set_item(Some(item)).build()?;
-        Ok(WriteRequest::builder().put_request(put).build())
-    }
 }
 
 #[cfg(test)]

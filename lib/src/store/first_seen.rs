@@ -2,8 +2,8 @@
 //! vulnerabilities.
 //!
 //! A scan adds its times after it wrote its occurrences, and only those that are earlier. When a scan is deleted, the
-//! times are computed again from the occurrences that are left, which are read once more after the write: a scan that
-//! wrote its occurrences in between, and saw no need to add its times to the old ones, is in that second read.
+//! times are computed again from the remaining occurrences, which are read again after the write: a scan that wrote its
+//! occurrences in between, and did not add its times because the old ones were earlier, is in that second read.
 
 use std::collections::BTreeMap;
 
@@ -13,18 +13,13 @@ use serde::{Deserialize, Serialize};
 
 use super::backoff::Retries;
 use super::expression::equals;
-use super::item::{Item, key_of, unpacked, version_of};
-use super::keys::{self, BLOB, Key, MOST_BYTES_OF_A_BLOB, PK};
+use super::item::{Item, MAX_JSON, key_of, packed, unpacked, version_of};
+use super::keys::{self, BLOB, Key, PK};
 use super::write::Put;
 use super::{Error, Store, query};
 use crate::domain::asset::LineageKey;
 use crate::domain::occurrence::{Bucket, FirstSeen, Problem, earlier};
 
-const LEVEL: i32 = 6;
-/// The largest blob that is read, as JSON.
-const MAX_JSON: u64 = 64 << 20;
-/// The largest blob that is written, as JSON.
-const MAX_WRITTEN: usize = 16 << 20;
 /// Buckets that are written at the same time.
 const CONCURRENCY: usize = 8;
 const OPERATION: &str = "PutItem(first seen)";
@@ -49,16 +44,13 @@ impl Store {
         let mut known = BTreeMap::new();
         for item in self.batch_get_all("BatchGetItem(first seen)", keys, true).await? {
             if let Some(Key::FirstSeen(bucket, _)) = key_of(&item) {
-                known.insert(bucket, read(&item)?);
+                known.insert(bucket, read_times(&item)?);
             }
         }
         stream::iter(by_bucket)
             .map(|(bucket, found)| {
                 let known = known.remove(&bucket).unwrap_or_default();
-                self.change_first_seen(bucket, lineage, known, move |mut times| {
-                    earlier(&mut times, found.clone());
-                    times
-                })
+                self.add_to_bucket(bucket, lineage, known, found)
             })
             .buffer_unordered(CONCURRENCY)
             .try_collect()
@@ -69,25 +61,19 @@ impl Store {
     pub async fn remake_first_seen(&self, lineage: LineageKey, buckets: &[Bucket]) -> Result<(), Error> {
         let keys = buckets.iter().map(|bucket| Key::FirstSeen(*bucket, lineage)).collect();
         let items = self.batch_get_all("BatchGetItem(first seen)", keys, true).await?;
-        let known = items.iter().filter_map(|item| match key_of(item) {
-            Some(Key::FirstSeen(bucket, _)) => Some(bucket),
-            _ => None,
-        });
-        stream::iter(known.collect::<Vec<_>>())
-            .map(|bucket| self.remake_bucket(bucket, lineage))
-            .buffer_unordered(CONCURRENCY)
-            .try_collect()
-            .await
+        let bucket = |item| if let Some(Key::FirstSeen(bucket, _)) = key_of(item) { Some(bucket) } else { None };
+        let known: Vec<Bucket> = items.iter().filter_map(bucket).collect();
+        let remade = stream::iter(known).map(|bucket| self.remake_bucket(bucket, lineage));
+        remade.buffer_unordered(CONCURRENCY).try_collect().await
     }
 
     async fn remake_bucket(&self, bucket: Bucket, lineage: LineageKey) -> Result<(), Error> {
         let mut retries = Retries::of(OPERATION);
         loop {
-            let known = self.read_first_seen(bucket, lineage).await?;
+            let (known, version) = self.read_first_seen(bucket, lineage).await?;
             let left = self.times_left(bucket, lineage).await?;
-            let is_right = known.0 == left;
-            if is_right
-                || self.write_first_seen(bucket, lineage, left.clone(), known.1).await?
+            if known == left
+                || self.write_first_seen(bucket, lineage, left.clone(), version).await?
                     && self.times_left(bucket, lineage).await? == left
             {
                 return Ok(());
@@ -106,19 +92,20 @@ impl Store {
 
     async fn read_first_seen(&self, bucket: Bucket, lineage: LineageKey) -> Result<(FirstSeen, u64), Error> {
         let item = self.get("GetItem(first seen)", &Key::FirstSeen(bucket, lineage), true).await?;
-        item.as_ref().map(read).transpose().map(Option::unwrap_or_default)
+        item.as_ref().map(read_times).transpose().map(Option::unwrap_or_default)
     }
 
-    async fn change_first_seen(
+    async fn add_to_bucket(
         &self,
         bucket: Bucket,
         lineage: LineageKey,
         mut known: (FirstSeen, u64),
-        change: impl Fn(FirstSeen) -> FirstSeen,
+        found: FirstSeen,
     ) -> Result<(), Error> {
         let mut retries = Retries::of(OPERATION);
         loop {
-            let new = change(known.0.clone());
+            let mut new = known.0.clone();
+            earlier(&mut new, found.clone());
             if new == known.0 || self.write_first_seen(bucket, lineage, new, known.1).await? {
                 return Ok(());
             }
@@ -146,7 +133,7 @@ impl Store {
         let query = self.query(equals(PK, keys::first_seen_pk(bucket)), None);
         let take = |item: Item| {
             if let Some(Key::FirstSeen(_, lineage)) = key_of(&item) {
-                found.insert(lineage, read(&item)?.0);
+                found.insert(lineage, read_times(&item)?.0);
             }
             Ok(())
         };
@@ -163,7 +150,7 @@ impl Store {
         let mut found: BTreeMap<LineageKey, FirstSeen> = BTreeMap::new();
         for item in self.batch_get_all("BatchGetItem(first seen)", keys, false).await? {
             if let Some(Key::FirstSeen(_, lineage)) = key_of(&item) {
-                found.entry(lineage).or_default().extend(read(&item)?.0);
+                found.entry(lineage).or_default().extend(read_times(&item)?.0);
             }
         }
         Ok(found)
@@ -174,23 +161,17 @@ impl Store {
 /// from the scan that is read.
 fn pack(times: FirstSeen) -> Result<Vec<u8>, Box<dyn std::error::Error + Send + Sync>> {
     let mut stored: Vec<Stored> = times.into_iter().map(|(problem, at)| Stored { problem, at }).collect();
-    loop {
-        let json = serde_json::to_vec(&stored)?;
-        let blob = if json.len() <= MAX_WRITTEN { Some(zstd::bulk::compress(&json, LEVEL)?) } else { None };
-        let (size, room) = match blob {
-            Some(blob) if blob.len() <= MOST_BYTES_OF_A_BLOB || stored.is_empty() => return Ok(blob),
-            Some(blob) => (blob.len(), MOST_BYTES_OF_A_BLOB),
-            None => (json.len(), MAX_WRITTEN),
-        };
-        stored.sort_by_key(|stored| stored.at);
-        // About as many as fit, and always fewer than before.
-        let fits = (stored.len().saturating_mul(room) / size).min(stored.len().saturating_sub(1));
-        stored.truncate(fits - fits / 32);
-    }
+    packed(stored.len(), |kept| {
+        if kept < stored.len() {
+            stored.sort_by_key(|stored| stored.at);
+            stored.truncate(kept);
+        }
+        serde_json::to_vec(&stored)
+    })
 }
 
 /// Reads the times and the version of an item.
-pub(super) fn read(item: &Item) -> Result<(FirstSeen, u64), Error> {
+pub(super) fn read_times(item: &Item) -> Result<(FirstSeen, u64), Error> {
     let stored: Vec<Stored> = unpacked(item, MAX_JSON)?;
     let times = stored.into_iter().map(|Stored { problem, at }| (problem, at)).collect();
     Ok((times, version_of(item)?))

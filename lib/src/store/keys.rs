@@ -1,7 +1,6 @@
 //! The keys of the table's items, and the attributes and limits that several items share.
 
 use std::collections::HashMap;
-use std::ops::Range;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::civil::Date;
@@ -19,14 +18,14 @@ use crate::domain::subject::Subject;
 use crate::domain::upload::UploadId;
 use crate::domain::vulnerability::id::VulnerabilityId;
 
-/// A walk along the list of scans, from the lowest number on, over and over.
+/// A repeated walk along the list of scans, from the lowest number on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Walk {
     /// Looks for scans that are too old.
     Retention,
     /// Looks for analyses whose prompts have changed.
     Analyses,
-    /// Looks for vulnerabilities that no image has: along the buckets of occurrences instead.
+    /// Looks for vulnerabilities that no image has, along the buckets of occurrences instead of the scans.
     Unseen,
 }
 
@@ -42,9 +41,7 @@ impl Walk {
     }
 }
 
-/// The partition key.
 pub(super) const PK: &str = "pk";
-/// The sort key.
 pub(super) const SK: &str = "sk";
 /// The sparse index of items that must be found without their keys.
 pub(super) const LISTING_INDEX: &str = "listing";
@@ -64,16 +61,15 @@ pub(super) const INGESTING_LIST: &str = "INGESTING";
 pub(super) const DELETING_LIST: &str = "DELETING";
 /// The list of vulnerabilities, by the time at which a source is to be asked again.
 pub(super) const CVES_LIST: &str = "CVES";
-/// The list of vulnerabilities that no image has any more, by the time at which their records are dropped.
+/// The list of vulnerabilities that no image has, by the time at which their records are dropped.
 pub(super) const UNSEEN_LIST: &str = "UNSEEN";
-/// The list of assets whose current scan has changed and whose occurrences have not followed yet, by the time at which
+/// The list of assets whose current scan has changed and whose occurrences are not updated yet, by the time at which
 /// recovery updates them.
 pub(super) const MOVED_LIST: &str = "MOVED";
 /// The sparse index of current scans by when they were last seen.
 pub(super) const FLEET_INDEX: &str = "fleet";
 /// Its partition key; one value.
 pub(super) const FLEET: &str = "fleet";
-/// The value of [`FLEET`].
 pub(super) const CURRENT_SCANS: &str = "CURRENT";
 /// Its sort key, a number: milliseconds since 1970.
 pub(super) const SEEN: &str = "seen";
@@ -111,13 +107,11 @@ pub(super) const TOTAL_SHARDS: u64 = 8;
 /// The key of one item. The attributes of each item are in docs/DATA.md.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Key {
-    /// The claim on a report: the attempt that is ingesting it, or the scan that it became.
+    /// The claim on a report: the attempt that is ingesting it, or its scan.
     Claim(ReportHash),
-    /// A scan.
     Scan(ScanId),
     /// The entry of a scan under the name of its asset.
     ImageScan(ImageName, ScanId),
-    /// A finding.
     Finding(ScanId, Ordinal),
     /// The next scan's number, and the key that cursors are signed with.
     Counter,
@@ -133,7 +127,6 @@ pub(super) enum Key {
     Deletion(ScanId),
     /// The mark of a scan that is being ingested again.
     Reopened(ScanId),
-    /// The status of an upload.
     Upload(UploadId),
     /// The facts of each source about a vulnerability.
     SourceRecords(VulnerabilityId),
@@ -160,7 +153,6 @@ pub(super) enum Key {
 }
 
 impl Key {
-    /// The partition key.
     pub(super) fn pk(&self) -> String {
         match self {
             Self::Claim(hash) => format!("REPORT#{hash}"),
@@ -179,16 +171,15 @@ impl Key {
             Self::LatestAnswer(subject) => format!("SUBJECT#{subject}"),
             Self::Analysis(hash) | Self::Question(hash) => format!("PROMPT#{hash}"),
             Self::ImageScan(image, _) => image_pk(image),
-            Self::Finding(scan, ordinal) => block_pk(*scan, ordinal.get() / FINDINGS_PER_BLOCK),
+            Self::Finding(scan, ordinal) => block_pk(*scan, ordinal.get()),
             Self::Counter | Self::Total(_) => COUNTERS.to_owned(),
         }
     }
 
-    /// The sort key.
     pub(super) fn sk(&self) -> String {
         match self {
             Self::Claim(_) => "CLAIM".to_owned(),
-            Self::Scan(_) => "SCAN".to_owned(),
+            Self::Scan(_) | Self::Counter => "SCAN".to_owned(),
             Self::Outbox(_) => "OUTBOX".to_owned(),
             Self::Deletion(_) => "DELETION".to_owned(),
             Self::Reopened(_) => "REOPENED".to_owned(),
@@ -205,74 +196,55 @@ impl Key {
             Self::Question(_) => "QUESTION".to_owned(),
             Self::ImageScan(_, scan) => image_sk(*scan),
             Self::Finding(_, ordinal) => finding_sk(ordinal.get()),
-            Self::Counter => "SCAN".to_owned(),
             Self::Total(shard) => format!("TOTAL#{shard}"),
         }
     }
 
-    /// Both keys as attributes.
     pub(super) fn attributes(&self) -> HashMap<String, AttributeValue> {
         HashMap::from([(PK.to_owned(), AttributeValue::S(self.pk())), (SK.to_owned(), AttributeValue::S(self.sk()))])
     }
 
-    /// Reads the two keys of an item; none if Sirius never writes such keys.
+    /// Parses the two keys of an item; none if Sirius never writes such keys.
     pub(super) fn parse(pk: &str, sk: &str) -> Option<Self> {
-        let key = if pk == COUNTERS {
-            match sk.strip_prefix("TOTAL#") {
-                Some(shard) => Self::Total(shard.parse().ok()?),
-                None => Self::Counter,
-            }
-        } else if let Some(name) = pk.strip_prefix("WALK#") {
-            Self::Walk(Walk::ALL.into_iter().find(|walk| walk.as_str() == name)?)
-        } else if let Some(day) = pk.strip_prefix("ORDERS#") {
-            Self::Orders(day.parse().ok()?)
-        } else if let Some(subject) = pk.strip_prefix("SUBJECT#") {
-            Self::LatestAnswer(subject.parse().ok()?)
-        } else if let Some(hash) = pk.strip_prefix("REPORT#") {
-            Self::Claim(hash.parse().ok()?)
-        } else if let Some(hash) = pk.strip_prefix("PROMPT#") {
-            let hash = hash.parse().ok()?;
-            if sk == "ANALYSIS" { Self::Analysis(hash) } else { Self::Question(hash) }
-        } else if let Some(upload) = pk.strip_prefix("UPLOAD#") {
-            Self::Upload(upload.parse().ok()?)
-        } else if let Some(id) = pk.strip_prefix("CVE#") {
-            let id = id.parse().ok()?;
-            match sk {
-                "SUMMARY" => Self::VulnerabilitySummary(id),
-                "ALIAS" => Self::Alias(id),
-                _ => Self::SourceRecords(id),
-            }
-        } else if let Some(bucket) = pk.strip_prefix("OCCURRENCES#") {
-            Self::Occurrences(bucket.parse().ok().and_then(Bucket::new)?, sk.parse().ok()?)
-        } else if let Some(bucket) = pk.strip_prefix("FIRSTSEEN#") {
-            Self::FirstSeen(bucket.parse().ok().and_then(Bucket::new)?, sk.parse().ok()?)
-        } else if let Some(name) = pk.strip_prefix("SOURCE#") {
-            Self::Source(name.to_owned())
-        } else if let Some(name) = pk.strip_prefix("FEED#") {
-            Self::Feed(FeedName::ALL.into_iter().find(|feed| feed.as_str() == name)?)
-        } else if let Some(image) = pk.strip_prefix("IMAGE#") {
-            let image = image.parse().ok()?;
-            match sk.strip_prefix("ASSET#") {
+        let (kind, name) = pk.split_once('#').unwrap_or((pk, ""));
+        let key = match (kind, sk) {
+            (COUNTERS, "SCAN") => Self::Counter,
+            (COUNTERS, _) => Self::Total(sk.strip_prefix("TOTAL#")?.parse().ok()?),
+            ("WALK", _) => Self::Walk(Walk::ALL.into_iter().find(|walk| walk.as_str() == name)?),
+            ("ORDERS", _) => Self::Orders(name.parse().ok()?),
+            ("SUBJECT", _) => Self::LatestAnswer(name.parse().ok()?),
+            ("REPORT", _) => Self::Claim(name.parse().ok()?),
+            ("PROMPT", "ANALYSIS") => Self::Analysis(name.parse().ok()?),
+            ("PROMPT", _) => Self::Question(name.parse().ok()?),
+            ("UPLOAD", _) => Self::Upload(name.parse().ok()?),
+            ("CVE", "SUMMARY") => Self::VulnerabilitySummary(name.parse().ok()?),
+            ("CVE", "ALIAS") => Self::Alias(name.parse().ok()?),
+            ("CVE", _) => Self::SourceRecords(name.parse().ok()?),
+            ("OCCURRENCES", _) => Self::Occurrences(name.parse().ok().and_then(Bucket::new)?, sk.parse().ok()?),
+            ("FIRSTSEEN", _) => Self::FirstSeen(name.parse().ok().and_then(Bucket::new)?, sk.parse().ok()?),
+            ("SOURCE", _) => Self::Source(name.to_owned()),
+            ("FEED", _) => Self::Feed(FeedName::ALL.into_iter().find(|feed| feed.as_str() == name)?),
+            ("IMAGE", _) => match sk.strip_prefix(ASSETS) {
                 Some(asset) => {
                     let (platform, alone) = asset.split_once('#').map_or((asset, None), |(p, scan)| (p, Some(scan)));
                     let platform = if platform.is_empty() { None } else { Some(platform.parse::<Platform>().ok()?) };
                     let alone = alone.map(str::parse::<ScanId>).transpose().ok()?;
-                    Self::Asset(Asset { name: image, platform, alone })
+                    Self::Asset(Asset { name: name.parse().ok()?, platform, alone })
                 }
-                None => Self::ImageScan(image, sk.strip_prefix("SCAN#")?.parse().ok().and_then(ScanId::new)?),
-            }
-        } else {
-            let scan = pk.strip_prefix("SCAN#")?;
-            match scan.split_once('#') {
-                Some((scan, _)) => {
-                    let ordinal = sk.strip_prefix("FINDING#")?.parse().ok().and_then(Ordinal::new)?;
-                    Self::Finding(scan.parse().ok()?, ordinal)
+                None => {
+                    let scan = sk.strip_prefix("SCAN#")?.parse().ok().and_then(ScanId::new)?;
+                    Self::ImageScan(name.parse().ok()?, scan)
                 }
-                None if sk == "OUTBOX" => Self::Outbox(scan.parse().ok()?),
-                None if sk == "DELETION" => Self::Deletion(scan.parse().ok()?),
-                None if sk == "REOPENED" => Self::Reopened(scan.parse().ok()?),
-                None => Self::Scan(scan.parse().ok()?),
+            },
+            ("SCAN", "SCAN") => Self::Scan(name.parse().ok()?),
+            ("SCAN", "OUTBOX") => Self::Outbox(name.parse().ok()?),
+            ("SCAN", "DELETION") => Self::Deletion(name.parse().ok()?),
+            ("SCAN", "REOPENED") => Self::Reopened(name.parse().ok()?),
+            ("SCAN", _) => {
+                let ordinal = sk.strip_prefix("FINDING#")?.parse().ok().and_then(Ordinal::new)?;
+                Self::Finding(name.split_once('#')?.0.parse().ok()?, ordinal)
             }
+            _ => return None,
         };
         (key.pk() == pk && key.sk() == sk).then_some(key)
     }
@@ -286,8 +258,7 @@ pub(super) fn image_pk(image: &ImageName) -> String {
     format!("IMAGE#{image}")
 }
 
-/// The sort key of an image's scan: padded to the ten digits of [`ScanId::MAX`], so that the newest
-/// is the last.
+/// The sort key of an image's scan: padded to the ten digits of [`ScanId::MAX`], so that the newest is the last.
 pub(super) fn image_sk(scan: ScanId) -> String {
     format!("SCAN#{:010}", scan.get())
 }
@@ -314,32 +285,13 @@ pub(super) fn first_seen_pk(bucket: Bucket) -> String {
     format!("FIRSTSEEN#{}", bucket.get())
 }
 
-fn block_pk(scan: ScanId, block: u32) -> String {
-    format!("SCAN#{scan}#{block}")
+/// The partition of the block that a finding is in.
+pub(super) fn block_pk(scan: ScanId, ordinal: u32) -> String {
+    format!("SCAN#{scan}#{}", ordinal / FINDINGS_PER_BLOCK)
 }
 
-fn finding_sk(ordinal: u32) -> String {
+pub(super) fn finding_sk(ordinal: u32) -> String {
     format!("FINDING#{ordinal:06}")
-}
-
-/// A range of findings that one query can read.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Block {
-    /// Its partition key.
-    pub(super) pk: String,
-    /// The first sort key of the range.
-    pub(super) first: String,
-    /// The last sort key of the range.
-    pub(super) last: String,
-}
-
-/// The range of the findings `ordinals` of a scan, which must not be empty or cross the end of a block.
-pub(super) fn block(scan: ScanId, ordinals: &Range<u32>) -> Block {
-    Block {
-        pk: block_pk(scan, ordinals.start / FINDINGS_PER_BLOCK),
-        first: finding_sk(ordinals.start),
-        last: finding_sk(ordinals.end.saturating_sub(1)),
-    }
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! What is known of a set of vulnerabilities and how new the feeds are, in as few round trips as possible.
+//! Reads the summaries of a set of vulnerabilities and the state of the feeds in as few round trips as possible.
 
 use std::collections::BTreeSet;
 
@@ -14,13 +14,13 @@ use crate::domain::vulnerabilities::Vulnerabilities;
 use crate::domain::vulnerability::SourceRecords;
 use crate::domain::vulnerability::id::VulnerabilityId;
 
-/// Names of one vulnerability that are stored: most have one or two.
+/// The most aliases of a vulnerability that one write stores: most have one or two.
 const MAX_ALIASES: usize = 8;
 /// The id that an alias stands for.
 pub(super) const STANDS_FOR: &str = "stands_for";
 
 impl Store {
-    /// Reads what is known of distinct vulnerabilities: one round trip for 98 of them. Ids that are not CVEs may need a
+    /// Reads the summaries of distinct vulnerabilities: one round trip for 98 of them. Ids that are not CVEs may need a
     /// second one, for the CVEs that they are aliases of.
     pub async fn known(&self, ids: &[VulnerabilityId]) -> Result<Vulnerabilities, Error> {
         self.known_with(ids, None).await
@@ -54,7 +54,7 @@ impl Store {
         for item in self.batch_get_all("BatchGetItem(known)", keys, false).await? {
             match key_of(&item) {
                 Some(Key::VulnerabilitySummary(id)) => drop(known.summaries.insert(id, read_summary(&item)?)),
-                Some(Key::FirstSeen(..)) => known.first_seen.extend(first_seen::read(&item)?.0),
+                Some(Key::FirstSeen(..)) => known.first_seen.extend(first_seen::read_times(&item)?.0),
                 Some(Key::Feed(name)) => {
                     let feed = typed(item)?;
                     match name {
@@ -68,7 +68,7 @@ impl Store {
         Ok(())
     }
 
-    /// Stores the new names of source records as aliases of its id; idempotent.
+    /// Stores the new names in source records as aliases of their id; idempotent.
     pub(super) async fn put_new_aliases(
         &self,
         before: Option<&SourceRecords>,

@@ -1,8 +1,8 @@
 //! The lease under which one worker at a time changes an item.
 //!
-//! Claims on reports, analyses and source records have one. An item with a lease has the attributes `owner` (the attempt that
-//! acquired it last), `attempt` (the fencing token, a number) and `lease_until` (milliseconds since 1970; absent if
-//! the lease has ended).
+//! Claims on reports, analyses and source records have one. An item with a lease has the attributes `owner` (the
+//! attempt that acquired it last), `attempt` (the fencing token, a number) and `lease_until` (milliseconds since 1970;
+//! absent if the lease has ended).
 //!
 //! Protocol:
 //!
@@ -14,14 +14,15 @@
 //!    acquired the lease since, and the writer gives up ([`super::Error::LostClaim`]).
 //! 4. Complete or release: the last write of the owner also removes `lease_until`, so that the next owner need not
 //!    wait. `owner` and `attempt` stay: the owner's name leads to the log, and the token must never go back.
-//! 5. Crash: nothing is written, and the lease ends by itself. The next owner gets a higher token, which fences off
+//! 5. Crash: nothing is written, and the lease ends at its time. The next owner gets a higher token, which fences off
 //!    the first one even if it is still alive.
 //!
-//! An item that is deleted and created again starts its tokens from the time, so that they go up all the same.
+//! An item that is deleted and created again starts its tokens from the time, so that they still go up.
 //!
 //! Clock rule: `lease_until` is by the clock of its owner and is compared with the clock of the next one. A wrong clock
 //! can end a lease too early or too late, which costs time or double work but never correctness: that comes from the
-//! token alone. A lease is longer than its function's timeout, so with right clocks two owners never work at once.
+//! token alone. A lease is longer than its function's timeout, so with right clocks two owners never work at the same
+//! time.
 
 use std::time::Duration;
 
@@ -37,15 +38,12 @@ pub(super) const OWNER: &str = "owner";
 pub(super) const ATTEMPT: &str = "attempt";
 pub(super) const LEASE_UNTIL: &str = "lease_until";
 
-/// The name of one attempt at some work, which no other attempt has.
+/// The unique name of one attempt at some work.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Owner(String);
 
 impl Owner {
-    /// A name of 128 random bits.
-    ///
-    /// # Errors
-    /// If the operating system has no randomness.
+    /// Makes a name of 128 random bits.
     pub fn random() -> Result<Self, getrandom::Error> {
         random::name().map(Self)
     }
@@ -56,7 +54,7 @@ impl Owner {
         if request_id.is_empty() { self } else { Self(format!("{request_id}/{}", self.0)) }
     }
 
-    /// The id of the request; empty if there is none.
+    /// Returns the id of the request; empty if there is none.
     #[must_use]
     pub fn request_id(&self) -> &str {
         self.0.split_once('/').map_or("", |(request_id, _)| request_id)

@@ -3,14 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use serde::de::{DeserializeOwned, IgnoredAny};
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
 use super::assets::Current;
 use super::backoff::Retries;
 use super::expression::{absent, begins_with, equals};
-use super::item::{Item, corrupt, key_of, number, text, unpacked, version_of};
-use super::keys::{self, BLOB, Key, MOST_BYTES_OF_A_BLOB, PK, PLATFORM, SCAN_ID, SK, VERSION};
+use super::item::{Item, MAX_JSON, corrupt, key_of, number, packed, text, unpacked, version_of};
+use super::keys::{self, BLOB, Key, PK, PLATFORM, SCAN_ID, SK, VERSION};
 use super::write::{Put, Write};
 use super::{Error, Store, query};
 use crate::domain::asset::{Asset, AssetKey, LineageKey};
@@ -21,12 +21,7 @@ use crate::domain::platform::Platform;
 use crate::domain::scan::ScanId;
 use crate::domain::vulnerability::id::VulnerabilityId;
 
-/// The largest blob that is written, as JSON: repetition compresses well, but every reader has to parse it.
-const MAX_WRITTEN: usize = 16 << 20;
-/// The largest blob that is read, as JSON.
-const MAX_JSON: u64 = 64 << 20;
-const LEVEL: i32 = 6;
-/// Items that are unpacked in memory and written at once.
+/// Items that are unpacked in memory and written at the same time.
 const CONCURRENCY: usize = 4;
 /// The most past occurrences that an item keeps: the most severe ones of the newest scans.
 const MAX_GONE: usize = 500;
@@ -141,7 +136,7 @@ impl Store {
             Some(lineage) => of_bucket.and(begins_with(SK, lineage.to_string())),
         };
         let query = self.query(keys, None).consistent_read(consistent);
-        let take = |item: Item| read(&item).map(|(key, read)| take(key, read.asset));
+        let take = |item: Item| read_occurrences(&item).map(|(key, read)| take(key, read.asset));
         query::each("Query(occurrences)", query, take).await
     }
 
@@ -156,7 +151,7 @@ impl Store {
         let mut known = KnownOccurrences::default();
         for item in self.batch_get("BatchGetItem(occurrences)", keys, true).await? {
             if let Some(Key::Occurrences(bucket, _)) = key_of(&item) {
-                known.scans.extend(unpack::<PackedScans>(&item)?.scans.into_keys());
+                known.scans.extend(unpacked::<PackedScans>(&item, MAX_JSON)?.scans.into_keys());
                 known.items.insert(bucket, item);
             }
         }
@@ -185,7 +180,7 @@ impl Store {
         self.change_all(asset, known, buckets, change).await.map(drop)
     }
 
-    /// Removes a deleted scan from the occurrences in some buckets, and answers whether any changed; idempotent.
+    /// Removes a deleted scan from the occurrences in some buckets, and returns whether any changed; idempotent.
     pub async fn remove_occurrences(
         &self,
         asset: &Asset,
@@ -199,7 +194,7 @@ impl Store {
         self.change_all(asset, &mut known, buckets, change).await
     }
 
-    /// Changes the occurrences of an asset in some buckets, and answers whether any changed. Only those are written.
+    /// Changes the occurrences of an asset in some buckets, and returns whether any changed. Only those are written.
     async fn change_all(
         &self,
         asset: &Asset,
@@ -227,8 +222,11 @@ impl Store {
         let key = Key::Occurrences(bucket, asset.key());
         let mut retries = Retries::of("PutItem(occurrences)");
         loop {
-            let absent = || Versioned { asset: none(asset), version: 0 };
-            let old = item.as_ref().map(read).transpose()?.map_or_else(absent, |(_, old)| old);
+            let absent = || {
+                let none = AssetOccurrences::none(asset.name.clone(), asset.platform.clone());
+                Versioned { asset: none, version: 0 }
+            };
+            let old = item.as_ref().map(read_occurrences).transpose()?.map_or_else(absent, |(_, old)| old);
             let is_absent = old.version == 0;
             let new = change(bucket, old.asset.clone());
             // Most assets have nothing in most buckets.
@@ -261,11 +259,7 @@ impl Store {
     }
 }
 
-fn none(asset: &Asset) -> AssetOccurrences {
-    AssetOccurrences::none(asset.name.clone(), asset.platform.clone())
-}
-
-/// Makes the blob, and counts the current occurrences that had no room in it. Past occurrences are left out first,
+/// Makes the blob, and counts the current occurrences that do not fit in it. Past occurrences are left out first,
 /// then the least severe ones.
 fn pack(asset: AssetOccurrences) -> Result<(Vec<u8>, usize), Box<dyn std::error::Error + Send + Sync>> {
     /// A part of [`Packed`].
@@ -279,49 +273,36 @@ fn pack(asset: AssetOccurrences) -> Result<(Vec<u8>, usize), Box<dyn std::error:
     let present = occurrences.iter().filter(|occurrence| is_present(occurrence)).count();
     // Those that are kept longest come first, each with its place in the order of the item.
     let mut by_worth: Vec<(usize, &Occurrence)> = occurrences.iter().enumerate().collect();
-    let mut kept = by_worth.len();
-    if current.is_some() {
-        kept = kept.min(present + MAX_GONE);
-    }
-    let mut is_sorted = false;
-    loop {
-        if kept < by_worth.len() && !is_sorted {
+    let most = if current.is_some() { by_worth.len().min(present + MAX_GONE) } else { by_worth.len() };
+    let mut present_kept = 0;
+    let blob = packed(most, |kept| {
+        if kept < by_worth.len() {
             by_worth.sort_by_cached_key(|(_, occurrence)| {
                 let worth = (is_present(occurrence), occurrence.details.severity, occurrence.scans().next_back());
                 std::cmp::Reverse(worth)
             });
-            is_sorted = true;
         }
         let mut part: Vec<(usize, &Occurrence)> = by_worth.iter().take(kept).copied().collect();
         part.sort_unstable_by_key(|(place, _)| *place);
         let part: Vec<&Occurrence> = part.into_iter().map(|(_, occurrence)| occurrence).collect();
-        let present_kept = part.iter().filter(|occurrence| is_present(occurrence)).count();
+        present_kept = part.iter().filter(|occurrence| is_present(occurrence)).count();
         let mut scans = scans.clone();
         if kept < occurrences.len() {
             let named: BTreeSet<ScanId> = part.iter().flat_map(|occurrence| occurrence.scans()).collect();
             scans.retain(|scan, _| named.contains(scan));
         }
-        let json = serde_json::to_vec(&Part { scans, occurrences: part })?;
-        let blob = if json.len() <= MAX_WRITTEN { Some(zstd::bulk::compress(&json, LEVEL)?) } else { None };
-        let excess = match blob {
-            Some(blob) if blob.len() <= MOST_BYTES_OF_A_BLOB || kept == 0 => return Ok((blob, present - present_kept)),
-            Some(blob) => (blob.len(), MOST_BYTES_OF_A_BLOB),
-            None => (json.len(), MAX_WRITTEN),
-        };
-        // About as many as fit, and always fewer than before.
-        let (size, room) = excess;
-        let fits = (kept.saturating_mul(room) / size).min(kept.saturating_sub(1));
-        kept = fits - fits / 32;
-    }
+        serde_json::to_vec(&Part { scans, occurrences: part })
+    })?;
+    Ok((blob, present - present_kept))
 }
 
-fn read(item: &Item) -> Result<(AssetKey, Versioned), Error> {
+fn read_occurrences(item: &Item) -> Result<(AssetKey, Versioned), Error> {
     let Some(Key::Occurrences(_, key)) = key_of(item) else {
         return Err(corrupt(item, "not the key of occurrences"));
     };
     let image = text(item, IMAGE).and_then(|name| name.parse::<ImageName>().ok());
     let image = image.ok_or_else(|| corrupt(item, "no image"))?;
-    let Packed { scans, occurrences } = unpack(item)?;
+    let Packed { scans, occurrences } = unpacked(item, MAX_JSON)?;
     let asset = AssetOccurrences {
         image,
         platform: text(item, PLATFORM).and_then(|platform| platform.parse::<Platform>().ok()),
@@ -334,15 +315,12 @@ fn read(item: &Item) -> Result<(AssetKey, Versioned), Error> {
     Ok((key, Versioned { asset, version: version_of(item)? }))
 }
 
-pub(super) fn unpack<T: DeserializeOwned>(item: &Item) -> Result<T, Error> {
-    unpacked(item, MAX_JSON)
-}
-
 #[cfg(test)]
 mod tests {
     use jiff::Timestamp;
 
-    use super::super::item::unzip;
+    use super::super::item::{MAX_WRITTEN, unzip};
+    use super::super::keys::MOST_BYTES_OF_A_BLOB;
     use super::*;
     use crate::domain::finding::FindingId;
     use crate::domain::occurrence::Problem;

@@ -1,6 +1,5 @@
 //! The number of vulnerabilities that reports queue for enrichment each day.
 
-use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
@@ -13,13 +12,13 @@ use super::{Error, Store};
 const ORDERED: &str = "ordered";
 /// How long the count of a day is kept.
 const KEPT: SignedDuration = SignedDuration::from_hours(72);
-/// Other writers count at the same time.
+/// The tries to count, because other writers count at the same time.
 const TRIES: usize = 8;
 
 impl Store {
-    /// Counts vulnerabilities of today (UTC) up to `most`, and answers how many of `wanted` still fit.
+    /// Counts vulnerabilities of today (UTC) up to `most`, and returns how many of `wanted` still fit.
     pub async fn admit(&self, now: Timestamp, wanted: u32, most: u32) -> Result<u32, Error> {
-        let key = Key::Orders(day(now));
+        let key = Key::Orders(now.to_zoned(TimeZone::UTC).date());
         for _ in 0..TRIES {
             if wanted == 0 {
                 return Ok(0);
@@ -37,11 +36,7 @@ impl Store {
                 return Ok(granted);
             }
         }
-        // So many writers count at the same time that the rest is left to the schedule.
+        // With so many writers at the same time the schedule queues the rest.
         Ok(0)
     }
-}
-
-fn day(now: Timestamp) -> Date {
-    now.to_zoned(TimeZone::UTC).date()
 }

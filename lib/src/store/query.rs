@@ -4,12 +4,12 @@ use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 use jiff::Timestamp;
 
 use super::expression::{Aliases, Condition, at_most, equals};
-use super::item::{Item, number};
-use super::keys::{LISTING, LISTING_INDEX, RANK};
+use super::item::{Item, key_of, number};
+use super::keys::{Key, LISTING, LISTING_INDEX, RANK};
 use super::{Error, Store};
 
 impl Store {
-    /// A query of the items with these keys that pass the filter.
+    /// Makes a query of the items with these keys that pass the filter.
     pub(super) fn query(&self, keys: Condition, filter: Option<Condition>) -> QueryFluentBuilder {
         let mut aliases = Aliases::default();
         let keys = aliases.condition(keys);
@@ -24,17 +24,24 @@ impl Store {
             .set_expression_attribute_values(declared.values)
     }
 
-    /// A strongly consistent query.
+    /// Makes a strongly consistent query.
     pub(super) fn query_now(&self, keys: Condition) -> QueryFluentBuilder {
         self.query(keys, None).consistent_read(true)
     }
 
-    /// The items of a list whose rank is a time in the past, the longest due first, each with that time.
-    pub(super) async fn due(&self, list: &str, now: Timestamp, limit: usize) -> Result<Vec<(Timestamp, Item)>, Error> {
+    /// Reads the items of a list that are due, the longest due first, each from the time that it is due, its key and
+    /// itself.
+    pub(super) async fn due<T>(
+        &self,
+        list: &str,
+        now: Timestamp,
+        limit: usize,
+        read: impl Fn(Timestamp, Key, &Item) -> Option<T>,
+    ) -> Result<Vec<T>, Error> {
         let query = self.query(equals(LISTING, list).and(at_most(RANK, now)), None).index_name(LISTING_INDEX);
         let (items, _) = page("Query(due)", query, limit).await?;
         let at = |item: &Item| Timestamp::from_millisecond(number(item, RANK)?.try_into().ok()?).ok();
-        Ok(items.into_iter().map(|item| (at(&item).unwrap_or(now), item)).collect())
+        Ok(items.iter().filter_map(|item| read(at(item).unwrap_or(now), key_of(item)?, item)).collect())
     }
 }
 

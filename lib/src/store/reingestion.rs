@@ -1,4 +1,4 @@
-//! Takes published scans back, to ingest their reports again.
+//! Reopens published scans, to ingest their reports again.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use crate::domain::asset::Asset;
 use crate::domain::report_hash::ReportHash;
 use crate::domain::scan::{Artifact, Scan, ScanId};
 
-/// The mark of a scan that is being ingested again: what its last report said.
+/// The mark of a scan that is being ingested again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Reopened {
     report_hash: ReportHash,
@@ -26,9 +26,8 @@ struct Reopened {
 }
 
 impl Store {
-    /// Makes a published scan invisible and claims its report for `owner`, under the same number. From then on the
-    /// report is one whose ingestion has not finished, so recovery finishes it after a crash. None if the scan does not
-    /// exist.
+    /// Makes a published scan invisible and claims its report for `owner`, under the same id. None if the scan does not
+    /// exist. Recovery finishes the ingestion after a crash.
     pub async fn reopen(
         &self,
         scan: &Scan,

@@ -29,7 +29,7 @@ pub struct ScanPage {
     pub scans: Vec<Scan>,
     /// The last scan that was read, which may have been deleted since.
     pub last: Option<ScanId>,
-    /// There are more.
+    /// More scans follow.
     pub more: bool,
 }
 
@@ -46,7 +46,7 @@ impl Store {
     /// Makes a scan visible, sets the current scan of its asset, and completes its claim, in one transaction;
     /// idempotent.
     ///
-    /// With `outbox` the scan also goes on the list of those whose findings are not queued for analysis yet. Recovery
+    /// With `outbox` the scan is added to the list of those whose findings are not queued for analysis yet. Recovery
     /// queues them at that time.
     ///
     /// # Errors
@@ -77,19 +77,15 @@ impl Store {
         self.write("PutItem(outbox)", put_outbox(scan, due).when(exists(PK))).await.map(drop)
     }
 
-    /// Takes a scan off the list of those whose findings are not queued yet; idempotent.
+    /// Removes a scan from the list of those whose findings are not queued yet; idempotent.
     pub async fn clear_outbox(&self, scan: ScanId) -> Result<(), Error> {
         self.write("DeleteItem(outbox)", Write::delete(&Key::Outbox(scan))).await.map(drop)
     }
 
     /// Reads the scans whose findings should be queued for analysis by now, the longest due first.
     pub async fn due_outbox(&self, now: Timestamp, limit: usize) -> Result<Vec<(ScanId, Timestamp)>, Error> {
-        let items = self.due(OUTBOX_LIST, now, limit).await?;
-        let scan = |(at, item): &(Timestamp, Item)| match key_of(item) {
-            Some(Key::Outbox(scan)) => Some((scan, *at)),
-            _ => None,
-        };
-        Ok(items.iter().filter_map(scan).collect())
+        let scan = |at, key, _: &Item| if let Key::Outbox(scan) = key { Some((scan, at)) } else { None };
+        self.due(OUTBOX_LIST, now, limit, scan).await
     }
 
     /// Reads a published scan.
@@ -138,10 +134,7 @@ impl Store {
         };
         let query = self.query_now(equals(PK, keys::image_pk(image)).and(between(SK, "SCAN#", last)));
         let (entries, more) = newest(query, limit, "Query(entries)").await?;
-        let scan = |entry: &Item| match key_of(entry) {
-            Some(Key::ImageScan(_, scan)) => Some(scan),
-            _ => None,
-        };
+        let scan = |entry: &Item| if let Some(Key::ImageScan(_, scan)) = key_of(entry) { Some(scan) } else { None };
         let mut scans = self.scans_by_id(entries.iter().filter_map(scan).collect()).await?;
         scans.sort_by_key(|scan| std::cmp::Reverse(scan.scan_id));
         Ok(ScanPage { last: entries.last().and_then(scan), scans, more })
@@ -227,7 +220,7 @@ async fn page(query: QueryFluentBuilder, limit: usize) -> Result<ScanPage, Error
     Ok(ScanPage { last: scans.last().map(|scan| scan.scan_id), scans, more })
 }
 
-/// Reads up to `limit` items of a query, from its end, and whether there are more.
+/// Reads up to `limit` items of a query, from its end, and returns whether more follow.
 async fn newest(query: QueryFluentBuilder, limit: usize, operation: &'static str) -> Result<(Vec<Item>, bool), Error> {
     // One more than the limit shows whether there are more.
     let wanted = i32::try_from(limit).unwrap_or(i32::MAX).saturating_add(1);

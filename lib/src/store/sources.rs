@@ -11,7 +11,7 @@ use super::{Error, Store};
 use crate::domain::feed::{Feed, FeedName};
 
 impl Store {
-    /// Changes the state of a source, as often as it takes until no other caller has changed it in between.
+    /// Changes the state of a source, and tries again if another caller changed it in between.
     pub async fn change_source_state<S, T>(&self, source: &str, change: impl Fn(&mut S) -> T) -> Result<T, Error>
     where
         S: Serialize + DeserializeOwned + Default + Clone + PartialEq,
@@ -31,9 +31,6 @@ impl Store {
     }
 
     /// Reads the state of a source, and its version for the next write.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`], [`Error::Refused`], [`Error::Corrupt`].
     pub async fn source_state<S: DeserializeOwned + Default>(&self, source: &str) -> Result<(S, u64), Error> {
         let Some(item) = self.get("GetItem(source)", &Key::Source(source.to_owned()), true).await? else {
             return Ok((S::default(), 0));

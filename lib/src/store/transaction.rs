@@ -11,10 +11,9 @@ use super::{Error, Store};
 
 /// The result of a transaction.
 pub(super) enum Outcome {
-    /// All of it is written.
     Written,
-    /// Nothing is written, because a condition did not hold. For each write in order: none if its condition held,
-    /// else the item, if [`Write::returning`] asked for it.
+    /// Nothing is written, because a condition did not hold. Has, for each write in order, none if its condition held,
+    /// and the item otherwise, if [`Write::returning`] asked for it.
     Refused(Vec<Option<Item>>),
 }
 
@@ -25,9 +24,9 @@ impl Outcome {
 }
 
 impl Store {
-    /// Writes all of it, and tries again while other transactions write the same items.
+    /// Writes several items, and tries again while other transactions write the same items.
     ///
-    /// The SDK gives every call an idempotency token, so its own retry of a call that happened is a success.
+    /// The SDK gives every call an idempotency token, so its retry of a successful call is a success.
     pub(super) async fn transact(&self, operation: &'static str, writes: Vec<Write>) -> Result<Outcome, Error> {
         let writes = writes.into_iter().map(|write| write.in_transaction(&self.table)).collect::<Result<Vec<_>, _>>();
         let writes = writes.map_err(Error::refused(operation))?;
@@ -37,10 +36,9 @@ impl Store {
             let Err(error) = written else { return Ok(Outcome::Written) };
             let Some(reasons) = cancellation_reasons(&error) else { return Err(Error::sdk(operation, error)) };
             if reasons.iter().any(is_refused) {
-                let refusal = |reason: &CancellationReason| is_refused(reason).then(|| reason.item.clone());
-                return Ok(Outcome::Refused(
-                    reasons.iter().map(|r| refusal(r).map(Option::unwrap_or_default)).collect(),
-                ));
+                let refusal =
+                    |reason: &CancellationReason| is_refused(reason).then(|| reason.item.clone().unwrap_or_default());
+                return Ok(Outcome::Refused(reasons.iter().map(refusal).collect()));
             }
             if !reasons.iter().all(is_contended) {
                 return Err(Error::sdk(operation, error));
@@ -60,7 +58,7 @@ fn is_refused(reason: &CancellationReason) -> bool {
     reason.code() == Some("ConditionalCheckFailed")
 }
 
-/// Whether another transaction wrote the item, or capacity was missing.
+/// Returns whether another transaction wrote the item, or capacity was missing.
 fn is_contended(reason: &CancellationReason) -> bool {
     let passes = |code: &str| {
         matches!(code, "TransactionConflict" | "ThrottlingError" | "ProvisionedThroughputExceeded" | "None")

@@ -1,10 +1,9 @@
-//! Removes the records of vulnerabilities that no image has any more.
+//! Removes the records of vulnerabilities that no image has.
 //!
-//! The summary of such a record are on the list of unseen ones, where no source is asked about them, until they are
-//! due to be dropped. A scan that has the vulnerability after all writes its occurrences first and then reads the
-//! summary: it finds them on that list and brings them back, or finds nothing and creates the record again. The
-//! caller that puts summary on the list, or drops them, reads the occurrences in between. So at least one of the two
-//! notices the other.
+//! The summary of such a record is on the list of unseen ones, where no source is asked about it, until the record is
+//! dropped. A scan that has the vulnerability writes its occurrences first and then reads the summary: it finds it on
+//! that list and brings it back, or finds nothing and creates the record again. The caller that puts a summary on the
+//! list, or drops it, reads the occurrences in between. So at least one of the two notices the other.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,11 +12,10 @@ use serde::Deserialize;
 
 use super::enrichments::read_summary;
 use super::expression::{at_most, equals};
-use super::item::{Item, key_of, number, text};
+use super::item::{Item, MAX_JSON, key_of, number, text, unpacked};
 use super::keys::{self, CVES_LIST, Key, LISTING, PK, RANK, UNSEEN_LIST};
 use super::known::{STANDS_FOR, names};
 use super::lease::is_free;
-use super::occurrences::unpack;
 use super::transaction::Outcome;
 use super::walks::Walk;
 use super::write::{Put, Update, Write};
@@ -35,7 +33,7 @@ const BUCKET: &str = "bucket";
 pub struct Listed {
     /// The summary.
     pub summary: VulnerabilitySummary,
-    /// They are on the list of unseen ones.
+    /// It is on the list of unseen ones.
     pub unseen: bool,
 }
 
@@ -46,7 +44,7 @@ pub enum Dropped {
     Gone,
     /// The record of an advisory about the same vulnerability needs it.
     Needed,
-    /// It was taken off the list, or a source is being asked about it.
+    /// It is no longer on the list, or a source is being asked about it.
     Busy,
 }
 
@@ -67,14 +65,14 @@ impl Store {
         let mut seen = BTreeSet::new();
         let query = self.query_now(equals(PK, keys::occurrences_pk(bucket)));
         let take = |item: Item| {
-            seen.extend(unpack::<PackedIds>(&item)?.occurrences.into_iter().map(|packed| packed.v));
+            seen.extend(unpacked::<PackedIds>(&item, MAX_JSON)?.occurrences.into_iter().map(|packed| packed.v));
             Ok(())
         };
         query::each("Query(seen)", query, take).await?;
         Ok(seen)
     }
 
-    /// Reads the summary of vulnerabilities and their lists; strongly consistent.
+    /// Reads the summaries of vulnerabilities and their lists; strongly consistent.
     pub async fn listed_summaries(&self, ids: &[VulnerabilityId]) -> Result<BTreeMap<VulnerabilityId, Listed>, Error> {
         let ids: BTreeSet<VulnerabilityId> = ids.iter().cloned().collect();
         let keys = ids.into_iter().map(Key::VulnerabilitySummary).collect();
@@ -86,23 +84,23 @@ impl Store {
         read.iter().map(listed).collect()
     }
 
-    /// Puts a record on the list of unseen ones, to be dropped from `due` on. Answers false if it was there already.
+    /// Puts a record on the list of unseen ones, to be dropped from `due` on. Returns false if it was on it.
     pub async fn mark_unseen(&self, id: &VulnerabilityId, due: Timestamp) -> Result<bool, Error> {
         self.relist(id, CVES_LIST, UNSEEN_LIST, due).await
     }
 
-    /// Takes a record off the list of unseen ones, so that sources are asked about it again from `due` on. Answers
-    /// false if it was not there.
+    /// Removes a record from the list of unseen ones, so that sources are asked about it again from `due` on. Returns
+    /// false if it was not on it.
     pub async fn bring_back(&self, id: &VulnerabilityId, due: Timestamp) -> Result<bool, Error> {
         self.relist(id, UNSEEN_LIST, CVES_LIST, due).await
     }
 
-    /// Postpones asking sources about a known vulnerability. Answers false if it is on the list of unseen ones.
+    /// Postpones asking sources about a known vulnerability. Returns false if it is on the list of unseen ones.
     pub async fn put_off_cve(&self, id: &VulnerabilityId, due: Timestamp) -> Result<bool, Error> {
         self.relist(id, CVES_LIST, CVES_LIST, due).await
     }
 
-    /// Postpones dropping a record. Answers false if it is not on the list of unseen ones.
+    /// Postpones dropping a record. Returns false if it is not on the list of unseen ones.
     pub async fn put_off_drop(&self, id: &VulnerabilityId, due: Timestamp) -> Result<bool, Error> {
         self.relist(id, UNSEEN_LIST, UNSEEN_LIST, due).await
     }
@@ -114,12 +112,8 @@ impl Store {
 
     /// Reads the records that should be dropped by now, the longest due first.
     pub async fn due_unseen(&self, now: Timestamp, limit: usize) -> Result<Vec<VulnerabilityId>, Error> {
-        let items = self.due(UNSEEN_LIST, now, limit).await?;
-        let id = |(_, item): &(Timestamp, Item)| match key_of(item) {
-            Some(Key::VulnerabilitySummary(id)) => Some(id),
-            _ => None,
-        };
-        Ok(items.iter().filter_map(id).collect())
+        let id = |_, key, _: &Item| if let Key::VulnerabilitySummary(id) = key { Some(id) } else { None };
+        self.due(UNSEEN_LIST, now, limit, id).await
     }
 
     /// Removes a record that is due to be dropped, with all its aliases, in one transaction; idempotent.

@@ -12,7 +12,7 @@ use crate::domain::upload::{Upload, UploadId};
 const SEQUENCER: &str = "sequencer";
 
 impl Store {
-    /// Stores the status of an upload until `expires`. Answers false, and stores nothing, if the stored status is about
+    /// Stores the status of an upload until `expires`. Returns false, and stores nothing, if the stored status is about
     /// a later object of the same name.
     pub async fn put_upload(&self, upload: &Upload, expires: Timestamp) -> Result<bool, Error> {
         const OPERATION: &str = "PutItem(upload)";

@@ -47,9 +47,9 @@ enum Target {
 /// The result of a write.
 #[derive(Debug)]
 pub(super) enum Answer {
-    /// It happened. An update with [`Write::returning`] answers the item as it is now.
+    /// It is written. An update with [`Write::returning`] returns the new item.
     Applied(Item),
-    /// Its condition did not hold. A write with [`Write::returning`] answers the item as it is, if there is one.
+    /// Its condition did not hold. A write with [`Write::returning`] returns the current item, if it exists.
     Refused(Option<Item>),
 }
 
@@ -82,6 +82,10 @@ impl Put {
             Some(value) => self.set(name, value),
             None => self,
         }
+    }
+
+    pub(super) fn into_item(self) -> Item {
+        self.0
     }
 
     /// Adds the fields of a struct.
@@ -150,7 +154,7 @@ impl From<Update> for Write {
     }
 }
 
-/// Fills in what requests of all kinds of writes have.
+/// Fills in the common fields of all requests that write.
 macro_rules! fill {
     ($request:expr, $table:expr, $parts:expr) => {
         $request
@@ -178,7 +182,7 @@ impl Write {
         Self { condition: Some(condition), ..self }
     }
 
-    /// Has the item answered: see [`Answer`].
+    /// Requests the item: see [`Answer`].
     pub(super) fn returning(self) -> Self {
         Self { returning: true, ..self }
     }
