@@ -114,7 +114,7 @@ impl Startup {
     }
 
     fn fleet_reader(self) -> Result<FleetReader, Error> {
-        let (priorities, fleet) = (self.priorities()?, fleet::read(&self.environment)?);
+        let (priorities, fleet) = (self.priorities()?, fleet::fleet(&self.environment)?);
         Ok(FleetReader { store: self.store, priorities, fleet })
     }
 

@@ -167,7 +167,7 @@ fn the_largest_report_is_the_same_for_the_template_and_for_the_functions() {
         .split("\n  ")
         .find(|line| line.trim_start().starts_with("MaxValue:"));
     let most = number_in(parameter.unwrap(), "MaxValue:").unwrap();
-    assert_eq!(Some(most), u64::try_from(sirius::config::reports::MOST_BYTES).ok());
+    assert_eq!(Some(most), u64::try_from(sirius::config::reports::MAX_BYTES_LIMIT).ok());
 }
 
 #[test]

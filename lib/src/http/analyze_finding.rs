@@ -33,9 +33,6 @@ pub struct Deps {
 
 impl Deps {
     /// Returns the reader of prompts.
-    ///
-    /// # Errors
-    /// 501 if this deployment has no model.
     pub(super) fn prompts(&self) -> Result<PromptReader<'_>, ApiError> {
         self.reader.prompts().ok_or_else(|| {
             ApiError::new(Code::AnalysisNotConfigured, "this deployment has no Ollama host: set OllamaUrl")
@@ -64,9 +61,6 @@ struct Answer<'a> {
 }
 
 /// Answers 200 with an answer or a failure, 202 while it is pending.
-///
-/// # Errors
-/// 400 for a wrong id or parameter, 404 if there is no such finding.
 pub async fn handle(deps: &Deps, request: &Request) -> Result<Response<Body>, ApiError> {
     let started = Instant::now();
     let query = Query::read(request, &routes::ANALYZE_FINDING)?;

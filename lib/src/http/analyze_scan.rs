@@ -32,9 +32,6 @@ struct Answer {
 }
 
 /// Answers 202 with the numbers of prompts that were queued, are answered and are pending.
-///
-/// # Errors
-/// 400 for a wrong id or parameter, 404 if there is no such scan.
 pub async fn handle(deps: &Deps, request: &Request) -> Result<Response<Body>, ApiError> {
     let deadline = Instant::now() + QUEUE_BUDGET;
     let query = Query::read(request, &routes::ANALYZE_SCAN)?;

@@ -24,9 +24,6 @@ pub struct Deps {
 }
 
 /// Answers 200 with the confirmed scan.
-///
-/// # Errors
-/// 400 for what is not a scan id, 404 if there is no such scan.
 pub async fn handle(deps: &Deps, request: &Request) -> Result<Response<Body>, ApiError> {
     Query::read(request, &routes::CONFIRM_SCAN)?;
     // Only by id: the scan that an image name means changes.

@@ -110,9 +110,6 @@ impl fmt::Debug for Answer {
 }
 
 /// Answers 201 with where and how to upload.
-///
-/// # Errors
-/// 400 for a body that is not such an order, 413 if the object would be too large.
 pub async fn handle(deps: &Deps, request: &Request) -> Result<Response<Body>, ApiError> {
     Query::read(request, &routes::CREATE_UPLOAD)?;
     let order: Order = order::read(request, ": the report itself is sent to the address in the answer")?;

@@ -30,9 +30,6 @@ pub struct Deps {
 const DELETE_BUDGET: Duration = Duration::from_secs(20);
 
 /// Answers 204 if nothing is left, even if the scan was deleted earlier; 202 while its data is being removed.
-///
-/// # Errors
-/// 400 for what is not a scan id, 404 for an id that no scan ever had, 409 while its report is being ingested again.
 pub async fn handle(deps: &Deps, request: &Request) -> Result<Response<Body>, ApiError> {
     Query::read(request, &routes::DELETE_SCAN)?;
     // Only by id: the scan that an image name means changes.

@@ -27,10 +27,6 @@ const DEFAULT_LIMIT: usize = 100;
 
 /// Answers 200 with the record and the images whose current scans have the vulnerability; with `?all=true` also those
 /// that had it in the past.
-///
-/// # Errors
-/// 400 for what is not a vulnerability id or for a wrong parameter, 404 if no stored scan has it, 501 if vulnerabilities
-/// are not looked up.
 pub async fn handle(deps: &Deps, request: &Request) -> Result<Response<Body>, ApiError> {
     let query = Query::read(request, &routes::GET_CVE)?;
     let id: VulnerabilityId = path::parsed(&routes::GET_CVE, request.raw_http_path())?;

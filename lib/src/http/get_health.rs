@@ -87,9 +87,6 @@ struct Versions {
 
 /// Answers 200 if each part that is configured answers; 503 with the same document if one does not. The model's host
 /// and the sources are not asked: none of them is needed to answer requests.
-///
-/// # Errors
-/// 400 for a parameter: there are none.
 pub async fn handle(deps: &Deps, request: &Request) -> Result<Response<Body>, ApiError> {
     Query::read(request, &routes::GET_HEALTH)?;
     let table = probe("table", PATIENCE, deps.store.check());

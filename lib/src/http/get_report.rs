@@ -29,9 +29,6 @@ pub struct Deps {
 const PRESIGNED_URL_TTL: Duration = Duration::from_secs(5 * 60);
 
 /// Answers 200 with the report, or 307 with a presigned URL if it is too large for an answer.
-///
-/// # Errors
-/// 400 for a wrong name, 404 if there is no such scan, or its report is not archived.
 pub async fn handle(deps: &Deps, request: &Request) -> Result<Response<Body>, ApiError> {
     match path::scans(request.raw_http_path())? {
         Wanted::Report(identifier) => {

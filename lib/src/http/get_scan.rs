@@ -29,9 +29,6 @@ pub struct Deps {
 }
 
 /// Answers 200 with a scan; with `?history=true` with an array of all scans of the image.
-///
-/// # Errors
-/// 400 for a wrong name or parameter, 404 if there is no such scan.
 pub async fn handle(deps: &Deps, request: &Request) -> Result<Response<Body>, ApiError> {
     let Deps { reader, objects } = deps;
     let store = &reader.store;

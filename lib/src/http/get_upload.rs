@@ -22,9 +22,6 @@ pub struct Deps {
 
 /// Answers 200 with the state of an upload: one that was asked for, or any object that was put
 /// under the prefix of uploads.
-///
-/// # Errors
-/// 400 for a wrong name, 404 if there is no such upload.
 pub async fn handle(deps: &Deps, request: &Request) -> Result<Response<Body>, ApiError> {
     Query::read(request, &routes::GET_UPLOAD)?;
     let now = Timestamp::now();

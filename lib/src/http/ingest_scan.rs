@@ -37,9 +37,6 @@ struct Answer {
 }
 
 /// Answers 201 for a new report and 200 for a duplicate.
-///
-/// # Errors
-/// 400, 413, 415 and 422 for an invalid report, 409 while the same report is being ingested.
 pub async fn handle(deps: &Ingestion, request: &Request) -> Result<Response<Body>, ApiError> {
     let answer = respond(deps, request, Instant::now()).await;
     if let Err(error) = &answer {

@@ -31,9 +31,6 @@ pub const READ_BUDGET: Duration = Duration::from_secs(20);
 const DEFAULT_LIMIT: usize = 20;
 
 /// Answers 200 with the most urgent upgrades; with `?fixable=false` with the most urgent packages without one.
-///
-/// # Errors
-/// 400 for a wrong parameter, 501 if no vulnerabilities are looked up.
 pub async fn handle(deps: &Deps, request: &Request) -> Result<Response<Body>, ApiError> {
     let deadline = Instant::now() + deps.time;
     let query = Query::read(request, &routes::LIST_PRIORITIES)?;

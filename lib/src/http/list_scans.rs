@@ -28,9 +28,6 @@ pub struct Deps {
 const PAGE: usize = 500;
 
 /// Answers 200 with an array of scans.
-///
-/// # Errors
-/// 400 for a wrong parameter.
 pub async fn handle(deps: &Deps, request: &Request) -> Result<Response<Body>, ApiError> {
     let query = Query::read(request, &routes::LIST_SCANS)?;
     let (image, current) = (query.parsed::<ImageName>(IMAGE_NAME)?, query.flag(CURRENT)?.unwrap_or(false));

@@ -6,9 +6,6 @@ use super::error::Code;
 use super::{ApiError, routes};
 
 /// Refuses the request.
-///
-/// # Errors
-/// 405 with the methods that the path has, 404 for any other path.
 pub async fn handle((): &(), request: &Request) -> Result<Response<Body>, ApiError> {
     let path = request.raw_http_path();
     let allowed = routes::methods(path);

@@ -16,10 +16,6 @@ const MAX_BYTES: usize = 8 << 10;
 /// Reads the body as a `T`. A refusal of a longer body ends with `advice`.
 ///
 /// Objects inside `T` have to refuse arrays themselves: serde's derived code takes an array for the values of the fields.
-///
-/// # Errors
-/// 413 for more than 8 KiB; 400 for a body that is not a JSON object, for an object that has a member twice, and for a
-/// value that `T` refuses.
 pub(super) fn read<T: DeserializeOwned>(request: &Request, advice: &str) -> Result<T, ApiError> {
     let body = request.body().as_ref();
     if body.len() > MAX_BYTES {

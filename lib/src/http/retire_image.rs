@@ -37,9 +37,6 @@ struct Answer<'a> {
 }
 
 /// Answers 200 with the platforms of the image. Idempotent.
-///
-/// # Errors
-/// 400 for a body that names no image, 404 if there is no such image.
 pub async fn handle(deps: &Deps, request: &Request) -> Result<Response<Body>, ApiError> {
     let retired = !routes::UNRETIRE_IMAGE.has(request.raw_http_path().trim_end_matches('/'));
     let route = if retired { &routes::RETIRE_IMAGE } else { &routes::UNRETIRE_IMAGE };

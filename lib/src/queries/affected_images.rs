@@ -27,49 +27,49 @@ const CONCURRENCY: usize = 4;
 
 /// A vulnerability, and the images that have it.
 #[derive(Debug)]
-pub struct AffectedImages {
+pub(crate) struct AffectedImages {
     /// What the sources say of it.
-    pub record: CveRichment,
+    pub(crate) record: CveRichment,
     /// The images, the most urgent first.
-    pub images: Vec<Image>,
+    pub(crate) images: Vec<Image>,
 }
 
 /// An image that has a vulnerability, or had it.
 #[derive(Debug)]
-pub struct Image {
+pub(crate) struct Image {
     /// Its name.
-    pub image: ImageName,
+    pub(crate) image: ImageName,
     /// Its platform; none if its reports state none.
-    pub platform: Option<Platform>,
+    pub(crate) platform: Option<Platform>,
     /// Its current scan.
-    pub scan_id: Option<ScanId>,
+    pub(crate) scan_id: Option<ScanId>,
     /// Whether it counts in the fleet and its current scan has the vulnerability.
-    pub present: bool,
+    pub(crate) present: bool,
     /// Whether it is retired.
-    pub retired: bool,
+    pub(crate) retired: bool,
     /// The packages with the vulnerability; those that had it in the past only on request.
-    pub packages: Vec<Package>,
+    pub(crate) packages: Vec<Package>,
     /// When any of these problems was first seen in the image's repository on this platform.
-    pub first_seen: Timestamp,
+    pub(crate) first_seen: Timestamp,
     /// When any of them was last seen in the image.
-    pub last_seen: Timestamp,
+    pub(crate) last_seen: Timestamp,
     /// The first finding of its most urgent package.
-    pub finding_id: FindingId,
+    pub(crate) finding_id: FindingId,
     /// The priority of its most urgent package.
-    pub priority: Priority,
+    pub(crate) priority: Priority,
 }
 
 /// A package that has a vulnerability, or had it.
 #[derive(Debug)]
-pub struct Package {
+pub(crate) struct Package {
     /// What the newest scan that has it reports.
-    pub details: Details,
+    pub(crate) details: Details,
     /// The first finding of it in that scan.
-    pub finding_id: FindingId,
+    pub(crate) finding_id: FindingId,
     /// Whether the current scan has it.
-    pub present: bool,
+    pub(crate) present: bool,
     /// When it was first seen in the repository, and last seen in the image.
-    pub span: Span,
+    pub(crate) span: Span,
 }
 
 /// What decides whether an occurrence counts.
@@ -84,10 +84,7 @@ struct Membership {
 impl FleetReader {
     /// Finds the images that have a vulnerability, by its id or an alias; none if no stored scan has it. With `all`,
     /// images and packages that had it in the past are included.
-    ///
-    /// # Errors
-    /// Those of the table.
-    pub async fn affected_images(
+    pub(crate) async fn affected_images(
         &self,
         asked: &VulnerabilityId,
         all: bool,

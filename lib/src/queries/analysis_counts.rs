@@ -14,17 +14,17 @@ use crate::store::{self, Selection};
 
 /// The findings of a scan, by the state of their analyses.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-pub struct AnalysisCounts {
+pub(crate) struct AnalysisCounts {
     /// Findings with an answer.
-    pub completed: usize,
+    pub(crate) completed: usize,
     /// Findings whose answer is pending.
-    pub pending: usize,
+    pub(crate) pending: usize,
     /// Findings whose analysis failed.
-    pub failed: usize,
+    pub(crate) failed: usize,
     /// Findings whose analysis was not requested.
-    pub none: usize,
+    pub(crate) none: usize,
     /// Findings that were counted: in a large scan only the most severe ones.
-    pub counted_findings: usize,
+    pub(crate) counted_findings: usize,
 }
 
 /// The most findings that are counted, from the most severe one on.
@@ -34,10 +34,7 @@ const CONCURRENCY: usize = 4;
 
 impl PromptReader<'_> {
     /// Counts the analyses of a scan's findings.
-    ///
-    /// # Errors
-    /// Those of the table.
-    pub async fn analysis_counts(&self, scan: &Scan) -> Result<AnalysisCounts, store::Error> {
+    pub(crate) async fn analysis_counts(&self, scan: &Scan) -> Result<AnalysisCounts, store::Error> {
         let everything = &Selection::default();
         let read: Vec<Vec<Option<PromptHash>>> = stream::iter(runs(0..scan.total_findings().min(MAX_COUNTED)))
             .map(|run| async {

@@ -47,10 +47,7 @@ impl FindingReader {
     /// Returns the selected findings in the order of their priority, suppressed ones last, each with its sort key.
     ///
     /// Where priorities are equal, the upgrade that clears more of the selected findings comes first.
-    ///
-    /// # Errors
-    /// Those of the table.
-    pub async fn order_by_priority(
+    pub(crate) async fn order_by_priority(
         &self,
         scan: &Scan,
         ordinals: Vec<Range<u32>>,

@@ -25,64 +25,64 @@ const CONCURRENCY: usize = 8;
 
 /// Which upgrades are wanted.
 #[derive(Debug, Clone, Copy)]
-pub struct UpgradeQuery<'a> {
+pub(crate) struct UpgradeQuery<'a> {
     /// Selects images whose names begin with it; empty for all images.
-    pub image_prefix: &'a str,
+    pub(crate) image_prefix: &'a str,
     /// Whether packages with a fixed version are wanted, or those without one.
-    pub fixable: bool,
+    pub(crate) fixable: bool,
     /// The most upgrades that are returned.
-    pub limit: usize,
+    pub(crate) limit: usize,
     /// When reading stops, even if it is not complete.
-    pub deadline: Instant,
+    pub(crate) deadline: Instant,
 }
 
 /// The most urgent upgrades.
 #[derive(Debug)]
-pub struct Upgrades {
+pub(crate) struct Upgrades {
     /// The most urgent first.
-    pub upgrades: Vec<Upgrade>,
+    pub(crate) upgrades: Vec<Upgrade>,
     /// How many there are without the limit.
-    pub total: usize,
+    pub(crate) total: usize,
     /// Buckets of occurrences that were not read before the deadline.
-    pub unread_buckets: usize,
+    pub(crate) unread_buckets: usize,
     /// Occurrences that were not stored because their asset has too many.
-    pub omitted_occurrences: u64,
+    pub(crate) omitted_occurrences: u64,
 }
 
 /// The upgrade of a package, or a package without a fixed version.
 #[derive(Debug)]
-pub struct Upgrade {
+pub(crate) struct Upgrade {
     /// The package.
-    pub package: String,
+    pub(crate) package: String,
     /// `debian`, `npm`, …
-    pub kind: Option<String>,
+    pub(crate) kind: Option<String>,
     /// The fixed versions exactly as the reports state them.
-    pub fixed_versions: BTreeSet<String>,
+    pub(crate) fixed_versions: BTreeSet<String>,
     /// The priority of its most urgent finding.
-    pub worst: Priority,
+    pub(crate) worst: Priority,
     /// The vulnerability of that finding.
-    pub worst_id: VulnerabilityId,
+    pub(crate) worst_id: VulnerabilityId,
     /// Its vulnerabilities, each with the urgency of its most urgent finding.
-    pub vulnerabilities: BTreeMap<VulnerabilityId, Urgency>,
+    pub(crate) vulnerabilities: BTreeMap<VulnerabilityId, Urgency>,
     /// The images, by name, platform and current scan: several images may share a name that identifies none.
-    pub images: BTreeMap<(String, Option<Platform>, ScanId), ImageUpgrade>,
+    pub(crate) images: BTreeMap<(String, Option<Platform>, ScanId), ImageUpgrade>,
     /// How many findings the upgrade clears.
-    pub findings_cleared: u64,
+    pub(crate) findings_cleared: u64,
 }
 
 /// An upgrade in one image.
 #[derive(Debug)]
-pub struct ImageUpgrade {
+pub(crate) struct ImageUpgrade {
     /// The first finding of the most urgent occurrence in the image.
-    pub finding_id: FindingId,
+    pub(crate) finding_id: FindingId,
     /// The fixed versions of each installed version, exactly as the report states them.
-    pub fixes: BTreeMap<String, BTreeSet<String>>,
+    pub(crate) fixes: BTreeMap<String, BTreeSet<String>>,
     /// The place of the most urgent occurrence.
     place: Place,
 }
 
 /// The band of a priority, and its score in ten-thousandths, negated: the smaller, the more urgent.
-pub type Urgency = (Band, i64);
+pub(crate) type Urgency = (Band, i64);
 
 /// The place of an occurrence: the smaller, the sooner. The id makes the order the same each time.
 type Place = (Urgency, Option<Date>, VulnerabilityId);
@@ -94,10 +94,7 @@ impl FleetReader {
     /// Finds the most urgent upgrades over the current scans of all images that count.
     ///
     /// Each bucket of occurrences is added up before the next one, so only a few buckets are in memory at a time.
-    ///
-    /// # Errors
-    /// Those of the table.
-    pub async fn upgrades(&self, query: UpgradeQuery<'_>, now: Timestamp) -> Result<Upgrades, store::Error> {
+    pub(crate) async fn upgrades(&self, query: UpgradeQuery<'_>, now: Timestamp) -> Result<Upgrades, store::Error> {
         let store = &self.store;
         let mut sum = UpgradeSum { reader: self, query, now, upgrades: BTreeMap::new() };
         let (mut unread_buckets, mut omitted_occurrences) = (usize::from(Bucket::COUNT), 0);
@@ -250,8 +247,7 @@ impl Upgrade {
     }
 
     /// Returns the vulnerabilities, the most urgent first.
-    #[must_use]
-    pub fn by_urgency(&self) -> Vec<&VulnerabilityId> {
+    pub(crate) fn by_urgency(&self) -> Vec<&VulnerabilityId> {
         let mut ids: Vec<_> = self.vulnerabilities.iter().map(|(id, urgency)| (urgency, id)).collect();
         ids.sort();
         ids.into_iter().map(|(_, id)| id).collect()

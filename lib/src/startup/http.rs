@@ -81,7 +81,7 @@ impl Startup {
     pub fn get_health(self) -> Result<get_health::Deps, Error> {
         Ok(get_health::Deps {
             objects: self.bucket_if_any()?,
-            queues: queues::all(&self.environment).map(|(name, url)| (name, url.map(|url| self.queue(url)))),
+            queues: queues::all_urls(&self.environment).map(|(name, url)| (name, url.map(|url| self.queue(url)))),
             model: ollama::Model::read_if_any(&self.environment)?.map(|model| model.name),
             sources: sources::mode_name(&self.environment),
             store: self.store,
