@@ -6,6 +6,6 @@ use sirius::startup::Startup;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    let state = Startup::of_process().await?.list_scans()?;
+    let state = Startup::of_process().await?.store();
     http::run(&state, list_scans::handle).await
 }

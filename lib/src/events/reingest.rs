@@ -6,16 +6,15 @@ use jiff::Timestamp;
 use lambda_runtime::LambdaEvent;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
-use tracing::Instrument as _;
 
 use super::sqs;
 use crate::domain::scan::ScanId;
 use crate::pipeline::ingest::Ingestion;
 use crate::pipeline::reingest::{Reingested, reingest_scan};
 use crate::store::lease::Owner;
-use crate::telemetry::{chain, invocation};
+use crate::telemetry::chain;
 
-/// Which scans to ingest again.
+/// Selects the scans that are ingested again.
 #[derive(Debug, Deserialize)]
 #[serde(untagged, deny_unknown_fields)]
 pub enum Order {
@@ -26,7 +25,7 @@ pub enum Order {
     },
     /// `{"after": 0}`: all scans with higher ids, within the function's time.
     After {
-        /// The last id that is done.
+        /// The last id that was processed, or 0.
         after: u64,
     },
 }
@@ -50,17 +49,9 @@ const MARGIN: Duration = Duration::from_secs(20);
 const PAGE: usize = 50;
 
 /// Ingests scans again until they are done or the time is over.
-///
-/// # Errors
-/// If the list of scans cannot be read.
 pub async fn handle(deps: &Ingestion, event: LambdaEvent<Order>) -> Result<Tally, lambda_runtime::Error> {
-    let span = invocation(&event.context);
-    process(deps, event).instrument(span).await
-}
-
-async fn process(deps: &Ingestion, event: LambdaEvent<Order>) -> Result<Tally, lambda_runtime::Error> {
     let request_id = &event.context.request_id;
-    let deadline = Instant::now() + sqs::time_left(event.context.deadline, Timestamp::now(), MARGIN);
+    let deadline = sqs::deadline(&event.context, MARGIN);
     let mut tally = Tally::default();
     match event.payload {
         Order::One { scan_id } => reingest_one(deps, request_id, scan_id, &mut tally).await,
@@ -97,7 +88,7 @@ async fn reingest_one(deps: &Ingestion, request_id: &str, scan: ScanId, tally: &
         Ok(Reingested::NoScan) => {}
         Err(error) => {
             tally.failed += 1;
-            tracing::error!(scan_id = scan.get(), cause = chain(&error), "a scan was not ingested anew");
+            tracing::error!(scan_id = scan.get(), cause = chain(&error), "a scan was not ingested again");
         }
     }
 }

@@ -6,17 +6,15 @@ use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
 use jiff::Timestamp;
 use lambda_runtime::LambdaEvent;
 use tokio::time::Instant;
-use tracing::Instrument as _;
 
 use super::sqs;
 use crate::llm::Ollama;
 use crate::pipeline::analyze::{Error, Worker, run_analysis};
 use crate::queue::Message;
 use crate::store::Store;
-use crate::telemetry::invocation;
 use crate::telemetry::metrics::{self, Metric};
 
-/// What the handler works with.
+/// The state of the handler.
 #[derive(Debug)]
 pub struct Deps {
     /// The table.
@@ -31,18 +29,12 @@ pub struct Deps {
 const MARGIN: Duration = Duration::from_secs(10);
 
 /// Processes each message. Failed ones are delivered again until they go to the dead-letter queue.
-///
-/// # Errors
-/// If the event is not one of SQS.
 pub async fn handle(deps: &Deps, event: LambdaEvent<SqsEvent>) -> Result<SqsBatchResponse, lambda_runtime::Error> {
-    let deadline = Instant::now() + sqs::time_left(event.context.deadline, Timestamp::now(), MARGIN);
-    let span = invocation(&event.context);
-    let handling =
-        sqs::each(event.payload, deadline, async |message, deadline| process_message(deps, message, deadline).await);
-    handling.instrument(span).await
+    let deadline = sqs::deadline(&event.context, MARGIN);
+    sqs::each(event.payload, deadline, async |message, deadline| process_message(deps, message, deadline).await).await
 }
 
-/// Works on the analysis that a message names.
+/// Runs the analysis that a message names.
 async fn process_message(deps: &Deps, message: &SqsMessage, deadline: Instant) -> Result<(), Error> {
     let body = message.body.as_deref().unwrap_or_default();
     let Ok(Message { prompt_hash }) = serde_json::from_str(body) else {

@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage};
 use jiff::Timestamp;
+use lambda_runtime::Context;
 use tokio::time::{Instant, timeout_at};
 use tracing::Instrument as _;
 
 use crate::queue::REQUEST_ID;
 use crate::telemetry::{chain, received_request_id};
 
-/// How long a handler may run beyond its share, to store how far it came.
+/// How long a handler may run beyond its share, to store its progress.
 const OVERRUN: Duration = Duration::from_secs(8);
 
 /// The longest timeout of a Lambda function.
@@ -22,13 +23,15 @@ pub(super) fn time_left(deadline: u64, now: Timestamp, margin: Duration) -> Dura
     Duration::from_millis(deadline.saturating_sub(now)).min(MAX_TIMEOUT).saturating_sub(margin)
 }
 
-/// Handles each record of a batch in turn, and returns which ones have to be delivered again.
+/// Returns the time at which an invocation stops working: `margin` before Lambda ends it.
+pub(super) fn deadline(context: &Context, margin: Duration) -> Instant {
+    Instant::now() + time_left(context.deadline, Timestamp::now(), margin)
+}
+
+/// Handles each record of a batch in turn, and returns those that have to be delivered again.
 ///
-/// Each record has an equal share of the time that is left until `deadline`; `handle` gets the end of it. A record that
-/// never ends fails alone.
-///
-/// # Errors
-/// If the event is not one of SQS: an empty `itemIdentifier` would make SQS repeat the whole batch.
+/// Each record has an equal share of the time until `deadline`, and `handle` gets the end of its share. An event that is
+/// not of SQS is an error, since an empty `itemIdentifier` would make SQS repeat the whole batch.
 pub(super) async fn each<E: std::error::Error + 'static>(
     event: SqsEvent,
     deadline: Instant,

@@ -1,4 +1,4 @@
-//! `GET /api/llm/analyze/container/{finding_id}`: has a model explain a finding.
+//! `GET /api/llm/analyze/container/{finding_id}`: requests the analysis of a finding, and waits for it.
 
 use std::time::Duration;
 
@@ -22,17 +22,15 @@ use crate::queries::finding_reader::FindingReader;
 use crate::queries::prompt_reader::PromptReader;
 use crate::queue::Queue;
 
-/// What the handler works with.
+/// The state of the handler.
 #[derive(Debug)]
 pub struct Deps {
-    /// Reads findings and their prompts.
-    pub reader: FindingReader,
-    /// The queue of analyses.
-    pub queue: Queue,
+    pub(crate) reader: FindingReader,
+    pub(crate) queue: Queue,
 }
 
 impl Deps {
-    /// Returns the reader of prompts.
+    /// Returns the reader of prompts; 501 if this deployment has no model.
     pub(super) fn prompts(&self) -> Result<PromptReader<'_>, ApiError> {
         self.reader.prompts().ok_or_else(|| {
             ApiError::new(Code::AnalysisNotConfigured, "this deployment has no Ollama host: set OllamaUrl")
@@ -52,7 +50,7 @@ struct Answer<'a> {
     finding_id: FindingId,
     scan_id: u64,
     vulnerability_id: Option<&'a str>,
-    /// Computed, as on the finding; a model never writes it.
+    /// Computed: a model never writes it.
     remediation: String,
     #[serde(flatten)]
     analysis: LlmAnalysis,
@@ -75,9 +73,9 @@ pub async fn handle(deps: &Deps, request: &Request) -> Result<Response<Body>, Ap
     let queue = deps.queue.on_behalf_of(request_id(request));
     let mut analysis = request_analysis(store, &queue, &prompt, again, Timestamp::now()).await?;
     let principal = principal_of(request);
-    tracing::info!(finding_id = id.get(), refresh = again, status = ?analysis.status, principal, "an analysis was asked for");
+    tracing::info!(finding_id = id.get(), refresh = again, status = ?analysis.status, principal, "an analysis was requested");
     let deadline = started + Duration::from_secs(wait);
-    // A failure of a pending analysis says that the host cannot answer for now.
+    // A pending analysis has a failure if the host cannot answer for now.
     while analysis.status == Status::Pending && analysis.failure.is_none() && Instant::now() + POLL_INTERVAL <= deadline
     {
         tokio::time::sleep(POLL_INTERVAL).await;

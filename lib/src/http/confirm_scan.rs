@@ -14,13 +14,12 @@ use crate::queries::scan_lookup;
 use crate::queue::Queue;
 use crate::store::Store;
 
-/// What the handler works with.
+/// The state of the handler.
 #[derive(Debug)]
 pub struct Deps {
-    /// The table.
-    pub store: Store,
-    /// The queue of scans whose occurrences have to be updated; none if there are no occurrences.
-    pub enrichment: Option<Queue>,
+    pub(crate) store: Store,
+    /// The queue of scans whose occurrences have to be updated; none without enrichment.
+    pub(crate) enrichment: Option<Queue>,
 }
 
 /// Answers 200 with the confirmed scan.

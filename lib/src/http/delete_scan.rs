@@ -10,41 +10,30 @@ use super::error::Code;
 use super::path::{self, Wanted};
 use super::principal::principal_of;
 use super::query::Query;
-use super::{ApiError, reply, routes};
+use super::{ApiError, Storage, reply, routes};
 use crate::domain::scan::ParseScanIdError;
-use crate::objects::Objects;
 use crate::pipeline::delete_scan::{Deleted, Order, Reason, delete_scan};
 use crate::queries::scan_lookup::ScanIdentifier;
-use crate::store::Store;
-
-/// What the handler works with.
-#[derive(Debug)]
-pub struct Deps {
-    /// The table.
-    pub store: Store,
-    /// The bucket of the archive; none if reports are not archived.
-    pub objects: Option<Objects>,
-}
 
 /// How long a request deletes, well before the function's timeout; recovery removes the rest.
 const DELETE_BUDGET: Duration = Duration::from_secs(20);
 
 /// Answers 204 if nothing is left, even if the scan was deleted earlier; 202 while its data is being removed.
-pub async fn handle(deps: &Deps, request: &Request) -> Result<Response<Body>, ApiError> {
+pub async fn handle(storage: &Storage, request: &Request) -> Result<Response<Body>, ApiError> {
     Query::read(request, &routes::DELETE_SCAN)?;
     // Only by id: the scan that an image name means changes.
     let Wanted::Scan(ScanIdentifier::Scan(id)) = path::scans(request.raw_http_path())? else {
         return Err(ApiError::parameter("scan_id", ParseScanIdError));
     };
-    let archive = deps.objects.as_ref();
-    // Before the scan becomes invisible: without the bucket its report could not be removed.
+    let archive = storage.objects.as_ref();
+    // Checked before the scan becomes invisible: without the bucket its report could not be removed.
     if let Some(archive) = archive {
         archive.check().await?;
     }
-    // Before the first write, so that the log has the principal even if the deletion is interrupted.
+    // Logged before the first write, so that the log has the principal even if the deletion is interrupted.
     tracing::info!(scan_id = id.get(), principal = principal_of(request), "a scan is being deleted");
     let order = Order { scan_id: id, reason: Reason::Requested };
-    let deleted = delete_scan(&deps.store, archive, order, Timestamp::now(), DELETE_BUDGET).await?;
+    let deleted = delete_scan(&storage.store, archive, order, Timestamp::now(), DELETE_BUDGET).await?;
     tracing::info!(scan_id = id.get(), outcome = ?deleted, "a scan was deleted");
     match deleted {
         Deleted::Gone => {

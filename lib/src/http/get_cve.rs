@@ -1,4 +1,4 @@
-//! `GET /api/container/cves/{cve_id}`: shows what sources say of a vulnerability, and the images that have it.
+//! `GET /api/container/cves/{cve_id}`: shows a vulnerability and the images that have it.
 
 use jiff::Timestamp;
 use lambda_http::http::{HeaderValue, StatusCode, header};
@@ -13,16 +13,15 @@ use crate::domain::vulnerability::id::VulnerabilityId;
 use crate::queries::fleet_reader::FleetReader;
 use crate::store::cursor::{self, Scope};
 
-/// What the handler works with.
+/// The state of the handler.
 #[derive(Debug)]
 pub struct Deps {
-    /// Reads the images.
-    pub reader: FleetReader,
+    pub(crate) reader: FleetReader,
     /// Whether vulnerabilities are looked up: otherwise the images that have them are unknown.
-    pub enriched: bool,
+    pub(crate) enriched: bool,
 }
 
-/// The images of a page without a limit.
+/// The most images of a page without a limit.
 const DEFAULT_LIMIT: usize = 100;
 
 /// Answers 200 with the record and the images whose current scans have the vulnerability; with `?all=true` also those

@@ -9,30 +9,21 @@ use super::error::Code;
 use super::parameter::PLATFORM;
 use super::path::{self, Wanted};
 use super::query::Query;
-use super::{ApiError, reply, routes};
+use super::{ApiError, Storage, reply, routes};
 use crate::domain::scan::ScanId;
 use crate::objects::Objects;
 use crate::queries::scan_lookup::{ScanIdentifier, find_scan};
 use crate::report::body::{self, Compression};
 use crate::store::Store;
 
-/// What the handler works with.
-#[derive(Debug)]
-pub struct Deps {
-    /// The table.
-    pub store: Store,
-    /// The bucket of the archive; none if reports are not archived.
-    pub objects: Option<Objects>,
-}
-
 /// How long the presigned URL of a large report is valid.
 const PRESIGNED_URL_TTL: Duration = Duration::from_secs(5 * 60);
 
 /// Answers 200 with the report, or 307 with a presigned URL if it is too large for an answer.
-pub async fn handle(deps: &Deps, request: &Request) -> Result<Response<Body>, ApiError> {
+pub async fn handle(storage: &Storage, request: &Request) -> Result<Response<Body>, ApiError> {
     match path::scans(request.raw_http_path())? {
         Wanted::Report(identifier) => {
-            respond_with_report(&deps.store, deps.objects.as_ref(), request, &identifier).await
+            respond_with_report(&storage.store, storage.objects.as_ref(), request, &identifier).await
         }
         Wanted::Scan(_) | Wanted::Findings(_) => Err(ApiError::new(Code::NotFound, "there is no such resource")),
     }

@@ -1,7 +1,7 @@
 //! `GET /api/container/scans/{artifactname}`: shows the current scan of an image, or the scan with an id.
 //!
-//! Image names contain slashes, so the route is greedy: `…/{artifactname}/findings` and `…/{artifactname}/report` come
-//! here too if the name has a slash.
+//! Image names have slashes, so the route is greedy: it also takes `…/{artifactname}/findings` and
+//! `…/{artifactname}/report` of such names.
 
 use lambda_http::http::StatusCode;
 use lambda_http::{Body, Request, RequestExt as _, Response};
@@ -19,13 +19,12 @@ use crate::objects::Objects;
 use crate::queries::finding_reader::FindingReader;
 use crate::queries::scan_lookup::find_scan;
 
-/// What the handler works with.
+/// The state of the handler.
 #[derive(Debug)]
 pub struct Deps {
-    /// Reads scans and findings.
-    pub reader: FindingReader,
-    /// The bucket of the archive; none if reports are not archived.
-    pub objects: Option<Objects>,
+    pub(crate) reader: FindingReader,
+    /// None if reports are not archived.
+    pub(crate) objects: Option<Objects>,
 }
 
 /// Answers 200 with a scan; with `?history=true` with an array of all scans of the image.

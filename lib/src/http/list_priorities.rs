@@ -14,14 +14,14 @@ use super::{ApiError, reply, routes};
 use crate::queries::fleet_reader::FleetReader;
 use crate::queries::upgrades::UpgradeQuery;
 
-/// What the handler works with.
+/// The state of the handler.
 #[derive(Debug)]
 pub struct Deps {
     /// Reads the upgrades.
     pub reader: FleetReader,
     /// Whether vulnerabilities are looked up: otherwise the images that have them are unknown.
     pub enriched: bool,
-    /// How long the fleet is read at most; [`READ_BUDGET`] outside tests.
+    /// The longest time that the fleet is read; [`READ_BUDGET`] outside tests.
     pub time: Duration,
 }
 

@@ -17,18 +17,11 @@ use crate::store::Store;
 use crate::store::cursor::{self, InvalidCursor, Scope};
 use crate::store::scans::ScanPage;
 
-/// What the handler works with.
-#[derive(Debug)]
-pub struct Deps {
-    /// The table.
-    pub store: Store,
-}
-
 /// Scans that are read at a time without a limit.
 const PAGE: usize = 500;
 
 /// Answers 200 with an array of scans.
-pub async fn handle(deps: &Deps, request: &Request) -> Result<Response<Body>, ApiError> {
+pub async fn handle(store: &Store, request: &Request) -> Result<Response<Body>, ApiError> {
     let query = Query::read(request, &routes::LIST_SCANS)?;
     let (image, current) = (query.parsed::<ImageName>(IMAGE_NAME)?, query.flag(CURRENT)?.unwrap_or(false));
     let seen_before = query.one(SEEN_BEFORE)?.map(instant).transpose()?;
@@ -40,10 +33,10 @@ pub async fn handle(deps: &Deps, request: &Request) -> Result<Response<Body>, Ap
             return Err(ApiError::parameter("seen_before", "goes with current=true"));
         }
         Some(image) => {
-            let name = name_with_scans(&deps.store, image).await?;
-            return respond_with_history(&deps.store, request, &query, &name).await;
+            let name = name_with_scans(store, image).await?;
+            return respond_with_history(store, request, &query, &name).await;
         }
-        None if current => return respond_with_current_scans(&deps.store, request, &query, seen_before).await,
+        None if current => return respond_with_current_scans(store, request, &query, seen_before).await,
         None => {}
     }
     let scope = Scope::new(&["scans"]);
@@ -51,8 +44,8 @@ pub async fn handle(deps: &Deps, request: &Request) -> Result<Response<Body>, Ap
     let before = cursor.map(|cursor| scan_id(cursor.position())).transpose()?;
     // The first page and the key of the cursors are read at the same time. The page is discarded if the cursor is
     // forged.
-    let first = deps.store.scans(before, limit.unwrap_or(PAGE));
-    let (totals, first) = futures_util::future::join(deps.store.totals(), first).await;
+    let first = store.scans(before, limit.unwrap_or(PAGE));
+    let (totals, first) = futures_util::future::join(store.totals(), first).await;
     let (total, key) = totals?;
     if let Some(cursor) = cursor {
         cursor.verify(scope, key.as_ref())?;
@@ -60,7 +53,7 @@ pub async fn handle(deps: &Deps, request: &Request) -> Result<Response<Body>, Ap
     let mut list = ScanList::new(ListBody::new(reply::accepts_gzip(request)));
     let mut page = first?;
     while list.add(&page)? && limit.is_none() {
-        page = deps.store.scans(list.last, PAGE).await?;
+        page = store.scans(list.last, PAGE).await?;
     }
     let next =
         list.next_after().zip(key).map(|(last, key)| query.next_page(&cursor::sign(last.get().into(), scope, &key)));

@@ -74,24 +74,21 @@ fn method(function: &str) -> Option<String> {
 async fn build(method: &str, environment: Environment) -> Result<(), Error> {
     let startup = Startup::new(environment.clone(), Clients::new(&environment)?)?;
     match method {
+        "store" => Ok(drop(startup.store())),
         "analyze_finding" => startup.analyze_finding().map(drop),
         "confirm_scan" => startup.confirm_scan().map(drop),
         "create_upload" => startup.create_upload().map(drop),
-        "delete_scan" => startup.delete_scan().map(drop),
         "enrichment" => startup.enrichment().await.map(drop),
         "get_cve" => startup.get_cve().map(drop),
         "get_health" => startup.get_health().map(drop),
-        "get_report" => startup.get_report().map(drop),
         "get_scan" => startup.get_scan().map(drop),
-        "get_upload" => startup.get_upload().map(drop),
         "ingest_upload" => startup.ingest_upload().map(drop),
         "ingestion" => startup.ingestion().map(drop),
         "finding_reader" => startup.finding_reader().map(drop),
         "list_priorities" => startup.list_priorities().map(drop),
-        "list_scans" => startup.list_scans().map(drop),
         "recovery" => startup.recovery().map(drop),
-        "retire_image" => startup.retire_image().map(drop),
         "run_analysis" => startup.run_analysis().await.map(drop),
+        "storage" => startup.storage().map(drop),
         other => panic!("Startup has no {other}"),
     }
 }
