@@ -18,7 +18,7 @@ pub mod analyze_scan;
 pub mod confirm_scan;
 pub mod create_upload;
 pub mod delete_scan;
-pub mod error;
+mod error;
 pub mod get_cve;
 pub mod get_finding;
 pub mod get_health;

@@ -13,8 +13,8 @@ use crate::objects::Objects;
 use crate::pipeline::ingest::Ingestion;
 use crate::pipeline::ingest_upload::{self, UploadOutcome, ingest_upload};
 use crate::store::lease::Owner;
-use crate::telemetry::metrics::{self, Metric};
 use crate::telemetry::chain;
+use crate::telemetry::metrics::{self, Metric};
 
 /// The state of the handler.
 #[derive(Debug)]

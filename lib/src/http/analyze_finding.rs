@@ -12,9 +12,9 @@ use super::error::Code;
 use super::parameter::{REFRESH, WAIT};
 use super::principal::principal_of;
 use super::query::Query;
-use super::response::analysis::{LlmAnalysis, Removals};
+use super::response::analysis::LlmAnalysis;
 use super::{ApiError, get_finding, path, reply, request_id, routes};
-use crate::domain::analysis::Status;
+use crate::domain::analysis::{Removed, Status};
 use crate::domain::finding::FindingId;
 use crate::domain::remediation::remediation;
 use crate::pipeline::analyze::{self, request_analysis};
@@ -54,8 +54,8 @@ struct Answer<'a> {
     remediation: String,
     #[serde(flatten)]
     analysis: LlmAnalysis,
-    #[serde(flatten)]
-    removals: Removals,
+    /// The sentences that were removed from the answer, for its reviewer.
+    llm_analysis_removed: Vec<Removed>,
 }
 
 /// Answers 200 with an answer or a failure, 202 while it is pending.
@@ -98,7 +98,7 @@ pub async fn handle(deps: &Deps, request: &Request) -> Result<Response<Body>, Ap
         scan_id: finding.scan_id.get(),
         vulnerability_id: finding.vulnerability_id.as_deref(),
         remediation: remediation(&finding),
-        removals: Removals::from(&analysis),
+        llm_analysis_removed: analysis.answer.as_ref().map(|answer| answer.removed.clone()).unwrap_or_default(),
         analysis: LlmAnalysis::from(Some((prompt.hash, analysis)), previous_answer),
     };
     let status = if pending { StatusCode::ACCEPTED } else { StatusCode::OK };

@@ -9,7 +9,8 @@ use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use lambda_http::http::{HeaderValue, StatusCode, header};
 use lambda_http::{Body, Request, Response};
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::error::Code;
 use super::query::Query;
@@ -51,21 +52,15 @@ struct Order {
 struct Digest([u8; 32]);
 
 impl<'de> Deserialize<'de> for Digest {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         let digest = sha256(&text.to_ascii_lowercase());
-        digest.map(Self).ok_or_else(|| serde::de::Error::custom("sha256 is not 64 hexadecimal digits"))
+        digest.map(Self).ok_or_else(|| D::Error::custom("sha256 is not 64 hexadecimal digits"))
     }
 }
 
 /// The content type of the object, which states its compression.
-#[derive(Deserialize)]
-#[serde(try_from = "String")]
 struct ContentType(&'static str);
-
-impl ContentType {
-    const ALL: [&str; 3] = ["application/json", "application/gzip", "application/zstd"];
-}
 
 impl Default for ContentType {
     fn default() -> Self {
@@ -73,12 +68,13 @@ impl Default for ContentType {
     }
 }
 
-impl TryFrom<String> for ContentType {
-    type Error = &'static str;
-
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        let known = Self::ALL.into_iter().find(|known| *known == text);
-        known.map(Self).ok_or("is neither application/json nor application/gzip nor application/zstd")
+impl<'de> Deserialize<'de> for ContentType {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let known =
+            ["application/json", "application/gzip", "application/zstd"].into_iter().find(|known| *known == text);
+        let refusal = "is neither application/json nor application/gzip nor application/zstd";
+        known.map(Self).ok_or_else(|| D::Error::custom(refusal))
     }
 }
 
@@ -129,7 +125,7 @@ pub async fn handle(deps: &Deps, request: &Request) -> Result<Response<Body>, Ap
     tracing::info!(upload_id = id.as_str(), bytes = order.size, "an upload was opened");
 
     let status_url = routes::GET_UPLOAD.with(&id);
-    let location = HeaderValue::try_from(&status_url).map_err(std::io::Error::other)?;
+    let location = HeaderValue::try_from(&status_url)?;
     let answer = Answer {
         upload_id: id,
         method: "PUT",

@@ -51,7 +51,7 @@ pub(super) async fn respond_with_report(
     headers.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
     let disposition =
         format!("attachment; filename=\"{}\"", file_name(scan.scan_id, scan.artifact.image_name.as_str()));
-    headers.insert(header::CONTENT_DISPOSITION, HeaderValue::try_from(&disposition).map_err(std::io::Error::other)?);
+    headers.insert(header::CONTENT_DISPOSITION, HeaderValue::try_from(&disposition)?);
     let body = match archived {
         Some(archived) if reply::accepts_gzip(request) => {
             headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
@@ -71,7 +71,7 @@ pub(super) async fn respond_with_report(
             let url = objects.presign_archived(scan.report_hash, &disposition, PRESIGNED_URL_TTL).await?;
             headers.remove(header::CONTENT_ENCODING);
             headers.remove(header::CONTENT_DISPOSITION);
-            headers.insert(header::LOCATION, HeaderValue::try_from(&url).map_err(std::io::Error::other)?);
+            headers.insert(header::LOCATION, HeaderValue::try_from(&url)?);
             *response.status_mut() = StatusCode::TEMPORARY_REDIRECT;
             *response.body_mut() = Body::Text(serde_json::json!({ "location": url }).to_string());
         }

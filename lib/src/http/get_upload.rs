@@ -25,7 +25,12 @@ pub async fn handle(storage: &Storage, request: &Request) -> Result<Response<Bod
     Err(ApiError::new(Code::NotFound, "there is no upload of that name"))
 }
 
-async fn find_upload(store: &Store, objects: &Objects, id: UploadId, now: Timestamp) -> Result<Option<Upload>, ApiError> {
+async fn find_upload(
+    store: &Store,
+    objects: &Objects,
+    id: UploadId,
+    now: Timestamp,
+) -> Result<Option<Upload>, ApiError> {
     let known = store.upload(&id, now).await?;
     // The table learns of an object only when it is ingested; until then only the bucket has it.
     let Some(etag) = objects.upload_etag(&id).await? else { return Ok(known) };

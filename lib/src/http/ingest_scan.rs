@@ -114,7 +114,7 @@ async fn respond(deps: &Ingestion, request: &Request, started: Instant) -> Resul
     // The location has the stage or base path of the request.
     let base = routes::INGEST_SCAN.base_of(request.raw_http_path());
     let location = format!("{base}{}", routes::GET_SCAN.with(scan.scan_id));
-    let location = HeaderValue::try_from(location).map_err(std::io::Error::other)?;
+    let location = HeaderValue::try_from(location)?;
     response.headers_mut().insert(header::LOCATION, location);
     Ok(response)
 }

@@ -88,8 +88,7 @@ async fn respond_with_current_scans(
     let scope = Scope::new(&["current scans", &before]);
     let limit = query.limit()?;
     let mut after = None;
-    if let Some(cursor) = query.cursor()? {
-        let position = cursor.verify(scope, store.cursor_key().await?.as_ref())?;
+    if let Some(position) = query.position(scope, store).await? {
         let seen = i64::try_from(position >> BITS).map_err(|_| InvalidCursor)?;
         after = Some((seen, scan_id(position & u128::from(u64::MAX))?));
     }
@@ -109,13 +108,9 @@ async fn respond_with_current_scans(
             break;
         }
     }
-    let next = match after.filter(|_| more) {
-        Some((seen, scan)) => store.cursor_key().await?.map(|key| {
-            let seen = u128::try_from(seen).unwrap_or_default();
-            query.next_page(&cursor::sign(seen << BITS | u128::from(scan.get()), scope, &key))
-        }),
-        None => None,
-    };
+    let position =
+        |(seen, scan): (i64, ScanId)| u128::try_from(seen).unwrap_or_default() << BITS | u128::from(scan.get());
+    let next = query.page_at(after.filter(|_| more).map(position), scope, store).await?;
     body.respond(None, next.as_deref())
 }
 
@@ -128,24 +123,14 @@ pub(super) async fn respond_with_history(
 ) -> Result<Response<Body>, ApiError> {
     let scope = Scope::new(&["scans of", image.as_str()]);
     let limit = query.limit()?;
-    let mut before = None;
-    if let Some(cursor) = query.cursor()? {
-        let position = cursor.verify(scope, store.cursor_key().await?.as_ref())?;
-        before = Some(scan_id(position)?);
-    }
+    let before = query.position(scope, store).await?.map(scan_id).transpose()?;
     let is_first = before.is_none();
     let mut list = ScanList { last: before, ..ScanList::new(ListBody::new(reply::accepts_gzip(request))) };
     while list.add(&store.scans_of_image(image, list.last, limit.unwrap_or(PAGE)).await?)? && limit.is_none() {}
     let rest = list.next_after();
     // The total is known only if all scans were read.
     let total = (is_first && rest.is_none()).then_some(list.body.len() as u64);
-    let next = match rest {
-        Some(last) => {
-            let key = store.cursor_key().await?;
-            key.map(|key| query.next_page(&cursor::sign(last.get().into(), scope, &key)))
-        }
-        None => None,
-    };
+    let next = query.page_at(rest.map(|last| last.get().into()), scope, store).await?;
     list.body.respond(total, next.as_deref())
 }
 

@@ -17,7 +17,7 @@ pub(super) const BUDGET: usize = 5_900_000;
 /// The most compressed bytes that deflate holds back: more than a block of 16 Ki symbols.
 const HELD_BACK: usize = 128 << 10;
 /// The fewest bytes of a body that is compressed.
-const WORTH_IT: usize = 1 << 10;
+const MIN_GZIP_BYTES: usize = 1 << 10;
 
 /// Returns whether the client accepts gzip (RFC 9110 §12.5.3).
 pub(super) fn accepts_gzip(request: &Request) -> bool {
@@ -41,7 +41,7 @@ pub(super) fn accepts_gzip(request: &Request) -> bool {
     any
 }
 
-/// Returns whether a body fits in the function's answer.
+/// Returns whether a body fits into the function's answer.
 pub(super) fn fits(body: &Body) -> bool {
     let weight = match body {
         Body::Text(text) => text.len() + escapes_in(text.as_bytes()),
@@ -66,7 +66,7 @@ pub(super) fn finished(request: &Request, response: Response<Body>) -> Response<
 /// Answers with a JSON document.
 pub(super) fn json(request: &Request, status: StatusCode, value: &impl Serialize) -> Result<Response<Body>, ApiError> {
     let json = serde_json::to_vec(value)?;
-    let mut body = JsonBody::new(accepts_gzip(request) && json.len() >= WORTH_IT);
+    let mut body = JsonBody::new(accepts_gzip(request) && json.len() >= MIN_GZIP_BYTES);
     body.write(&json)?;
     body.respond(status)
 }
@@ -164,21 +164,30 @@ impl ListBody {
         Ok(true)
     }
 
-    /// Answers with the list. `total` is the number of items of the whole list if it is known, `next_page` the reference to
-    /// the next page if there is one.
+    /// Answers with the list: see [`add_page_headers`].
     pub(super) fn respond(mut self, total: Option<u64>, next_page: Option<&str>) -> Result<Response<Body>, ApiError> {
         self.body.write(if self.items == 0 { b"[]" } else { b"]" })?;
         let mut response = self.body.respond(StatusCode::OK)?;
-        let headers = response.headers_mut();
-        if let Some(total) = total {
-            headers.insert("x-total-count", HeaderValue::from(total));
-        }
-        if let Some(next) = next_page {
-            let link = HeaderValue::try_from(format!("<{next}>; rel=\"next\"")).map_err(std::io::Error::other)?;
-            headers.insert(header::LINK, link);
-        }
+        add_page_headers(&mut response, total, next_page)?;
         Ok(response)
     }
+}
+
+/// Adds the number of items of the whole list, and the reference to the next page, if they are known.
+pub(super) fn add_page_headers(
+    response: &mut Response<Body>,
+    total: Option<u64>,
+    next_page: Option<&str>,
+) -> Result<(), ApiError> {
+    let headers = response.headers_mut();
+    if let Some(total) = total {
+        headers.insert("x-total-count", HeaderValue::from(total));
+    }
+    if let Some(next) = next_page {
+        let link = HeaderValue::try_from(format!("<{next}>; rel=\"next\""))?;
+        headers.insert(header::LINK, link);
+    }
+    Ok(())
 }
 
 #[cfg(test)]

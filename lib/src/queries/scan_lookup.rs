@@ -44,7 +44,11 @@ pub(crate) fn with_familiar_forms(names: Vec<ImageName>) -> Vec<ImageName> {
 }
 
 /// Finds a scan by its id, or the current scan of an image: on `platform`, or the one seen last on any platform.
-pub(crate) async fn find_scan(store: &Store, identifier: &ScanIdentifier, platform: Option<&Platform>) -> Result<Scan, Error> {
+pub(crate) async fn find_scan(
+    store: &Store,
+    identifier: &ScanIdentifier,
+    platform: Option<&Platform>,
+) -> Result<Scan, Error> {
     match identifier {
         ScanIdentifier::Scan(id) => {
             let scan = store.scan(*id).await?.ok_or(Error::NotFound)?;
