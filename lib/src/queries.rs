@@ -1,4 +1,4 @@
-//! Reads what handlers answer with. Nothing here changes the table, the bucket or a queue.
+//! Reads scans, findings, priorities and upgrades. No query changes the table, the bucket or a queue.
 
 pub(crate) mod affected_images;
 pub(crate) mod analysis_counts;

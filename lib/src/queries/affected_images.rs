@@ -20,7 +20,7 @@ use crate::enrichment::merge;
 use crate::priority::{Inputs, Priority, Reported};
 use crate::store;
 
-/// Names of a vulnerability under which images are searched; most have one or two.
+/// The most names of a vulnerability under which images are searched; most have one or two.
 const MAX_NAMES: usize = 8;
 /// Names, and repositories, that are read at the same time.
 const CONCURRENCY: usize = 4;
@@ -28,7 +28,6 @@ const CONCURRENCY: usize = 4;
 /// A vulnerability, and the images that have it.
 #[derive(Debug)]
 pub(crate) struct AffectedImages {
-    /// What the sources say of it.
     pub(crate) record: CveRichment,
     /// The images, the most urgent first.
     pub(crate) images: Vec<Image>,
@@ -37,19 +36,16 @@ pub(crate) struct AffectedImages {
 /// An image that has a vulnerability, or had it.
 #[derive(Debug)]
 pub(crate) struct Image {
-    /// Its name.
     pub(crate) image: ImageName,
-    /// Its platform; none if its reports state none.
+    /// None if its reports state no platform.
     pub(crate) platform: Option<Platform>,
-    /// Its current scan.
     pub(crate) scan_id: Option<ScanId>,
     /// Whether it counts in the fleet and its current scan has the vulnerability.
     pub(crate) present: bool,
-    /// Whether it is retired.
     pub(crate) retired: bool,
-    /// The packages with the vulnerability; those that had it in the past only on request.
+    /// The packages that have the vulnerability, and on request those that had it.
     pub(crate) packages: Vec<Package>,
-    /// When any of these problems was first seen in the image's repository on this platform.
+    /// When any of these vulnerabilities was first seen in the image's repository on this platform.
     pub(crate) first_seen: Timestamp,
     /// When any of them was last seen in the image.
     pub(crate) last_seen: Timestamp,
@@ -62,7 +58,7 @@ pub(crate) struct Image {
 /// A package that has a vulnerability, or had it.
 #[derive(Debug)]
 pub(crate) struct Package {
-    /// What the newest scan that has it reports.
+    /// The details in the newest scan that has it.
     pub(crate) details: Details,
     /// The first finding of it in that scan.
     pub(crate) finding_id: FindingId,
@@ -72,7 +68,7 @@ pub(crate) struct Package {
     pub(crate) span: Span,
 }
 
-/// What decides whether an occurrence counts.
+/// The current scans and the newest images, which decide whether an occurrence counts.
 struct Membership {
     /// The stored current scans of the images.
     scans: BTreeMap<ScanId, Scan>,
@@ -82,8 +78,8 @@ struct Membership {
 }
 
 impl FleetReader {
-    /// Finds the images that have a vulnerability, by its id or an alias; none if no stored scan has it. With `all`,
-    /// images and packages that had it in the past are included.
+    /// Finds the images that have a vulnerability, by its id or an alias; none if no stored scan has it. `all` includes images
+    /// and packages that had it in the past.
     pub(crate) async fn affected_images(
         &self,
         asked: &VulnerabilityId,

@@ -15,11 +15,8 @@ use crate::store::{self, Selection};
 /// The findings of a scan, by the state of their analyses.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct AnalysisCounts {
-    /// Findings with an answer.
     pub(crate) completed: usize,
-    /// Findings whose answer is pending.
     pub(crate) pending: usize,
-    /// Findings whose analysis failed.
     pub(crate) failed: usize,
     /// Findings whose analysis was not requested.
     pub(crate) none: usize,

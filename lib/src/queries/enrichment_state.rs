@@ -1,4 +1,4 @@
-//! Finds out whether the sources were asked about a scan.
+//! Checks whether the sources were asked about the vulnerabilities of a scan.
 
 use super::vulnerability_ids::vulnerability_ids;
 use crate::domain::scan::Scan;

@@ -20,11 +20,9 @@ use crate::store::answers::LatestAnswer;
 /// A finding with its priority, its vulnerability summary and its analysis.
 #[derive(Debug)]
 pub(crate) struct FindingView {
-    /// The finding.
     pub(crate) finding: Finding,
-    /// How soon it has to be fixed, and why.
     pub(crate) priority: Priority,
-    /// What the public sources say; none if they were not asked.
+    /// None if the public sources were not asked.
     pub(crate) summary: Option<VulnerabilitySummary>,
     /// The date of the newest KEV catalogue that was searched for it.
     pub(crate) catalogue: Option<Timestamp>,

@@ -55,7 +55,7 @@ impl PromptReader<'_> {
         Ok(self.identify(scan, finding, &known))
     }
 
-    /// Identifies the prompt of a finding of whose vulnerability this is `known`.
+    /// Identifies the prompt of a finding. `known` has the records of its vulnerability.
     ///
     /// # Errors
     /// If it does not fit into the model's context.

@@ -14,16 +14,14 @@ pub(crate) enum ScanIdentifier {
     Image(Vec<ImageName>),
 }
 
-/// Why a scan was not found.
+/// A scan that was not found.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
-    /// There is no such scan.
     #[error("there is no scan of that name or number")]
     NotFound,
-    /// The scan with this id is of another platform.
+    /// The scan with this id has another platform.
     #[error("is not that of the scan with this number")]
     OtherPlatform,
-    /// The table.
     #[error(transparent)]
     Store(#[from] store::Error),
 }

@@ -23,14 +23,13 @@ use crate::store;
 /// Buckets of occurrences that are read at the same time.
 const CONCURRENCY: usize = 8;
 
-/// Which upgrades are wanted.
+/// Selects upgrades.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct UpgradeQuery<'a> {
     /// Selects images whose names begin with it; empty for all images.
     pub(crate) image_prefix: &'a str,
-    /// Whether packages with a fixed version are wanted, or those without one.
+    /// Selects packages with a fixed version, or those without one.
     pub(crate) fixable: bool,
-    /// The most upgrades that are returned.
     pub(crate) limit: usize,
     /// When reading stops, even if it is not complete.
     pub(crate) deadline: Instant,
@@ -39,9 +38,8 @@ pub(crate) struct UpgradeQuery<'a> {
 /// The most urgent upgrades.
 #[derive(Debug)]
 pub(crate) struct Upgrades {
-    /// The most urgent first.
     pub(crate) upgrades: Vec<Upgrade>,
-    /// How many there are without the limit.
+    /// The number of upgrades without the limit.
     pub(crate) total: usize,
     /// Buckets of occurrences that were not read before the deadline.
     pub(crate) unread_buckets: usize,
@@ -52,7 +50,6 @@ pub(crate) struct Upgrades {
 /// The upgrade of a package, or a package without a fixed version.
 #[derive(Debug)]
 pub(crate) struct Upgrade {
-    /// The package.
     pub(crate) package: String,
     /// `debian`, `npm`, …
     pub(crate) kind: Option<String>,
@@ -66,7 +63,6 @@ pub(crate) struct Upgrade {
     pub(crate) vulnerabilities: BTreeMap<VulnerabilityId, Urgency>,
     /// The images, by name, platform and current scan: several images may share a name that identifies none.
     pub(crate) images: BTreeMap<(String, Option<Platform>, ScanId), ImageUpgrade>,
-    /// How many findings the upgrade clears.
     pub(crate) findings_cleared: u64,
 }
 
@@ -153,7 +149,7 @@ impl FleetReader {
                 break;
             }
         }
-        // First, so that an image that is too old to count hides no other one of its repository.
+        // Images that do not count are removed first, so that they hide no other image of their repository.
         scans.retain(|scan| fleet.counts(scan, now));
         if fleet.scope == Scope::NewestPerRepository {
             let mut newest: BTreeMap<LineageKey, (String, Scan)> = BTreeMap::new();
@@ -165,7 +161,7 @@ impl FleetReader {
             }
             scans.extend(newest.into_values().map(|(_, scan)| scan));
         }
-        // The prefix may be of any spelling of an image of Docker Hub.
+        // The prefix may be that of any spelling of a Docker Hub image.
         let is_named = |name: &str| prefix.is_empty() || spellings(name).iter().any(|name| name.starts_with(prefix));
         let is_wanted = |scan: &Scan| is_named(scan.artifact.familiar_name().as_str());
         let counted = scans.into_iter().filter(is_wanted);
@@ -173,7 +169,7 @@ impl FleetReader {
     }
 }
 
-/// Adds occurrences up to upgrades, in any order.
+/// Adds occurrences to upgrades, in any order.
 struct UpgradeSum<'a> {
     reader: &'a FleetReader,
     query: UpgradeQuery<'a>,
@@ -182,7 +178,6 @@ struct UpgradeSum<'a> {
 }
 
 impl UpgradeSum<'_> {
-    /// Adds the occurrences of an asset.
     fn add(&mut self, scan: &Scan, asset: &AssetOccurrences, first_seen: Option<&FirstSeen>, known: &Vulnerabilities) {
         let Self { reader: FleetReader { priorities, .. }, query, now, upgrades } = self;
         let exposure = priorities.exposures.of(asset.image.as_str());
@@ -256,8 +251,7 @@ impl Upgrade {
 
 /// Returns the urgency of a priority. Its score has four decimals.
 fn urgency(priority: &Priority) -> Urgency {
-    // 0 to 100: the cast cannot truncate.
-    #[expect(clippy::cast_possible_truncation, reason = "at most a million")]
+    #[expect(clippy::cast_possible_truncation, reason = "a score is at most 100")]
     let score = (priority.score * 10_000.0).round() as i64;
     (priority.band, -score)
 }
