@@ -19,8 +19,8 @@ use self::endpoints::Endpoints;
 use crate::config::aws::Aws;
 use crate::config::{self, Environment};
 
-/// The longest time in which a connection must be open.
-const CONNECT: Duration = Duration::from_secs(2);
+/// The longest time to open a connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A client that cannot be made, or a secret that cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -44,7 +44,7 @@ pub enum Error {
 /// # Errors
 /// If the built-in roots cannot be read.
 pub fn http_client() -> Result<SharedHttpClient, rustls::Error> {
-    Ok(SharedHttpClient::new(http_client::Http::new(CONNECT)?))
+    Ok(SharedHttpClient::new(http_client::Http::new(CONNECT_TIMEOUT)?))
 }
 
 /// The timeouts of each call: by default the SDK waits without limit.

@@ -5,7 +5,7 @@
 //! | `http` | the state of the functions behind the API |
 //! | `events` | the state of the functions that ingest reports, analyse findings and enrich vulnerabilities |
 //!
-//! One method builds each state, so that the linker leaves out of a package what its function does not need.
+//! Each state has its own method, so that the linker removes unused code from each function's package.
 
 use std::fmt;
 

@@ -39,7 +39,7 @@ fn install_log(environment: &Environment) {
     }
 }
 
-/// Makes the span of one invocation, whose fields every log line within it has.
+/// Makes the span of one invocation. All log lines within it have its fields.
 pub(crate) fn invocation(context: &Context) -> Span {
     static WARM: AtomicBool = AtomicBool::new(false);
     tracing::info_span!(

@@ -1,4 +1,4 @@
-//! Handles `reingest`, which operators invoke so that a newer parser reads archived reports.
+//! Handles `reingest`: operators invoke it to parse archived reports with a newer version.
 
 use std::time::Duration;
 
@@ -35,9 +35,9 @@ pub enum Order {
 pub struct Tally {
     /// Scans that were ingested again.
     pub reingested: usize,
-    /// Scans whose report is not archived; they stay as they are.
+    /// Scans whose report is not archived; they are not changed.
     pub not_archived: usize,
-    /// Scans that failed, with the reason in the log. They stay as they are, or recovery finishes them.
+    /// Scans that failed; the log has the reason. They are not changed, or recovery finishes them.
     pub failed: usize,
     /// The `after` of the next invocation; none if all scans are done.
     pub next_after: Option<ScanId>,

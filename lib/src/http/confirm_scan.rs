@@ -1,4 +1,4 @@
-//! `POST /api/container/scans/{scan_id}/confirm`: confirms that the findings which a suspect scan lacks are fixed.
+//! `POST /api/container/scans/{scan_id}/confirm`: confirms a suspect scan: the findings that it lacks are fixed.
 
 use jiff::Timestamp;
 use lambda_http::http::StatusCode;
@@ -25,7 +25,7 @@ pub struct Deps {
 /// Answers 200 with the confirmed scan.
 pub async fn handle(deps: &Deps, request: &Request) -> Result<Response<Body>, ApiError> {
     Query::read(request, &routes::CONFIRM_SCAN)?;
-    // Only by id: the scan that an image name means changes.
+    // Only by id, since the current scan of an image may change.
     let id: ScanId = path::parsed(&routes::CONFIRM_SCAN, request.raw_http_path())?;
     let queue = deps.enrichment.as_ref().map(|queue| queue.on_behalf_of(request_id(request)));
     let scan = confirm_scan(&deps.store, queue.as_ref(), id, Timestamp::now()).await?;

@@ -99,7 +99,7 @@ impl fmt::Debug for Answer {
 /// Answers 201 with the presigned URL and the headers of the upload.
 pub async fn handle(deps: &Deps, request: &Request) -> Result<Response<Body>, ApiError> {
     Query::read(request, &routes::CREATE_UPLOAD)?;
-    let order: Order = order::read(request, ": the report itself is sent to the address in the answer")?;
+    let order: Order = order::read_order(request, ": the report itself is sent to the address in the answer")?;
     if order.size == 0 {
         return Err(ApiError::parameter("size", "is 0"));
     }

@@ -21,7 +21,7 @@ const DELETE_BUDGET: Duration = Duration::from_secs(20);
 /// Answers 204 if nothing is left, even if the scan was deleted earlier; 202 while its data is being removed.
 pub async fn handle(storage: &Storage, request: &Request) -> Result<Response<Body>, ApiError> {
     Query::read(request, &routes::DELETE_SCAN)?;
-    // Only by id: the scan that an image name means changes.
+    // Only by id, since the current scan of an image may change.
     let Wanted::Scan(ScanIdentifier::Scan(id)) = path::scans(request.raw_http_path())? else {
         return Err(ApiError::parameter("scan_id", ParseScanIdError));
     };

@@ -76,9 +76,9 @@ impl Code {
 pub struct ApiError {
     code: Code,
     detail: Cow<'static, str>,
-    /// The seconds after which a retry makes sense.
+    /// `Retry-After`, in seconds.
     retry_after: Option<i64>,
-    /// The methods of the path, for a request with another one.
+    /// `Allow`: the methods of the path.
     allow: Option<HeaderValue>,
     /// The cause, for the log only.
     source: Option<Box<dyn StdError + Send + Sync>>,
@@ -275,7 +275,7 @@ impl ApiError {
     }
 }
 
-/// Returns the whole seconds after which a time is over.
+/// Returns the seconds until a time, rounded up.
 fn seconds_until(until: Timestamp, now: Timestamp) -> i64 {
     let millis = until.duration_since(now).as_millis().max(0);
     i64::try_from(millis / 1000).unwrap_or(i64::MAX).saturating_add(1)

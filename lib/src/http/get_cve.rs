@@ -24,8 +24,7 @@ pub struct Deps {
 /// The most images of a page without a limit.
 const DEFAULT_LIMIT: usize = 100;
 
-/// Answers 200 with the record and the images whose current scans have the vulnerability; with `?all=true` also those
-/// that had it in the past.
+/// Answers 200 with the record and the images that have the vulnerability; with `?all=true` also those that had it.
 pub async fn handle(deps: &Deps, request: &Request) -> Result<Response<Body>, ApiError> {
     let query = Query::read(request, &routes::GET_CVE)?;
     let id: VulnerabilityId = path::parsed(&routes::GET_CVE, request.raw_http_path())?;

@@ -24,7 +24,7 @@ const PAGE: usize = 500;
 pub async fn handle(store: &Store, request: &Request) -> Result<Response<Body>, ApiError> {
     let query = Query::read(request, &routes::LIST_SCANS)?;
     let (image, current) = (query.parsed::<ImageName>(IMAGE_NAME)?, query.flag(CURRENT)?.unwrap_or(false));
-    let seen_before = query.one(SEEN_BEFORE)?.map(instant).transpose()?;
+    let seen_before = query.one(SEEN_BEFORE)?.map(time_or_day).transpose()?;
     match image {
         Some(_) if current => {
             return Err(ApiError::parameter("current", "does not go with image_name: GET /scans/{image_name} has it"));
@@ -65,8 +65,8 @@ fn scan_id(position: u128) -> Result<ScanId, InvalidCursor> {
     u64::try_from(position).ok().and_then(ScanId::new).ok_or(InvalidCursor)
 }
 
-/// Parses a time, or a day in UTC as the time at which it begins.
-fn instant(text: &str) -> Result<Timestamp, ApiError> {
+/// Parses a time, or a day as its beginning in UTC.
+fn time_or_day(text: &str) -> Result<Timestamp, ApiError> {
     // A time of day without an offset is ambiguous.
     let date = (!text.contains(':')).then(|| text.parse::<Date>().ok()).flatten();
     let day = || date?.to_zoned(TimeZone::UTC).ok().map(|day| day.timestamp());
@@ -82,7 +82,7 @@ async fn respond_with_current_scans(
     query: &Query,
     seen_before: Option<Timestamp>,
 ) -> Result<Response<Body>, ApiError> {
-    /// The bits of a position with the scan id; the others are the time at which it was seen, in milliseconds.
+    /// The lower bits of a position, with the scan id; the upper ones have the time at which it was last seen, in milliseconds.
     const BITS: u32 = 64;
     let before = seen_before.map(|before| before.as_millisecond().to_string()).unwrap_or_default();
     let scope = Scope::new(&["current scans", &before]);
@@ -162,7 +162,7 @@ impl ScanList {
         Ok(page.more)
     }
 
-    /// Returns the scan after which the next page begins, if there is a next page.
+    /// Returns the last scan of this page, if there is a next page.
     fn next_after(&self) -> Option<ScanId> {
         self.last.filter(|_| self.more)
     }

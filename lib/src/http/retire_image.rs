@@ -34,7 +34,7 @@ pub async fn handle(store: &Store, request: &Request) -> Result<Response<Body>, 
     let retired = !routes::UNRETIRE_IMAGE.has(request.raw_http_path().trim_end_matches('/'));
     let route = if retired { &routes::RETIRE_IMAGE } else { &routes::UNRETIRE_IMAGE };
     Query::read(request, route)?;
-    let order: Order = order::read(request, "")?;
+    let order: Order = order::read_order(request, "")?;
     for name in with_familiar_forms(vec![order.image_name]) {
         let platforms = store.retire(&name, order.platform.as_ref(), retired).await?;
         if !platforms.is_empty() {

@@ -18,7 +18,7 @@ pub(crate) struct AnalysisCounts {
     pub(crate) completed: usize,
     pub(crate) pending: usize,
     pub(crate) failed: usize,
-    /// Findings whose analysis was not requested.
+    /// Findings without a request.
     pub(crate) none: usize,
     /// Findings that were counted: in a large scan only the most severe ones.
     pub(crate) counted_findings: usize,

@@ -1,7 +1,7 @@
 //! Orders the findings of a scan by priority.
 //!
-//! The order depends on what the sources say today, so no key of the table has it: all selected findings are read and
-//! sorted, and only what the order needs of each is kept in memory.
+//! The order changes with the sources, so no key of the table has it: all selected findings are read and sorted, and only
+//! the parts that decide the order are kept in memory.
 
 use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;

@@ -37,7 +37,7 @@ impl FindingReader {
     ///
     /// It takes one round trip for each hundred distinct vulnerabilities; with a model, then one for each hundred
     /// distinct prompts, and then one for each hundred subjects without an answer. They cannot run at the same time,
-    /// because a prompt, and so its hash, states what the sources say.
+    /// because a prompt, and so its hash, has the facts of the sources.
     pub(crate) async fn views(
         &self,
         scan: &Scan,

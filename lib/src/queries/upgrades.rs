@@ -1,4 +1,4 @@
-//! Finds the most urgent upgrades of the fleet: which package, in which images, and how many findings each clears.
+//! Finds the most urgent upgrades of the fleet: the package, its images, and the number of findings that it clears.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,4 +1,4 @@
-//! Each function starts from what template.yaml sets, by the method that its `main` names.
+//! Starts each function with the variables of template.yaml, by the method that its `main` calls.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -13,8 +13,8 @@ fn file(name: &str) -> String {
 /// Variables by name.
 type Variables = BTreeMap<String, String>;
 
-/// What template.yaml sets for each function, with the defaults of its parameters, where there is an Ollama host or
-/// none. Lambda's own variables come with it.
+/// The variables of each function: those of template.yaml with the defaults of its parameters, with or without an Ollama
+/// host, and Lambda's own.
 fn variables(with_ollama: bool) -> BTreeMap<String, Variables> {
     let template = file("template.yaml");
     let parameters = template.split("\nParameters:\n").nth(1).unwrap().split("\nRules:\n").next().unwrap();
@@ -63,7 +63,7 @@ fn variables(with_ollama: bool) -> BTreeMap<String, Variables> {
         .collect()
 }
 
-/// The method of [`Startup`] that the `main` of a function calls; none of one that needs no state.
+/// The method of [`Startup`] that the `main` of a function calls; none for a function without state.
 fn method(function: &str) -> Option<String> {
     let main = file(&format!("functions/{function}/src/main.rs"));
     let (_, after) = main.split_once("Startup::of_process().await?.")?;

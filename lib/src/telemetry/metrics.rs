@@ -29,7 +29,7 @@ static INSTALLED: OnceLock<(Source, Sink)> = OnceLock::new();
 
 /// Sets the source of the metrics and where they are written. Before the first call nothing is written.
 pub fn install(source: Source, sink: Sink) {
-    // A second call, which tests may make, changes nothing.
+    // A second call has no effect.
     let _ = INSTALLED.set((source, sink));
 }
 
