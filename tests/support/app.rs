@@ -148,7 +148,7 @@ impl App {
         Startup::new(environment, clients).unwrap()
     }
 
-    /// What template.yaml sets for functions.
+    /// The variables that template.yaml sets for functions.
     fn variables(&self) -> Vec<(&'static str, String)> {
         let of_process = |name| std::env::var(name).unwrap_or_default();
         let scope = match self.fleet.scope {
@@ -187,7 +187,7 @@ impl App {
         variables
     }
 
-    /// What differs for one function.
+    /// The variables that differ for one function.
     fn own_variables(&self, function: &str) -> Vec<(&'static str, String)> {
         match function {
             // They sign addresses, under the address that will be called.
@@ -200,8 +200,7 @@ impl App {
         }
     }
 
-    /// Does what Lambda's poller and `enrich-cves` do until nothing is queued; returns the number of messages
-    /// and of those that were returned.
+    /// Runs `enrich-cves` as Lambda's poller does until the queue is empty; returns the numbers of messages and of failures.
     pub async fn enrich(&self, deps: &Enrichment) -> (usize, usize) {
         let (mut messages, mut failed) = (0, 0);
         loop {
@@ -226,7 +225,7 @@ impl App {
         Objects::new(bucket::client(&self.proxy.url).await, self.bucket.clone())
     }
 
-    /// What reports are ingested with.
+    /// Returns the state of ingestion.
     pub async fn ingestion(&self) -> Ingestion {
         self.startup().ingestion().unwrap()
     }
@@ -266,8 +265,7 @@ impl App {
         Queue::new(queue::client(&self.proxy.url).await, self.queue_url.clone())
     }
 
-    /// Does what Lambda's poller and `run-analysis` do with each message of the queue.
-    /// Returns their number, and the ids of those that are returned.
+    /// Runs `run-analysis` on each message as Lambda's poller does; returns their number and the ids of failed ones.
     pub async fn work(&self, ollama: OllamaConfig) -> (usize, Vec<String>) {
         let bodies = queue::drain(&self.queue_url).await;
         let deps = run_analysis::Deps {
@@ -396,7 +394,7 @@ impl App {
     }
 }
 
-/// Has the handler of a function answer a request.
+/// Runs the handler of a function.
 async fn serve<D>(
     request: Request,
     state: Result<D, startup::Error>,
@@ -406,7 +404,7 @@ async fn serve<D>(
     http::serve(request, async |request| handle(&state, request).await).await
 }
 
-/// Has `enrich-cves` work at some messages; answers how many come back.
+/// Runs `enrich-cves` on some messages; returns the number of failed ones.
 pub async fn enrich_batch(deps: &Enrichment, bodies: &[String]) -> usize {
     let mut context = lambda_http::Context::default();
     context.deadline = u64::MAX / 2;

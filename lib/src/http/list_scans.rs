@@ -194,10 +194,10 @@ mod tests {
 
     #[test]
     fn a_day_is_the_time_at_which_it_begins_in_utc() {
-        assert_eq!(instant("2026-11-21").unwrap(), "2026-11-21T00:00:00Z".parse().unwrap());
-        assert_eq!(instant("2026-11-21T10:00:00+01:00").unwrap(), "2026-11-21T09:00:00Z".parse().unwrap());
+        assert_eq!(time_or_day("2026-11-21").unwrap(), "2026-11-21T00:00:00Z".parse().unwrap());
+        assert_eq!(time_or_day("2026-11-21T10:00:00+01:00").unwrap(), "2026-11-21T09:00:00Z".parse().unwrap());
         for wrong in ["", "yesterday", "2026-13-01", "21.11.2026", "2026-11-21T10:00:00"] {
-            assert!(instant(wrong).is_err(), "{wrong}");
+            assert!(time_or_day(wrong).is_err(), "{wrong}");
         }
     }
 }

@@ -164,7 +164,7 @@ mod tests {
     #[test]
     fn a_long_body_is_too_large() {
         let request = Request::new(Body::Text(" ".repeat(MAX_BYTES + 1)));
-        let error = read::<Example>(&request, "; and more").unwrap_err();
+        let error = read_order::<Example>(&request, "; and more").unwrap_err();
         assert_eq!(error.code(), Code::Refused(Kind::TooLarge));
         assert_eq!(error.detail(), "the body is longer than 8192 bytes; and more");
     }
