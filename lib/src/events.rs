@@ -18,7 +18,10 @@ mod s3;
 mod sqs;
 
 /// Handles events until Lambda ends the process.
-pub async fn run<D, E, A>(state: &D, handle: impl AsyncFn(&D, LambdaEvent<E>) -> Result<A, Error>) -> Result<(), Error>
+pub async fn handle_events<D, E, A>(
+    state: &D,
+    handle: impl AsyncFn(&D, LambdaEvent<E>) -> Result<A, Error>,
+) -> Result<(), Error>
 where
     E: DeserializeOwned,
     A: Serialize,

@@ -67,11 +67,11 @@ where
     type Answering = F;
 }
 
-/// Answers requests with `handle` until Lambda ends the process.
+/// Answers requests until Lambda ends the process.
 ///
 /// `lambda_http::run` would panic on some requests: it builds a URL, which Sirius does not read, from the unchecked query,
 /// host and protocol.
-pub async fn run<D, H>(state: &D, handle: H) -> Result<(), lambda_http::Error>
+pub async fn answer_requests<D, H>(state: &D, handle: H) -> Result<(), lambda_http::Error>
 where
     D: Sync,
     H: for<'a> Handle<'a, D> + Sync,

@@ -78,7 +78,7 @@ impl Startup {
     /// # Errors
     /// If `TABLE_NAME` is not set.
     pub fn new(environment: Environment, clients: Clients) -> Result<Self, Error> {
-        let store = Store::new(clients.dynamodb(), table::name(&environment)?);
+        let store = Store::new(clients.dynamodb(), table::table_name(&environment)?);
         Ok(Self { environment, clients, store })
     }
 

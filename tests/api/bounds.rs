@@ -1,5 +1,5 @@
-//! Work is bounded: what takes long is done in steps, each of which can be cut off and done again, and nobody's work
-//! takes another's with it.
+//! Checks the limits of work: long work runs in steps that can be interrupted and repeated, and a failed item affects no
+//! other.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

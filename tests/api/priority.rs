@@ -44,7 +44,7 @@ fn exploited(id: &str) -> Told {
         .predicted(0.9, 0.995)
 }
 
-/// Everything that sources can say, of one that nobody cares about.
+/// A vulnerability with all facts that sources can have, none of them urgent.
 fn harmless(id: &str) -> Told {
     Told::of(id)
         .published(LOCAL, &[])

@@ -271,7 +271,7 @@ async fn each_role_has_the_actions_of_this_table_and_no_others() {
 }
 
 /// Something that a role may try: an action on a resource. The requests are such that nothing happens if
-/// they are allowed: each lacks something that the service wants, and who may do something is asked first.
+/// they are allowed: each lacks something that the service requires, and permissions are checked first.
 struct Attempt {
     action: &'static str,
     resource: &'static str,

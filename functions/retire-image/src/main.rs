@@ -7,5 +7,5 @@ use sirius::startup::Startup;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     let state = Startup::of_process().await?.store();
-    http::run(&state, retire_image::handle).await
+    http::answer_requests(&state, retire_image::handle).await
 }

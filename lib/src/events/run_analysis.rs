@@ -48,6 +48,6 @@ async fn process_message(deps: &Deps, message: &SqsMessage, deadline: Instant) -
     metrics::emit(Metric::Worked { outcome, took }, Timestamp::now());
     let worked = worked?;
     let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
-    tracing::info!(prompt_hash = %prompt_hash, outcome = ?worked, duration_ms, "worked at an analysis");
+    tracing::info!(prompt_hash = %prompt_hash, outcome = ?worked, duration_ms, "an analysis was processed");
     Ok(())
 }
