@@ -43,13 +43,13 @@ pub async fn handle(storage: &Storage, request: &Request) -> Result<Response<Bod
         }
         Deleted::Underway => {
             let message = serde_json::json!({
-                "message": "the scan is gone from every list; what it left is being removed", "scan_id": id
+                "message": "the scan is no longer visible; its data is being removed", "scan_id": id
             });
             let mut response = reply::json(request, StatusCode::ACCEPTED, &message)?;
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("60"));
             Ok(response)
         }
         Deleted::Busy => Err(ApiError::reingesting()),
-        Deleted::Unknown => Err(ApiError::new(Code::NotFound, "there never was a scan with this number")),
+        Deleted::Unknown => Err(ApiError::new(Code::NotFound, "no scan ever had this id")),
     }
 }

@@ -39,7 +39,10 @@ pub async fn handle(deps: &Deps, request: &Request) -> Result<Response<Body>, Ap
     let query = Query::read(request, &routes::GET_SCAN)?;
     if query.flag(HISTORY)? == Some(true) {
         if query.one(PLATFORM)?.is_some() {
-            return Err(ApiError::parameter(PLATFORM.name, "does not go with history=true, which has all platforms"));
+            return Err(ApiError::parameter(
+                PLATFORM.name,
+                "is not allowed with history=true, which has all platforms",
+            ));
         }
         let scan = find_scan(store, &identifier, None).await?;
         let asset = Asset::of(scan.scan_id, &scan.artifact);
@@ -47,7 +50,7 @@ pub async fn handle(deps: &Deps, request: &Request) -> Result<Response<Body>, Ap
     }
     for parameter in [LIMIT, CURSOR] {
         if query.one(parameter)?.is_some() {
-            return Err(ApiError::parameter(parameter.name, "goes with history=true"));
+            return Err(ApiError::parameter(parameter.name, "is only allowed with history=true"));
         }
     }
     let scan = find_scan(store, &identifier, query.parsed(PLATFORM)?.as_ref()).await?;

@@ -27,10 +27,13 @@ pub async fn handle(store: &Store, request: &Request) -> Result<Response<Body>, 
     let seen_before = query.one(SEEN_BEFORE)?.map(time_or_day).transpose()?;
     match image {
         Some(_) if current => {
-            return Err(ApiError::parameter("current", "does not go with image_name: GET /scans/{image_name} has it"));
+            return Err(ApiError::parameter(
+                "current",
+                "is not allowed with image_name: GET /scans/{image_name} has the current scan",
+            ));
         }
         _ if seen_before.is_some() && !current => {
-            return Err(ApiError::parameter("seen_before", "goes with current=true"));
+            return Err(ApiError::parameter("seen_before", "is only allowed with current=true"));
         }
         Some(image) => {
             let name = name_with_scans(store, image).await?;

@@ -39,7 +39,7 @@ pub async fn handle(store: &Store, request: &Request) -> Result<Response<Body>, 
         let platforms = store.retire(&name, order.platform.as_ref(), retired).await?;
         if !platforms.is_empty() {
             let (principal, changed) = (principal_of(request), platforms.len());
-            tracing::info!(%name, retired, platforms = changed, principal, "an image was retired or brought back");
+            tracing::info!(%name, retired, platforms = changed, principal, "an image was retired or included again");
             return reply::json(request, StatusCode::OK, &Answer { image_name: &name, retired, platforms });
         }
     }
