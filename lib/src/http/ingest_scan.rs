@@ -276,11 +276,11 @@ mod tests {
             }
             replaced_byte(&request)
         };
-        assert_eq!(compression_of("[\"\u{FFFD}\"]", Some(5)), Some(2));
-        assert_eq!(compression_of("[\"\u{FFFD}\"]", Some(7)), None, "it was sent so");
-        assert_eq!(compression_of("[\"\u{FFFD}\"]", None), None);
-        assert_eq!(compression_of("[\"é\"]", Some(5)), None);
-        assert_eq!(compression_of("\u{FFFD}\u{FFFD}[\0]\0", Some(6)), None, "UTF-16");
+        assert_eq!(of("[\"\u{FFFD}\"]", Some(5)), Some(2));
+        assert_eq!(of("[\"\u{FFFD}\"]", Some(7)), None, "it was sent so");
+        assert_eq!(of("[\"\u{FFFD}\"]", None), None);
+        assert_eq!(of("[\"é\"]", Some(5)), None);
+        assert_eq!(of("\u{FFFD}\u{FFFD}[\0]\0", Some(6)), None, "UTF-16");
     }
 
     #[test]
@@ -294,14 +294,14 @@ mod tests {
     fn a_scan_without_vulnerabilities_does_not_read_as_clean_where_there_is_something_else() {
         let of = |scan: Scan| Ingested { scan, duplicate: false, moved: true, warnings: Vec::new() };
         let clean = scan(1, 1, "a", 0, 0);
-        assert_eq!(message(&compression_of(clean.clone()), 0, 0), "the report was ingested; it has no vulnerabilities");
+        assert_eq!(message(&of(clean.clone()), 0, 0), "the report was ingested; it has no vulnerabilities");
         let other_findings = OtherFindings { secrets: 2, misconfigurations: 1, licenses: 0 };
         assert_eq!(
-            message(&compression_of(Scan { other_findings, ..clean.clone() }), 0, 0),
+            message(&of(Scan { other_findings, ..clean.clone() }), 0, 0),
             "the report was ingested; it has no vulnerabilities; not read, but in the report: 1 misconfiguration and 2 secrets"
         );
         assert_eq!(
-            message(&compression_of(Scan { is_vulnerability_scan: false, ..clean }), 0, 0),
+            message(&of(Scan { is_vulnerability_scan: false, ..clean }), 0, 0),
             "the report was stored; it does not say whether there are vulnerabilities"
         );
     }
