@@ -35,15 +35,12 @@ async fn find_upload(
     // The table learns of an object only when it is ingested; until then only the bucket has it.
     let Some(etag) = objects.upload_etag(&id).await? else { return Ok(known) };
     Ok(Some(match known {
-        // The stored state is that of an object which this one has replaced.
-        Some(known) if known.etag.as_deref() != Some(&etag) => {
-            Upload { state: State::Received, etag: Some(etag), sequencer: None, updated_at: now, ..known }
-        }
-        Some(known) => known,
-        None => Upload {
+        Some(known) if known.etag.as_ref() == Some(&etag) => known,
+        // A stored state is that of an object which this one has replaced.
+        known => Upload {
             upload_id: id,
             state: State::Received,
-            image_name: None,
+            image_name: known.and_then(|known| known.image_name),
             etag: Some(etag),
             sequencer: None,
             updated_at: now,
