@@ -15,7 +15,8 @@ pub mod metrics;
 
 /// Sets up the log and the metrics.
 ///
-/// Lambda sets `AWS_LAMBDA_LOG_FORMAT` and `AWS_LAMBDA_LOG_LEVEL` from the function's `LoggingConfig`. Metrics are written if `AWS_LAMBDA_FUNCTION_NAME` is set; `SERVICE_NAME` names their stack.
+/// Lambda sets `AWS_LAMBDA_LOG_FORMAT` and `AWS_LAMBDA_LOG_LEVEL` from the function's `LoggingConfig`. Metrics are written
+/// if `AWS_LAMBDA_FUNCTION_NAME` is set; `SERVICE_NAME` is the name of their stack.
 pub fn init(environment: &Environment) {
     install_log(environment);
     if let Some(function) = environment.text("AWS_LAMBDA_FUNCTION_NAME") {

@@ -9,7 +9,7 @@ use super::{Environment, Error};
 pub(crate) struct Aws {
     /// `AWS_REGION` (default `us-east-1`: only a developer's machine has none).
     pub(crate) region: String,
-    /// `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and, if it is set, `AWS_SESSION_TOKEN`. They are valid for longer than the process runs.
+    /// `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and, if it is set, `AWS_SESSION_TOKEN`. They never expire in a process.
     pub(crate) credentials: Credentials,
     /// `AWS_USE_FIPS_ENDPOINT` (default `false`).
     pub(crate) use_fips: bool,

@@ -19,7 +19,7 @@ use crate::store::lease::Owner;
 use crate::telemetry::chain;
 
 /// Time that is reserved for writing the answers.
-const MARGIN: Duration = Duration::from_secs(30);
+const TIME_RESERVE: Duration = Duration::from_secs(30);
 /// The longest time that one invocation asks sources.
 const MAX_ASK_TIME: Duration = Duration::from_secs(240);
 
@@ -35,7 +35,7 @@ pub async fn handle(
     event: LambdaEvent<SqsEvent>,
 ) -> Result<SqsBatchResponse, lambda_runtime::Error> {
     let now = Timestamp::now();
-    let time = sqs::time_left(event.context.deadline, now, MARGIN).min(MAX_ASK_TIME);
+    let time = sqs::time_left(event.context.deadline, now, TIME_RESERVE).min(MAX_ASK_TIME);
     let budget = Budget::new(now, time);
     let owner = Owner::random()?.of_request(&event.context.request_id);
     let asked = Mutex::new(Vec::new());

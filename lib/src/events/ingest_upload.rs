@@ -26,7 +26,7 @@ pub struct Deps {
 }
 
 /// Time that is reserved for the answer.
-const MARGIN: Duration = Duration::from_secs(10);
+const TIME_RESERVE: Duration = Duration::from_secs(10);
 
 /// Why a message is delivered again.
 #[derive(Debug, thiserror::Error)]
@@ -50,7 +50,7 @@ enum Error {
 /// harmless: the other records are done by then.
 pub async fn handle(deps: &Deps, event: LambdaEvent<SqsEvent>) -> Result<SqsBatchResponse, lambda_runtime::Error> {
     let request_id = &event.context.request_id;
-    let deadline = sqs::deadline(&event.context, MARGIN);
+    let deadline = sqs::deadline(&event.context, TIME_RESERVE);
     let process = async |message: &SqsMessage, deadline| process_message(deps, request_id, message, deadline).await;
     sqs::each(event.payload, deadline, process).await
 }

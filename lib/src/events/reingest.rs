@@ -44,21 +44,21 @@ pub struct Tally {
 }
 
 /// Time that is reserved for the scan that is being ingested.
-const MARGIN: Duration = Duration::from_secs(20);
+const TIME_RESERVE: Duration = Duration::from_secs(20);
 /// Scans that are read at a time.
-const PAGE: usize = 50;
+const SCANS_PER_READ: usize = 50;
 
 /// Ingests scans again until they are done or the time is over.
 pub async fn handle(deps: &Ingestion, event: LambdaEvent<Order>) -> Result<Tally, lambda_runtime::Error> {
     let request_id = &event.context.request_id;
-    let deadline = sqs::deadline(&event.context, MARGIN);
+    let deadline = sqs::deadline(&event.context, TIME_RESERVE);
     let mut tally = Tally::default();
     match event.payload {
         Order::One { scan_id } => reingest_one(deps, request_id, scan_id, &mut tally).await,
         Order::After { after } => {
             let mut last = ScanId::new(after);
             loop {
-                let scans = deps.store.oldest_scans(last, PAGE).await?;
+                let scans = deps.store.oldest_scans(last, SCANS_PER_READ).await?;
                 if scans.is_empty() {
                     break;
                 }

@@ -26,11 +26,11 @@ pub struct Deps {
 }
 
 /// Time that is reserved for storing the result.
-const MARGIN: Duration = Duration::from_secs(10);
+const TIME_RESERVE: Duration = Duration::from_secs(10);
 
 /// Processes each message. Failed ones are delivered again until they go to the dead-letter queue.
 pub async fn handle(deps: &Deps, event: LambdaEvent<SqsEvent>) -> Result<SqsBatchResponse, lambda_runtime::Error> {
-    let deadline = sqs::deadline(&event.context, MARGIN);
+    let deadline = sqs::deadline(&event.context, TIME_RESERVE);
     sqs::each(event.payload, deadline, async |message, deadline| process_message(deps, message, deadline).await).await
 }
 

@@ -39,9 +39,9 @@ impl Deps {
 }
 
 /// The seconds that a request waits for an answer by default.
-const DEFAULT_WAIT: u64 = 20;
+const DEFAULT_WAIT_SECONDS: u64 = 20;
 /// The shortest `Retry-After` of a pending analysis, in seconds.
-const MIN_RETRY_AFTER: i64 = 5;
+const MIN_RETRY_AFTER_SECONDS: i64 = 5;
 /// The time between two reads of a pending analysis.
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
@@ -63,7 +63,7 @@ pub async fn handle(deps: &Deps, request: &Request) -> Result<Response<Body>, Ap
     let started = Instant::now();
     let query = Query::read(request, &routes::ANALYZE_FINDING)?;
     let id: FindingId = path::parsed(&routes::ANALYZE_FINDING, request.raw_http_path())?;
-    let wait = query.number(WAIT)?.unwrap_or(DEFAULT_WAIT);
+    let wait = query.number(WAIT)?.unwrap_or(DEFAULT_WAIT_SECONDS);
     let again = query.flag(REFRESH)?.unwrap_or(false);
 
     let prompts = deps.prompts()?;
@@ -86,8 +86,8 @@ pub async fn handle(deps: &Deps, request: &Request) -> Result<Response<Body>, Ap
     }
 
     let pending = analysis.status == Status::Pending;
-    let retry_after = analysis.failure.as_ref().map_or(MIN_RETRY_AFTER, |failure| {
-        failure.retry_at.duration_since(Timestamp::now()).as_secs().max(MIN_RETRY_AFTER)
+    let retry_after = analysis.failure.as_ref().map_or(MIN_RETRY_AFTER_SECONDS, |failure| {
+        failure.retry_at.duration_since(Timestamp::now()).as_secs().max(MIN_RETRY_AFTER_SECONDS)
     });
     let previous_answer = match analysis.answer {
         Some(_) => None,

@@ -41,7 +41,7 @@ pub(super) async fn respond_with_report(
     let not_archived = || ApiError::new(Code::NotFound, "the report of this scan is not archived");
     let objects = objects.ok_or_else(not_archived)?;
     // A report that is too large for an answer is not read.
-    let (archived, is_larger) = objects.archived_within(scan.report_hash, reply::BUDGET).await?;
+    let (archived, is_larger) = objects.archived_within(scan.report_hash, reply::MAX_BODY_BYTES).await?;
     if archived.is_none() && !is_larger {
         return Err(not_archived());
     }
@@ -58,7 +58,7 @@ pub(super) async fn respond_with_report(
             Some(Body::Binary(archived.packed))
         }
         Some(archived) => {
-            let json = body::unpack(archived.packed, Compression::Gzip, reply::BUDGET).ok();
+            let json = body::unpack(archived.packed, Compression::Gzip, reply::MAX_BODY_BYTES).ok();
             json.and_then(|json| String::from_utf8(json.bytes.into_owned()).ok()).map(Body::Text)
         }
         None => None,

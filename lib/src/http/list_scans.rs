@@ -18,7 +18,7 @@ use crate::store::cursor::{self, InvalidCursor, Scope};
 use crate::store::scans::ScanPage;
 
 /// Scans that are read at a time without a limit.
-const PAGE: usize = 500;
+const SCANS_PER_READ: usize = 500;
 
 /// Answers 200 with an array of scans.
 pub async fn handle(store: &Store, request: &Request) -> Result<Response<Body>, ApiError> {
@@ -47,7 +47,7 @@ pub async fn handle(store: &Store, request: &Request) -> Result<Response<Body>, 
     let before = cursor.map(|cursor| scan_id(cursor.position())).transpose()?;
     // The first page and the key of the cursors are read at the same time. The page is discarded if the cursor is
     // forged.
-    let first = store.scans(before, limit.unwrap_or(PAGE));
+    let first = store.scans(before, limit.unwrap_or(SCANS_PER_READ));
     let (totals, first) = futures_util::future::join(store.totals(), first).await;
     let (total, key) = totals?;
     if let Some(cursor) = cursor {
@@ -56,7 +56,7 @@ pub async fn handle(store: &Store, request: &Request) -> Result<Response<Body>, 
     let mut list = ScanList::new(ListBody::new(reply::accepts_gzip(request)));
     let mut page = first?;
     while list.add(&page)? && limit.is_none() {
-        page = store.scans(list.last, PAGE).await?;
+        page = store.scans(list.last, SCANS_PER_READ).await?;
     }
     let next =
         list.next_after().zip(key).map(|(last, key)| query.next_page(&cursor::sign(last.get().into(), scope, &key)));
@@ -85,21 +85,21 @@ async fn respond_with_current_scans(
     query: &Query,
     seen_before: Option<Timestamp>,
 ) -> Result<Response<Body>, ApiError> {
-    /// The lower bits of a position, with the scan id; the upper ones have the time at which it was last seen, in milliseconds.
-    const BITS: u32 = 64;
+    /// The lower bits of a position have the scan id, the upper ones the milliseconds at which it was last seen.
+    const SCAN_ID_BITS: u32 = 64;
     let before = seen_before.map(|before| before.as_millisecond().to_string()).unwrap_or_default();
     let scope = Scope::new(&["current scans", &before]);
     let limit = query.limit()?;
     let mut after = None;
     if let Some(position) = query.position(scope, store).await? {
-        let seen = i64::try_from(position >> BITS).map_err(|_| InvalidCursor)?;
+        let seen = i64::try_from(position >> SCAN_ID_BITS).map_err(|_| InvalidCursor)?;
         after = Some((seen, scan_id(position & u128::from(u64::MAX))?));
     }
     let place = |scan: &Scan| (scan.last_seen_at.as_millisecond(), scan.scan_id);
     let mut body = ListBody::new(reply::accepts_gzip(request));
     let mut more = true;
     'pages: while more {
-        let page = store.current_scans(seen_before, after, limit.unwrap_or(PAGE)).await?;
+        let page = store.current_scans(seen_before, after, limit.unwrap_or(SCANS_PER_READ)).await?;
         for scan in &page.scans {
             if !body.push(&ContainerScan::from(scan))? {
                 break 'pages;
@@ -112,7 +112,7 @@ async fn respond_with_current_scans(
         }
     }
     let position =
-        |(seen, scan): (i64, ScanId)| u128::try_from(seen).unwrap_or_default() << BITS | u128::from(scan.get());
+        |(seen, scan): (i64, ScanId)| u128::try_from(seen).unwrap_or_default() << SCAN_ID_BITS | u128::from(scan.get());
     let next = query.page_at(after.filter(|_| more).map(position), scope, store).await?;
     body.respond(None, next.as_deref())
 }
@@ -129,7 +129,9 @@ pub(super) async fn respond_with_history(
     let before = query.position(scope, store).await?.map(scan_id).transpose()?;
     let is_first = before.is_none();
     let mut list = ScanList { last: before, ..ScanList::new(ListBody::new(reply::accepts_gzip(request))) };
-    while list.add(&store.scans_of_image(image, list.last, limit.unwrap_or(PAGE)).await?)? && limit.is_none() {}
+    while list.add(&store.scans_of_image(image, list.last, limit.unwrap_or(SCANS_PER_READ)).await?)? && limit.is_none()
+    {
+    }
     let rest = list.next_after();
     // The total is known only if all scans were read.
     let total = (is_first && rest.is_none()).then_some(list.body.len() as u64);

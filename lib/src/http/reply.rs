@@ -13,9 +13,9 @@ use super::{ApiError, etag};
 /// The most bytes of a body inside the function's answer. Lambda takes 6,291,556 bytes
 /// (<https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>); the rest is for headers and for the bytes
 /// that the encoder still holds back.
-pub(super) const BUDGET: usize = 5_900_000;
+pub(super) const MAX_BODY_BYTES: usize = 5_900_000;
 /// The most compressed bytes that deflate holds back: more than a block of 16 Ki symbols.
-const HELD_BACK: usize = 128 << 10;
+const MAX_HELD_BACK_BYTES: usize = 128 << 10;
 /// The fewest bytes of a body that is compressed.
 const MIN_GZIP_BYTES: usize = 1 << 10;
 
@@ -48,7 +48,7 @@ pub(super) fn fits(body: &Body) -> bool {
         Body::Binary(bytes) => bytes.len().div_ceil(3) * 4,
         _ => 0,
     };
-    weight <= BUDGET
+    weight <= MAX_BODY_BYTES
 }
 
 /// Adds the entity tag and the headers that every answer has, errors too.
@@ -102,7 +102,7 @@ impl JsonBody {
     fn weight_with(&self, more: &[u8]) -> usize {
         match self {
             Self::Plain { json, escapes } => json.len() + escapes + more.len() + escapes_in(more),
-            Self::Gzip(encoder) => (encoder.get_ref().len() + HELD_BACK.max(more.len())) / 3 * 4,
+            Self::Gzip(encoder) => (encoder.get_ref().len() + MAX_HELD_BACK_BYTES.max(more.len())) / 3 * 4,
         }
     }
 
@@ -139,7 +139,7 @@ pub(super) struct ListBody {
 
 impl ListBody {
     pub(super) fn new(gzip: bool) -> Self {
-        Self::with_budget(gzip, BUDGET)
+        Self::with_budget(gzip, MAX_BODY_BYTES)
     }
 
     /// Makes a list of at most `budget` bytes inside the function's answer.

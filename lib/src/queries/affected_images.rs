@@ -23,7 +23,7 @@ use crate::store;
 /// The most names of a vulnerability under which images are searched; most have one or two.
 const MAX_NAMES: usize = 8;
 /// Names, and repositories, that are read at the same time.
-const CONCURRENCY: usize = 4;
+const MAX_CONCURRENT_READS: usize = 4;
 
 /// A vulnerability, and the images that have it.
 #[derive(Debug)]
@@ -105,7 +105,7 @@ impl FleetReader {
 
         let found: Vec<Vec<_>> = stream::iter(names.clone())
             .map(|name| async move { store.occurrences_of(&name).await })
-            .buffered(CONCURRENCY)
+            .buffered(MAX_CONCURRENT_READS)
             .try_collect()
             .await?;
         // A record can outlive the last scan that had the vulnerability.
@@ -150,7 +150,7 @@ impl FleetReader {
         if fleet.scope == Scope::NewestPerRepository {
             let found: Vec<Option<Scan>> = stream::iter(lineages)
                 .map(|lineage| store.newest_of_repository(lineage, |scan| fleet.counts(scan, now)))
-                .buffered(CONCURRENCY)
+                .buffered(MAX_CONCURRENT_READS)
                 .try_collect()
                 .await?;
             let keys = found.iter().flatten().map(|scan| Asset::of(scan.scan_id, &scan.artifact).key());

@@ -27,7 +27,7 @@ pub(crate) struct AnalysisCounts {
 /// The most findings that are counted, from the most severe one on.
 const MAX_COUNTED: u32 = 1000;
 /// Runs of findings that are read at the same time.
-const CONCURRENCY: usize = 4;
+const MAX_CONCURRENT_READS: usize = 4;
 
 impl PromptReader<'_> {
     /// Counts the analyses of a scan's findings.
@@ -39,7 +39,7 @@ impl PromptReader<'_> {
                 let prompts = self.prompts(scan, &findings).await?;
                 Ok::<_, store::Error>(prompts.map(|prompt| Some(prompt.ok()?.hash)).collect())
             })
-            .buffered(CONCURRENCY)
+            .buffered(MAX_CONCURRENT_READS)
             .try_collect()
             .await?;
         let mut by_hash = HashMap::<Option<PromptHash>, usize>::new();

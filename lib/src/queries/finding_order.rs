@@ -18,7 +18,7 @@ use crate::store::findings::runs;
 use crate::store::{self, Selection};
 
 /// Runs of findings that are read at the same time.
-const CONCURRENCY: usize = 4;
+const MAX_CONCURRENT_READS: usize = 4;
 
 /// The part of a finding that decides its place.
 struct Candidate {
@@ -60,7 +60,7 @@ impl FindingReader {
                 let findings = store.findings(scan.scan_id, run, wanted).await?;
                 Ok::<_, store::Error>(findings.into_iter().map(|finding| Candidate::new(finding, scan)).collect())
             })
-            .buffered(CONCURRENCY)
+            .buffered(MAX_CONCURRENT_READS)
             .try_collect()
             .await?;
         let candidates: Vec<Candidate> = candidates.into_iter().flatten().collect();

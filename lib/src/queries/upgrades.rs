@@ -21,7 +21,7 @@ use crate::priority::{Band, Inputs, Priority, Reported};
 use crate::store;
 
 /// Buckets of occurrences that are read at the same time.
-const CONCURRENCY: usize = 8;
+const MAX_CONCURRENT_READS: usize = 8;
 
 /// Selects upgrades.
 #[derive(Debug, Clone, Copy)]
@@ -113,7 +113,7 @@ impl FleetReader {
                 let known = store.known(&ids.into_iter().collect::<Vec<_>>()).await?;
                 Ok::<_, store::Error>((counted, first_seen, known))
             })
-            .buffer_unordered(CONCURRENCY);
+            .buffer_unordered(MAX_CONCURRENT_READS);
         // The answer states how many buckets the deadline left out.
         while let Ok(Some(read)) = tokio::time::timeout_at(query.deadline, buckets.next()).await {
             let (assets, first_seen, known) = read?;
@@ -137,12 +137,12 @@ impl FleetReader {
     /// Reads the current scans of the assets that count.
     async fn members(&self, prefix: &str, now: Timestamp) -> Result<BTreeMap<AssetKey, Scan>, store::Error> {
         /// Scans that are read at a time.
-        const PAGE: usize = 1000;
+        const SCANS_PER_READ: usize = 1000;
         let Self { store, fleet, .. } = self;
         let mut scans = Vec::new();
         let mut after = None;
         loop {
-            let page = store.current_scans(None, after, PAGE).await?;
+            let page = store.current_scans(None, after, SCANS_PER_READ).await?;
             after = page.scans.last().map(|scan| (scan.last_seen_at.as_millisecond(), scan.scan_id));
             scans.extend(page.scans);
             if !page.more {
