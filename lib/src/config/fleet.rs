@@ -4,8 +4,8 @@ use super::{Environment, Error, reports};
 use crate::domain::fleet::{Fleet, ParseScopeError, Scope};
 use crate::priority::exposure::Exposures;
 
-/// Reads `EXPOSURE`, the rules that make images internal; every other image counts as public. A typing error is refused,
-/// since it must not make an image internal.
+/// Reads `EXPOSURE`, the images that untrusted people can reach; without it, every image counts as public. A typing error
+/// is refused, since it must not make an image internal.
 ///
 /// All functions must have the same value: it is part of the prompt.
 pub(crate) fn exposures(environment: &Environment) -> Result<Exposures, Error> {

@@ -74,7 +74,10 @@ fn method(function: &str) -> Option<String> {
 async fn build(method: &str, environment: Environment) -> Result<(), Error> {
     let startup = Startup::new(environment.clone(), Clients::new(&environment)?)?;
     match method {
-        "store" => Ok(drop(startup.store())),
+        "store" => {
+            drop(startup.store());
+            Ok(())
+        }
         "analyze_finding" => startup.analyze_finding().map(drop),
         "confirm_scan" => startup.confirm_scan().map(drop),
         "create_upload" => startup.create_upload().map(drop),
