@@ -1,7 +1,7 @@
 //! Measures the peak memory of the ingestion of a large report.
 //!
 //! Measured in a process of its own, since a peak never goes down again: this program, started with
-//! [`CHILD`], which does what the function does and tells Linux's `VmHWM`. Everything counts: the
+//! [`CHILD`], which does what the function does and prints Linux's `VmHWM`. Everything counts: the
 //! program itself, its clients, the report's bytes.
 
 use std::path::Path;

@@ -19,10 +19,10 @@ use self::endpoints::Endpoints;
 use crate::config::aws::Aws;
 use crate::config::{self, Environment};
 
-/// The longest time in which a connection must be open.
-const CONNECT: Duration = Duration::from_secs(2);
+/// The longest time to open a connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Why there is no client, or no secret.
+/// A client that cannot be made, or a secret that cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A variable is missing or wrong.
@@ -31,20 +31,12 @@ pub enum Error {
     /// The built-in roots cannot be read.
     #[error("TLS cannot be set up")]
     Tls(#[from] rustls::Error),
-    /// Secrets Manager does not give the secret.
-    #[error("the secret {name} cannot be read")]
-    Secret {
-        /// The secret's name or ARN.
-        name: String,
-        /// The SDK's error.
-        source: Box<SdkError<GetSecretValueError>>,
-    },
+    /// Secrets Manager does not return the secret.
+    #[error("the secret {0} cannot be read")]
+    Secret(String, #[source] Box<SdkError<GetSecretValueError>>),
     /// The secret is not text.
-    #[error("the secret {name} holds no text")]
-    NoText {
-        /// The secret's name or ARN.
-        name: String,
-    },
+    #[error("the secret {0} has no text")]
+    NoText(String),
 }
 
 /// Makes the HTTP client that all AWS clients share.
@@ -52,10 +44,10 @@ pub enum Error {
 /// # Errors
 /// If the built-in roots cannot be read.
 pub fn http_client() -> Result<SharedHttpClient, rustls::Error> {
-    Ok(SharedHttpClient::new(http_client::Http::new(CONNECT)?))
+    Ok(SharedHttpClient::new(http_client::Http::new(CONNECT_TIMEOUT)?))
 }
 
-/// The SDK itself would wait without limit.
+/// The timeouts of each call: by default the SDK waits without limit.
 fn timeouts() -> TimeoutConfig {
     TimeoutConfig::builder()
         .operation_attempt_timeout(Duration::from_secs(5))
@@ -63,10 +55,10 @@ fn timeouts() -> TimeoutConfig {
         .build()
 }
 
-/// What makes the clients of the services. They share one HTTP client and its connections.
+/// Makes the clients of the services. They share one HTTP client and its connections.
 ///
-/// `aws_config` is not used: it would put its chain of places for credentials, none of which Lambda has, into each
-/// package and each start (docs/decisions/0016).
+/// `aws_config` would add its chain of credential providers, none of which Lambda has, to each package and each start
+/// (docs/decisions/0016).
 #[derive(Debug)]
 pub struct Clients {
     config: SdkConfig,
@@ -100,38 +92,29 @@ impl Clients {
         Self { config: self.config.into_builder().retry_config(retries).build(), ..self }
     }
 
-    /// Makes a client of DynamoDB.
-    #[must_use]
-    pub fn dynamodb(&self) -> aws_sdk_dynamodb::Client {
+    pub(crate) fn dynamodb(&self) -> aws_sdk_dynamodb::Client {
         aws_sdk_dynamodb::Client::new(&self.config)
     }
 
-    /// Makes a client of SQS.
-    #[must_use]
-    pub fn sqs(&self) -> aws_sdk_sqs::Client {
+    pub(crate) fn sqs(&self) -> aws_sdk_sqs::Client {
         aws_sdk_sqs::Client::new(&self.config)
     }
 
-    /// Makes a client of S3.
-    #[must_use]
-    pub fn s3(&self) -> aws_sdk_s3::Client {
+    pub(crate) fn s3(&self) -> aws_sdk_s3::Client {
         // An emulator has no host name for each bucket.
         let config = aws_sdk_s3::config::Builder::from(&self.config).force_path_style(self.s3_is_emulated).build();
         aws_sdk_s3::Client::from_conf(config)
     }
 
     /// Reads the text of a secret from Secrets Manager, without white space around it.
-    ///
-    /// # Errors
-    /// If the secret cannot be read, or is not text.
-    pub async fn secret(&self, name: String) -> Result<String, Error> {
-        let asked = aws_sdk_secretsmanager::Client::new(&self.config).get_secret_value().secret_id(&name).send().await;
-        match asked {
+    pub(crate) async fn secret(&self, name: String) -> Result<String, Error> {
+        let answer = aws_sdk_secretsmanager::Client::new(&self.config).get_secret_value().secret_id(&name).send().await;
+        match answer {
             Ok(value) => match value.secret_string() {
                 Some(text) => Ok(text.trim().to_owned()),
-                None => Err(Error::NoText { name }),
+                None => Err(Error::NoText(name)),
             },
-            Err(error) => Err(Error::Secret { name, source: Box::new(error) }),
+            Err(error) => Err(Error::Secret(name, Box::new(error))),
         }
     }
 }

@@ -1,16 +1,15 @@
-//! Settings from the environment: one file per noun, read once, typed.
-//!
-//! Knows no layer above it. A text that such a layer parses is passed on as a [`Setting`].
+//! Reads settings from the environment. A text that a layer above parses is passed on as a `Setting`.
 
-pub mod auto_analyze;
-pub mod aws;
-pub mod bucket;
+pub(crate) mod auto_analyze;
+pub(crate) mod aws;
+pub(crate) mod bucket;
 mod environment;
-pub mod fleet;
-pub mod ollama;
-pub mod queues;
+pub(crate) mod fleet;
+pub(crate) mod ollama;
+pub(crate) mod queues;
 pub mod reports;
-pub mod sources;
-pub mod table;
+pub(crate) mod sources;
+pub(crate) mod table;
 
-pub use environment::{Environment, Error, Setting};
+pub(crate) use environment::Setting;
+pub use environment::{Environment, Error};

@@ -1,8 +1,12 @@
 //! Handles events that are not HTTP requests: messages of SQS, schedules and invocations by operators.
+#![expect(clippy::missing_errors_doc, reason = "Lambda repeats an event after any error")]
 
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tracing::Instrument as _;
+
+use crate::telemetry::invocation;
 
 pub mod enrich_cves;
 pub mod ingest_upload;
@@ -13,14 +17,18 @@ pub mod run_analysis;
 mod s3;
 mod sqs;
 
-/// Handles events with `handle` until Lambda ends the process.
-///
-/// # Errors
-/// If the runtime cannot be reached.
-pub async fn run<D, E, A>(state: &D, handle: impl AsyncFn(&D, LambdaEvent<E>) -> Result<A, Error>) -> Result<(), Error>
+/// Handles events until Lambda ends the process.
+pub async fn handle_events<D, E, A>(
+    state: &D,
+    handle: impl AsyncFn(&D, LambdaEvent<E>) -> Result<A, Error>,
+) -> Result<(), Error>
 where
     E: DeserializeOwned,
     A: Serialize,
 {
-    lambda_runtime::run(service_fn(async |event| handle(state, event).await)).await
+    let handle = async |event: LambdaEvent<E>| {
+        let span = invocation(&event.context);
+        handle(state, event).instrument(span).await
+    };
+    lambda_runtime::run(service_fn(handle)).await
 }

@@ -1,4 +1,5 @@
-//! Answers HTTP requests: one file for each endpoint, which parses its request and shapes its answer.
+//! Answers HTTP requests: one file for each endpoint.
+#![expect(clippy::missing_errors_doc, reason = "docs/API.md lists the errors of each endpoint")]
 
 use std::future::Future;
 
@@ -8,6 +9,8 @@ use lambda_http::{Adapter, Body, LambdaEvent, Request, RequestExt as _, Response
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use tracing::{Instrument as _, Span};
 
+use crate::objects::Objects;
+use crate::store::Store;
 use crate::telemetry::invocation;
 
 pub mod analyze_finding;
@@ -15,7 +18,7 @@ pub mod analyze_scan;
 pub mod confirm_scan;
 pub mod create_upload;
 pub mod delete_scan;
-pub mod error;
+mod error;
 pub mod get_cve;
 pub mod get_finding;
 pub mod get_health;
@@ -44,12 +47,18 @@ mod selected_findings;
 
 pub use error::ApiError;
 
-/// The `handle` of an endpoint, whose state is a `D`.
-///
-/// In place of `AsyncFn(&D, &Request)`: the runtime needs futures that are `Send`, which cannot be required of an
-/// `AsyncFn`.
+/// The state of handlers that use the table and the bucket.
+#[derive(Debug)]
+pub struct Storage {
+    pub(crate) store: Store,
+    /// None if this deployment has no bucket.
+    pub(crate) objects: Option<Objects>,
+}
+
+/// The `handle` of an endpoint, whose state is a `D`. The runtime needs `Send` futures, which an `AsyncFn(&D, &Request)`
+/// cannot promise.
 pub trait Handle<'a, D: 'a>: Fn(&'a D, &'a Request) -> Self::Answering {
-    /// The future of an answer.
+    /// The future of the answer.
     type Answering: Future<Output = Result<Response<Body>, ApiError>> + Send + 'a;
 }
 
@@ -61,14 +70,11 @@ where
     type Answering = F;
 }
 
-/// Answers requests with `handle` until Lambda ends the process.
+/// Answers requests until Lambda ends the process.
 ///
-/// Unlike `lambda_http::run` it does not panic on any request: that function makes a URL of the unchecked query, host and
-/// protocol. Sirius does not read that URL.
-///
-/// # Errors
-/// If the runtime cannot be reached.
-pub async fn run<D, H>(state: &D, handle: H) -> Result<(), lambda_http::Error>
+/// `lambda_http::run` would panic on some requests: it builds a URL, which Sirius does not read, from the unchecked query,
+/// host and protocol.
+pub async fn answer_requests<D, H>(state: &D, handle: H) -> Result<(), lambda_http::Error>
 where
     D: Sync,
     H: for<'a> Handle<'a, D> + Sync,
@@ -76,12 +82,12 @@ where
     let handle = &handle;
     let answer = async |request| serve(request, async |request: &Request| handle(state, request).await).await;
     let mut adapter = Adapter::from(service_fn(answer));
-    lambda_runtime::run(service_fn(|event: LambdaEvent<LambdaRequest>| adapter.call(tame(event)))).await
+    lambda_runtime::run(service_fn(|event: LambdaEvent<LambdaRequest>| adapter.call(sanitize(event)))).await
 }
 
-/// Removes or escapes everything in the event that a URL cannot have.
-fn tame(mut event: LambdaEvent<LambdaRequest>) -> LambdaEvent<LambdaRequest> {
-    /// The characters that RFC 3986 §3.4 does not allow in a query. `%` stays, since the query may have escapes.
+/// Removes or escapes the parts of an event that are not valid in a URL.
+fn sanitize(mut event: LambdaEvent<LambdaRequest>) -> LambdaEvent<LambdaRequest> {
+    /// The characters that RFC 3986 §3.4 does not allow in a query, except `%`: the query may have escapes.
     const NOT_IN_A_QUERY: &AsciiSet = &CONTROLS
         .add(b' ')
         .add(b'"')
@@ -106,12 +112,9 @@ fn tame(mut event: LambdaEvent<LambdaRequest>) -> LambdaEvent<LambdaRequest> {
     event
 }
 
-/// Runs a handler, logs its error once and turns it into the answer, and adds the headers of all answers.
+/// Runs a handler, logs its error, turns it into the answer, and adds the headers of all answers.
 ///
-/// It never fails: the Lambda runtime would turn an error into API Gateway's own opaque 500.
-///
-/// # Errors
-/// None; `lambda_http::run` needs the type.
+/// It never fails, since API Gateway would answer an error of the function with a 500 without a reason.
 pub async fn serve(
     request: Request,
     handle: impl AsyncFnOnce(&Request) -> Result<Response<Body>, ApiError>,
@@ -130,7 +133,7 @@ pub async fn serve(
     Ok(reply::finished(&request, answering.instrument(span).await))
 }
 
-/// Returns the id of the request in the log and in a problem document; empty outside Lambda.
+/// Returns the id of the invocation; empty outside Lambda.
 fn request_id(request: &Request) -> &str {
     request.lambda_context_ref().map(|context| context.request_id.as_str()).unwrap_or_default()
 }
@@ -153,11 +156,11 @@ mod tests {
             }
         });
         let payload: LambdaRequest = serde_json::from_value(event).unwrap();
-        tame(LambdaEvent::new(payload, Context::default())).payload.into()
+        sanitize(LambdaEvent::new(payload, Context::default())).payload.into()
     }
 
     #[test]
-    fn a_query_reads_the_same_once_it_is_tamed() {
+    fn a_query_reads_the_same_once_it_is_sanitized() {
         let request = converted("/x", "a=<b>&c=%3Cd%3E&e=%&f=\"g\"", "h", "https");
         let query = request.query_string_parameters();
         let all: Vec<_> = ["a", "c", "e", "f"].into_iter().map(|name| query.first(name).unwrap()).collect();

@@ -1,27 +1,27 @@
-//! Sirius: Trivy reports in, scans and findings out.
+//! Sirius takes Trivy reports and answers with scans, findings and what to fix first.
 //!
-//! A map, in the order in which imports may run:
+//! The modules; each imports only modules below it (`tests/api/layering.rs`):
 //!
-//! | room | what is in it |
+//! | module | content |
 //! |---|---|
-//! | [`startup`] | the environment becomes what a function works with |
-//! | [`http`], [`events`] | one file per endpoint or event: parse, handle, answer |
-//! | [`pipeline`] | commands: they change what is stored, and decide the order of effects |
-//! | [`queries`] | queries: they read what handlers answer with |
-//! | [`sources`] | public sources of vulnerabilities are asked: live, in a mirror or in a folder |
-//! | [`store`] | the DynamoDB table; alone in knowing its API |
-//! | [`objects`] | the S3 bucket of uploads and archived reports; alone in knowing its API |
-//! | [`queue`] | the SQS queue of analyses; alone in knowing its API |
-//! | [`llm`] | a model explains a finding: prompt, client, answer, evidence |
-//! | [`enrichment`] | what the world says of a CVE: one file per source, merged; pure |
-//! | [`priority`] | what to fix first: a rule over the facts of a finding; pure |
-//! | [`report`] | bytes of a Trivy report → findings; pure |
-//! | [`exports`] | findings as CSV, SARIF, CycloneDX, …; pure |
-//! | [`domain`] | scans, findings, severities, hashes; pure |
-//! | [`aws`] | the clients of AWS: endpoints, retries, secrets |
+//! | [`startup`] | builds the state of each function from the environment |
+//! | [`http`], [`events`] | one file per endpoint or event |
+//! | [`pipeline`] | commands: change the table, the bucket and the queues |
+//! | [`queries`] | queries: read scans, findings, priorities and upgrades |
+//! | [`sources`] | clients of the public sources of vulnerabilities: live, a mirror or a folder |
+//! | [`store`] | the DynamoDB table |
+//! | [`objects`] | the S3 bucket of uploads and archived reports |
+//! | [`queue`] | the SQS queues |
+//! | [`aws`] | the clients of AWS: endpoints, timeouts, secrets |
 //! | [`telemetry`] | the log and the metrics |
 //! | [`config`] | settings from the environment |
-//! | [`tls`] | TLS of all HTTP clients |
+//! | [`exports`] | writes findings as CSV, SARIF, CycloneDX, …; pure |
+//! | [`llm`] | the model: prompt, client, answer, evidence |
+//! | [`enrichment`] | records of the public sources, parsed and merged; pure |
+//! | [`priority`] | the rule that decides what to fix first; pure |
+//! | [`report`] | parses a Trivy report into findings; pure |
+//! | [`domain`] | scans, findings, vulnerabilities, severities; pure |
+//! | [`tls`] | the TLS settings of all HTTP clients |
 #![forbid(unsafe_code)]
 
 pub mod aws;

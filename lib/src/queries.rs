@@ -1,14 +1,14 @@
-//! Reads what handlers answer with. Nothing here changes the table, the bucket or a queue.
+//! Reads scans, findings, priorities and upgrades. No query changes the table, the bucket or a queue.
 
-pub mod affected_images;
-pub mod analysis_counts;
-pub mod enrichment_state;
-pub mod finding_order;
+pub(crate) mod affected_images;
+pub(crate) mod analysis_counts;
+pub(crate) mod enrichment_state;
+pub(crate) mod finding_order;
 pub mod finding_reader;
-pub mod finding_view;
+pub(crate) mod finding_view;
 pub mod fleet_reader;
 pub mod priority_config;
 pub mod prompt_reader;
-pub mod scan_lookup;
-pub mod upgrades;
+pub(crate) mod scan_lookup;
+pub(crate) mod upgrades;
 mod vulnerability_ids;

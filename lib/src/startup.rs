@@ -1,11 +1,11 @@
-//! The start of a function: turns the environment into what its handler works with.
+//! Starts functions: builds the state of each handler from the environment.
 //!
-//! | file | what it builds |
+//! | file | builds |
 //! |---|---|
 //! | `http` | the state of the functions behind the API |
-//! | `events` | the state of the functions that ingest, analyse and look up |
+//! | `events` | the state of the functions that ingest reports, analyse findings and enrich vulnerabilities |
 //!
-//! One method builds each state, so that the linker leaves out of a package what its function does not need.
+//! Each state has its own method, so that the linker removes unused code from each function's package.
 
 use std::fmt;
 
@@ -31,28 +31,28 @@ mod tests;
 /// Why a function cannot start.
 #[derive(thiserror::Error)]
 pub enum Error {
-    /// A variable is missing or wrong.
+    /// A setting.
     #[error(transparent)]
     Config(#[from] config::Error),
-    /// A client of AWS cannot be made, or a secret not be read.
+    /// A client of AWS, or a secret.
     #[error(transparent)]
     Aws(#[from] aws::Error),
-    /// The client of the Ollama host cannot be made.
+    /// The client of the Ollama host.
     #[error(transparent)]
     Ollama(#[from] ollama::Error),
-    /// The client of the public sources cannot be made.
+    /// The client of the public sources.
     #[error(transparent)]
     Sources(#[from] fetch::Error),
 }
 
-/// Writes the message and its causes: this is the form in which an error that `main` returns gets into the log.
+/// Writes the message and its causes: the runtime logs an error of `main` in this form.
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&telemetry::chain(self))
     }
 }
 
-/// What every state is built from.
+/// The parts that all states are built from.
 #[derive(Debug)]
 pub struct Startup {
     environment: Environment,
@@ -62,7 +62,7 @@ pub struct Startup {
 
 impl Startup {
     /// Starts this process: sets up the log, reads the environment, and opens the connection to the table, so that the
-    /// first request does not pay for it.
+    /// first request does not have to.
     ///
     /// # Errors
     /// If a variable is missing or wrong, or TLS cannot be set up.
@@ -78,7 +78,7 @@ impl Startup {
     /// # Errors
     /// If `TABLE_NAME` is not set.
     pub fn new(environment: Environment, clients: Clients) -> Result<Self, Error> {
-        let store = Store::new(clients.dynamodb(), table::name(&environment)?);
+        let store = Store::new(clients.dynamodb(), table::table_name(&environment)?);
         Ok(Self { environment, clients, store })
     }
 
@@ -96,7 +96,7 @@ impl Startup {
         Ok(self.queue(queues::analysis_url(&self.environment)?))
     }
 
-    /// Gives the queue of enrichment; none if vulnerabilities are not looked up.
+    /// Returns the queue of enrichment; none if vulnerabilities are not looked up.
     fn enrichment_queue(&self) -> Option<Queue> {
         queues::enrichment_url(&self.environment).map(|url| self.queue(url))
     }
@@ -114,7 +114,7 @@ impl Startup {
     }
 
     fn fleet_reader(self) -> Result<FleetReader, Error> {
-        let (priorities, fleet) = (self.priorities()?, fleet::read(&self.environment)?);
+        let (priorities, fleet) = (self.priorities()?, fleet::fleet(&self.environment)?);
         Ok(FleetReader { store: self.store, priorities, fleet })
     }
 
@@ -122,7 +122,7 @@ impl Startup {
         Ok(PriorityConfig { exposures: fleet::exposures(&self.environment)?, thresholds: Thresholds::default() })
     }
 
-    /// Gives how findings are asked about; none if they are not analysed here.
+    /// Returns the settings of the model; none if findings are not analysed.
     fn questions(&self) -> Result<Option<Questions>, Error> {
         Ok(Model::read_if_any(&self.environment)?.map(questions))
     }

@@ -15,8 +15,8 @@ pub mod metrics;
 
 /// Sets up the log and the metrics.
 ///
-/// `AWS_LAMBDA_LOG_FORMAT` and `AWS_LAMBDA_LOG_LEVEL`, which Lambda sets from the function's `LoggingConfig`, decide the
-/// form of the log. Metrics are written if `AWS_LAMBDA_FUNCTION_NAME` is set; `SERVICE_NAME` names their stack.
+/// Lambda sets `AWS_LAMBDA_LOG_FORMAT` and `AWS_LAMBDA_LOG_LEVEL` from the function's `LoggingConfig`. Metrics are written
+/// if `AWS_LAMBDA_FUNCTION_NAME` is set; `SERVICE_NAME` is the name of their stack.
 pub fn init(environment: &Environment) {
     install_log(environment);
     if let Some(function) = environment.text("AWS_LAMBDA_FUNCTION_NAME") {
@@ -25,8 +25,8 @@ pub fn init(environment: &Environment) {
     }
 }
 
-/// Sets up the log as `lambda_http::tracing::init_default_subscriber` does, but without its filter of spans and fields
-/// by patterns, whose regex engine takes 60 KB of each package. `RUST_LOG` takes levels, and levels of modules.
+/// Sets up the log as `lambda_http::tracing::init_default_subscriber` does, but without its filter of spans by patterns,
+/// whose regex engine takes 60 KB of each package. `RUST_LOG` takes levels, and levels of modules.
 fn install_log(environment: &Environment) {
     let directives = environment.text("AWS_LAMBDA_LOG_LEVEL").or_else(|| environment.text("RUST_LOG"));
     let filter: Option<Targets> = directives.and_then(|directives| directives.parse().ok());
@@ -40,9 +40,8 @@ fn install_log(environment: &Environment) {
     }
 }
 
-/// Makes the span of one invocation, whose fields every log line within it has.
-#[must_use]
-pub fn invocation(context: &Context) -> Span {
+/// Makes the span of one invocation. All log lines within it have its fields.
+pub(crate) fn invocation(context: &Context) -> Span {
     static WARM: AtomicBool = AtomicBool::new(false);
     tracing::info_span!(
         "invocation",
@@ -53,18 +52,16 @@ pub fn invocation(context: &Context) -> Span {
     )
 }
 
-/// Checks the id of a request that another function passed on; none if it does not have the form of Lambda's ids.
-/// It only connects lines of the log, so a wrong one is left out instead of refused.
-#[must_use]
-pub fn received_request_id(request_id: &str) -> Option<&str> {
+/// Returns the id of a request that another function passed on, if it has the form of Lambda's ids. It only connects log
+/// lines, so a wrong one is left out instead of refused.
+pub(crate) fn received_request_id(request_id: &str) -> Option<&str> {
     let is_one = (1..=64).contains(&request_id.len())
         && request_id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
     is_one.then_some(request_id)
 }
 
 /// Writes an error and its causes in one line.
-#[must_use]
-pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     let causes = std::iter::successors(Some(error), |&error| error.source());
     causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }

@@ -1,11 +1,11 @@
-//! TLS of all HTTP clients: rustls on ring (docs/decisions/0002).
+//! Sets up TLS for all HTTP clients: rustls on ring (docs/decisions/0002).
 
 use std::sync::Arc;
 
 use rustls::crypto::ring;
 use rustls::{ClientConfig, Error, RootCertStore};
 
-/// Makes the settings of a client that trusts these roots.
+/// Makes the TLS settings of a client that trusts these roots.
 ///
 /// # Errors
 /// If ring does not have the protocol versions that rustls considers safe.
@@ -15,7 +15,7 @@ pub fn client(roots: RootCertStore) -> Result<ClientConfig, Error> {
     Ok(versions.with_root_certificates(roots).with_no_client_auth())
 }
 
-/// Gives the public roots. They are compiled in: nothing is parsed at start.
+/// Returns the public roots, which are compiled in.
 #[must_use]
 pub fn public_roots() -> RootCertStore {
     RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() }

@@ -1,4 +1,4 @@
-//! A model explains findings: once per prompt, for everyone, through every kind of trouble.
+//! Analyses findings once per prompt, through every kind of failure.
 
 use std::time::Duration;
 
@@ -70,7 +70,7 @@ async fn a_finding_is_explained_once_asked_for_and_everyone_sees_it() {
         (&json!("m"), &json!(false))
     );
 
-    // The same vulnerability in the same package, in another image: nobody is asked again.
+    // The same vulnerability in the same package, in another image: the model is not asked again.
     let mut report = with_findings("other", 3);
     report["Results"][0]["Target"] = "other (debian 12.5)".into();
     app.post(&report).await;
@@ -141,7 +141,7 @@ async fn a_cached_answer_costs_three_calls_and_needs_no_host() {
     app.work(StandIn::always(Reply::good()).await.config()).await;
     let answer = app.get(ANALYZE).await;
     assert_eq!(answer.status, 200);
-    // The finding, what is known of its vulnerability, and the answer to what that makes the question.
+    // Reads the finding, the records of its vulnerability, and the answer to the prompt.
     assert_eq!(app.proxy.take_calls(), ["BatchGetItem", "BatchGetItem", "GetItem"]);
     app.get(FINDING).await;
     assert_eq!(app.proxy.take_calls(), ["BatchGetItem"; 3]);
@@ -531,7 +531,7 @@ async fn a_missing_model_is_a_failure_that_says_so_and_can_be_retried() {
         (&json!("failed"), &json!("model_missing"))
     );
     assert!(!failed.to_string().contains("model 'm' not found"), "the host's words are for the log");
-    // After its time, whoever asks has it asked again.
+    // After that time, a request queues it again.
     let app_store = app.store().await;
     let questions = app.questions.clone().unwrap();
     let prompts = PromptReader { store: &app_store, priorities: &PriorityConfig::default(), questions: &questions };
@@ -574,7 +574,7 @@ async fn one_fault_at_any_call_loses_no_answer() {
     }
 }
 
-/// Whatever happened before: with recovery and a host, the analysis is completed in the end.
+/// With recovery and a host, the analysis is completed after any failure.
 async fn settles(app: &App, after: &str) {
     app.get(&format!("{ANALYZE}?wait=0")).await;
     let hash = hash_of(app, ANALYZE).await;

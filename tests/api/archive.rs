@@ -1,4 +1,4 @@
-//! Reports are kept as they came: to be fetched, and to be ingested anew.
+//! Archives reports as they were sent, returns them, and ingests them again.
 
 use serde_json::Value;
 use sirius::domain::scan::ScanId;
@@ -71,7 +71,7 @@ async fn a_report_that_is_too_large_for_an_answer_is_fetched_from_the_bucket() {
     let fetched = support::http_client().get(answer.header("location").unwrap()).send().await.unwrap();
     assert_eq!(fetched.status(), 200);
     assert_eq!(gunzip(&fetched.bytes().await.unwrap()), sent);
-    // Whoever takes gzip gets it at once.
+    // A client that accepts gzip gets the stored bytes.
     assert_eq!(app.get_as("/api/container/scans/1/report", &[("accept-encoding", "gzip")]).await.status, 200);
 }
 

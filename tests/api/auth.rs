@@ -1,4 +1,4 @@
-//! No route is public, and who may call one may not call another.
+//! Checks that no route is public, and that each scope allows only its own routes.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,7 +11,7 @@ use support::report::with_findings;
 use support::stack::{Route, Stack};
 use support::{app, unique};
 
-/// The route of the function that takes what no other does, and the methods it takes.
+/// The catch-all route, and its methods.
 const NO_ROUTE: &str = "/{proxy+}";
 const NO_ROUTE_METHODS: [&str; 6] = ["DELETE", "GET", "HEAD", "PATCH", "POST", "PUT"];
 
@@ -25,12 +25,12 @@ const fn parameter(scope: Scope) -> &'static str {
     }
 }
 
-/// Who may call what, by the keys of the routes.
+/// The scope of each route, by the key of the route.
 fn scopes() -> BTreeMap<String, &'static str> {
     ROUTES.iter().map(|route| (format!("{} {}", route.method, route.path), parameter(route.scope))).collect()
 }
 
-/// What docs/API.md gives a caller who shall have one scope: what follows the API's id and stage.
+/// The resources that docs/API.md gives a caller with one scope, without the API's id and stage.
 const POLICIES: &[(&str, &[&str])] = &[
     ("Read", &["GET/api/container/*", "GET/api/health"]),
     ("Write", &["POST/api/container/*"]),
@@ -144,7 +144,7 @@ async fn with_jwt_every_route_wants_the_scope_of_its_kind() {
     for (path, operations) in stack.document()["paths"].as_object().unwrap() {
         for (method, operation) in operations.as_object().unwrap() {
             let key = format!("{} {path}", method.to_uppercase());
-            // Who calls what is no route needs a valid token, of whatever scope.
+            // A path without a route needs a valid token with any scope.
             let needed = match scopes.get(&key) {
                 Some(scope) => json!([{"Ref": format!("{scope}Scope")}]),
                 None if path == NO_ROUTE => json!([]),
@@ -217,7 +217,7 @@ async fn the_local_stack_is_not_driven_by_who_does_not_know_its_secret() {
     }
 }
 
-/// ministack throttles nothing and keeps no such setting, so what API Gateway is told is what can be checked.
+/// ministack throttles nothing and keeps no such setting, so the test checks the settings that the stack asks for.
 #[tokio::test]
 async fn the_stage_is_throttled() {
     let stage = &Stack::get().await.template["Resources"]["ApiApiGatewayDefaultStage"]["Properties"];

@@ -1,5 +1,5 @@
-//! Work is bounded: what takes long is done in steps, each of which can be cut off and done again, and nobody's work
-//! takes another's with it.
+//! Checks the limits of work: long work runs in steps that can be interrupted and repeated, and a failed item affects no
+//! other.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -238,7 +238,7 @@ async fn a_message_that_can_never_be_worked_at_takes_no_other_with_it() {
     let deps = app.enrichment(world.mode()).await;
     app.post(&with_findings("app", 3)).await;
     queue::drain(&app.enrichment_queue_url).await;
-    // A source record that nobody can read.
+    // A source record that cannot be parsed.
     let text = |text: &str| AttributeValue::S(text.to_owned());
     let put = table::client(&table::endpoint()).await.put_item().table_name(&app.table);
     let put = put.item("pk", text("CVE#CVE-2026-20000")).item("sk", text("ENRICHMENT")).item("z", text("not binary"));
@@ -285,7 +285,7 @@ async fn what_is_known_of_a_vulnerability_goes_a_day_after_the_last_image_that_h
     let first = refresh(&deps, now + hours(1)).await;
     assert_eq!((first.unseen, first.dropped), (5, 0));
     let asked = world.asked("/nvd").len();
-    // Their answers hold no longer, and nobody is asked.
+    // Their answers have expired, and no source is asked.
     let again = refresh(&deps, now + hours(20)).await;
     assert_eq!((again.unseen, again.dropped), (0, 0));
     let last = refresh(&deps, now + hours(26)).await;
@@ -414,7 +414,7 @@ async fn nobody_is_asked_about_vulnerabilities_of_future_years() {
     let asked: Vec<String> = world.server.seen().iter().map(|seen| world::target(seen).to_owned()).collect();
     assert!(asked.iter().any(|target| target.contains("CVE-2026-10000")), "{asked:?}");
     assert!(!asked.iter().any(|target| target.contains("-2999-") || target.contains("-9999-")), "{asked:?}");
-    // What the report says of them is shown all the same.
+    // The facts of the report are still shown.
     let record = app.get("/api/container/cves/CVE-2999-0001").await.json;
     assert_eq!(record["title"]["source"], "trivy", "{record}");
 }
@@ -478,7 +478,7 @@ async fn a_page_by_priority_goes_on_after_the_last_finding_whatever_has_moved_be
     assert!(!all.contains(&moved["finding_id"].as_u64().unwrap()));
 }
 
-/// Takes a scan back to be ingested anew, and loses the power before that is done.
+/// Interrupts the ingestion of an archived report after its scan is hidden.
 async fn take_back(app: &App, scan: u64, second: i64) {
     let store = app.store().await;
     let scan = store.scan(ScanId::new(scan).unwrap()).await.unwrap().unwrap();

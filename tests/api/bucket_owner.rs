@@ -1,4 +1,4 @@
-//! A bucket of somebody else's under our name gets nothing and gives nothing.
+//! Checks that a bucket of another account under the configured name is neither written nor read.
 
 use std::time::Duration;
 
@@ -63,7 +63,7 @@ async fn every_call_of_s3_names_the_account_that_the_bucket_must_belong_to() {
     let bounds = Bounds { size: 1, content_type: "application/json", sha256: "x".to_owned() };
     let upload = objects.presign_upload(&id, &bounds, Duration::from_secs(60)).await.unwrap();
     assert!(upload.headers.contains(&("x-amz-expected-bucket-owner".to_owned(), OWNER.to_owned())), "{upload:?}");
-    // Whoever follows a redirect sends no header of ours.
+    // A client that follows a redirect sends none of the SDK's headers.
     let download = objects.presign_archived(hash, "attachment", Duration::from_secs(60)).await.unwrap();
     assert!(download.contains("X-Amz-SignedHeaders=host&"), "{download}");
 }

@@ -1,4 +1,4 @@
-//! What a deployment has and has not: no answer pretends, and nothing is begun that cannot be finished.
+//! Checks deployments without a bucket, a model or enrichment.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! Power is lost after any write: nothing shows, and the next delivery finishes the job.
+//! Interrupts ingestion after any write: nothing is visible, and the next delivery finishes it.
 
 use serde_json::json;
 use sirius::pipeline::ingest::{self, Ingested};

@@ -1,4 +1,4 @@
-//! Deleting a scan: nothing of it is left, whatever happens on the way.
+//! Deletes scans completely, even when steps fail or are interrupted.
 
 use std::time::Duration;
 
@@ -124,7 +124,7 @@ async fn findings_that_are_missing_from_a_scan_that_is_there_are_our_fault() {
     store.remove_findings(id, 30..60).await.unwrap();
     let read = store.findings(id, 0..60, &Selection::default()).await;
     assert!(matches!(read, Err(store::Error::Corrupt { .. })), "{read:?}");
-    // Who knew it before it was ingested anew may ask for more than there are.
+    // A client with the position of an older ingestion may ask for more than there are.
     let read = store.findings(id, 0..61, &Selection::default()).await;
     assert!(matches!(read, Err(store::Error::Vanished { .. })), "{read:?}");
     assert_eq!(app.get("/api/container/scans/1/findings").await.status, 500);

@@ -1,4 +1,4 @@
-//! What Cargo.lock says of the dependencies.
+//! Checks the dependencies in Cargo.lock.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! The compiled functions behind real routes: API Gateway, Lambda, DynamoDB.
+//! Tests the compiled functions behind API Gateway, Lambda and DynamoDB.
 
 use reqwest::Method;
 use serde_json::{Value, json};

@@ -1,4 +1,4 @@
-//! What the world says of vulnerabilities: fetched once for the whole fleet, however much goes wrong.
+//! Enriches vulnerabilities once for the whole fleet, through failures of the sources.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -381,7 +381,7 @@ async fn what_a_feed_changes_is_pushed_and_an_insane_one_changes_nothing() {
     assert_eq!(refresh(&deps, now).await.pushed, 0);
     assert_eq!(world.server.seen().len(), 3);
 
-    // Cut short, older, or a page of somebody else's: the last good ones stay.
+    // A truncated, older or unrelated document: the last good ones stay.
     let later = now + SignedDuration::from_hours(30);
     let kev = deps.store.feed(FeedName::Kev).await.unwrap();
     for fault in ["short", "old", "page"] {
@@ -403,7 +403,7 @@ async fn what_a_feed_changes_is_pushed_and_an_insane_one_changes_nothing() {
         assert_eq!(listed(&deps, "CVE-2026-10000").await, (true, Some(0.5), true));
     }
 
-    // New ones: what is not in them any more goes, scores move.
+    // New ones: removed entries are deleted, scores change.
     let new = World::but(|target, _| {
         if target.starts_with("/kev") {
             let mut catalogue = world::kev_catalogue("2026-11-22", 1200);

@@ -1,4 +1,4 @@
-//! Every file in `events/` is a request that works: `cargo lambda invoke` uses the same ones.
+//! Checks that every file in `events/` is a request that works with `cargo lambda invoke`.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -49,7 +49,7 @@ async fn each_http_event_gives_the_status_in_its_name() {
             let event = std::fs::read_to_string(root().join("events").join(&function).join(&case)).unwrap();
             let request = lambda_http::request::from_str(&event).unwrap();
             let app = App { archive: true, bucket: bucket::fresh().await, ..App::with_analysis().await };
-            // What the reading events ask for: scan 1 with 3 findings.
+            // The reading events ask for scan 1 with 3 findings.
             if function != "ingest-scan" {
                 app.post(&with_findings("ghcr.io/org/app:1.0", 3)).await;
             }

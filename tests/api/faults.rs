@@ -1,4 +1,4 @@
-//! Each AWS call is throttled, lost, or answered by half: the outcome is the same, or a clear 503.
+//! Throttles, loses or cuts off each AWS call: the result is the same, or a 503.
 
 use serde_json::json;
 use support::app::App;

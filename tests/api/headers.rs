@@ -1,4 +1,4 @@
-//! What every answer says beside its body, and answers that a client has already.
+//! Checks the headers of answers, and conditional requests.
 
 use reqwest::Method;
 use serde_json::json;

@@ -1,4 +1,4 @@
-//! Histories of reports: what comes of them is the same in whatever order they arrive, are repeated or deleted.
+//! Checks that the same reports give the same result in every order, with repetitions and deletions.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -89,11 +89,11 @@ impl Delivery {
     }
 }
 
-/// What a history makes of one asset: by content the first and the last minute, whether it is suspect, whether it is
+/// The result of a history for one asset: by content the first and the last minute, whether it is suspect, whether it is
 /// current.
 type End = BTreeMap<(usize, usize, usize), (i64, i64, bool, bool)>;
 
-/// What must come of deliveries, worked out from all of them at once.
+/// The expected result of deliveries, computed from all of them at once.
 fn expected(deliveries: &[Delivery], deleted: &[(usize, usize, usize)]) -> End {
     let mut minutes: BTreeMap<(usize, usize, usize), Vec<i64>> = BTreeMap::new();
     for delivery in deliveries {
@@ -136,7 +136,7 @@ async fn deliver(deps: &Ingestion, report: &Value) -> u64 {
     ingest_report(deps, &submission, &report, &owner, Timestamp::now()).await.unwrap().scan.scan_id.get()
 }
 
-/// What the table says of the images of a history.
+/// The images of a history in the table.
 async fn found(store: &Store, prefix: &str) -> End {
     let mut end = End::new();
     for name in 0..2 {

@@ -201,7 +201,7 @@ async fn what_is_not_utf8_is_refused_alike_however_it_comes() {
     let app = App::new().await;
     let json = br#"{"SchemaVersion":2,"ArtifactName":"a"#;
     let json = [&json[..], b"\xE9\"}"].concat();
-    // What API Gateway makes of a JSON body, with the length that the client gave.
+    // API Gateway's form of a JSON body, with the length that the client sent.
     let text = String::from_utf8_lossy(&json).into_owned().into_bytes();
     let length = json.len().to_string();
     for (body, headers) in [

@@ -1,9 +1,9 @@
-//! Imports run downhill: docs/ARCHITECTURE.md.
+//! Checks that imports run downhill: docs/ARCHITECTURE.md.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-/// What each room of the library may import from its own crate.
+/// The rooms that each room of the library may import.
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("domain", &["domain"]),
     ("priority", &["priority", "domain"]),
@@ -164,7 +164,7 @@ fn paths(tree: &str) -> Vec<Vec<&str>> {
     found
 }
 
-/// The files that a file imports, by the paths of their modules. What only its tests import does not count.
+/// The files that a file imports, by the paths of their modules. Imports of its tests do not count.
 fn imported_files(module: &str, source: &str, modules: &BTreeSet<String>) -> BTreeSet<String> {
     let code = source.split("#[cfg(test)]\nmod tests").next().unwrap();
     let code: String = code.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n");

@@ -1,4 +1,4 @@
-//! Poisoned facts and a model that obeys them: nothing of it reaches the user unmarked.
+//! Checks answers of a model that obeys injected facts: each is removed or marked.
 
 use sirius::domain::vulnerability::CvssVersion;
 use sirius::llm::facts::ReportedCvss;
@@ -169,7 +169,7 @@ async fn the_output_alone_marks_a_changed_score_fix_or_link() {
 
 #[test]
 fn every_poison_is_suspicious_or_a_plain_claim_that_the_output_check_judges() {
-    // Text such as `Upgrade to 6.6.6.` is what honest descriptions look like.
+    // Honest descriptions have text such as `Upgrade to 6.6.6.`.
     let plain = [
         "a fake fix, plain text",
         "a fake fix in the title",

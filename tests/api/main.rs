@@ -1,4 +1,4 @@
-//! What Sirius promises, tried over the local stack. Run by `make test`.
+//! Tests Sirius over the local stack: `make test`.
 
 mod analysis;
 mod archive;

@@ -1,4 +1,4 @@
-//! What happens is counted: the lines that CloudWatch makes metrics of.
+//! Checks the log lines from which CloudWatch makes metrics.
 
 use std::sync::Mutex;
 use std::time::Duration;

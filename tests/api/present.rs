@@ -1,4 +1,4 @@
-//! What an image has now: which scan is current, whatever the order in which reports arrive, are repeated or deleted.
+//! Checks the current scan of an image for every order in which reports arrive, are repeated or deleted.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -203,7 +203,7 @@ async fn a_report_that_did_not_look_for_vulnerabilities_clears_nothing() {
     assert_eq!(codes(&answer), ["not_a_vulnerability_scan", "other_findings"]);
     assert!(answer["message"].as_str().unwrap().contains("1 secret"), "{answer}");
 
-    // Trivy 0.76 lists packages there too: it cannot be told from a clean scan, unless the sender says so.
+    // Trivy 0.76 lists packages there too: it cannot be distinguished from a clean scan, unless the sender declares the scanners.
     let clean = report("split:1", "sha256:a", "2026-11-20T10:02:00Z", &[]);
     let headers = [("content-type", "application/json")];
     let declared = app.post_as(clean.to_string().as_bytes(), "scanners=secret", &headers).await.json;
@@ -495,7 +495,7 @@ async fn what_trivy_has_suppressed_is_stored_and_never_open() {
     assert!(table::items(&app.table).await.iter().all(|pk| !pk.starts_with("SCAN#")), "nothing is left");
 }
 
-/// Posts a shared case; none where there is none.
+/// Posts a shared case, if the corpus is there.
 async fn post_case(app: &App, name: &str) -> Option<Value> {
     let body = corpus::case(name)?;
     let answer = app.post_as(&body, "", &[("content-type", "application/json")]).await;

@@ -1,4 +1,4 @@
-//! What to fix first: on findings, in lists, over the fleet, and in what a model is told.
+//! Checks priorities on findings, in lists, over the fleet, and in prompts.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -44,7 +44,7 @@ fn exploited(id: &str) -> Told {
         .predicted(0.9, 0.995)
 }
 
-/// Everything that sources can say, of one that nobody cares about.
+/// A vulnerability with all facts that sources can have, none of them urgent.
 fn harmless(id: &str) -> Told {
     Told::of(id)
         .published(LOCAL, &[])
@@ -390,7 +390,7 @@ fn assert_sourced(place: &str, fact: &Value) {
     }
 }
 
-/// Each reason that states what a source says must say which day's word it is.
+/// Each reason that quotes a source must have the date of the fact.
 fn assert_dated(reason: &str) -> bool {
     let states = ["KEV", "automatable", "technical impact", "exploitation", "EPSS"];
     if !states.iter().any(|fact| reason.starts_with(fact)) {
@@ -474,7 +474,7 @@ async fn a_model_is_told_the_priority_in_words_that_stay_the_same_for_days() {
     }
     assert!(!told.contains("0.011"), "{told}");
 
-    // New feeds, the same band: nobody is asked anew.
+    // New feeds, the same band: the model is not asked again.
     load_feed(&store, FeedName::Kev, Timestamp::now() + jiff::SignedDuration::from_hours(24), None).await;
     load_feed(&store, FeedName::Epss, Timestamp::now(), Some(0.004)).await;
     assert_eq!(question(&app).await.0, hash);

@@ -273,7 +273,7 @@ async fn ten_thousand_findings_are_served_whole_or_page_by_page() {
 #[tokio::test]
 async fn findings_that_would_be_huge_in_memory_are_listed_as_any_others() {
     let app = App::new().await;
-    // Seven bytes of text for what takes hundreds in memory, if it is read.
+    // Seven bytes of text that would take hundreds in memory.
     let dense: Value = serde_json::from_str(&format!("[{}]", vec!["{\"\":0}"; 20_000].join(","))).unwrap();
     let vulnerabilities = (0..5)
         .map(|n| {

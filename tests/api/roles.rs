@@ -1,4 +1,4 @@
-//! Each function's role can do what the function does, and nothing else.
+//! Checks that each function's role allows the function's calls, and no others.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,7 +9,7 @@ use support::identity::{self, Answered, Identity};
 use support::stack::Stack;
 use support::{table, unique};
 
-/// A resource and what may be done with it.
+/// A resource and its allowed actions.
 type Grant = (&'static str, &'static [&'static str]);
 
 const SEND: Grant = ("AnalysisQueue", &["sqs:SendMessage"]);
@@ -20,7 +20,7 @@ const BUCKET: Grant = ("Bucket", &["s3:ListBucket"]);
 const READ_ARCHIVE: Grant = ("Bucket/reports/*", &["s3:GetObject"]);
 const EXPORTS: Grant = ("Bucket/exports/*", &["s3:GetObject", "s3:PutObject"]);
 const WRITE_ARCHIVE: Grant = ("Bucket/reports/*", &["s3:PutObject"]);
-/// All that is done with items: what ingesting (with the queueing of AutoAnalyze) and deleting take.
+/// All actions on items: those of ingestion (with AutoAnalyze) and of deletion.
 const WORK: Grant = (
     "table/Table",
     &[
@@ -40,7 +40,7 @@ const QUERY_FLEET: Grant = ("table/Table/index/fleet", &["dynamodb:Query"]);
 const QUERY_REPOSITORY: Grant = ("table/Table/index/repository", &["dynamodb:Query"]);
 const READ: Grant = ("table/Table", &["dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:Query"]);
 
-/// Who may do what: an action that a function comes to need belongs here and into template.yaml.
+/// The allowed actions of each function. A new action belongs here and into template.yaml.
 const ROLES: &[(&str, &[Grant])] = &[
     ("IngestScan", &[WORK, SEND, ENRICH, WRITE_ARCHIVE]),
     (
@@ -177,7 +177,7 @@ const ROLES: &[(&str, &[Grant])] = &[
     ("Recover", &[WORK, QUERY_INDEX, SEND, ENRICH, BUCKET, ("Bucket/reports/*", &["s3:DeleteObject", "s3:GetObject"])]),
 ];
 
-/// What all of them may do, by way of a policy that they share.
+/// The actions of the policy that all functions share.
 const SHARED: &str = "WriteLogsAndTraces";
 const SHARED_GRANTS: &[Grant] = &[LOGS, TRACES];
 
@@ -212,7 +212,7 @@ fn strings(one_or_many: &Value) -> Vec<String> {
     }
 }
 
-/// What a policy allows; resources without partition, account and region, and by their logical ids.
+/// The actions that a policy allows; resources without partition, account and region, and by their logical ids.
 fn allowed(stack: &Stack, policy: &Value) -> Permissions {
     let mut permissions = Permissions::new();
     for statement in policy["Statement"].as_array().unwrap() {
@@ -272,7 +272,7 @@ async fn each_role_has_the_actions_of_this_table_and_no_others() {
 }
 
 /// Something that a role may try: an action on a resource. The requests are such that nothing happens if
-/// they are allowed: each lacks something that the service wants, and who may do something is asked first.
+/// they are allowed: each lacks something that the service requires, and permissions are checked first.
 struct Attempt {
     action: &'static str,
     resource: &'static str,
@@ -421,7 +421,7 @@ async fn each_role_may_do_its_work_and_is_denied_everything_else() {
             assert_eq!(!answered.is_denied(), granted.contains(&pair), "{function} {pair:?}: {answered:?}");
             tried.insert(pair);
         }
-        // What Lambda does for a function is not among the attempts.
+        // Lambda's own calls for a function are not attempted.
         let untried: Vec<_> = granted.difference(&tried).map(|(action, _)| action.as_str()).collect();
         assert!(
             untried.iter().all(|action| action.starts_with("logs:") || action.starts_with("xray:")),

@@ -13,7 +13,7 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-fn read(name: impl AsRef<Path>) -> String {
+fn read_file(name: impl AsRef<Path>) -> String {
     std::fs::read_to_string(root().join(name)).unwrap()
 }
 
@@ -58,7 +58,7 @@ fn parameters<'d>(document: &'d str, heading: &str) -> BTreeSet<&'d str> {
 
 #[test]
 fn the_document_has_each_route_with_its_query_parameters() {
-    let document = read("docs/API.md");
+    let document = read_file("docs/API.md");
     let mut documented = Vec::new();
     for (method, path) in headings(&document) {
         let route = ROUTES.iter().find(|route| route.method == method && written(route) == path);
@@ -78,7 +78,7 @@ fn the_document_has_each_route_with_its_query_parameters() {
 fn each_http_event_is_of_a_route_of_its_function() {
     let mut seen = BTreeSet::new();
     for file in files(&root().join("events"), ".json") {
-        let event: Value = serde_json::from_str(&read(&file)).unwrap();
+        let event: Value = serde_json::from_str(&read_file(&file)).unwrap();
         let Some(key) = event["routeKey"].as_str() else { continue };
         let function = file.parent().unwrap().file_name().unwrap().to_str().unwrap();
         let case = file.display();
@@ -135,7 +135,7 @@ fn mentions(text: &str) -> Vec<(Option<&str>, String)> {
     found
 }
 
-/// Whether a path in a text is one of a route, or what several routes begin with.
+/// Returns whether a path in a text is that of a route, or the beginning of several.
 fn is_of(route: &Route, path: &str) -> bool {
     if let Some(start) = path.strip_suffix(['*', '…']) {
         return route.path.starts_with(start);
@@ -160,7 +160,7 @@ fn each_path_that_code_or_a_document_names_is_of_a_route() {
         if name == "tests.rs" || name.starts_with("test_") {
             continue;
         }
-        let text = read(&file);
+        let text = read_file(&file);
         let is_python = name.ends_with(".py");
         for (method, path) in mentions(text.split("#[cfg(test)]").next().unwrap()) {
             // A string of Python is filled with values of any name.

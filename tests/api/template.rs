@@ -5,7 +5,7 @@ use std::path::Path;
 
 use sirius::http::routes::{ROUTES, Route};
 
-fn read(name: &str) -> String {
+fn read_file(name: &str) -> String {
     std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(name)).unwrap()
 }
 
@@ -16,7 +16,7 @@ fn functions() -> BTreeSet<String> {
 
 #[test]
 fn the_template_has_each_function_once() {
-    let template = read("template.yaml");
+    let template = read_file("template.yaml");
     let mut named: Vec<&str> = template.lines().filter_map(|line| line.trim().strip_prefix("Binary: ")).collect();
     named.sort_unstable();
     assert_eq!(named, functions().iter().map(String::as_str).collect::<Vec<_>>());
@@ -53,7 +53,7 @@ fn spelled(path: &str) -> String {
 
 #[test]
 fn the_watch_router_has_the_routes_of_the_table_and_no_route() {
-    let watched = watched(&read("Cargo.toml"));
+    let watched = watched(&read_file("Cargo.toml"));
     let mut found = BTreeSet::from([("/{*proxy}".to_owned(), None, "no-route".to_owned())]);
     for route in ROUTES {
         let below = |greedy: &Route| {
@@ -75,7 +75,7 @@ fn the_watch_router_has_the_routes_of_the_table_and_no_route() {
     assert_eq!(watched, found);
 }
 
-/// What template.yaml says of routes: method, path, function and, of the `security` of its OpenAPI document, the scope.
+/// The routes in template.yaml: method, path, function and, from the `security` of its OpenAPI document, the scope.
 fn routes(template: &str) -> BTreeSet<(String, String, String, String)> {
     let (mut scopes, mut path, mut method) = (BTreeMap::new(), "", "");
     for line in template.lines() {
@@ -113,12 +113,12 @@ fn the_template_has_the_routes_of_the_table_and_beside_them_those_of_no_route() 
     });
     let no_route = ["DELETE", "GET", "HEAD", "PATCH", "POST", "PUT"]
         .map(|method| (method.to_owned(), "/{proxy+}".to_owned(), "no-route".to_owned(), String::new()));
-    assert_eq!(routes(&read("template.yaml")), table.chain(no_route).collect());
+    assert_eq!(routes(&read_file("template.yaml")), table.chain(no_route).collect());
 }
 
 #[test]
 fn limits_and_cors_are_of_the_routes_of_the_table() {
-    let template = read("template.yaml");
+    let template = read_file("template.yaml");
     let settings = template.split("\n      RouteSettings:\n").nth(1).unwrap();
     let limited: Vec<&str> = settings.lines().map_while(|line| line.strip_prefix("        ")).collect();
     assert!(limited.len() > 3, "{limited:?}");
@@ -139,7 +139,7 @@ fn number_in(resource: &str, key: &str) -> Option<u64> {
 
 #[test]
 fn a_lease_is_longer_than_the_function_that_holds_it_can_live() {
-    let template = read("template.yaml");
+    let template = read_file("template.yaml");
     let globals = number_in(&template, "Timeout:").unwrap();
     let mut leases = 0;
     for resource in template.split("Type: AWS::Serverless::Function").skip(1) {
@@ -159,7 +159,7 @@ fn a_lease_is_longer_than_the_function_that_holds_it_can_live() {
 
 #[test]
 fn the_largest_report_is_the_same_for_the_template_and_for_the_functions() {
-    let template = read("template.yaml");
+    let template = read_file("template.yaml");
     let parameter = template
         .split("\n  MaxReportBytes:\n")
         .nth(1)
@@ -167,12 +167,12 @@ fn the_largest_report_is_the_same_for_the_template_and_for_the_functions() {
         .split("\n  ")
         .find(|line| line.trim_start().starts_with("MaxValue:"));
     let most = number_in(parameter.unwrap(), "MaxValue:").unwrap();
-    assert_eq!(Some(most), u64::try_from(sirius::config::reports::MOST_BYTES).ok());
+    assert_eq!(Some(most), u64::try_from(sirius::config::reports::MAX_BYTES_LIMIT).ok());
 }
 
 #[test]
 fn each_function_that_knows_the_bucket_knows_whose_it_is() {
-    let template = read("template.yaml");
+    let template = read_file("template.yaml");
     let named = template.matches("BUCKET_NAME: !Ref Bucket\n").count();
     assert!(named >= 8, "{named}");
     assert_eq!(
@@ -183,7 +183,7 @@ fn each_function_that_knows_the_bucket_knows_whose_it_is() {
 
 #[test]
 fn each_index_has_an_alarm_for_its_throttles() {
-    let template = read("template.yaml");
+    let template = read_file("template.yaml");
     let indexes: Vec<&str> = template.lines().filter_map(|line| line.trim().strip_prefix("- IndexName: ")).collect();
     assert!(indexes.len() >= 3, "{indexes:?}");
     for index in indexes {
@@ -201,7 +201,7 @@ fn resources<'t>(template: &'t str, kind: &str) -> Vec<&'t str> {
 
 #[test]
 fn each_alarm_is_on_the_dashboard_goes_to_the_topic_and_is_explained() {
-    let (template, manual) = (read("template.yaml"), read("docs/OPERATIONS.md"));
+    let (template, manual) = (read_file("template.yaml"), read_file("docs/OPERATIONS.md"));
     let alarms = resources(&template, "AWS::CloudWatch::Alarm");
     assert!(alarms.len() >= 12, "{alarms:?}");
     for alarm in &alarms {
@@ -215,7 +215,7 @@ fn each_alarm_is_on_the_dashboard_goes_to_the_topic_and_is_explained() {
 
 #[test]
 fn each_function_may_use_the_key_and_is_on_the_dashboard() {
-    let template = read("template.yaml");
+    let template = read_file("template.yaml");
     let functions = resources(&template, "AWS::Serverless::Function");
     assert_eq!(template.matches("- !If [HasKmsKey, !Ref UseKey, !Ref AWS::NoValue]").count(), functions.len());
     for function in functions {
@@ -226,7 +226,7 @@ fn each_function_may_use_the_key_and_is_on_the_dashboard() {
 
 #[test]
 fn each_queue_is_encrypted_and_wants_tls() {
-    let template = read("template.yaml");
+    let template = read_file("template.yaml");
     let queues = resources(&template, "AWS::SQS::Queue");
     assert_eq!(template.matches("SqsManagedSseEnabled: !If [HasKmsKey, false, true]").count(), queues.len());
     let policies = template.split("Type: AWS::SQS::QueuePolicy").skip(1);

@@ -1,4 +1,4 @@
-//! Objects in the bucket: taken in once, or refused with a reason that can be asked for.
+//! Ingests uploaded objects once, or stores the reason of a refusal.
 
 use lambda_runtime::LambdaEvent;
 use serde_json::{Value, json};
@@ -206,7 +206,7 @@ async fn an_upload_is_opened_bound_followed_and_ingested() {
     assert_eq!(opened.header("location"), Some(status.as_str()));
     assert_eq!(app.get(&status).await.json["status"], "awaiting_upload");
 
-    // Another size, type or content than what was said does not get in.
+    // An object with another size, type or content than announced is refused.
     let mut headers: Vec<(String, String)> = opened.json["headers"]
         .as_object()
         .unwrap()

@@ -1,4 +1,4 @@
-//! Analyses wait for what the sources say, and an answer outlives the prompt that it was given to.
+//! Checks that analyses wait for the sources, and that an answer stays visible when its prompt changes.
 
 use serde_json::{Value, json};
 use sirius::domain::severity::Severity;
@@ -34,7 +34,7 @@ async fn status(app: &App) -> Value {
 async fn findings_are_queued_once_the_sources_were_asked() {
     let (app, world) = (deployment().await, World::start().await);
     app.post(&report_of("app", (0..3).map(vulnerability).collect())).await;
-    // Nobody has looked anything up: the message is still in its queue.
+    // No vulnerability has been looked up: the message is still in its queue.
     assert_eq!(app.recover(later(5)).await, Recovered::default());
     assert_eq!(app.recover(later(20)).await, Recovered::default());
     assert_eq!(status(&app).await, Value::Null);
@@ -96,7 +96,7 @@ async fn changed_prompts_of_every_current_scan_are_asked_anew_one_scan_in_each_r
     for (number, image) in ["one", "two"].into_iter().enumerate() {
         app.post(&report_of(image, vec![vulnerability(number)])).await;
     }
-    // Queued before the sources were asked, so that what they say changes the prompts.
+    // Queued before the sources were asked, so that their facts change the prompts.
     app.recover(later(130)).await;
     let ollama = StandIn::always(Reply::good()).await;
     app.work(ollama.config()).await;

@@ -1,4 +1,4 @@
-//! What one report says of a vulnerability: it counts for its own findings, whichever report came first.
+//! Checks that the facts of a report count for its own findings, in any order of the reports.
 
 use std::path::Path;
 
@@ -16,7 +16,7 @@ async fn deployment() -> (App, Enrichment) {
     (app, enrichment)
 }
 
-/// A report of an image of that day with one vulnerability, of which it has that to say besides.
+/// A report of an image on a day, with one vulnerability that also has the given members.
 fn report(image: &str, day: &str, says: &Value) -> Value {
     let mut vulnerability = json!({
         "VulnerabilityID": "CVE-2026-99011", "PkgName": "libone", "InstalledVersion": "1.0", "FixedVersion": "1.1",

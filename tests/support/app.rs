@@ -148,7 +148,7 @@ impl App {
         Startup::new(environment, clients).unwrap()
     }
 
-    /// What template.yaml sets for functions.
+    /// The variables that template.yaml sets for functions.
     fn variables(&self) -> Vec<(&'static str, String)> {
         let of_process = |name| std::env::var(name).unwrap_or_default();
         let scope = match self.fleet.scope {
@@ -187,7 +187,7 @@ impl App {
         variables
     }
 
-    /// What differs for one function.
+    /// The variables that differ for one function.
     fn own_variables(&self, function: &str) -> Vec<(&'static str, String)> {
         match function {
             // They sign addresses, under the address that will be called.
@@ -202,8 +202,7 @@ impl App {
         }
     }
 
-    /// Does what Lambda's poller and `enrich-cves` do until nothing is queued; returns the number of messages
-    /// and of those that were returned.
+    /// Runs `enrich-cves` as Lambda's poller does until the queue is empty; returns the numbers of messages and of failures.
     pub async fn enrich(&self, deps: &Enrichment) -> (usize, usize) {
         let (mut messages, mut failed) = (0, 0);
         loop {
@@ -228,7 +227,7 @@ impl App {
         Objects::new(bucket::client(&self.proxy.url).await, self.bucket.clone())
     }
 
-    /// What reports are ingested with.
+    /// Returns the state of ingestion.
     pub async fn ingestion(&self) -> Ingestion {
         self.startup().ingestion().unwrap()
     }
@@ -268,8 +267,7 @@ impl App {
         Queue::new(queue::client(&self.proxy.url).await, self.queue_url.clone())
     }
 
-    /// Does what Lambda's poller and `run-analysis` do with each message of the queue.
-    /// Returns their number, and the ids of those that are returned.
+    /// Runs `run-analysis` on each message as Lambda's poller does; returns their number and the ids of failed ones.
     pub async fn work(&self, ollama: OllamaConfig) -> (usize, Vec<String>) {
         let bodies = queue::drain(&self.queue_url).await;
         let deps = run_analysis::Deps {
@@ -305,12 +303,12 @@ impl App {
         answer(match function {
             "ingest-scan" => serve(request, startup.ingestion(), ingest_scan::handle).await,
             "create-upload" => serve(request, startup.create_upload(), create_upload::handle).await,
-            "get-upload" => serve(request, startup.get_upload(), get_upload::handle).await,
-            "get-report" => serve(request, startup.get_report(), get_report::handle).await,
-            "delete-scan" => serve(request, startup.delete_scan(), delete_scan::handle).await,
+            "get-upload" => serve(request, startup.storage(), get_upload::handle).await,
+            "get-report" => serve(request, startup.storage(), get_report::handle).await,
+            "delete-scan" => serve(request, startup.storage(), delete_scan::handle).await,
             "confirm-scan" => serve(request, startup.confirm_scan(), confirm_scan::handle).await,
-            "retire-image" => serve(request, startup.retire_image(), retire_image::handle).await,
-            "list-scans" => serve(request, startup.list_scans(), list_scans::handle).await,
+            "retire-image" => serve(request, Ok(startup.store()), retire_image::handle).await,
+            "list-scans" => serve(request, Ok(startup.store()), list_scans::handle).await,
             "get-scan" => serve(request, startup.list_findings(), get_scan::handle).await,
             "list-findings" => serve(request, startup.list_findings(), list_findings::handle).await,
             "get-finding" => serve(request, startup.finding_reader(), get_finding::handle).await,
@@ -398,7 +396,7 @@ impl App {
     }
 }
 
-/// Has the handler of a function answer a request.
+/// Runs the handler of a function.
 async fn serve<D>(
     request: Request,
     state: Result<D, startup::Error>,
@@ -408,7 +406,7 @@ async fn serve<D>(
     http::serve(request, async |request| handle(&state, request).await).await
 }
 
-/// Has `enrich-cves` work at some messages; answers how many come back.
+/// Runs `enrich-cves` on some messages; returns the number of failed ones.
 pub async fn enrich_batch(deps: &Enrichment, bodies: &[String]) -> usize {
     let mut context = lambda_http::Context::default();
     context.deadline = u64::MAX / 2;

@@ -1,4 +1,4 @@
-//! What the README of `lambda_http` greets with ("Reading query string parameters"): with the runtime of
+//! The example in the README of `lambda_http` ("Reading query string parameters"): with the runtime of
 //! `#[tokio::main]`, and a log of text. It knows the one kind of event that ours know.
 
 use lambda_http::http::Response;

@@ -7,5 +7,5 @@ use sirius::startup::Startup;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     let state = Startup::of_process().await?.confirm_scan()?;
-    http::run(&state, confirm_scan::handle).await
+    http::answer_requests(&state, confirm_scan::handle).await
 }

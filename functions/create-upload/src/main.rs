@@ -7,5 +7,5 @@ use sirius::startup::Startup;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     let state = Startup::of_process().await?.create_upload()?;
-    http::run(&state, create_upload::handle).await
+    http::answer_requests(&state, create_upload::handle).await
 }

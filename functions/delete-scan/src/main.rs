@@ -6,6 +6,6 @@ use sirius::startup::Startup;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    let state = Startup::of_process().await?.delete_scan()?;
-    http::run(&state, delete_scan::handle).await
+    let state = Startup::of_process().await?.storage()?;
+    http::answer_requests(&state, delete_scan::handle).await
 }

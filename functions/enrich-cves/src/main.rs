@@ -7,5 +7,5 @@ use sirius::startup::Startup;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     let state = Startup::of_process().await?.enrichment().await?;
-    events::run(&state, enrich_cves::handle).await
+    events::handle_events(&state, enrich_cves::handle).await
 }

@@ -7,5 +7,5 @@ use sirius::startup::Startup;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     let state = Startup::of_process().await?.get_health()?;
-    http::run(&state, get_health::handle).await
+    http::answer_requests(&state, get_health::handle).await
 }

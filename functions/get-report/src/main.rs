@@ -6,6 +6,6 @@ use sirius::startup::Startup;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    let state = Startup::of_process().await?.get_report()?;
-    http::run(&state, get_report::handle).await
+    let state = Startup::of_process().await?.storage()?;
+    http::answer_requests(&state, get_report::handle).await
 }

@@ -7,5 +7,5 @@ use sirius::startup::Startup;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     let state = Startup::of_process().await?.list_findings()?;
-    http::run(&state, get_scan::handle).await
+    http::answer_requests(&state, get_scan::handle).await
 }

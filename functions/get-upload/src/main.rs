@@ -6,6 +6,6 @@ use sirius::startup::Startup;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    let state = Startup::of_process().await?.get_upload()?;
-    http::run(&state, get_upload::handle).await
+    let state = Startup::of_process().await?.storage()?;
+    http::answer_requests(&state, get_upload::handle).await
 }

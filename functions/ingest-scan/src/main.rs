@@ -7,5 +7,5 @@ use sirius::startup::Startup;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     let state = Startup::of_process().await?.ingestion()?;
-    http::run(&state, ingest_scan::handle).await
+    http::answer_requests(&state, ingest_scan::handle).await
 }

@@ -7,5 +7,5 @@ use sirius::startup::Startup;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     let state = Startup::of_process().await?.ingest_upload()?;
-    events::run(&state, ingest_upload::handle).await
+    events::handle_events(&state, ingest_upload::handle).await
 }

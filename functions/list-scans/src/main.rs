@@ -6,6 +6,6 @@ use sirius::startup::Startup;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    let state = Startup::of_process().await?.list_scans()?;
-    http::run(&state, list_scans::handle).await
+    let state = Startup::of_process().await?.store();
+    http::answer_requests(&state, list_scans::handle).await
 }

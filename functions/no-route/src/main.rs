@@ -8,5 +8,5 @@ use sirius::telemetry;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     telemetry::init(&Environment::of_process());
-    http::run(&(), no_route::handle).await
+    http::answer_requests(&(), no_route::handle).await
 }

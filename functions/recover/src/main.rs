@@ -7,5 +7,5 @@ use sirius::startup::Startup;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     let state = Startup::of_process().await?.recovery()?;
-    events::run(&state, recover::handle).await
+    events::handle_events(&state, recover::handle).await
 }

@@ -7,5 +7,5 @@ use sirius::startup::Startup;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     let state = Startup::of_process().await?.enrichment().await?;
-    events::run(&state, refresh_feeds::handle).await
+    events::handle_events(&state, refresh_feeds::handle).await
 }

@@ -7,5 +7,5 @@ use sirius::startup::Startup;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     let state = Startup::of_process().await?.ingestion()?;
-    events::run(&state, reingest::handle).await
+    events::handle_events(&state, reingest::handle).await
 }

@@ -6,6 +6,6 @@ use sirius::startup::Startup;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    let state = Startup::of_process().await?.retire_image()?;
-    http::run(&state, retire_image::handle).await
+    let state = Startup::of_process().await?.store();
+    http::answer_requests(&state, retire_image::handle).await
 }

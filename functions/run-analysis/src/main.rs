@@ -7,5 +7,5 @@ use sirius::startup::Startup;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     let state = Startup::of_process().await?.run_analysis().await?;
-    events::run(&state, run_analysis::handle).await
+    events::handle_events(&state, run_analysis::handle).await
 }

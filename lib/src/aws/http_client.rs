@@ -1,9 +1,8 @@
 //! The HTTP client of all AWS clients: HTTP/1.1, one pool of connections.
 //!
-//! `aws-smithy-http-client` would bring HTTP/2, which DynamoDB, SQS and S3 do not speak, proxies, and the
-//! certificates of the operating system into each package, and read its trust store again for each client
-//! (docs/decisions/0018). This client keeps its bound on the time to connect, its classes of errors, on which the SDK's
-//! retries depend, and that a connection over which a call failed is not used again.
+//! `aws-smithy-http-client` would add HTTP/2, which DynamoDB, SQS and S3 do not speak, proxies and the operating system's
+//! certificates to each package, and read the trust store for each client (docs/decisions/0018). This client also limits
+//! the time to connect, classifies errors for the SDK's retries, and drops a connection over which a call failed.
 
 use std::error::Error;
 use std::io;
@@ -31,8 +30,8 @@ use tower_service::Service;
 
 use crate::tls;
 
-/// The roots that certify AWS endpoints, and no others: parsing the 144 roots of an operating
-/// system costs more than the rest of a cold start (docs/decisions/0002).
+/// The roots that certify AWS endpoints: parsing the 144 roots of an operating system takes longer than the rest of a cold
+/// start (docs/decisions/0002).
 /// Source: <https://www.amazontrust.com/repository/>.
 const AMAZON_ROOTS: [&[u8]; 5] = [
     include_bytes!("amazon-roots/AmazonRootCA1.der"),
@@ -46,14 +45,11 @@ type BoxError = Box<dyn Error + Send + Sync>;
 
 /// The HTTP client of the AWS clients; clones share its connections.
 #[derive(Debug, Clone)]
-pub(super) struct Http(Client<InTime, SdkBody>);
+pub(super) struct Http(Client<TimedConnector, SdkBody>);
 
 impl Http {
     /// Makes a client without a connection yet; each must be open within `connect`. `http` is allowed too: the
     /// endpoints of an emulator have no TLS.
-    ///
-    /// # Errors
-    /// If a built-in root cannot be read.
     pub(super) fn new(connect: Duration) -> Result<Self, rustls::Error> {
         let mut roots = RootCertStore::empty();
         for root in AMAZON_ROOTS {
@@ -67,7 +63,7 @@ impl Http {
             .https_or_http()
             .enable_http1()
             .wrap_connector(tcp);
-        let connector = InTime { connector, time: connect };
+        let connector = TimedConnector { connector, time: connect };
         Ok(Self(Client::builder(TokioExecutor::new()).pool_timer(TokioTimer::new()).build(connector)))
     }
 }
@@ -100,12 +96,12 @@ impl HttpConnector for Http {
 
 /// Opens connections within one bound for name resolution, TCP and TLS together.
 #[derive(Debug, Clone)]
-struct InTime {
+struct TimedConnector {
     connector: HttpsConnector<connect::HttpConnector>,
     time: Duration,
 }
 
-impl Service<Uri> for InTime {
+impl Service<Uri> for TimedConnector {
     type Response = <HttpsConnector<connect::HttpConnector> as Service<Uri>>::Response;
     type Error = BoxError;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, BoxError>> + Send>>;
@@ -123,7 +119,7 @@ impl Service<Uri> for InTime {
     }
 }
 
-/// Gives the SDK the means to discard the connection over which a call failed; none if no connection was opened.
+/// Lets the SDK discard the connection over which a call failed; none if no connection was opened.
 fn metadata(connection: CaptureConnection) -> Option<ConnectionMetadata> {
     connection.connection_metadata().as_ref()?;
     let poison = move || {
@@ -136,11 +132,11 @@ fn metadata(connection: CaptureConnection) -> Option<ConnectionMetadata> {
 
 /// Classifies an error for the SDK's retries: failed connections and timeouts are tried again, wrong requests are not.
 fn classify(error: BoxError) -> ConnectorError {
-    let hyper = find::<hyper::Error>(error.as_ref());
+    let hyper = find_error::<hyper::Error>(error.as_ref());
     if hyper.is_some_and(hyper::Error::is_user) {
         return ConnectorError::user(error);
     }
-    if let Some(io) = find::<io::Error>(error.as_ref()) {
+    if let Some(io) = find_error::<io::Error>(error.as_ref()) {
         let timed_out = io.kind() == io::ErrorKind::TimedOut;
         return if timed_out { ConnectorError::timeout(error) } else { ConnectorError::io(error) };
     }
@@ -155,12 +151,12 @@ fn classify(error: BoxError) -> ConnectorError {
         let transient = hyper.is_incomplete_message().then_some(ErrorKind::TransientError);
         return ConnectorError::other(error, transient);
     }
-    let connecting = find::<hyper_util::client::legacy::Error>(error.as_ref()).is_some_and(|e| e.is_connect());
+    let connecting = find_error::<hyper_util::client::legacy::Error>(error.as_ref()).is_some_and(|e| e.is_connect());
     if connecting { ConnectorError::io(error) } else { ConnectorError::other(error, None) }
 }
 
 /// Finds the first error of a type in an error's chain.
-fn find<'e, E: Error + 'static>(error: &'e (dyn Error + 'static)) -> Option<&'e E> {
+fn find_error<'e, E: Error + 'static>(error: &'e (dyn Error + 'static)) -> Option<&'e E> {
     std::iter::successors(Some(error), |&error| error.source()).find_map(|error| error.downcast_ref())
 }
 

@@ -1,26 +1,21 @@
-//! Which findings of new scans are analysed without a request.
+//! Selects the findings of new scans that are analysed without a request.
 
 use super::ollama::Model;
 use super::{Environment, Error, queues};
 use crate::domain::severity::{ParseSeverityError, Severity};
 
-/// What is analysed of every new scan.
+/// The settings of automatic analyses.
 #[derive(Debug)]
-pub struct AutoAnalyze {
+pub(crate) struct AutoAnalyze {
     /// `AUTO_ANALYZE`: severities with commas between them, such as `CRITICAL,HIGH`.
-    pub severities: Vec<Severity>,
-    /// The model.
-    pub model: Model,
-    /// `ANALYSIS_QUEUE_URL`.
-    pub queue_url: String,
+    pub(crate) severities: Vec<Severity>,
+    pub(crate) model: Model,
+    pub(crate) queue_url: String,
 }
 
 impl AutoAnalyze {
     /// Reads the variables; none without `AUTO_ANALYZE`.
-    ///
-    /// # Errors
-    /// If a word is not a severity, or `OLLAMA_MODEL` or `ANALYSIS_QUEUE_URL` is not set.
-    pub fn read_if_any(environment: &Environment) -> Result<Option<Self>, Error> {
+    pub(crate) fn read_if_any(environment: &Environment) -> Result<Option<Self>, Error> {
         const NAME: &str = "AUTO_ANALYZE";
         let Some(list) = environment.text(NAME).filter(|list| !list.trim().is_empty()) else { return Ok(None) };
         let severities = list

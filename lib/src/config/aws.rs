@@ -1,31 +1,26 @@
-//! How AWS is reached.
+//! The region, the credentials and the endpoints of AWS.
 
 use aws_credential_types::Credentials;
 
 use super::{Environment, Error};
 
-/// How AWS is reached, in the SDK's standard variables. Lambda sets the credentials and the region. Neither files of
-/// profiles nor services that hand out credentials are read.
+/// The SDK's standard variables. Lambda sets the credentials and the region; profiles and metadata services are not read.
 #[derive(Debug)]
-pub struct Aws {
+pub(crate) struct Aws {
     /// `AWS_REGION` (default `us-east-1`: only a developer's machine has none).
-    pub region: String,
-    /// `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and, if it is set, `AWS_SESSION_TOKEN`. They outlive the process.
-    pub credentials: Credentials,
+    pub(crate) region: String,
+    /// `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and, if it is set, `AWS_SESSION_TOKEN`. They never expire in a process.
+    pub(crate) credentials: Credentials,
     /// `AWS_USE_FIPS_ENDPOINT` (default `false`).
-    pub use_fips: bool,
+    pub(crate) use_fips: bool,
     /// `AWS_USE_DUALSTACK_ENDPOINT` (default `false`).
-    pub use_dual_stack: bool,
+    pub(crate) use_dual_stack: bool,
     /// Whether S3 is an emulator's: `AWS_ENDPOINT_URL_S3` or `AWS_ENDPOINT_URL` is set.
     pub s3_is_emulated: bool,
 }
 
 impl Aws {
-    /// Reads the variables.
-    ///
-    /// # Errors
-    /// If there are no credentials, or one of the flags is neither `true` nor `false`.
-    pub fn read(environment: &Environment) -> Result<Self, Error> {
+    pub(crate) fn read(environment: &Environment) -> Result<Self, Error> {
         let endpoints = ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"];
         Ok(Self {
             region: region(environment).to_owned(),

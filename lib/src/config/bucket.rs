@@ -7,27 +7,21 @@ const OWNER: &str = "BUCKET_OWNER";
 
 /// The bucket of uploads and archived reports.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Bucket {
+pub(crate) struct Bucket {
     /// `BUCKET_NAME`.
-    pub name: String,
-    /// `BUCKET_OWNER`: the id of the account that it must belong to (default none: any account's bucket is used).
-    pub owner: Option<String>,
+    pub(crate) name: String,
+    /// `BUCKET_OWNER`: the id of the account that the bucket must belong to (default none: the owner is not checked).
+    pub(crate) owner: Option<String>,
 }
 
 impl Bucket {
-    /// Reads the variables where a bucket is needed.
-    ///
-    /// # Errors
-    /// If there is no name, or the owner is not the id of an account: 12 digits.
-    pub fn read(environment: &Environment) -> Result<Self, Error> {
-        Self::read_if_any(environment)?.ok_or(Error::Missing { name: NAME })
+    /// Reads the variables where a bucket is required.
+    pub(crate) fn read(environment: &Environment) -> Result<Self, Error> {
+        Self::read_if_any(environment)?.ok_or(Error::Missing(NAME))
     }
 
     /// Reads the variables where there may be no bucket: the name is not set or the word `none`.
-    ///
-    /// # Errors
-    /// If the owner is not the id of an account: 12 digits.
-    pub fn read_if_any(environment: &Environment) -> Result<Option<Self>, Error> {
+    pub(crate) fn read_if_any(environment: &Environment) -> Result<Option<Self>, Error> {
         let owner = environment.owned(OWNER);
         let is_account = |owner: &String| owner.len() == 12 && owner.bytes().all(|byte| byte.is_ascii_digit());
         if owner.as_ref().is_some_and(|owner| !is_account(owner)) {

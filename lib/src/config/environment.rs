@@ -9,24 +9,16 @@ use std::str::FromStr;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// It is not set, and has no default.
-    #[error("the environment variable {name} is not set")]
-    Missing {
-        /// The variable.
-        name: &'static str,
-    },
-    /// It is set to a value that is not allowed.
-    #[error("the environment variable {name} is {reason}")]
-    Invalid {
-        /// The variable.
-        name: &'static str,
-        /// What is wrong; never the value itself.
-        reason: String,
-    },
+    #[error("the environment variable {0} is not set")]
+    Missing(&'static str),
+    /// It is set to a value that is not allowed. The reason never quotes the value.
+    #[error("the environment variable {0} is {1}")]
+    Invalid(&'static str, String),
 }
 
 impl Error {
     pub(super) fn invalid(name: &'static str, reason: impl Into<String>) -> Self {
-        Self::Invalid { name, reason: reason.into() }
+        Self::Invalid(name, reason.into())
     }
 
     pub(super) fn refused(name: &'static str, error: impl Display) -> Self {
@@ -63,8 +55,7 @@ impl Environment {
     }
 
     /// Reads a text that may be missing.
-    #[must_use]
-    pub fn text(&self, name: &str) -> Option<&str> {
+    pub(crate) fn text(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str)
     }
 
@@ -73,7 +64,7 @@ impl Environment {
     }
 
     pub(super) fn required(&self, name: &'static str) -> Result<String, Error> {
-        self.owned(name).ok_or(Error::Missing { name })
+        self.owned(name).ok_or(Error::Missing(name))
     }
 
     pub(super) fn flag(&self, name: &'static str, default: bool) -> Result<bool, Error> {
@@ -105,19 +96,16 @@ impl Environment {
     }
 }
 
-/// A text of which only a layer above knows whether it is right.
+/// A text that a layer above parses.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Setting {
+pub(crate) struct Setting {
     name: &'static str,
     text: String,
 }
 
 impl Setting {
-    /// Parses the text.
-    ///
-    /// # Errors
-    /// [`Error::Invalid`] with the parser's reason.
-    pub fn parse<T>(&self) -> Result<T, Error>
+    /// Parses the text. The error has the parser's reason.
+    pub(crate) fn parse<T>(&self) -> Result<T, Error>
     where
         T: FromStr<Err: Display>,
     {

@@ -6,67 +6,55 @@ use super::{Environment, Error, Setting};
 
 const MODEL: &str = "OLLAMA_MODEL";
 
-/// Which model is asked, with which room.
-///
-/// All functions must have the same values: they are part of the hash under which an analysis is found.
+/// The model and its limits. All functions must have the same values: they are part of the key of an analysis.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Model {
-    /// `OLLAMA_MODEL`.
-    pub name: String,
+pub(crate) struct Model {
+    /// `OLLAMA_MODEL`: its name.
+    pub(crate) name: String,
     /// `OLLAMA_NUM_CTX` (default 4096): the model's context, in tokens.
-    pub num_ctx: u32,
+    pub(crate) num_ctx: u32,
     /// `OLLAMA_NUM_PREDICT` (default 700): the longest answer, in tokens.
-    pub num_predict: u32,
+    pub(crate) num_predict: u32,
 }
 
 impl Model {
-    /// Reads the variables; none without `OLLAMA_MODEL`: findings are not analysed in this deployment.
-    ///
-    /// # Errors
-    /// If a number is not in its range, or the answer would take more than half of the context.
-    pub fn read_if_any(environment: &Environment) -> Result<Option<Self>, Error> {
+    /// Reads the variables; none without `OLLAMA_MODEL`, where findings are not analysed.
+    pub(crate) fn read_if_any(environment: &Environment) -> Result<Option<Self>, Error> {
         let Some(name) = environment.owned(MODEL) else { return Ok(None) };
         let num_ctx = environment.number("OLLAMA_NUM_CTX", 4096, 2048, 131_072)?;
         let num_predict = environment.number("OLLAMA_NUM_PREDICT", 700, 256, 16_384)?;
         if num_predict > num_ctx / 2 {
-            let reason = "more than half of OLLAMA_NUM_CTX: no room for a question";
+            let reason = "more than half of OLLAMA_NUM_CTX: too little is left for the prompt";
             return Err(Error::invalid("OLLAMA_NUM_PREDICT", reason));
         }
         Ok(Some(Self { name, num_ctx, num_predict }))
     }
 
     /// Reads the variables where findings are analysed.
-    ///
-    /// # Errors
-    /// As [`Model::read_if_any`], and if `OLLAMA_MODEL` is not set.
-    pub fn read(environment: &Environment) -> Result<Self, Error> {
-        Self::read_if_any(environment)?.ok_or(Error::Missing { name: MODEL })
+    pub(crate) fn read(environment: &Environment) -> Result<Self, Error> {
+        Self::read_if_any(environment)?.ok_or(Error::Missing(MODEL))
     }
 }
 
-/// How the Ollama host is reached, and for how long.
+/// The address and the timeouts of the Ollama host.
 #[derive(Debug)]
-pub struct Host {
+pub(crate) struct Host {
     /// `OLLAMA_URL`.
-    pub url: Setting,
+    pub(crate) url: Setting,
     /// `OLLAMA_TOKEN_SECRET`: the secret with the bearer token of a proxy in front of the host (default none).
-    pub token_secret: Option<String>,
+    pub(crate) token_secret: Option<String>,
     /// `OLLAMA_CA_PEM`: certificates of a private authority that signed the host's (default none).
-    pub ca_pem: Option<String>,
+    pub(crate) ca_pem: Option<String>,
     /// `OLLAMA_FIRST_TOKEN_SECONDS` (default 240: the host may have to load the model).
-    pub first_token_timeout: Duration,
+    pub(crate) first_token_timeout: Duration,
     /// `OLLAMA_IDLE_SECONDS` (default 30).
-    pub idle_timeout: Duration,
+    pub(crate) idle_timeout: Duration,
     /// `LEASE_SECONDS` (default 360): must be more than the function's timeout.
-    pub lease: Duration,
+    pub(crate) lease: Duration,
 }
 
 impl Host {
-    /// Reads the variables.
-    ///
-    /// # Errors
-    /// If the URL is missing, or a number is not in its range.
-    pub fn read(environment: &Environment) -> Result<Self, Error> {
+    pub(crate) fn read(environment: &Environment) -> Result<Self, Error> {
         let seconds = |name, default, max| environment.number(name, default, 1, max).map(Duration::from_secs);
         Ok(Self {
             url: environment.required_setting("OLLAMA_URL")?,

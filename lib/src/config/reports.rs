@@ -1,11 +1,11 @@
-//! How reports are ingested, and how long their scans are kept.
+//! The limits of reports, and the retention of their scans.
 
 use std::time::Duration;
 
 use super::{Environment, Error};
 
 /// The largest report that a function of 1,024 MB can ingest: the bound of `MaxReportBytes` in template.yaml.
-pub const MOST_BYTES: usize = 200 << 20;
+pub const MAX_BYTES_LIMIT: usize = 200 << 20;
 
 const DAY: u64 = 24 * 3600;
 
@@ -15,44 +15,34 @@ pub(super) fn days(environment: &Environment, name: &'static str) -> Result<Opti
     Ok((days > 0).then(|| Duration::from_secs(days * DAY)))
 }
 
-/// Reads `MAX_REPORT_BYTES` (default 64 MiB, at most [`MOST_BYTES`]): the largest report after decompression, and the
+/// Reads `MAX_REPORT_BYTES` (default 64 MiB, at most [`MAX_BYTES_LIMIT`]): the largest report after decompression, and the
 /// largest upload as it is.
-///
-/// # Errors
-/// If it is not a number in its range.
-pub fn max_bytes(environment: &Environment) -> Result<usize, Error> {
-    environment.number("MAX_REPORT_BYTES", 64 << 20, 1, MOST_BYTES)
+pub(crate) fn max_bytes(environment: &Environment) -> Result<usize, Error> {
+    environment.number("MAX_REPORT_BYTES", 64 << 20, 1, MAX_BYTES_LIMIT)
 }
 
-/// Reads `RETENTION_DAYS`: the age at which a scan is deleted; none (0, the default) if scans are kept.
-///
-/// # Errors
-/// If it is not a number from 0 to 36,500.
-pub fn retention(environment: &Environment) -> Result<Option<Duration>, Error> {
+/// Reads `RETENTION_DAYS`, the age at which a scan is deleted; none (0, the default) if scans are never deleted.
+pub(crate) fn retention(environment: &Environment) -> Result<Option<Duration>, Error> {
     days(environment, "RETENTION_DAYS")
 }
 
-/// How reports are ingested.
+/// The settings of ingestion.
 #[derive(Debug, Clone, Copy)]
-pub struct Ingestion {
-    /// `MAX_REPORT_BYTES`: see [`max_bytes`].
-    pub max_bytes: usize,
+pub(crate) struct Ingestion {
+    /// See [`max_bytes`].
+    pub(crate) max_bytes: usize,
     /// `MAX_FINDINGS` (default 50,000, at most 100,000).
-    pub max_findings: usize,
+    pub(crate) max_findings: usize,
     /// `LEASE_SECONDS` (default 60): must be more than the function's timeout.
-    pub lease: Duration,
-    /// `ARCHIVE_REPORTS` (default `true`): whether reports are kept as they came.
-    pub archive: bool,
-    /// `REQUIRE_IMAGE_NAME` (default `false`): whether reports are refused that name no image.
-    pub require_image_name: bool,
+    pub(crate) lease: Duration,
+    /// `ARCHIVE_REPORTS` (default `true`): whether reports are stored as they were sent.
+    pub(crate) archive: bool,
+    /// `REQUIRE_IMAGE_NAME` (default `false`): whether reports without an image name are refused.
+    pub(crate) require_image_name: bool,
 }
 
 impl Ingestion {
-    /// Reads the variables.
-    ///
-    /// # Errors
-    /// If a number is not in its range, or a flag is neither `true` nor `false`.
-    pub fn read(environment: &Environment) -> Result<Self, Error> {
+    pub(crate) fn read(environment: &Environment) -> Result<Self, Error> {
         Ok(Self {
             max_bytes: max_bytes(environment)?,
             max_findings: environment.number("MAX_FINDINGS", 50_000, 1, 100_000)?,

@@ -9,10 +9,8 @@ use super::{Environment, Error, Setting, queues};
 
 const MODE: &str = "ENRICHMENT_SOURCES";
 
-/// Names the kind of `ENRICHMENT_SOURCES` for functions that do not ask the sources: `live`, `mirror`, `dir`, or
-/// `unknown`.
-#[must_use]
-pub fn mode_name(environment: &Environment) -> &'static str {
+/// Names the kind of `ENRICHMENT_SOURCES`, for functions that do not ask the sources.
+pub(crate) fn mode_name(environment: &Environment) -> &'static str {
     match environment.text(MODE) {
         None | Some("live") => "live",
         Some("mirror") => "mirror",
@@ -21,14 +19,14 @@ pub fn mode_name(environment: &Environment) -> &'static str {
     }
 }
 
-/// Which sources are asked about vulnerabilities: `ENRICHMENT_SOURCES`.
+/// `ENRICHMENT_SOURCES`: the place from which the sources are read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Sources {
-    /// `live` (default): the sources themselves.
+pub(crate) enum Sources {
+    /// `live` (default): their own servers.
     Live(Box<Live>),
-    /// `mirror`: below `mirror/v1/` in the bucket.
+    /// `mirror`: objects under `mirror/v1/` in the bucket.
     Mirror,
-    /// `dir:/path`: in a folder, for development and tests; only where AWS is an emulator on this machine.
+    /// `dir:/path`: a folder, for development and tests; only where AWS is an emulator on this machine.
     Folder(PathBuf),
 }
 
@@ -42,16 +40,16 @@ impl Sources {
         let Some(path) = mode.strip_prefix("dir:").map(PathBuf::from).filter(|path| path.is_absolute()) else {
             return Err(Error::invalid(MODE, "none of live, mirror and dir:/absolute/path"));
         };
-        // A deployment that reads its function's own disk would conclude that no source knows any vulnerability.
+        // The disk of a Lambda function has no such folder: each vulnerability would count as unknown to all sources.
         if !aws_is_on_this_machine(environment) {
-            let reason = "dir:, which only a developer's machine takes: AWS_ENDPOINT_URL is no loopback address";
+            let reason = "dir:, which is for a developer's machine: AWS_ENDPOINT_URL is not a loopback address";
             return Err(Error::invalid(MODE, reason));
         }
         Ok(Self::Folder(path))
     }
 }
 
-/// Whether `AWS_ENDPOINT_URL` names a loopback address for all of AWS.
+/// Returns whether `AWS_ENDPOINT_URL` is a loopback address.
 fn aws_is_on_this_machine(environment: &Environment) -> bool {
     let url = environment.text("AWS_ENDPOINT_URL").and_then(|text| Url::parse(text).ok());
     match url.as_ref().and_then(Url::host) {
@@ -62,25 +60,19 @@ fn aws_is_on_this_machine(environment: &Environment) -> bool {
     }
 }
 
-/// Where the live sources are, and how Sirius introduces itself to them.
+/// The addresses of the live sources, and what Sirius sends to them about itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Live {
-    /// `NVD_URL`.
-    pub nvd: Setting,
-    /// `OSV_URL`.
-    pub osv: Setting,
-    /// `CVE_SERVICES_URL`.
-    pub cve_services: Setting,
-    /// `KEV_URL`.
-    pub kev: Setting,
-    /// `KEV_MIRROR_URL`.
-    pub kev_mirror: Setting,
-    /// `EPSS_URL`.
-    pub epss: Setting,
+pub(crate) struct Live {
+    pub(crate) nvd: Setting,
+    pub(crate) osv: Setting,
+    pub(crate) cve_services: Setting,
+    pub(crate) kev: Setting,
+    pub(crate) kev_mirror: Setting,
+    pub(crate) epss: Setting,
     /// `SOURCES_CONTACT`: an address that is sent to the sources with each request (default none).
-    pub contact: Option<String>,
+    pub(crate) contact: Option<String>,
     /// `NVD_API_KEY_SECRET`: the secret with NVD's API key (default none: ten times slower).
-    pub nvd_key_secret: Option<String>,
+    pub(crate) nvd_key_secret: Option<String>,
 }
 
 impl Live {
@@ -104,23 +96,17 @@ impl Live {
     }
 }
 
-/// How vulnerabilities are looked up.
+/// The settings of enrichment.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Enrichment {
-    /// The sources.
-    pub sources: Sources,
-    /// `ENRICHMENT_QUEUE_URL`.
-    pub queue_url: String,
+pub(crate) struct Enrichment {
+    pub(crate) sources: Sources,
+    pub(crate) queue_url: String,
     /// `LEASE_SECONDS` (default 330): must be more than the function's timeout.
-    pub lease: Duration,
+    pub(crate) lease: Duration,
 }
 
 impl Enrichment {
-    /// Reads the variables.
-    ///
-    /// # Errors
-    /// If the queue is missing, the mode is none of the three, or `dir:` is set where AWS is not on this machine.
-    pub fn read(environment: &Environment) -> Result<Self, Error> {
+    pub(crate) fn read(environment: &Environment) -> Result<Self, Error> {
         Ok(Self {
             sources: Sources::read(environment)?,
             queue_url: queues::required_enrichment_url(environment)?,

@@ -3,9 +3,6 @@
 use super::{Environment, Error};
 
 /// Reads `TABLE_NAME`.
-///
-/// # Errors
-/// If it is not set.
-pub fn name(environment: &Environment) -> Result<String, Error> {
+pub(crate) fn table_name(environment: &Environment) -> Result<String, Error> {
     environment.required("TABLE_NAME")
 }

@@ -1,4 +1,4 @@
-//! Handles messages of the queue of enrichment: scans to be catalogued, and ids that sources have to be asked about.
+//! Handles messages of the queue of enrichment: scans to catalogue, and vulnerability ids to ask the sources about.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -8,7 +8,6 @@ use jiff::Timestamp;
 use lambda_runtime::LambdaEvent;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
-use tracing::Instrument as _;
 
 use super::sqs;
 use crate::domain::vulnerability::id::VulnerabilityId;
@@ -17,37 +16,26 @@ use crate::pipeline::enrich::{Enrichment, Error, ask_sources};
 use crate::queue::Order;
 use crate::sources::Budget;
 use crate::store::lease::Owner;
-use crate::telemetry::{chain, invocation};
+use crate::telemetry::chain;
 
 /// Time that is reserved for writing the answers.
-const MARGIN: Duration = Duration::from_secs(30);
+const TIME_RESERVE: Duration = Duration::from_secs(30);
 /// The longest time that one invocation asks sources.
 const MAX_ASK_TIME: Duration = Duration::from_secs(240);
 
-/// The ids of one message. NVD is asked about those of all messages of a batch at once.
+/// The ids of one message. The sources are asked about the ids of a whole batch at once.
 struct Asked {
     ids: BTreeSet<VulnerabilityId>,
     message_id: String,
 }
 
 /// Processes each message. Failed ones are delivered again until they go to the dead-letter queue.
-///
-/// # Errors
-/// If the event is not one of SQS.
 pub async fn handle(
     deps: &Enrichment,
     event: LambdaEvent<SqsEvent>,
 ) -> Result<SqsBatchResponse, lambda_runtime::Error> {
-    let span = invocation(&event.context);
-    process_batch(deps, event).instrument(span).await
-}
-
-async fn process_batch(
-    deps: &Enrichment,
-    event: LambdaEvent<SqsEvent>,
-) -> Result<SqsBatchResponse, lambda_runtime::Error> {
     let now = Timestamp::now();
-    let time = sqs::time_left(event.context.deadline, now, MARGIN).min(MAX_ASK_TIME);
+    let time = sqs::time_left(event.context.deadline, now, TIME_RESERVE).min(MAX_ASK_TIME);
     let budget = Budget::new(now, time);
     let owner = Owner::random()?.of_request(&event.context.request_id);
     let asked = Mutex::new(Vec::new());
@@ -69,8 +57,8 @@ async fn process_batch(
         response.batch_item_failures.push(sqs::failure(&only.message_id));
         return Ok(response);
     }
-    // One message may be the cause: only that one is to be delivered again.
-    tracing::warn!(cause = chain(&error), messages = asked.len(), "the messages are worked at one by one");
+    // One message may be the cause: then only that one has to be delivered again.
+    tracing::warn!(cause = chain(&error), messages = asked.len(), "the messages are processed one by one");
     let mut left = u32::try_from(asked.len()).unwrap_or(u32::MAX);
     for asked in asked {
         let share = Budget::new(budget.now(), budget.left() / left.max(1));

@@ -6,7 +6,6 @@ use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
 use jiff::Timestamp;
 use lambda_runtime::LambdaEvent;
 use tokio::time::{Instant, timeout_at};
-use tracing::Instrument as _;
 
 use super::s3::{NotOurs, Notification, Record};
 use super::sqs;
@@ -14,57 +13,46 @@ use crate::objects::Objects;
 use crate::pipeline::ingest::Ingestion;
 use crate::pipeline::ingest_upload::{self, UploadOutcome, ingest_upload};
 use crate::store::lease::Owner;
+use crate::telemetry::chain;
 use crate::telemetry::metrics::{self, Metric};
-use crate::telemetry::{chain, invocation};
 
-/// What the handler works with.
+/// The state of the handler.
 #[derive(Debug)]
 pub struct Deps {
-    /// What reports are ingested with.
+    /// The state of ingestion.
     pub ingestion: Ingestion,
     /// The bucket.
     pub objects: Objects,
 }
 
 /// Time that is reserved for the answer.
-const MARGIN: Duration = Duration::from_secs(10);
+const TIME_RESERVE: Duration = Duration::from_secs(10);
 
 /// Why a message is delivered again.
 #[derive(Debug, thiserror::Error)]
 enum Error {
-    /// It is not a notification of S3.
     #[error("the message is not a notification of S3")]
     NotOfS3,
-    /// It is not about our bucket.
     #[error(transparent)]
     NotOurs(#[from] NotOurs),
-    /// The ingestion failed this time.
     #[error(transparent)]
     Ingest(#[from] ingest_upload::Error),
-    /// The operating system returned no random bytes.
-    #[error("no name could be made for this attempt")]
+    #[error("the operating system returned no random bytes")]
     Random(#[from] getrandom::Error),
-    /// Its time was over; the next delivery continues.
     #[error("the share of the time is over")]
     Late,
-    /// Some of several records failed; each is logged.
-    #[error("{0} records of the message could not be worked at")]
+    /// Several records failed; each is logged.
+    #[error("{0} records of the message could not be processed")]
     Records(usize),
 }
 
 /// Ingests the objects of each message. A message with a failed record is delivered again as a whole, which is
 /// harmless: the other records are done by then.
-///
-/// # Errors
-/// If the event is not one of SQS.
 pub async fn handle(deps: &Deps, event: LambdaEvent<SqsEvent>) -> Result<SqsBatchResponse, lambda_runtime::Error> {
     let request_id = &event.context.request_id;
-    let span = invocation(&event.context);
-    let deadline = Instant::now() + sqs::time_left(event.context.deadline, Timestamp::now(), MARGIN);
-    let handling = sqs::each(event.payload, deadline, async |message, deadline| {
-        process_message(deps, request_id, message, deadline).await
-    });
-    handling.instrument(span).await
+    let deadline = sqs::deadline(&event.context, TIME_RESERVE);
+    let process = async |message: &SqsMessage, deadline| process_message(deps, request_id, message, deadline).await;
+    sqs::each(event.payload, deadline, process).await
 }
 
 /// Processes the records of a message, each within its share of the time.
@@ -93,7 +81,7 @@ async fn process_message(deps: &Deps, request_id: &str, message: &SqsMessage, de
         (Some(only), 0) => Err(only),
         (Some(last), others) => {
             for error in failures.iter().chain([&last]) {
-                tracing::error!(cause = chain(error), "a record could not be worked at");
+                tracing::error!(cause = chain(error), "a record could not be processed");
             }
             Err(Error::Records(others + 1))
         }
@@ -109,7 +97,7 @@ async fn process_record(deps: &Deps, request_id: &str, record: serde_json::Value
     let took = started.elapsed();
     let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
     let now = Timestamp::now();
-    // The sender chose the id: it has any character but control characters.
+    // The sender chose the id: it may have any characters except control characters.
     let upload_id = object.id.as_str();
     match outcome {
         UploadOutcome::Done { ingested, findings } => {
@@ -121,7 +109,7 @@ async fn process_record(deps: &Deps, request_id: &str, record: serde_json::Value
             metrics::emit(Metric::Refused { code: kind.name() }, now);
             tracing::warn!(upload_id, code = kind.name(), duration_ms, "an upload can never be ingested");
         }
-        UploadOutcome::Settled => tracing::info!(upload_id, "an upload was settled before"),
+        UploadOutcome::Settled => tracing::info!(upload_id, "an upload was already settled"),
         UploadOutcome::Replaced => tracing::info!(upload_id, "an upload was replaced before it was read"),
         UploadOutcome::Gone => tracing::warn!(upload_id, "an upload was deleted before it was read"),
     }

@@ -3,40 +3,31 @@
 use jiff::Timestamp;
 use lambda_runtime::LambdaEvent;
 use serde::de::IgnoredAny;
-use tracing::Instrument as _;
 
 use crate::pipeline::enrich::Enrichment;
 use crate::pipeline::refresh_feeds::{self, refresh_feeds};
 use crate::sources::Budget;
 use crate::store::lease::Owner;
-use crate::telemetry::invocation;
 
-/// Refreshes the feeds once.
-///
-/// # Errors
-/// Those of the table, the bucket and the queue; and, after everything else is done, if a feed was not refreshed, so
-/// that the alarm is raised. The schedule repeats it.
+/// Refreshes the feeds once. A feed that was not refreshed is an error after all other work, so that the alarm is raised.
 pub async fn handle(deps: &Enrichment, event: LambdaEvent<IgnoredAny>) -> Result<(), lambda_runtime::Error> {
-    let refreshing = async {
-        let budget = Budget::new(Timestamp::now(), refresh_feeds::TIME);
-        let owner = Owner::random()?.of_request(&event.context.request_id);
-        let refreshed = refresh_feeds(deps, &owner, &budget).await?;
-        tracing::info!(
-            replaced = refreshed.replaced,
-            failed = refreshed.failed,
-            pushed = refreshed.pushed,
-            missed = refreshed.missed,
-            due = refreshed.due,
-            put_off = refreshed.put_off,
-            unseen = refreshed.unseen,
-            dropped = refreshed.dropped,
-            sources = %deps.mode,
-            "feeds were refreshed"
-        );
-        if refreshed.failed > 0 {
-            return Err(format!("{} feeds were not refreshed", refreshed.failed).into());
-        }
-        Ok(())
-    };
-    refreshing.instrument(invocation(&event.context)).await
+    let budget = Budget::new(Timestamp::now(), refresh_feeds::TIME);
+    let owner = Owner::random()?.of_request(&event.context.request_id);
+    let refreshed = refresh_feeds(deps, &owner, &budget).await?;
+    tracing::info!(
+        replaced = refreshed.replaced,
+        failed = refreshed.failed,
+        pushed = refreshed.pushed,
+        missed = refreshed.missed,
+        due = refreshed.due,
+        put_off = refreshed.put_off,
+        unseen = refreshed.unseen,
+        dropped = refreshed.dropped,
+        sources = %deps.mode,
+        "feeds were refreshed"
+    );
+    if refreshed.failed > 0 {
+        return Err(format!("{} feeds were not refreshed", refreshed.failed).into());
+    }
+    Ok(())
 }

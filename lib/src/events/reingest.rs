@@ -1,4 +1,4 @@
-//! Handles `reingest`, which operators invoke so that a newer parser reads archived reports.
+//! Handles `reingest`: operators invoke it to parse archived reports with a newer version.
 
 use std::time::Duration;
 
@@ -6,16 +6,15 @@ use jiff::Timestamp;
 use lambda_runtime::LambdaEvent;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
-use tracing::Instrument as _;
 
 use super::sqs;
 use crate::domain::scan::ScanId;
 use crate::pipeline::ingest::Ingestion;
 use crate::pipeline::reingest::{Reingested, reingest_scan};
 use crate::store::lease::Owner;
-use crate::telemetry::{chain, invocation};
+use crate::telemetry::chain;
 
-/// Which scans to ingest again.
+/// Selects the scans that are ingested again.
 #[derive(Debug, Deserialize)]
 #[serde(untagged, deny_unknown_fields)]
 pub enum Order {
@@ -26,7 +25,7 @@ pub enum Order {
     },
     /// `{"after": 0}`: all scans with higher ids, within the function's time.
     After {
-        /// The last id that is done.
+        /// The last id that was processed, or 0.
         after: u64,
     },
 }
@@ -36,38 +35,30 @@ pub enum Order {
 pub struct Tally {
     /// Scans that were ingested again.
     pub reingested: usize,
-    /// Scans whose report is not archived; they stay as they are.
+    /// Scans whose report is not archived; they are not changed.
     pub not_archived: usize,
-    /// Scans that failed, with the reason in the log. They stay as they are, or recovery finishes them.
+    /// Scans that failed; the log has the reason. They are not changed, or recovery finishes them.
     pub failed: usize,
     /// The `after` of the next invocation; none if all scans are done.
     pub next_after: Option<ScanId>,
 }
 
 /// Time that is reserved for the scan that is being ingested.
-const MARGIN: Duration = Duration::from_secs(20);
+const TIME_RESERVE: Duration = Duration::from_secs(20);
 /// Scans that are read at a time.
-const PAGE: usize = 50;
+const SCANS_PER_READ: usize = 50;
 
 /// Ingests scans again until they are done or the time is over.
-///
-/// # Errors
-/// If the list of scans cannot be read.
 pub async fn handle(deps: &Ingestion, event: LambdaEvent<Order>) -> Result<Tally, lambda_runtime::Error> {
-    let span = invocation(&event.context);
-    process(deps, event).instrument(span).await
-}
-
-async fn process(deps: &Ingestion, event: LambdaEvent<Order>) -> Result<Tally, lambda_runtime::Error> {
     let request_id = &event.context.request_id;
-    let deadline = Instant::now() + sqs::time_left(event.context.deadline, Timestamp::now(), MARGIN);
+    let deadline = sqs::deadline(&event.context, TIME_RESERVE);
     let mut tally = Tally::default();
     match event.payload {
         Order::One { scan_id } => reingest_one(deps, request_id, scan_id, &mut tally).await,
         Order::After { after } => {
             let mut last = ScanId::new(after);
             loop {
-                let scans = deps.store.oldest_scans(last, PAGE).await?;
+                let scans = deps.store.oldest_scans(last, SCANS_PER_READ).await?;
                 if scans.is_empty() {
                     break;
                 }
@@ -97,7 +88,7 @@ async fn reingest_one(deps: &Ingestion, request_id: &str, scan: ScanId, tally: &
         Ok(Reingested::NoScan) => {}
         Err(error) => {
             tally.failed += 1;
-            tracing::error!(scan_id = scan.get(), cause = chain(&error), "a scan was not ingested anew");
+            tracing::error!(scan_id = scan.get(), cause = chain(&error), "a scan was not ingested again");
         }
     }
 }

@@ -6,17 +6,15 @@ use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
 use jiff::Timestamp;
 use lambda_runtime::LambdaEvent;
 use tokio::time::Instant;
-use tracing::Instrument as _;
 
 use super::sqs;
 use crate::llm::Ollama;
 use crate::pipeline::analyze::{Error, Worker, run_analysis};
 use crate::queue::Message;
 use crate::store::Store;
-use crate::telemetry::invocation;
 use crate::telemetry::metrics::{self, Metric};
 
-/// What the handler works with.
+/// The state of the handler.
 #[derive(Debug)]
 pub struct Deps {
     /// The table.
@@ -28,21 +26,15 @@ pub struct Deps {
 }
 
 /// Time that is reserved for storing the result.
-const MARGIN: Duration = Duration::from_secs(10);
+const TIME_RESERVE: Duration = Duration::from_secs(10);
 
 /// Processes each message. Failed ones are delivered again until they go to the dead-letter queue.
-///
-/// # Errors
-/// If the event is not one of SQS.
 pub async fn handle(deps: &Deps, event: LambdaEvent<SqsEvent>) -> Result<SqsBatchResponse, lambda_runtime::Error> {
-    let deadline = Instant::now() + sqs::time_left(event.context.deadline, Timestamp::now(), MARGIN);
-    let span = invocation(&event.context);
-    let handling =
-        sqs::each(event.payload, deadline, async |message, deadline| process_message(deps, message, deadline).await);
-    handling.instrument(span).await
+    let deadline = sqs::deadline(&event.context, TIME_RESERVE);
+    sqs::each(event.payload, deadline, async |message, deadline| process_message(deps, message, deadline).await).await
 }
 
-/// Works on the analysis that a message names.
+/// Runs the analysis that a message names.
 async fn process_message(deps: &Deps, message: &SqsMessage, deadline: Instant) -> Result<(), Error> {
     let body = message.body.as_deref().unwrap_or_default();
     let Ok(Message { prompt_hash }) = serde_json::from_str(body) else {
@@ -56,6 +48,6 @@ async fn process_message(deps: &Deps, message: &SqsMessage, deadline: Instant) -
     metrics::emit(Metric::Worked { outcome, took }, Timestamp::now());
     let worked = worked?;
     let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
-    tracing::info!(prompt_hash = %prompt_hash, outcome = ?worked, duration_ms, "worked at an analysis");
+    tracing::info!(prompt_hash = %prompt_hash, outcome = ?worked, duration_ms, "an analysis was processed");
     Ok(())
 }

@@ -58,7 +58,7 @@ struct Bucket {
 #[serde(rename_all = "camelCase")]
 struct Content {
     key: String,
-    /// Only if the object was created.
+    /// Only in events of created objects.
     size: Option<u64>,
     e_tag: Option<String>,
     sequencer: Option<String>,
@@ -77,11 +77,10 @@ impl Record {
         let objects = [record.get("s3"), record.pointer("/s3/bucket"), record.pointer("/s3/object")];
         let is_one = is_object(&record) && objects.iter().all(|value| value.is_some_and(is_object));
         let record = Some(record).filter(|_| is_one).and_then(|record| serde_json::from_value(record).ok());
-        record.ok_or(NotOurs("that is not as S3 writes them"))
+        record.ok_or(NotOurs("that is not a record of S3"))
     }
 
-    /// Returns the object that was created under the prefix of uploads in `bucket`; none for any other event of an
-    /// object.
+    /// Returns the object that was created under the prefix of uploads in `bucket`; none for any other event.
     pub(super) fn created(&self, bucket: &str) -> Result<Option<Object>, NotOurs> {
         if self.event_source != "aws:s3" {
             return Err(NotOurs("that is not of S3"));
@@ -111,7 +110,7 @@ impl Record {
         };
         let etag = etag.trim_matches('"').to_owned();
         if etag.is_empty() || !etag.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
-            return Err(NotOurs("whose ETag is none"));
+            return Err(NotOurs("whose ETag is not valid"));
         }
         let sequencer = content.sequencer.as_deref().and_then(|sequencer| sequencer.parse().ok());
         Ok(Some(Object { id, etag, sequencer, size }))

@@ -4,37 +4,40 @@ use std::time::Duration;
 
 use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage};
 use jiff::Timestamp;
+use lambda_runtime::Context;
 use tokio::time::{Instant, timeout_at};
 use tracing::Instrument as _;
 
 use crate::queue::REQUEST_ID;
 use crate::telemetry::{chain, received_request_id};
 
-/// How long a handler may run beyond its share, to store how far it came.
-const OVERRUN: Duration = Duration::from_secs(8);
+/// How long a handler may run beyond its share, to store its progress.
+const MAX_OVERRUN: Duration = Duration::from_secs(8);
 
 /// The longest timeout of a Lambda function.
 const MAX_TIMEOUT: Duration = Duration::from_secs(900);
 
-/// Returns the time until `margin` before the end of the invocation, `deadline`, in milliseconds since 1970.
+/// Returns the time until `margin` before the end of the invocation, which is in milliseconds since 1970.
 pub(super) fn time_left(deadline: u64, now: Timestamp, margin: Duration) -> Duration {
     let now = u64::try_from(now.as_millisecond()).unwrap_or_default();
     Duration::from_millis(deadline.saturating_sub(now)).min(MAX_TIMEOUT).saturating_sub(margin)
 }
 
-/// Handles each record of a batch in turn, and returns which ones have to be delivered again.
+/// Returns the time at which an invocation stops working: `margin` before Lambda ends it.
+pub(super) fn deadline(context: &Context, margin: Duration) -> Instant {
+    Instant::now() + time_left(context.deadline, Timestamp::now(), margin)
+}
+
+/// Handles each record of a batch in turn, and returns those that have to be delivered again.
 ///
-/// Each record has an equal share of the time that is left until `deadline`; `handle` gets the end of it. A record that
-/// never ends fails alone.
-///
-/// # Errors
-/// If the event is not one of SQS: an empty `itemIdentifier` would make SQS repeat the whole batch.
+/// Each record has an equal share of the time until `deadline`, and `handle` gets the end of its share. An event that is
+/// not of SQS is an error, since an empty `itemIdentifier` would make SQS repeat the whole batch.
 pub(super) async fn each<E: std::error::Error + 'static>(
     event: SqsEvent,
     deadline: Instant,
     handle: impl AsyncFn(&SqsMessage, Instant) -> Result<(), E>,
 ) -> Result<SqsBatchResponse, lambda_runtime::Error> {
-    each_within(event, deadline, OVERRUN, handle).await
+    each_within(event, deadline, MAX_OVERRUN, handle).await
 }
 
 async fn each_within<E: std::error::Error + 'static>(
@@ -56,17 +59,13 @@ async fn each_within<E: std::error::Error + 'static>(
         let sent_by = message.message_attributes.get(REQUEST_ID).and_then(|value| value.string_value.as_deref());
         let span = tracing::info_span!("message", message_id = id, sent_by = sent_by.and_then(received_request_id));
         let handled = async {
-            match timeout_at(share + overrun, handle(message, share)).await {
-                Ok(Ok(())) => true,
-                Ok(Err(error)) => {
-                    tracing::error!(message_id = id, cause = chain(&error), "the message comes back");
-                    false
-                }
-                Err(_) => {
-                    tracing::error!(message_id = id, cause = "its share of the time is over", "the message comes back");
-                    false
-                }
-            }
+            let cause = match timeout_at(share + overrun, handle(message, share)).await {
+                Ok(Ok(())) => return true,
+                Ok(Err(error)) => chain(&error),
+                Err(_) => "its share of the time is over".to_owned(),
+            };
+            tracing::error!(message_id = id, cause, "the message comes back");
+            false
         };
         if !handled.instrument(span).await {
             response.batch_item_failures.push(failure(id));

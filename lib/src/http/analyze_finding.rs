@@ -1,4 +1,4 @@
-//! `GET /api/llm/analyze/container/{finding_id}`: has a model explain a finding.
+//! `GET /api/llm/analyze/container/{finding_id}`: requests the analysis of a finding, and waits for it.
 
 use std::time::Duration;
 
@@ -12,9 +12,9 @@ use super::error::Code;
 use super::parameter::{REFRESH, WAIT};
 use super::principal::principal_of;
 use super::query::Query;
-use super::response::analysis::{LlmAnalysis, Removals};
+use super::response::analysis::LlmAnalysis;
 use super::{ApiError, get_finding, path, reply, request_id, routes};
-use crate::domain::analysis::Status;
+use crate::domain::analysis::{Removed, Status};
 use crate::domain::finding::FindingId;
 use crate::domain::remediation::remediation;
 use crate::pipeline::analyze::{self, request_analysis};
@@ -22,20 +22,15 @@ use crate::queries::finding_reader::FindingReader;
 use crate::queries::prompt_reader::PromptReader;
 use crate::queue::Queue;
 
-/// What the handler works with.
+/// The state of the handler.
 #[derive(Debug)]
 pub struct Deps {
-    /// Reads findings and their prompts.
-    pub reader: FindingReader,
-    /// The queue of analyses.
-    pub queue: Queue,
+    pub(crate) reader: FindingReader,
+    pub(crate) queue: Queue,
 }
 
 impl Deps {
-    /// Returns the reader of prompts.
-    ///
-    /// # Errors
-    /// 501 if this deployment has no model.
+    /// Returns the reader of prompts; 501 if this deployment has no model.
     pub(super) fn prompts(&self) -> Result<PromptReader<'_>, ApiError> {
         self.reader.prompts().ok_or_else(|| {
             ApiError::new(Code::AnalysisNotConfigured, "this deployment has no Ollama host: set OllamaUrl")
@@ -44,9 +39,9 @@ impl Deps {
 }
 
 /// The seconds that a request waits for an answer by default.
-const DEFAULT_WAIT: u64 = 20;
+const DEFAULT_WAIT_SECONDS: u64 = 20;
 /// The shortest `Retry-After` of a pending analysis, in seconds.
-const MIN_RETRY_AFTER: i64 = 5;
+const MIN_RETRY_AFTER_SECONDS: i64 = 5;
 /// The time between two reads of a pending analysis.
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
@@ -55,23 +50,20 @@ struct Answer<'a> {
     finding_id: FindingId,
     scan_id: u64,
     vulnerability_id: Option<&'a str>,
-    /// Computed, as on the finding; a model never writes it.
+    /// Computed: a model never writes it.
     remediation: String,
     #[serde(flatten)]
     analysis: LlmAnalysis,
-    #[serde(flatten)]
-    removals: Removals,
+    /// The sentences that were removed from the answer, for its reviewer.
+    llm_analysis_removed: Vec<Removed>,
 }
 
 /// Answers 200 with an answer or a failure, 202 while it is pending.
-///
-/// # Errors
-/// 400 for a wrong id or parameter, 404 if there is no such finding.
 pub async fn handle(deps: &Deps, request: &Request) -> Result<Response<Body>, ApiError> {
     let started = Instant::now();
     let query = Query::read(request, &routes::ANALYZE_FINDING)?;
     let id: FindingId = path::parsed(&routes::ANALYZE_FINDING, request.raw_http_path())?;
-    let wait = query.number(WAIT)?.unwrap_or(DEFAULT_WAIT);
+    let wait = query.number(WAIT)?.unwrap_or(DEFAULT_WAIT_SECONDS);
     let again = query.flag(REFRESH)?.unwrap_or(false);
 
     let prompts = deps.prompts()?;
@@ -81,9 +73,9 @@ pub async fn handle(deps: &Deps, request: &Request) -> Result<Response<Body>, Ap
     let queue = deps.queue.on_behalf_of(request_id(request));
     let mut analysis = request_analysis(store, &queue, &prompt, again, Timestamp::now()).await?;
     let principal = principal_of(request);
-    tracing::info!(finding_id = id.get(), refresh = again, status = ?analysis.status, principal, "an analysis was asked for");
+    tracing::info!(finding_id = id.get(), refresh = again, status = ?analysis.status, principal, "an analysis was requested");
     let deadline = started + Duration::from_secs(wait);
-    // A failure of a pending analysis says that the host cannot answer for now.
+    // A pending analysis has a failure if the host cannot answer for now.
     while analysis.status == Status::Pending && analysis.failure.is_none() && Instant::now() + POLL_INTERVAL <= deadline
     {
         tokio::time::sleep(POLL_INTERVAL).await;
@@ -94,8 +86,8 @@ pub async fn handle(deps: &Deps, request: &Request) -> Result<Response<Body>, Ap
     }
 
     let pending = analysis.status == Status::Pending;
-    let retry_after = analysis.failure.as_ref().map_or(MIN_RETRY_AFTER, |failure| {
-        failure.retry_at.duration_since(Timestamp::now()).as_secs().max(MIN_RETRY_AFTER)
+    let retry_after = analysis.failure.as_ref().map_or(MIN_RETRY_AFTER_SECONDS, |failure| {
+        failure.retry_at.duration_since(Timestamp::now()).as_secs().max(MIN_RETRY_AFTER_SECONDS)
     });
     let previous_answer = match analysis.answer {
         Some(_) => None,
@@ -106,7 +98,7 @@ pub async fn handle(deps: &Deps, request: &Request) -> Result<Response<Body>, Ap
         scan_id: finding.scan_id.get(),
         vulnerability_id: finding.vulnerability_id.as_deref(),
         remediation: remediation(&finding),
-        removals: Removals::from(&analysis),
+        llm_analysis_removed: analysis.answer.as_ref().map(|answer| answer.removed.clone()).unwrap_or_default(),
         analysis: LlmAnalysis::from(Some((prompt.hash, analysis)), previous_answer),
     };
     let status = if pending { StatusCode::ACCEPTED } else { StatusCode::OK };

@@ -1,4 +1,4 @@
-//! `POST /api/llm/analyze/container/scans/{scan_id}`: has a model explain the findings of a scan.
+//! `POST /api/llm/analyze/container/scans/{scan_id}`: requests analyses of the findings of a scan.
 
 use std::time::Duration;
 
@@ -31,10 +31,7 @@ struct Answer {
     tally: Tally,
 }
 
-/// Answers 202 with the numbers of prompts that were queued, are answered and are pending.
-///
-/// # Errors
-/// 400 for a wrong id or parameter, 404 if there is no such scan.
+/// Answers 202 with the numbers of queued, answered and pending prompts.
 pub async fn handle(deps: &Deps, request: &Request) -> Result<Response<Body>, ApiError> {
     let deadline = Instant::now() + QUEUE_BUDGET;
     let query = Query::read(request, &routes::ANALYZE_SCAN)?;

@@ -34,9 +34,9 @@ impl Attachment {
         headers.insert(header::CONTENT_DISPOSITION, disposition);
         let body = if reply::accepts_gzip(request) {
             headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
-            (packed.len() <= reply::BUDGET).then(|| Body::Binary(packed.to_vec()))
+            (packed.len() <= reply::MAX_BODY_BYTES).then(|| Body::Binary(packed.to_vec()))
         } else {
-            let plain = body::unpack(packed, Compression::Gzip, reply::BUDGET).ok();
+            let plain = body::unpack(packed, Compression::Gzip, reply::MAX_BODY_BYTES).ok();
             plain.and_then(|plain| String::from_utf8(plain.bytes.into_owned()).ok()).map(Body::Text)
         };
         Ok(body.filter(reply::fits).map(|body| {

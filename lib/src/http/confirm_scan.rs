@@ -1,4 +1,4 @@
-//! `POST /api/container/scans/{scan_id}/confirm`: confirms that the findings which a suspect scan lacks are fixed.
+//! `POST /api/container/scans/{scan_id}/confirm`: confirms a suspect scan: the findings that it lacks are fixed.
 
 use jiff::Timestamp;
 use lambda_http::http::StatusCode;
@@ -14,22 +14,18 @@ use crate::queries::scan_lookup;
 use crate::queue::Queue;
 use crate::store::Store;
 
-/// What the handler works with.
+/// The state of the handler.
 #[derive(Debug)]
 pub struct Deps {
-    /// The table.
-    pub store: Store,
-    /// The queue of scans whose occurrences have to be updated; none if there are no occurrences.
-    pub enrichment: Option<Queue>,
+    pub(crate) store: Store,
+    /// The queue of scans whose occurrences have to be updated; none without enrichment.
+    pub(crate) enrichment: Option<Queue>,
 }
 
 /// Answers 200 with the confirmed scan.
-///
-/// # Errors
-/// 400 for what is not a scan id, 404 if there is no such scan.
 pub async fn handle(deps: &Deps, request: &Request) -> Result<Response<Body>, ApiError> {
     Query::read(request, &routes::CONFIRM_SCAN)?;
-    // Only by id: the scan that an image name means changes.
+    // Only by id, since the current scan of an image may change.
     let id: ScanId = path::parsed(&routes::CONFIRM_SCAN, request.raw_http_path())?;
     let queue = deps.enrichment.as_ref().map(|queue| queue.on_behalf_of(request_id(request)));
     let scan = confirm_scan(&deps.store, queue.as_ref(), id, Timestamp::now()).await?;

@@ -4,7 +4,8 @@ use std::borrow::Cow;
 use std::error::Error as StdError;
 
 use jiff::Timestamp;
-use lambda_http::http::{HeaderValue, Method, StatusCode, header};
+use lambda_http::http::header::{self, HeaderValue, InvalidHeaderValue};
+use lambda_http::http::{Method, StatusCode};
 use lambda_http::{Body, Response};
 use problem_details::ProblemDetails;
 use serde::Serialize;
@@ -19,76 +20,53 @@ use crate::{exports, objects, report, store};
 
 /// The kind of a problem. The names are part of the API and never change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Code {
-    /// A path segment or query parameter is wrong.
+pub(crate) enum Code {
     InvalidParameter,
-    /// The cursor is not of this list.
     InvalidCursor,
     /// The report is refused.
     Refused(Kind),
-    /// There is no such resource.
     NotFound,
-    /// The path has other methods.
     MethodNotAllowed,
     /// Another request is ingesting the same report.
     IngestionInProgress,
     /// The scan of the same report is being deleted.
     DeletionInProgress,
-    /// The content type is not supported.
     UnsupportedMediaType,
     /// The text of the finding is too long for the model's context.
     PromptTooLong,
-    /// This deployment has no model to ask.
     AnalysisNotConfigured,
-    /// This deployment does not look vulnerabilities up.
     EnrichmentNotConfigured,
-    /// This deployment has no bucket.
     BucketNotConfigured,
-    /// A failure of Sirius.
+    /// A permanent failure of Sirius.
     Internal,
-    /// A failure of Sirius that passes.
+    /// A temporary failure of Sirius.
     Unavailable,
 }
 
 impl Code {
     /// Returns the name for clients, the log and the metrics.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::InvalidParameter => "invalid_parameter",
-            Self::InvalidCursor => "invalid_cursor",
-            Self::Refused(kind) => kind.name(),
-            Self::NotFound => "not_found",
-            Self::MethodNotAllowed => "method_not_allowed",
-            Self::IngestionInProgress => "ingestion_in_progress",
-            Self::DeletionInProgress => "deletion_in_progress",
-            Self::UnsupportedMediaType => "unsupported_media_type",
-            Self::PromptTooLong => "prompt_too_long",
-            Self::AnalysisNotConfigured => "analysis_not_configured",
-            Self::EnrichmentNotConfigured => "enrichment_not_configured",
-            Self::BucketNotConfigured => "bucket_not_configured",
-            Self::Internal => "internal",
-            Self::Unavailable => "unavailable",
-        }
+    pub(super) const fn name(self) -> &'static str {
+        self.name_and_status().0
     }
 
-    /// Returns the status of the answer.
-    const fn status(self) -> StatusCode {
+    const fn name_and_status(self) -> (&'static str, StatusCode) {
         match self {
-            Self::InvalidParameter | Self::InvalidCursor | Self::Refused(Kind::InvalidJson) => StatusCode::BAD_REQUEST,
-            Self::Refused(Kind::NotATrivyReport | Kind::InvalidReport) | Self::PromptTooLong => {
-                StatusCode::UNPROCESSABLE_ENTITY
-            }
-            Self::NotFound => StatusCode::NOT_FOUND,
-            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
-            Self::IngestionInProgress | Self::DeletionInProgress => StatusCode::CONFLICT,
-            Self::Refused(Kind::TooLarge) => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::AnalysisNotConfigured | Self::EnrichmentNotConfigured | Self::BucketNotConfigured => {
-                StatusCode::NOT_IMPLEMENTED
-            }
-            Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
-            Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::InvalidParameter => ("invalid_parameter", StatusCode::BAD_REQUEST),
+            Self::InvalidCursor => ("invalid_cursor", StatusCode::BAD_REQUEST),
+            Self::Refused(kind @ Kind::InvalidJson) => (kind.name(), StatusCode::BAD_REQUEST),
+            Self::Refused(kind @ Kind::TooLarge) => (kind.name(), StatusCode::PAYLOAD_TOO_LARGE),
+            Self::Refused(kind) => (kind.name(), StatusCode::UNPROCESSABLE_ENTITY),
+            Self::NotFound => ("not_found", StatusCode::NOT_FOUND),
+            Self::MethodNotAllowed => ("method_not_allowed", StatusCode::METHOD_NOT_ALLOWED),
+            Self::IngestionInProgress => ("ingestion_in_progress", StatusCode::CONFLICT),
+            Self::DeletionInProgress => ("deletion_in_progress", StatusCode::CONFLICT),
+            Self::UnsupportedMediaType => ("unsupported_media_type", StatusCode::UNSUPPORTED_MEDIA_TYPE),
+            Self::PromptTooLong => ("prompt_too_long", StatusCode::UNPROCESSABLE_ENTITY),
+            Self::AnalysisNotConfigured => ("analysis_not_configured", StatusCode::NOT_IMPLEMENTED),
+            Self::EnrichmentNotConfigured => ("enrichment_not_configured", StatusCode::NOT_IMPLEMENTED),
+            Self::BucketNotConfigured => ("bucket_not_configured", StatusCode::NOT_IMPLEMENTED),
+            Self::Internal => ("internal", StatusCode::INTERNAL_SERVER_ERROR),
+            Self::Unavailable => ("unavailable", StatusCode::SERVICE_UNAVAILABLE),
         }
     }
 }
@@ -98,9 +76,9 @@ impl Code {
 pub struct ApiError {
     code: Code,
     detail: Cow<'static, str>,
-    /// The seconds after which a retry makes sense.
+    /// `Retry-After`, in seconds.
     retry_after: Option<i64>,
-    /// The methods of the path, for a request with another one.
+    /// `Allow`: the methods of the path.
     allow: Option<HeaderValue>,
     /// The cause, for the log only.
     source: Option<Box<dyn StdError + Send + Sync>>,
@@ -114,9 +92,8 @@ struct Extensions<'a> {
 }
 
 impl ApiError {
-    /// Makes a refusal. `detail` tells the client what is wrong and where.
-    #[must_use]
-    pub fn new(code: Code, detail: impl Into<Cow<'static, str>>) -> Self {
+    /// Makes a refusal. `detail` states for the client what is wrong and where.
+    pub(super) fn new(code: Code, detail: impl Into<Cow<'static, str>>) -> Self {
         /// The longest detail. A parser's error may quote megabytes of its input.
         const MAX_DETAIL: usize = 600;
         let detail = match detail.into() {
@@ -127,38 +104,31 @@ impl ApiError {
     }
 
     /// Refuses a parameter: `limit: is not …`.
-    #[must_use]
-    pub fn parameter(name: &str, reason: impl std::fmt::Display) -> Self {
+    pub(super) fn parameter(name: &str, reason: impl std::fmt::Display) -> Self {
         Self::new(Code::InvalidParameter, format!("{name}: {reason}"))
     }
 
     /// Refuses a method. `allowed` are the methods of the path.
-    #[must_use]
-    pub fn method_not_allowed(method: &Method, allowed: &[&str]) -> Self {
+    pub(super) fn method_not_allowed(method: &Method, allowed: &[&str]) -> Self {
         let allowed = allowed.join(", ");
         let detail = format!("{method} is not a method of this path, which has: {allowed}");
         Self { allow: HeaderValue::try_from(allowed).ok(), ..Self::new(Code::MethodNotAllowed, detail) }
     }
 
     /// Refuses a request for a scan that is hidden while its report is ingested again.
-    #[must_use]
-    pub fn reingesting() -> Self {
+    pub(super) fn reingesting() -> Self {
         let detail = "the report of this scan is being ingested again; try again later";
         Self { retry_after: Some(60), ..Self::new(Code::IngestionInProgress, detail) }
     }
 
-    /// Refuses a question about vulnerabilities that this deployment does not look up. An empty answer would mean that no
-    /// image has one.
-    #[must_use]
-    pub fn enrichment_not_configured() -> Self {
+    /// Refuses a question about vulnerabilities without enrichment. An empty answer would mean that no image has one.
+    pub(super) fn enrichment_not_configured() -> Self {
         let detail = "this deployment does not look vulnerabilities up, so it does not know which images have them: set \
                       ENRICHMENT_QUEUE_URL, and run enrich-cves on that queue";
         Self::new(Code::EnrichmentNotConfigured, detail)
     }
 
-    /// Refuses an upload in a deployment without a bucket.
-    #[must_use]
-    pub fn bucket_not_configured() -> Self {
+    pub(super) fn bucket_not_configured() -> Self {
         Self::new(Code::BucketNotConfigured, "this deployment has no bucket to upload to: set BUCKET_NAME")
     }
 
@@ -177,8 +147,8 @@ impl ApiError {
         Self::new(Code::Refused(Kind::TooLarge), detail)
     }
 
-    /// Makes a failure. The client gets a constant text, the log gets the cause.
-    fn ours(transient: bool, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+    /// Makes a failure of Sirius. The client gets a constant text, the log gets the cause.
+    fn failure(transient: bool, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         let (code, detail, retry_after) = if transient {
             (Code::Unavailable, "Sirius cannot answer right now; please try again.", Some(2))
         } else {
@@ -188,19 +158,18 @@ impl ApiError {
     }
 
     /// Returns the kind of the problem.
-    #[must_use]
-    pub const fn code(&self) -> Code {
+    pub(super) const fn code(&self) -> Code {
         self.code
     }
 
     /// Returns the text for the client.
-    #[must_use]
-    pub fn detail(&self) -> &str {
+    pub(super) fn detail(&self) -> &str {
         &self.detail
     }
 
     pub(super) fn log(&self, request_id: &str) {
-        let (status, code) = (self.code.status().as_u16(), self.code.name());
+        let (code, status) = self.code.name_and_status();
+        let status = status.as_u16();
         match &self.source {
             Some(source) => {
                 let cause = chain(source.as_ref());
@@ -212,10 +181,10 @@ impl ApiError {
     }
 
     pub(super) fn into_response(self, request_id: &str) -> Response<Body> {
-        let status = self.code.status();
+        let (code, status) = self.code.name_and_status();
         let problem = ProblemDetails::from_status_code(status)
             .with_detail(self.detail)
-            .with_extensions(Extensions { code: self.code.name(), request_id });
+            .with_extensions(Extensions { code, request_id });
         let body = serde_json::to_string(&problem).unwrap_or_default();
         let mut response = Response::new(Body::Text(body));
         *response.status_mut() = status;
@@ -237,7 +206,7 @@ impl From<store::Error> for ApiError {
             store::Error::Vanished { .. } => {
                 Self::new(Code::NotFound, "the scan was deleted, or ingested again, while it was read")
             }
-            error => Self::ours(error.is_transient(), error),
+            error => Self::failure(error.is_transient(), error),
         }
     }
 }
@@ -270,20 +239,8 @@ impl From<analyze::Error> for ApiError {
                 Self::new(Code::PromptTooLong, format!("the finding cannot be asked about: {error}"))
             }
             analyze::Error::Store(error) => error.into(),
-            error => Self::ours(error.is_transient(), error),
+            error => Self::failure(error.is_transient(), error),
         }
-    }
-}
-
-impl From<objects::Error> for ApiError {
-    fn from(error: objects::Error) -> Self {
-        Self::ours(error.is_transient(), error)
-    }
-}
-
-impl From<delete_scan::Error> for ApiError {
-    fn from(error: delete_scan::Error) -> Self {
-        Self::ours(error.is_transient(), error)
     }
 }
 
@@ -293,22 +250,24 @@ impl From<InvalidCursor> for ApiError {
     }
 }
 
-impl From<std::io::Error> for ApiError {
-    fn from(error: std::io::Error) -> Self {
-        Self::ours(false, error)
-    }
+/// Converts errors into failures of Sirius, each with whether it is temporary.
+macro_rules! from_failures {
+    ($($type:ty: |$error:ident| $is_transient:expr;)+) => {
+        $(impl From<$type> for ApiError {
+            fn from($error: $type) -> Self {
+                Self::failure($is_transient, $error)
+            }
+        })+
+    };
 }
 
-impl From<serde_json::Error> for ApiError {
-    fn from(error: serde_json::Error) -> Self {
-        Self::ours(false, error)
-    }
-}
-
-impl From<getrandom::Error> for ApiError {
-    fn from(error: getrandom::Error) -> Self {
-        Self::ours(true, error)
-    }
+from_failures! {
+    objects::Error: |error| error.is_transient();
+    delete_scan::Error: |error| error.is_transient();
+    std::io::Error: |error| false;
+    serde_json::Error: |error| false;
+    InvalidHeaderValue: |error| false;
+    getrandom::Error: |error| true;
 }
 
 impl From<report::Error> for ApiError {
@@ -319,8 +278,7 @@ impl From<report::Error> for ApiError {
 
 impl ApiError {
     /// Turns a failed ingestion into its answer. `Retry-After` counts from `now`.
-    #[must_use]
-    pub fn from_ingest(error: ingest::Error, now: Timestamp) -> Self {
+    pub(super) fn from_ingest(error: ingest::Error, now: Timestamp) -> Self {
         match error {
             ingest::Error::Store(error) => error.into(),
             ingest::Error::Archive(error) => error.into(),
@@ -343,7 +301,7 @@ impl ApiError {
     }
 }
 
-/// Returns the whole seconds after which a time is over.
+/// Returns the seconds until a time, rounded up.
 fn seconds_until(until: Timestamp, now: Timestamp) -> i64 {
     let millis = until.duration_since(now).as_millis().max(0);
     i64::try_from(millis / 1000).unwrap_or(i64::MAX).saturating_add(1)

@@ -1,8 +1,7 @@
 //! Adds entity tags to answers, and answers 304 to a client that already has the answer (RFC 9110 §8.8.3 and §13.1.2).
 //!
-//! A tag is the digest of the answer, not the version of a row: a scan or finding is joined on read with facts of the
-//! sources and the model, and no row has a version of all of them. Equal tags mean equal bytes, so tags are strong. The
-//! plain and the gzip form of an answer have different tags.
+//! A tag is the digest of the answer, not the version of an item: an answer is joined from several items when it is read.
+//! Equal tags mean equal bytes, so tags are strong. The plain and the gzip form of an answer have different tags.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -11,9 +10,9 @@ use lambda_http::{Body, Request, Response};
 use sha2::{Digest as _, Sha256};
 
 /// The headers that belong to the content of an answer.
-const SAID_IN_HEADERS: [HeaderName; 2] = [header::LINK, HeaderName::from_static("x-total-count")];
+const CONTENT_HEADERS: [HeaderName; 2] = [header::LINK, HeaderName::from_static("x-total-count")];
 /// The headers that describe a body, which a 304 does not have (RFC 9110 §15.4.5).
-const OF_THE_BODY: [HeaderName; 3] = [header::CONTENT_TYPE, header::CONTENT_ENCODING, header::CONTENT_DISPOSITION];
+const BODY_HEADERS: [HeaderName; 3] = [header::CONTENT_TYPE, header::CONTENT_ENCODING, header::CONTENT_DISPOSITION];
 /// The number of bytes of the digest in a tag.
 const TAG_BYTES: usize = 16;
 
@@ -23,15 +22,15 @@ pub(super) fn conditional(request: &Request, mut response: Response<Body>) -> Re
         return response;
     }
     let opaque = opaque(&response);
-    let known = knows(request.headers(), &opaque);
+    let is_known = has_tag(request.headers(), &opaque);
     // All characters of the alphabet are valid in a header.
     if let Ok(tag) = HeaderValue::try_from(format!("\"{opaque}\"")) {
         response.headers_mut().insert(header::ETAG, tag);
     }
-    if known {
+    if is_known {
         *response.status_mut() = StatusCode::NOT_MODIFIED;
         *response.body_mut() = Body::Empty;
-        for name in OF_THE_BODY {
+        for name in BODY_HEADERS {
             response.headers_mut().remove(name);
         }
     }
@@ -41,7 +40,7 @@ pub(super) fn conditional(request: &Request, mut response: Response<Body>) -> Re
 /// Returns the text between the quotes of the answer's tag.
 fn opaque(response: &Response<Body>) -> String {
     let mut digest = Sha256::new();
-    for name in SAID_IN_HEADERS {
+    for name in CONTENT_HEADERS {
         let value = response.headers().get(name).map(HeaderValue::as_bytes).unwrap_or_default();
         // With the length first, a part of a header cannot move into the next one, or into the body, under the same tag.
         digest.update(value.len().to_be_bytes());
@@ -54,7 +53,7 @@ fn opaque(response: &Response<Body>) -> String {
 
 /// Returns whether `If-None-Match` has this tag, by weak comparison (RFC 9110 §13.1.2), or is `*`. A malformed list is read
 /// up to its first error.
-fn knows(headers: &HeaderMap, opaque: &str) -> bool {
+fn has_tag(headers: &HeaderMap, opaque: &str) -> bool {
     let lines = headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
     lines.into_iter().any(|line| line.trim() == "*" || tags(line).any(|tag| tag == opaque))
 }

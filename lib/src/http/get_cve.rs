@@ -1,36 +1,30 @@
-//! `GET /api/container/cves/{cve_id}`: shows what sources say of a vulnerability, and the images that have it.
+//! `GET /api/container/cves/{cve_id}`: shows a vulnerability and the images that have it.
 
 use jiff::Timestamp;
-use lambda_http::http::{HeaderValue, StatusCode, header};
+use lambda_http::http::StatusCode;
 use lambda_http::{Body, Request, RequestExt as _, Response};
 
 use super::error::Code;
 use super::parameter::ALL;
 use super::query::Query;
-use super::response::cve::LocatedCve;
+use super::response::cve::AffectedImages;
 use super::{ApiError, path, reply, routes};
 use crate::domain::vulnerability::id::VulnerabilityId;
 use crate::queries::fleet_reader::FleetReader;
-use crate::store::cursor::{self, Scope};
+use crate::store::cursor::Scope;
 
-/// What the handler works with.
+/// The state of the handler.
 #[derive(Debug)]
 pub struct Deps {
-    /// Reads the images.
-    pub reader: FleetReader,
+    pub(crate) reader: FleetReader,
     /// Whether vulnerabilities are looked up: otherwise the images that have them are unknown.
-    pub enriched: bool,
+    pub(crate) enriched: bool,
 }
 
-/// The images of a page without a limit.
+/// The most images of a page without a limit.
 const DEFAULT_LIMIT: usize = 100;
 
-/// Answers 200 with the record and the images whose current scans have the vulnerability; with `?all=true` also those
-/// that had it in the past.
-///
-/// # Errors
-/// 400 for what is not a vulnerability id or for a wrong parameter, 404 if no stored scan has it, 501 if vulnerabilities
-/// are not looked up.
+/// Answers 200 with the record and the images that have the vulnerability; with `?all=true` also those that had it.
 pub async fn handle(deps: &Deps, request: &Request) -> Result<Response<Body>, ApiError> {
     let query = Query::read(request, &routes::GET_CVE)?;
     let id: VulnerabilityId = path::parsed(&routes::GET_CVE, request.raw_http_path())?;
@@ -41,27 +35,16 @@ pub async fn handle(deps: &Deps, request: &Request) -> Result<Response<Body>, Ap
     }
     let FleetReader { store, .. } = &deps.reader;
     let scope = Scope::new(&["images with", id.as_str(), &all.to_string()]);
-    let start = match query.cursor()? {
-        Some(cursor) => {
-            let position = cursor.verify(scope, store.cursor_key().await?.as_ref())?;
-            usize::try_from(position).unwrap_or(usize::MAX)
-        }
-        None => 0,
-    };
+    let start = query.position(scope, store).await?.unwrap_or_default();
+    let start = usize::try_from(start).unwrap_or(usize::MAX);
 
     let affected = deps.reader.affected_images(&id, all, Timestamp::now()).await?;
     let affected = affected.ok_or_else(|| ApiError::new(Code::NotFound, "no stored scan has this vulnerability"))?;
     let end = start.saturating_add(limit).min(affected.images.len());
     let page = affected.images.get(start..end).unwrap_or_default();
-    let mut response = reply::json(request, StatusCode::OK, &LocatedCve::new(&affected.record, page))?;
-    let headers = response.headers_mut();
-    headers.insert("x-total-count", HeaderValue::from(affected.images.len()));
-    if end < affected.images.len()
-        && let Some(key) = store.cursor_key().await?
-    {
-        let next = query.next_page(&cursor::sign(u128::try_from(end).unwrap_or(u128::MAX), scope, &key));
-        let link = HeaderValue::try_from(format!("<{next}>; rel=\"next\"")).map_err(std::io::Error::other)?;
-        headers.insert(header::LINK, link);
-    }
+    let mut response = reply::json(request, StatusCode::OK, &AffectedImages::new(&affected.record, page))?;
+    let rest = (end < affected.images.len()).then(|| u128::try_from(end).unwrap_or(u128::MAX));
+    let next = query.page_at(rest, scope, store).await?;
+    reply::add_page_headers(&mut response, Some(affected.images.len() as u64), next.as_deref())?;
     Ok(response)
 }

@@ -12,9 +12,6 @@ use crate::domain::finding::FindingId;
 use crate::queries::finding_reader::FindingReader;
 
 /// Answers 200 with a finding.
-///
-/// # Errors
-/// 400 for what is not a finding id, 404 if there is no such finding.
 pub async fn handle(reader: &FindingReader, request: &Request) -> Result<Response<Body>, ApiError> {
     Query::read(request, &routes::GET_FINDING)?;
     let id: FindingId = path::parsed(&routes::GET_FINDING, request.raw_http_path())?;

@@ -1,4 +1,4 @@
-//! `GET /api/health`: whether what Sirius stands on can be reached, and what is deployed.
+//! `GET /api/health`: checks the table, the bucket and the queues, and names the deployed versions.
 
 use std::time::Duration;
 
@@ -17,35 +17,29 @@ use crate::report;
 use crate::store::Store;
 use crate::telemetry::chain;
 
-/// What the handler works with.
+/// The state of the handler.
 #[derive(Debug)]
 pub struct Deps {
-    /// The table.
-    pub store: Store,
-    /// The bucket; none if there is none.
-    pub objects: Option<Objects>,
-    /// The queues by what they are of; none where there is none.
-    pub queues: [(&'static str, Option<Queue>); 3],
-    /// The model that is asked; none if nothing is analysed here.
-    pub model: Option<String>,
-    /// Whom `enrich-cves` asks: `live`, `mirror` or `dir`.
-    pub sources: &'static str,
+    pub(crate) store: Store,
+    pub(crate) objects: Option<Objects>,
+    /// The queues by name; none where a queue is not configured.
+    pub(crate) queues: [(&'static str, Option<Queue>); 3],
+    /// The model; none if findings are not analysed.
+    pub(crate) model: Option<String>,
+    /// The kind of sources that `enrich-cves` asks.
+    pub(crate) sources: &'static str,
 }
 
-/// How long each part has to answer. They are asked at the same time.
-const PATIENCE: Duration = Duration::from_secs(3);
+/// How long each part has to answer. All are asked at the same time.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// How a part is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 enum State {
-    /// It answers.
     Ok,
-    /// It refuses, or cannot be reached; the log has the cause.
+    /// It refuses or cannot be reached; the log has the cause.
     Failing,
-    /// It does not answer in time.
     Timeout,
-    /// There is none.
     NotConfigured,
 }
 
@@ -57,9 +51,9 @@ struct Part {
 
 #[derive(Serialize)]
 struct Answer<'a> {
-    /// `ok`, or `degraded` if a part is not what it should be.
+    /// `ok` or `degraded`.
     status: &'static str,
-    /// The names of those parts.
+    /// The names of the parts that fail or do not answer.
     degraded: Vec<&'static str>,
     parts: Vec<Part>,
     model: Model<'a>,
@@ -75,33 +69,27 @@ struct Model<'a> {
 
 #[derive(Serialize)]
 struct Versions {
-    /// Of this program.
     sirius: &'static str,
-    /// Of the canonical form whose hash says which reports are the same.
+    /// The version of the canonical form of reports, whose hash identifies duplicates.
     report_form: u32,
-    /// Of what is stored of a vulnerability.
     cve_schema: u32,
-    /// Of the words of the prompt.
     prompt: &'static str,
 }
 
-/// Answers 200 if each part that is configured answers; 503 with the same document if one does not. The model's host
-/// and the sources are not asked: none of them is needed to answer requests.
-///
-/// # Errors
-/// 400 for a parameter: there are none.
+/// Answers 200 if each configured part answers, else 503 with the same document. The model's host and the sources are not
+/// asked, since requests can be answered without them.
 pub async fn handle(deps: &Deps, request: &Request) -> Result<Response<Body>, ApiError> {
     Query::read(request, &routes::GET_HEALTH)?;
-    let table = probe("table", PATIENCE, deps.store.check());
+    let table = probe("table", PROBE_TIMEOUT, deps.store.check());
     let bucket = async {
         match &deps.objects {
-            Some(objects) => probe("bucket", PATIENCE, objects.check()).await,
+            Some(objects) => probe("bucket", PROBE_TIMEOUT, objects.check()).await,
             None => Part { name: "bucket", state: State::NotConfigured },
         }
     };
     let queues = deps.queues.iter().map(|(name, queue)| async move {
         match queue {
-            Some(queue) => probe(name, PATIENCE, queue.check()).await,
+            Some(queue) => probe(name, PROBE_TIMEOUT, queue.check()).await,
             None => Part { name, state: State::NotConfigured },
         }
     });
@@ -130,12 +118,12 @@ pub async fn handle(deps: &Deps, request: &Request) -> Result<Response<Body>, Ap
     reply::json(request, code, &answer)
 }
 
-/// Asks one part, for no longer than `patience`.
-async fn probe<E>(name: &'static str, patience: Duration, check: impl Future<Output = Result<(), E>>) -> Part
+/// Checks one part within a time.
+async fn probe<E>(name: &'static str, timeout: Duration, check: impl Future<Output = Result<(), E>>) -> Part
 where
     E: std::error::Error + 'static,
 {
-    let state = match tokio::time::timeout(patience, check).await {
+    let state = match tokio::time::timeout(timeout, check).await {
         Ok(Ok(())) => State::Ok,
         Ok(Err(error)) => {
             tracing::warn!(part = name, cause = chain(&error), "a part is failing");
@@ -157,9 +145,9 @@ mod tests {
     async fn a_part_that_hangs_is_given_up_and_one_that_fails_is_told() {
         let hangs = probe::<std::io::Error>("table", Duration::ZERO, std::future::pending()).await;
         assert_eq!((hangs.name, hangs.state), ("table", State::Timeout));
-        let fails = probe("bucket", PATIENCE, async { Err(std::io::Error::other("no")) }).await;
+        let fails = probe("bucket", PROBE_TIMEOUT, async { Err(std::io::Error::other("no")) }).await;
         assert_eq!(fails.state, State::Failing);
-        let works = probe::<std::io::Error>("bucket", PATIENCE, async { Ok(()) }).await;
+        let works = probe::<std::io::Error>("bucket", PROBE_TIMEOUT, async { Ok(()) }).await;
         assert_eq!(works.state, State::Ok);
     }
 }

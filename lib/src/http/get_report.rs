@@ -7,29 +7,17 @@ use super::error::Code;
 use super::parameter::PLATFORM;
 use super::path::{self, Wanted};
 use super::query::Query;
-use super::{ApiError, reply, routes};
+use super::{ApiError, Storage, reply, routes};
 use crate::domain::scan::ScanId;
 use crate::objects::Objects;
 use crate::queries::scan_lookup::{ScanIdentifier, find_scan};
 use crate::store::Store;
 
-/// What the handler works with.
-#[derive(Debug)]
-pub struct Deps {
-    /// The table.
-    pub store: Store,
-    /// The bucket of the archive; none if reports are not archived.
-    pub objects: Option<Objects>,
-}
-
 /// Answers 200 with the report, or 307 with a presigned URL if it is too large for an answer.
-///
-/// # Errors
-/// 400 for a wrong name, 404 if there is no such scan, or its report is not archived.
-pub async fn handle(deps: &Deps, request: &Request) -> Result<Response<Body>, ApiError> {
+pub async fn handle(storage: &Storage, request: &Request) -> Result<Response<Body>, ApiError> {
     match path::scans(request.raw_http_path())? {
         Wanted::Report(identifier) => {
-            respond_with_report(&deps.store, deps.objects.as_ref(), request, &identifier).await
+            respond_with_report(&storage.store, storage.objects.as_ref(), request, &identifier).await
         }
         Wanted::Scan(_) | Wanted::Findings(_) => Err(ApiError::new(Code::NotFound, "there is no such resource")),
     }
@@ -44,12 +32,12 @@ pub(super) async fn respond_with_report(
 ) -> Result<Response<Body>, ApiError> {
     let query = Query::read(request, &routes::GET_REPORT)?;
     let scan = find_scan(store, identifier, query.parsed(PLATFORM)?.as_ref()).await?;
-    let not_kept = || ApiError::new(Code::NotFound, "the report of this scan is not kept (any more)");
-    let objects = objects.ok_or_else(not_kept)?;
-    // A report that is too large for an answer is not fetched.
-    let (archived, is_larger) = objects.archived_within(scan.report_hash, reply::BUDGET).await?;
+    let not_archived = || ApiError::new(Code::NotFound, "the report of this scan is not archived");
+    let objects = objects.ok_or_else(not_archived)?;
+    // A report that is too large for an answer is not read.
+    let (archived, is_larger) = objects.archived_within(scan.report_hash, reply::MAX_BODY_BYTES).await?;
     if archived.is_none() && !is_larger {
-        return Err(not_kept());
+        return Err(not_archived());
     }
 
     let file_name = file_name(scan.scan_id, scan.artifact.image_name.as_str());

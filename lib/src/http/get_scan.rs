@@ -1,7 +1,7 @@
 //! `GET /api/container/scans/{artifactname}`: shows the current scan of an image, or the scan with an id.
 //!
-//! Image names contain slashes, so the route is greedy: `…/{artifactname}/findings` and `…/{artifactname}/report` come
-//! here too if the name has a slash.
+//! Image names have slashes, so the route is greedy: it also takes `…/{artifactname}/findings` and
+//! `…/{artifactname}/report` of such names.
 
 use lambda_http::http::StatusCode;
 use lambda_http::{Body, Request, RequestExt as _, Response};
@@ -18,9 +18,6 @@ use crate::domain::asset::Asset;
 use crate::queries::scan_lookup::find_scan;
 
 /// Answers 200 with a scan; with `?history=true` with an array of all scans of the image.
-///
-/// # Errors
-/// 400 for a wrong name or parameter, 404 if there is no such scan.
 pub async fn handle(deps: &Deps, request: &Request) -> Result<Response<Body>, ApiError> {
     let Deps { reader, objects, .. } = deps;
     let store = &reader.store;
@@ -32,7 +29,10 @@ pub async fn handle(deps: &Deps, request: &Request) -> Result<Response<Body>, Ap
     let query = Query::read(request, &routes::GET_SCAN)?;
     if query.flag(HISTORY)? == Some(true) {
         if query.one(PLATFORM)?.is_some() {
-            return Err(ApiError::parameter(PLATFORM.name, "does not go with history=true, which has all platforms"));
+            return Err(ApiError::parameter(
+                PLATFORM.name,
+                "is not allowed with history=true, which has all platforms",
+            ));
         }
         let scan = find_scan(store, &identifier, None).await?;
         let asset = Asset::of(scan.scan_id, &scan.artifact);
@@ -40,7 +40,7 @@ pub async fn handle(deps: &Deps, request: &Request) -> Result<Response<Body>, Ap
     }
     for parameter in [LIMIT, CURSOR] {
         if query.one(parameter)?.is_some() {
-            return Err(ApiError::parameter(parameter.name, "goes with history=true"));
+            return Err(ApiError::parameter(parameter.name, "is only allowed with history=true"));
         }
     }
     let scan = find_scan(store, &identifier, query.parsed(PLATFORM)?.as_ref()).await?;

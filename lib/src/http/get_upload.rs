@@ -1,4 +1,4 @@
-//! `GET /api/container/uploads/{upload_id}`: how an upload went.
+//! `GET /api/container/uploads/{upload_id}`: shows the state of an upload.
 
 use jiff::Timestamp;
 use lambda_http::http::StatusCode;
@@ -6,53 +6,41 @@ use lambda_http::{Body, Request, RequestExt as _, Response};
 
 use super::error::Code;
 use super::query::Query;
-use super::{ApiError, path, reply, routes};
-use crate::domain::declared::Declared;
+use super::{ApiError, Storage, path, reply, routes};
 use crate::domain::upload::{State, Upload, UploadId};
 use crate::objects::Objects;
 use crate::store::Store;
 
-/// What the handler works with.
-#[derive(Debug)]
-pub struct Deps {
-    /// The table.
-    pub store: Store,
-    /// The bucket; none if nothing can be uploaded.
-    pub objects: Option<Objects>,
-}
-
-/// Answers 200 with the state of an upload: one that was asked for, or any object that was put
-/// under the prefix of uploads.
-///
-/// # Errors
-/// 400 for a wrong name, 404 if there is no such upload.
-pub async fn handle(deps: &Deps, request: &Request) -> Result<Response<Body>, ApiError> {
+/// Answers 200 with the state of an upload: a requested one, or any object under the prefix of uploads.
+pub async fn handle(storage: &Storage, request: &Request) -> Result<Response<Body>, ApiError> {
     Query::read(request, &routes::GET_UPLOAD)?;
     let now = Timestamp::now();
     let ids = path::upload_ids(request.raw_http_path())?;
-    let objects = deps.objects.as_ref().ok_or_else(ApiError::bucket_not_configured)?;
+    let objects = storage.objects.as_ref().ok_or_else(ApiError::bucket_not_configured)?;
     for id in ids {
-        if let Some(upload) = find(&deps.store, objects, id, now).await? {
+        if let Some(upload) = find_upload(&storage.store, objects, id, now).await? {
             return reply::json(request, StatusCode::OK, &upload);
         }
     }
     Err(ApiError::new(Code::NotFound, "there is no upload of that name"))
 }
 
-async fn find(store: &Store, objects: &Objects, id: UploadId, now: Timestamp) -> Result<Option<Upload>, ApiError> {
+async fn find_upload(
+    store: &Store,
+    objects: &Objects,
+    id: UploadId,
+    now: Timestamp,
+) -> Result<Option<Upload>, ApiError> {
     let known = store.upload(&id, now).await?;
-    // Nothing is written down between an object's arrival and its ingestion: the bucket knows.
+    // The table learns of an object only when it is ingested; until then only the bucket has it.
     let Some(etag) = objects.upload_etag(&id).await? else { return Ok(known) };
     Ok(Some(match known {
-        // Of another object, which this one has replaced.
-        Some(known) if known.etag.as_deref() != Some(&etag) => {
-            Upload { state: State::Received, etag: Some(etag), sequencer: None, updated_at: now, ..known }
-        }
-        Some(known) => known,
-        None => Upload {
+        Some(known) if known.etag.as_ref() == Some(&etag) => known,
+        // A stored state is that of an object which this one has replaced.
+        known => Upload {
             upload_id: id,
             state: State::Received,
-            declared: Declared::default(),
+            declared: known.map(|known| known.declared).unwrap_or_default(),
             etag: Some(etag),
             sequencer: None,
             updated_at: now,

@@ -37,9 +37,6 @@ struct Answer {
 }
 
 /// Answers 201 for a new report and 200 for a duplicate.
-///
-/// # Errors
-/// 400, 413, 415 and 422 for an invalid report, 409 while the same report is being ingested.
 pub async fn handle(deps: &Ingestion, request: &Request) -> Result<Response<Body>, ApiError> {
     let answer = respond(deps, request, Instant::now()).await;
     if let Err(error) = &answer {
@@ -69,10 +66,7 @@ async fn respond(deps: &Ingestion, request: &Request, started: Instant) -> Resul
     }
     let body = request.body().as_ref();
     if let Some(offset) = replaced_byte(request) {
-        let detail = format!(
-            "the body is not UTF-8 at byte {offset}: it came as {} bytes of which some are no characters; send it as UTF-8",
-            body.len()
-        );
+        let detail = format!("the body is not UTF-8 at byte {offset} of {}; send it as UTF-8", body.len());
         return Err(ApiError::new(Code::Refused(Kind::InvalidJson), detail));
     }
     let submission = Submission::read(body, compression, declared, deps.limits, deps.archive.is_some())?;
@@ -114,10 +108,10 @@ async fn respond(deps: &Ingestion, request: &Request, started: Instant) -> Resul
     };
     let status = if ingested.duplicate { StatusCode::OK } else { StatusCode::CREATED };
     let mut response = reply::json(request, status, &answer)?;
-    // The location has the stage or base path of the request.
+    // Keeps the stage or base path of the request.
     let base = routes::INGEST_SCAN.base_of(request.raw_http_path());
     let location = format!("{base}{}", routes::GET_SCAN.with(scan.scan_id));
-    let location = HeaderValue::try_from(location).map_err(std::io::Error::other)?;
+    let location = HeaderValue::try_from(location)?;
     response.headers_mut().insert(header::LOCATION, location);
     Ok(response)
 }
@@ -130,15 +124,15 @@ fn fits_in_an_event(body: &Body) -> bool {
     /// The largest body; the other bytes are for headers and the request context.
     const MAX_BODY: usize = 6_291_556 - 20_000;
     match body {
-        // Escaping its quotes adds a tenth at most, which is not counted.
+        // Escaped quotes add a tenth at most, which is not counted.
         Body::Text(text) => text.len() <= MAX_BODY,
         Body::Binary(bytes) => bytes.len().div_ceil(3) * 4 <= MAX_BODY,
         _ => true,
     }
 }
 
-/// Returns where API Gateway has replaced a byte that is not UTF-8 with U+FFFD, as it does in JSON bodies. Only the
-/// length that the client sent shows that the character was not in the body.
+/// Finds the first byte that is not UTF-8, which API Gateway replaces with U+FFFD in JSON bodies. The length that the
+/// client sent shows whether that character was in the body.
 fn replaced_byte(request: &Request) -> Option<usize> {
     let Body::Text(text) = request.body() else { return None };
     let sent: usize = request.headers().get(header::CONTENT_LENGTH)?.to_str().ok()?.trim().parse().ok()?;
@@ -147,7 +141,6 @@ fn replaced_byte(request: &Request) -> Option<usize> {
     if sent == text.len() || is_wide { None } else { text.find(char::REPLACEMENT_CHARACTER) }
 }
 
-/// Describes the result.
 fn message(ingested: &Ingested, stored: usize, reported: u32) -> String {
     let Ingested { scan, duplicate, moved, .. } = ingested;
     match (duplicate, moved) {
@@ -201,8 +194,8 @@ fn other_results(scan: &Scan) -> Vec<String> {
 
 /// Reads the compression of the body from its headers.
 ///
-/// Compressed JSON with a JSON content type is refused everywhere, because the HTTP API passes such bodies on as text
-/// and so damages them.
+/// Compressed JSON with a JSON content type is refused, because the HTTP API passes such bodies on as text and so damages
+/// them.
 fn compression(headers: &HeaderMap) -> Result<Compression, ApiError> {
     let header = |name| headers.get(name).map(|value: &HeaderValue| value.to_str().unwrap_or("?"));
     let content_type = header(header::CONTENT_TYPE).unwrap_or("application/json");
@@ -229,7 +222,7 @@ mod tests {
     use super::*;
     use crate::domain::standing::tests::scan;
 
-    fn of(content_type: Option<&str>, encoding: Option<&str>) -> Result<Compression, Code> {
+    fn compression_of(content_type: Option<&str>, encoding: Option<&str>) -> Result<Compression, Code> {
         let mut headers = HeaderMap::new();
         let mut set = |name, value: Option<&str>| value.map(|value| headers.insert(name, value.parse().unwrap()));
         set(header::CONTENT_TYPE, content_type);
@@ -249,7 +242,7 @@ mod tests {
             (Some("application/zstd"), None, Compression::Zstd),
             (Some("application/octet-stream"), Some("zstd"), Compression::Zstd),
         ] {
-            assert_eq!(of(content_type, encoding), Ok(expected), "{content_type:?} {encoding:?}");
+            assert_eq!(compression_of(content_type, encoding), Ok(expected), "{content_type:?} {encoding:?}");
         }
     }
 
@@ -266,7 +259,11 @@ mod tests {
             (Some("application/octet-stream"), Some("gzip, gzip")),
             (Some(""), None),
         ] {
-            assert_eq!(of(content_type, encoding), Err(Code::UnsupportedMediaType), "{content_type:?} {encoding:?}");
+            assert_eq!(
+                compression_of(content_type, encoding),
+                Err(Code::UnsupportedMediaType),
+                "{content_type:?} {encoding:?}"
+            );
         }
     }
 

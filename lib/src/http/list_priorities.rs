@@ -14,14 +14,14 @@ use super::{ApiError, reply, routes};
 use crate::queries::fleet_reader::FleetReader;
 use crate::queries::upgrades::UpgradeQuery;
 
-/// What the handler works with.
+/// The state of the handler.
 #[derive(Debug)]
 pub struct Deps {
     /// Reads the upgrades.
     pub reader: FleetReader,
     /// Whether vulnerabilities are looked up: otherwise the images that have them are unknown.
     pub enriched: bool,
-    /// How long the fleet is read at most; [`READ_BUDGET`] outside tests.
+    /// The longest time that the fleet is read; [`READ_BUDGET`] outside tests.
     pub time: Duration,
 }
 
@@ -31,9 +31,6 @@ pub const READ_BUDGET: Duration = Duration::from_secs(20);
 const DEFAULT_LIMIT: usize = 20;
 
 /// Answers 200 with the most urgent upgrades; with `?fixable=false` with the most urgent packages without one.
-///
-/// # Errors
-/// 400 for a wrong parameter, 501 if no vulnerabilities are looked up.
 pub async fn handle(deps: &Deps, request: &Request) -> Result<Response<Body>, ApiError> {
     let deadline = Instant::now() + deps.time;
     let query = Query::read(request, &routes::LIST_PRIORITIES)?;

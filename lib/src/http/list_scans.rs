@@ -17,36 +17,29 @@ use crate::store::Store;
 use crate::store::cursor::{self, InvalidCursor, Scope};
 use crate::store::scans::ScanPage;
 
-/// What the handler works with.
-#[derive(Debug)]
-pub struct Deps {
-    /// The table.
-    pub store: Store,
-}
-
 /// Scans that are read at a time without a limit.
-const PAGE: usize = 500;
+const SCANS_PER_READ: usize = 500;
 
 /// Answers 200 with an array of scans.
-///
-/// # Errors
-/// 400 for a wrong parameter.
-pub async fn handle(deps: &Deps, request: &Request) -> Result<Response<Body>, ApiError> {
+pub async fn handle(store: &Store, request: &Request) -> Result<Response<Body>, ApiError> {
     let query = Query::read(request, &routes::LIST_SCANS)?;
     let (image, current) = (query.parsed::<ImageName>(IMAGE_NAME)?, query.flag(CURRENT)?.unwrap_or(false));
-    let seen_before = query.one(SEEN_BEFORE)?.map(instant).transpose()?;
+    let seen_before = query.one(SEEN_BEFORE)?.map(time_or_day).transpose()?;
     match image {
         Some(_) if current => {
-            return Err(ApiError::parameter("current", "does not go with image_name: GET /scans/{image_name} has it"));
+            return Err(ApiError::parameter(
+                "current",
+                "is not allowed with image_name: GET /scans/{image_name} has the current scan",
+            ));
         }
         _ if seen_before.is_some() && !current => {
-            return Err(ApiError::parameter("seen_before", "goes with current=true"));
+            return Err(ApiError::parameter("seen_before", "is only allowed with current=true"));
         }
         Some(image) => {
-            let name = name_with_scans(&deps.store, image).await?;
-            return respond_with_history(&deps.store, request, &query, &name).await;
+            let name = name_with_scans(store, image).await?;
+            return respond_with_history(store, request, &query, &name).await;
         }
-        None if current => return respond_with_current_scans(&deps.store, request, &query, seen_before).await,
+        None if current => return respond_with_current_scans(store, request, &query, seen_before).await,
         None => {}
     }
     let scope = Scope::new(&["scans"]);
@@ -54,8 +47,8 @@ pub async fn handle(deps: &Deps, request: &Request) -> Result<Response<Body>, Ap
     let before = cursor.map(|cursor| scan_id(cursor.position())).transpose()?;
     // The first page and the key of the cursors are read at the same time. The page is discarded if the cursor is
     // forged.
-    let first = deps.store.scans(before, limit.unwrap_or(PAGE));
-    let (totals, first) = futures_util::future::join(deps.store.totals(), first).await;
+    let first = store.scans(before, limit.unwrap_or(SCANS_PER_READ));
+    let (totals, first) = futures_util::future::join(store.totals(), first).await;
     let (total, key) = totals?;
     if let Some(cursor) = cursor {
         cursor.verify(scope, key.as_ref())?;
@@ -63,7 +56,7 @@ pub async fn handle(deps: &Deps, request: &Request) -> Result<Response<Body>, Ap
     let mut list = ScanList::new(ListBody::new(reply::accepts_gzip(request)));
     let mut page = first?;
     while list.add(&page)? && limit.is_none() {
-        page = deps.store.scans(list.last, PAGE).await?;
+        page = store.scans(list.last, SCANS_PER_READ).await?;
     }
     let next =
         list.next_after().zip(key).map(|(last, key)| query.next_page(&cursor::sign(last.get().into(), scope, &key)));
@@ -75,8 +68,8 @@ fn scan_id(position: u128) -> Result<ScanId, InvalidCursor> {
     u64::try_from(position).ok().and_then(ScanId::new).ok_or(InvalidCursor)
 }
 
-/// Parses a time, or a day in UTC as the time at which it begins.
-fn instant(text: &str) -> Result<Timestamp, ApiError> {
+/// Parses a time, or a day as its beginning in UTC.
+fn time_or_day(text: &str) -> Result<Timestamp, ApiError> {
     // A time of day without an offset is ambiguous.
     let date = (!text.contains(':')).then(|| text.parse::<Date>().ok()).flatten();
     let day = || date?.to_zoned(TimeZone::UTC).ok().map(|day| day.timestamp());
@@ -92,22 +85,21 @@ async fn respond_with_current_scans(
     query: &Query,
     seen_before: Option<Timestamp>,
 ) -> Result<Response<Body>, ApiError> {
-    /// The bits of a position with the scan id; the others are the time at which it was seen, in milliseconds.
-    const BITS: u32 = 64;
+    /// The lower bits of a position have the scan id, the upper ones the milliseconds at which it was last seen.
+    const SCAN_ID_BITS: u32 = 64;
     let before = seen_before.map(|before| before.as_millisecond().to_string()).unwrap_or_default();
     let scope = Scope::new(&["current scans", &before]);
     let limit = query.limit()?;
     let mut after = None;
-    if let Some(cursor) = query.cursor()? {
-        let position = cursor.verify(scope, store.cursor_key().await?.as_ref())?;
-        let seen = i64::try_from(position >> BITS).map_err(|_| InvalidCursor)?;
+    if let Some(position) = query.position(scope, store).await? {
+        let seen = i64::try_from(position >> SCAN_ID_BITS).map_err(|_| InvalidCursor)?;
         after = Some((seen, scan_id(position & u128::from(u64::MAX))?));
     }
     let place = |scan: &Scan| (scan.last_seen_at.as_millisecond(), scan.scan_id);
     let mut body = ListBody::new(reply::accepts_gzip(request));
     let mut more = true;
     'pages: while more {
-        let page = store.current_scans(seen_before, after, limit.unwrap_or(PAGE)).await?;
+        let page = store.current_scans(seen_before, after, limit.unwrap_or(SCANS_PER_READ)).await?;
         for scan in &page.scans {
             if !body.push(&ContainerScan::from(scan))? {
                 break 'pages;
@@ -119,13 +111,9 @@ async fn respond_with_current_scans(
             break;
         }
     }
-    let next = match after.filter(|_| more) {
-        Some((seen, scan)) => store.cursor_key().await?.map(|key| {
-            let seen = u128::try_from(seen).unwrap_or_default();
-            query.next_page(&cursor::sign(seen << BITS | u128::from(scan.get()), scope, &key))
-        }),
-        None => None,
-    };
+    let position =
+        |(seen, scan): (i64, ScanId)| u128::try_from(seen).unwrap_or_default() << SCAN_ID_BITS | u128::from(scan.get());
+    let next = query.page_at(after.filter(|_| more).map(position), scope, store).await?;
     body.respond(None, next.as_deref())
 }
 
@@ -138,24 +126,16 @@ pub(super) async fn respond_with_history(
 ) -> Result<Response<Body>, ApiError> {
     let scope = Scope::new(&["scans of", image.as_str()]);
     let limit = query.limit()?;
-    let mut before = None;
-    if let Some(cursor) = query.cursor()? {
-        let position = cursor.verify(scope, store.cursor_key().await?.as_ref())?;
-        before = Some(scan_id(position)?);
-    }
+    let before = query.position(scope, store).await?.map(scan_id).transpose()?;
     let is_first = before.is_none();
     let mut list = ScanList { last: before, ..ScanList::new(ListBody::new(reply::accepts_gzip(request))) };
-    while list.add(&store.scans_of_image(image, list.last, limit.unwrap_or(PAGE)).await?)? && limit.is_none() {}
+    while list.add(&store.scans_of_image(image, list.last, limit.unwrap_or(SCANS_PER_READ)).await?)? && limit.is_none()
+    {
+    }
     let rest = list.next_after();
     // The total is known only if all scans were read.
     let total = (is_first && rest.is_none()).then_some(list.body.len() as u64);
-    let next = match rest {
-        Some(last) => {
-            let key = store.cursor_key().await?;
-            key.map(|key| query.next_page(&cursor::sign(last.get().into(), scope, &key)))
-        }
-        None => None,
-    };
+    let next = query.page_at(rest.map(|last| last.get().into()), scope, store).await?;
     list.body.respond(total, next.as_deref())
 }
 
@@ -187,7 +167,7 @@ impl ScanList {
         Ok(page.more)
     }
 
-    /// Returns the scan after which the next page begins, if there is a next page.
+    /// Returns the last scan of this page, if there is a next page.
     fn next_after(&self) -> Option<ScanId> {
         self.last.filter(|_| self.more)
     }
@@ -219,10 +199,10 @@ mod tests {
 
     #[test]
     fn a_day_is_the_time_at_which_it_begins_in_utc() {
-        assert_eq!(instant("2026-11-21").unwrap(), "2026-11-21T00:00:00Z".parse().unwrap());
-        assert_eq!(instant("2026-11-21T10:00:00+01:00").unwrap(), "2026-11-21T09:00:00Z".parse().unwrap());
+        assert_eq!(time_or_day("2026-11-21").unwrap(), "2026-11-21T00:00:00Z".parse().unwrap());
+        assert_eq!(time_or_day("2026-11-21T10:00:00+01:00").unwrap(), "2026-11-21T09:00:00Z".parse().unwrap());
         for wrong in ["", "yesterday", "2026-13-01", "21.11.2026", "2026-11-21T10:00:00"] {
-            assert!(instant(wrong).is_err(), "{wrong}");
+            assert!(time_or_day(wrong).is_err(), "{wrong}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Refuses requests that no route takes: 405 for another method of a path, 404 for any other path.
+//! Refuses requests without a route: 405 for a wrong method of a path, 404 for any other path.
 
 use lambda_http::{Body, Request, RequestExt as _, Response};
 
@@ -6,9 +6,6 @@ use super::error::Code;
 use super::{ApiError, routes};
 
 /// Refuses the request.
-///
-/// # Errors
-/// 405 with the methods that the path has, 404 for any other path.
 pub async fn handle((): &(), request: &Request) -> Result<Response<Body>, ApiError> {
     let path = request.raw_http_path();
     let allowed = routes::methods(path);
@@ -17,7 +14,7 @@ pub async fn handle((): &(), request: &Request) -> Result<Response<Body>, ApiErr
     }
     let shorter = path.trim_end_matches('/');
     let detail = if shorter != path && !routes::methods(shorter).is_empty() {
-        "there is no such path; there is one without the slash at its end"
+        "there is no such path; use the path without the slash at its end"
     } else {
         "there is no such path"
     };

@@ -1,4 +1,4 @@
-//! Reads the body of an order strictly: one small JSON object.
+//! Reads a small JSON object from the body of a request, and refuses repeated members.
 
 use std::fmt;
 
@@ -10,26 +10,22 @@ use super::ApiError;
 use super::error::Code;
 use crate::report::{Kind, reason};
 
-/// The longest body of an order in bytes.
+/// The longest body.
 const MAX_BYTES: usize = 8 << 10;
 
 /// Reads the body as a `T`. A refusal of a longer body ends with `advice`.
 ///
-/// Objects inside `T` have to refuse arrays themselves: serde's derived code takes an array for the values of the fields.
-///
-/// # Errors
-/// 413 for more than 8 KiB; 400 for a body that is not a JSON object, for an object that has a member twice, and for a
-/// value that `T` refuses.
-pub(super) fn read<T: DeserializeOwned>(request: &Request, advice: &str) -> Result<T, ApiError> {
+/// Objects inside `T` have to refuse arrays themselves: serde's derived code accepts an array of the fields' values.
+pub(super) fn read_order<T: DeserializeOwned>(request: &Request, advice: &str) -> Result<T, ApiError> {
     let body = request.body().as_ref();
     if body.len() > MAX_BYTES {
         let longer = format!("the body is longer than {MAX_BYTES} bytes{advice}");
         return Err(ApiError::new(Code::Refused(Kind::TooLarge), longer));
     }
-    parse(body).map_err(|why| ApiError::new(Code::Refused(Kind::InvalidJson), format!("the body: {why}")))
+    parse_order(body).map_err(|why| ApiError::new(Code::Refused(Kind::InvalidJson), format!("the body: {why}")))
 }
 
-fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, String> {
+fn parse_order<T: DeserializeOwned>(body: &[u8]) -> Result<T, String> {
     let body = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body);
     let body = std::str::from_utf8(body).map_err(|error| format!("not UTF-8 at byte {}", error.valid_up_to()))?;
     if body.trim_ascii().is_empty() {
@@ -130,7 +126,7 @@ mod tests {
     }
 
     fn of(body: &[u8]) -> Result<Example, String> {
-        parse(body)
+        parse_order(body)
     }
 
     #[test]
@@ -168,7 +164,7 @@ mod tests {
     #[test]
     fn a_long_body_is_too_large() {
         let request = Request::new(Body::Text(" ".repeat(MAX_BYTES + 1)));
-        let error = read::<Example>(&request, "; and more").unwrap_err();
+        let error = read_order::<Example>(&request, "; and more").unwrap_err();
         assert_eq!(error.code(), Code::Refused(Kind::TooLarge));
         assert_eq!(error.detail(), "the body is longer than 8192 bytes; and more");
     }

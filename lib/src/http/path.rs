@@ -24,8 +24,8 @@ pub(super) enum Wanted {
 
 /// Reads a path below that of [`routes::GET_SCAN`].
 ///
-/// Its greedy route takes the paths of findings and reports too, so an image whose name ends in `/findings` or `/report`
-/// is found only by a scan id or with `?image_name=` on the list of scans.
+/// Its greedy route also takes the paths of findings and reports. So an image whose name ends in `/findings` or `/report`
+/// can only be found by a scan id, or with `?image_name=` in the list of scans.
 pub(super) fn scans(raw_path: &str) -> Result<Wanted, ApiError> {
     let rest = routes::GET_SCAN.value_in(raw_path);
     // An API gateway may decode an escaped slash, so it ends the name too.
@@ -51,7 +51,7 @@ pub(super) fn parsed<T: FromStr<Err: Display>>(route: &Route, raw_path: &str) ->
 pub(super) fn upload_ids(raw_path: &str) -> Result<Vec<UploadId>, ApiError> {
     let (name, raw) = (routes::GET_UPLOAD.path_parameter(), routes::GET_UPLOAD.value_in(raw_path));
     let decoded = decode(name, raw)?;
-    // This is what is left of a path without an id.
+    // A path without an id.
     if decoded.starts_with('/') && decoded.trim_matches('/').is_empty() {
         return Err(ApiError::parameter(name, "is nothing but slashes"));
     }
@@ -59,7 +59,7 @@ pub(super) fn upload_ids(raw_path: &str) -> Result<Vec<UploadId>, ApiError> {
     if decoded != raw {
         ids.extend(raw.parse::<UploadId>().ok());
     }
-    // Clients of S3 resolve these segments, and would ask for another object.
+    // Clients of S3 resolve these segments, and would read another object.
     ids.retain(|id| !id.as_str().split('/').any(|segment| matches!(segment, "." | "..")));
     Ok(ids)
 }
@@ -72,8 +72,8 @@ fn identifier(raw: &str) -> Result<ScanIdentifier, ApiError> {
         return Ok(ScanIdentifier::Scan(scan));
     }
     let mut names = vec![decoded.parse::<ImageName>().map_err(|error| ApiError::parameter(name, error))?];
-    // `cargo lambda watch` decodes nothing and API Gateway decodes everything. So a name with an escape
-    // in it is the decoded one under the first, and the name as it is under the second.
+    // `cargo lambda watch` does not decode paths, API Gateway decodes them once. So an escape in a name is an encoding of
+    // the first, and a part of the name for the second.
     if decoded != raw {
         names.extend(raw.parse::<ImageName>().ok());
     }
@@ -84,7 +84,7 @@ fn identifier(raw: &str) -> Result<ScanIdentifier, ApiError> {
 fn decode(name: &str, raw: &str) -> Result<String, ApiError> {
     let not_utf8 = || ApiError::parameter(name, "its percent-encoded bytes are not UTF-8");
     let decoded = percent_decode_str(raw).decode_utf8().map_err(|_| not_utf8())?;
-    // A gateway that decodes puts this character in the place of such bytes.
+    // A gateway that decodes replaces such bytes with this character.
     if decoded.contains(char::REPLACEMENT_CHARACTER) { Err(not_utf8()) } else { Ok(decoded.into()) }
 }
 

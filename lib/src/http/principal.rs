@@ -1,4 +1,4 @@
-//! Names the caller of a request, for the log of orders.
+//! Names the caller of a request, for the log of changes.
 
 use lambda_http::request::RequestContext;
 use lambda_http::{Request, RequestExt as _};

@@ -8,9 +8,10 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use super::ApiError;
 use super::parameter::{CURSOR, Kind, LIMIT, Parameter};
 use super::routes::Route;
-use crate::store::cursor::Unverified;
+use crate::store::Store;
+use crate::store::cursor::{self, Scope, Unverified};
 
-/// All characters except RFC 3986's unreserved ones: <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html>.
+/// All characters except the unreserved ones of RFC 3986.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// The parameters of a request, decoded.
@@ -98,13 +99,33 @@ impl Query {
         Ok(limit.map(|limit| usize::try_from(limit).unwrap_or(usize::MAX)))
     }
 
-    /// Reads `cursor`, the position at which the page begins.
+    /// Reads `cursor` without checking that Sirius has signed it.
     pub(super) fn cursor(&self) -> Result<Option<Unverified>, ApiError> {
         Ok(self.one(CURSOR)?.map(Unverified::parse).transpose()?)
     }
 
-    /// Makes a reference to the same list from another cursor on. It is relative, so that it is right behind any base path.
-    /// Its parameters are sorted and escaped as Signature Version 4 does, since some clients sign it unchanged.
+    /// Reads the position in `cursor`. Only then the key of the cursors is read.
+    pub(super) async fn position(&self, scope: Scope, store: &Store) -> Result<Option<u128>, ApiError> {
+        match self.cursor()? {
+            Some(cursor) => Ok(Some(cursor.verify(scope, store.cursor_key().await?.as_ref())?)),
+            None => Ok(None),
+        }
+    }
+
+    /// Returns the reference to the page at a position, if there is one.
+    pub(super) async fn page_at(
+        &self,
+        position: Option<u128>,
+        scope: Scope,
+        store: &Store,
+    ) -> Result<Option<String>, ApiError> {
+        let Some(position) = position else { return Ok(None) };
+        let key = store.cursor_key().await?;
+        Ok(key.map(|key| self.next_page(&cursor::sign(position, scope, &key))))
+    }
+
+    /// Returns the reference to the page of a cursor: relative, so that it is valid behind any base path, and sorted and
+    /// escaped as Signature Version 4 does, since some clients sign it unchanged.
     pub(super) fn next_page(&self, cursor: &str) -> String {
         let kept = self.pairs.iter().filter(|(name, _)| name != CURSOR.name);
         let kept = kept.map(|(name, value)| (name.as_str(), value.as_str()));

@@ -13,11 +13,11 @@ use super::{ApiError, etag};
 /// The most bytes of a body inside the function's answer. Lambda takes 6,291,556 bytes
 /// (<https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>); the rest is for headers and for the bytes
 /// that the encoder still holds back.
-pub(super) const BUDGET: usize = 5_900_000;
+pub(super) const MAX_BODY_BYTES: usize = 5_900_000;
 /// The most compressed bytes that deflate holds back: more than a block of 16 Ki symbols.
-const HELD_BACK: usize = 128 << 10;
+const MAX_HELD_BACK_BYTES: usize = 128 << 10;
 /// The fewest bytes of a body that is compressed.
-const WORTH_IT: usize = 1 << 10;
+const MIN_GZIP_BYTES: usize = 1 << 10;
 
 /// Returns whether the client accepts gzip (RFC 9110 §12.5.3).
 pub(super) fn accepts_gzip(request: &Request) -> bool {
@@ -41,14 +41,14 @@ pub(super) fn accepts_gzip(request: &Request) -> bool {
     any
 }
 
-/// Returns whether a body fits in the function's answer.
+/// Returns whether a body fits into the function's answer.
 pub(super) fn fits(body: &Body) -> bool {
     let weight = match body {
         Body::Text(text) => text.len() + escapes_in(text.as_bytes()),
         Body::Binary(bytes) => bytes.len().div_ceil(3) * 4,
         _ => 0,
     };
-    weight <= BUDGET
+    weight <= MAX_BODY_BYTES
 }
 
 /// Adds the entity tag and the headers that every answer has, errors too.
@@ -66,7 +66,7 @@ pub(super) fn finished(request: &Request, response: Response<Body>) -> Response<
 /// Answers with a JSON document.
 pub(super) fn json(request: &Request, status: StatusCode, value: &impl Serialize) -> Result<Response<Body>, ApiError> {
     let json = serde_json::to_vec(value)?;
-    let mut body = JsonBody::new(accepts_gzip(request) && json.len() >= WORTH_IT);
+    let mut body = JsonBody::new(accepts_gzip(request) && json.len() >= MIN_GZIP_BYTES);
     body.write(&json)?;
     body.respond(status)
 }
@@ -102,7 +102,7 @@ impl JsonBody {
     fn weight_with(&self, more: &[u8]) -> usize {
         match self {
             Self::Plain { json, escapes } => json.len() + escapes + more.len() + escapes_in(more),
-            Self::Gzip(encoder) => (encoder.get_ref().len() + HELD_BACK.max(more.len())) / 3 * 4,
+            Self::Gzip(encoder) => (encoder.get_ref().len() + MAX_HELD_BACK_BYTES.max(more.len())) / 3 * 4,
         }
     }
 
@@ -139,7 +139,7 @@ pub(super) struct ListBody {
 
 impl ListBody {
     pub(super) fn new(gzip: bool) -> Self {
-        Self::with_budget(gzip, BUDGET)
+        Self::with_budget(gzip, MAX_BODY_BYTES)
     }
 
     /// Makes a list of at most `budget` bytes inside the function's answer.
@@ -164,21 +164,30 @@ impl ListBody {
         Ok(true)
     }
 
-    /// Answers with the list. `total` is the number of items of the whole list if it is known, `next_page` the reference to
-    /// the next page if there is one.
+    /// Answers with the list: see [`add_page_headers`].
     pub(super) fn respond(mut self, total: Option<u64>, next_page: Option<&str>) -> Result<Response<Body>, ApiError> {
         self.body.write(if self.items == 0 { b"[]" } else { b"]" })?;
         let mut response = self.body.respond(StatusCode::OK)?;
-        let headers = response.headers_mut();
-        if let Some(total) = total {
-            headers.insert("x-total-count", HeaderValue::from(total));
-        }
-        if let Some(next) = next_page {
-            let link = HeaderValue::try_from(format!("<{next}>; rel=\"next\"")).map_err(std::io::Error::other)?;
-            headers.insert(header::LINK, link);
-        }
+        add_page_headers(&mut response, total, next_page)?;
         Ok(response)
     }
+}
+
+/// Adds the number of items of the whole list, and the reference to the next page, if they are known.
+pub(super) fn add_page_headers(
+    response: &mut Response<Body>,
+    total: Option<u64>,
+    next_page: Option<&str>,
+) -> Result<(), ApiError> {
+    let headers = response.headers_mut();
+    if let Some(total) = total {
+        headers.insert("x-total-count", HeaderValue::from(total));
+    }
+    if let Some(next) = next_page {
+        let link = HeaderValue::try_from(format!("<{next}>; rel=\"next\""))?;
+        headers.insert(header::LINK, link);
+    }
+    Ok(())
 }
 
 #[cfg(test)]

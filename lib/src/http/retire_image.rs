@@ -1,5 +1,5 @@
 //! `POST /api/container/images/retire` and `POST /api/container/images/unretire`: excludes an image from the fleet, and
-//! includes it again. Its scans stay.
+//! includes it again. Its scans are kept.
 
 use lambda_http::http::StatusCode;
 use lambda_http::{Body, Request, RequestExt as _, Response};
@@ -13,13 +13,6 @@ use crate::domain::image_name::ImageName;
 use crate::domain::platform::Platform;
 use crate::queries::scan_lookup::with_familiar_forms;
 use crate::store::Store;
-
-/// What the handler works with.
-#[derive(Debug)]
-pub struct Deps {
-    /// The table.
-    pub store: Store,
-}
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -37,19 +30,16 @@ struct Answer<'a> {
 }
 
 /// Answers 200 with the platforms of the image. Idempotent.
-///
-/// # Errors
-/// 400 for a body that names no image, 404 if there is no such image.
-pub async fn handle(deps: &Deps, request: &Request) -> Result<Response<Body>, ApiError> {
+pub async fn handle(store: &Store, request: &Request) -> Result<Response<Body>, ApiError> {
     let retired = !routes::UNRETIRE_IMAGE.has(request.raw_http_path().trim_end_matches('/'));
     let route = if retired { &routes::RETIRE_IMAGE } else { &routes::UNRETIRE_IMAGE };
     Query::read(request, route)?;
-    let order: Order = order::read(request, "")?;
+    let order: Order = order::read_order(request, "")?;
     for name in with_familiar_forms(vec![order.image_name]) {
-        let platforms = deps.store.retire(&name, order.platform.as_ref(), retired).await?;
+        let platforms = store.retire(&name, order.platform.as_ref(), retired).await?;
         if !platforms.is_empty() {
             let (principal, changed) = (principal_of(request), platforms.len());
-            tracing::info!(%name, retired, platforms = changed, principal, "an image was retired or brought back");
+            tracing::info!(%name, retired, platforms = changed, principal, "an image was retired or included again");
             return reply::json(request, StatusCode::OK, &Answer { image_name: &name, retired, platforms });
         }
     }

@@ -20,59 +20,55 @@ use crate::enrichment::merge;
 use crate::priority::{Inputs, Priority, Reported};
 use crate::store;
 
-/// Names of a vulnerability under which images are searched; most have one or two.
+/// The most names of a vulnerability under which images are searched; most have one or two.
 const MAX_NAMES: usize = 8;
 /// Names, and repositories, that are read at the same time.
-const CONCURRENCY: usize = 4;
+const MAX_CONCURRENT_READS: usize = 4;
 
 /// A vulnerability, and the images that have it.
 #[derive(Debug)]
-pub struct AffectedImages {
-    /// What the sources say of it.
-    pub record: CveRichment,
+pub(crate) struct AffectedImages {
+    pub(crate) record: CveRichment,
     /// The images, the most urgent first.
-    pub images: Vec<Image>,
+    pub(crate) images: Vec<Image>,
 }
 
 /// An image that has a vulnerability, or had it.
 #[derive(Debug)]
-pub struct Image {
-    /// Its name.
-    pub image: ImageName,
-    /// Its platform; none if its reports state none.
-    pub platform: Option<Platform>,
-    /// Its current scan.
-    pub scan_id: Option<ScanId>,
+pub(crate) struct Image {
+    pub(crate) image: ImageName,
+    /// None if its reports state no platform.
+    pub(crate) platform: Option<Platform>,
+    pub(crate) scan_id: Option<ScanId>,
     /// Whether it counts in the fleet and its current scan has the vulnerability.
-    pub present: bool,
-    /// Whether it is retired.
-    pub retired: bool,
-    /// The packages with the vulnerability; those that had it in the past only on request.
-    pub packages: Vec<Package>,
-    /// When any of these problems was first seen in the image's repository on this platform.
-    pub first_seen: Timestamp,
+    pub(crate) present: bool,
+    pub(crate) retired: bool,
+    /// The packages that have the vulnerability, and on request those that had it.
+    pub(crate) packages: Vec<Package>,
+    /// When any of these vulnerabilities was first seen in the image's repository on this platform.
+    pub(crate) first_seen: Timestamp,
     /// When any of them was last seen in the image.
-    pub last_seen: Timestamp,
+    pub(crate) last_seen: Timestamp,
     /// The first finding of its most urgent package.
-    pub finding_id: FindingId,
+    pub(crate) finding_id: FindingId,
     /// The priority of its most urgent package.
-    pub priority: Priority,
+    pub(crate) priority: Priority,
 }
 
 /// A package that has a vulnerability, or had it.
 #[derive(Debug)]
-pub struct Package {
-    /// What the newest scan that has it reports.
-    pub details: Details,
+pub(crate) struct Package {
+    /// The details in the newest scan that has it.
+    pub(crate) details: Details,
     /// The first finding of it in that scan.
-    pub finding_id: FindingId,
+    pub(crate) finding_id: FindingId,
     /// Whether the current scan has it.
-    pub present: bool,
+    pub(crate) present: bool,
     /// When it was first seen in the repository, and last seen in the image.
-    pub span: Span,
+    pub(crate) span: Span,
 }
 
-/// What decides whether an occurrence counts.
+/// The current scans and the newest images, which decide whether an occurrence counts.
 struct Membership {
     /// The stored current scans of the images.
     scans: BTreeMap<ScanId, Scan>,
@@ -82,12 +78,9 @@ struct Membership {
 }
 
 impl FleetReader {
-    /// Finds the images that have a vulnerability, by its id or an alias; none if no stored scan has it. With `all`,
-    /// images and packages that had it in the past are included.
-    ///
-    /// # Errors
-    /// Those of the table.
-    pub async fn affected_images(
+    /// Finds the images that have a vulnerability, by its id or an alias; none if no stored scan has it. `all` includes images
+    /// and packages that had it in the past.
+    pub(crate) async fn affected_images(
         &self,
         asked: &VulnerabilityId,
         all: bool,
@@ -112,7 +105,7 @@ impl FleetReader {
 
         let found: Vec<Vec<_>> = stream::iter(names.clone())
             .map(|name| async move { store.occurrences_of(&name).await })
-            .buffered(CONCURRENCY)
+            .buffered(MAX_CONCURRENT_READS)
             .try_collect()
             .await?;
         // A record can outlive the last scan that had the vulnerability.
@@ -157,7 +150,7 @@ impl FleetReader {
         if fleet.scope == Scope::NewestPerRepository {
             let found: Vec<Option<Scan>> = stream::iter(lineages)
                 .map(|lineage| store.newest_of_repository(lineage, |scan| fleet.counts(scan, now)))
-                .buffered(CONCURRENCY)
+                .buffered(MAX_CONCURRENT_READS)
                 .try_collect()
                 .await?;
             let keys = found.iter().flatten().map(|scan| Asset::of(scan.scan_id, &scan.artifact).key());

@@ -14,30 +14,24 @@ use crate::store::{self, Selection};
 
 /// The findings of a scan, by the state of their analyses.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-pub struct AnalysisCounts {
-    /// Findings with an answer.
-    pub completed: usize,
-    /// Findings whose answer is pending.
-    pub pending: usize,
-    /// Findings whose analysis failed.
-    pub failed: usize,
-    /// Findings whose analysis was not requested.
-    pub none: usize,
+pub(crate) struct AnalysisCounts {
+    pub(crate) completed: usize,
+    pub(crate) pending: usize,
+    pub(crate) failed: usize,
+    /// Findings without a request.
+    pub(crate) none: usize,
     /// Findings that were counted: in a large scan only the most severe ones.
-    pub counted_findings: usize,
+    pub(crate) counted_findings: usize,
 }
 
 /// The most findings that are counted, from the most severe one on.
 const MAX_COUNTED: u32 = 1000;
 /// Runs of findings that are read at the same time.
-const CONCURRENCY: usize = 4;
+const MAX_CONCURRENT_READS: usize = 4;
 
 impl PromptReader<'_> {
     /// Counts the analyses of a scan's findings.
-    ///
-    /// # Errors
-    /// Those of the table.
-    pub async fn analysis_counts(&self, scan: &Scan) -> Result<AnalysisCounts, store::Error> {
+    pub(crate) async fn analysis_counts(&self, scan: &Scan) -> Result<AnalysisCounts, store::Error> {
         let everything = &Selection::default();
         let read: Vec<Vec<Option<PromptHash>>> = stream::iter(runs(0..scan.total_findings().min(MAX_COUNTED)))
             .map(|run| async {
@@ -45,7 +39,7 @@ impl PromptReader<'_> {
                 let prompts = self.prompts(scan, &findings).await?;
                 Ok::<_, store::Error>(prompts.map(|prompt| Some(prompt.ok()?.hash)).collect())
             })
-            .buffered(CONCURRENCY)
+            .buffered(MAX_CONCURRENT_READS)
             .try_collect()
             .await?;
         let mut by_hash = HashMap::<Option<PromptHash>, usize>::new();

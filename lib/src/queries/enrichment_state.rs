@@ -1,4 +1,4 @@
-//! Finds out whether the sources were asked about a scan.
+//! Checks whether the sources were asked about the vulnerabilities of a scan.
 
 use super::vulnerability_ids::vulnerability_ids;
 use crate::domain::scan::Scan;
@@ -9,10 +9,7 @@ use crate::store::{self, Selection, Store};
 
 /// Returns whether the sources were asked about each vulnerability of a scan's findings of these severities. A
 /// vulnerability that no source can be asked about counts as asked.
-///
-/// # Errors
-/// Those of the table.
-pub async fn is_enriched(store: &Store, scan: &Scan, severities: &[Severity]) -> Result<bool, store::Error> {
+pub(crate) async fn is_enriched(store: &Store, scan: &Scan, severities: &[Severity]) -> Result<bool, store::Error> {
     for run in scan.severity_counts.of_any(severities, 0).into_iter().flat_map(runs) {
         let ids = vulnerability_ids(&store.findings(scan.scan_id, run, &Selection::default()).await?);
         let summaries = store.summaries(&ids).await?;

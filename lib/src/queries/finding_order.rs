@@ -1,7 +1,7 @@
 //! Orders the findings of a scan by priority.
 //!
-//! The order depends on what the sources say today, so no key of the table has it: all selected findings are read and
-//! sorted, and only what the order needs of each is kept in memory.
+//! The order changes with the sources, so no key of the table has it: all selected findings are read and sorted, and only
+//! the parts that decide the order are kept in memory.
 
 use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
@@ -18,7 +18,7 @@ use crate::store::findings::runs;
 use crate::store::{self, Selection};
 
 /// Runs of findings that are read at the same time.
-const CONCURRENCY: usize = 4;
+const MAX_CONCURRENT_READS: usize = 4;
 
 /// The part of a finding that decides its place.
 struct Candidate {
@@ -47,10 +47,7 @@ impl FindingReader {
     /// Returns the selected findings in the order of their priority, suppressed ones last, each with its sort key.
     ///
     /// Where priorities are equal, the upgrade that clears more of the selected findings comes first.
-    ///
-    /// # Errors
-    /// Those of the table.
-    pub async fn order_by_priority(
+    pub(crate) async fn order_by_priority(
         &self,
         scan: &Scan,
         ordinals: Vec<Range<u32>>,
@@ -63,7 +60,7 @@ impl FindingReader {
                 let findings = store.findings(scan.scan_id, run, wanted).await?;
                 Ok::<_, store::Error>(findings.into_iter().map(|finding| Candidate::new(finding, scan)).collect())
             })
-            .buffered(CONCURRENCY)
+            .buffered(MAX_CONCURRENT_READS)
             .try_collect()
             .await?;
         let candidates: Vec<Candidate> = candidates.into_iter().flatten().collect();

@@ -1,4 +1,4 @@
-//! Holds what findings are read with.
+//! Defines the reader of findings.
 
 use super::priority_config::PriorityConfig;
 use super::prompt_reader::PromptReader;
@@ -8,18 +8,15 @@ use crate::store::Store;
 /// Reads findings with their priorities and analyses.
 #[derive(Debug)]
 pub struct FindingReader {
-    /// The table.
-    pub store: Store,
-    /// The settings of the priority rule.
-    pub priorities: PriorityConfig,
-    /// The settings of the model; none if this deployment has no model.
-    pub questions: Option<Questions>,
+    pub(crate) store: Store,
+    pub(crate) priorities: PriorityConfig,
+    /// None if this deployment has no model.
+    pub(crate) questions: Option<Questions>,
 }
 
 impl FindingReader {
     /// Returns the reader of prompts; none if this deployment has no model.
-    #[must_use]
-    pub fn prompts(&self) -> Option<PromptReader<'_>> {
+    pub(crate) fn prompts(&self) -> Option<PromptReader<'_>> {
         let Self { store, priorities, questions } = self;
         questions.as_ref().map(|questions| PromptReader { store, priorities, questions })
     }

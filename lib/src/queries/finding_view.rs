@@ -21,19 +21,17 @@ use crate::store::answers::LatestAnswer;
 
 /// A finding with its priority, its vulnerability summary and its analysis.
 #[derive(Debug)]
-pub struct FindingView {
-    /// The finding.
-    pub finding: Finding,
-    /// How soon it has to be fixed, and why.
-    pub priority: Priority,
-    /// What the public sources say; none if they were not asked.
-    pub summary: Option<VulnerabilitySummary>,
+pub(crate) struct FindingView {
+    pub(crate) finding: Finding,
+    pub(crate) priority: Priority,
+    /// None if the public sources were not asked.
+    pub(crate) summary: Option<VulnerabilitySummary>,
     /// The date of the newest KEV catalogue that was searched for it.
-    pub catalogue: Option<Timestamp>,
+    pub(crate) catalogue: Option<Timestamp>,
     /// The analysis of its present prompt; none if it was not requested.
-    pub analysis: Option<(PromptHash, Analysis)>,
+    pub(crate) analysis: Option<(PromptHash, Analysis)>,
     /// The latest answer to an earlier prompt about the same subject; only if the present prompt has no answer.
-    pub previous_answer: Option<LatestAnswer>,
+    pub(crate) previous_answer: Option<LatestAnswer>,
 }
 
 impl FindingView {
@@ -58,11 +56,8 @@ impl FindingReader {
     ///
     /// It takes one round trip for each hundred distinct vulnerabilities; with a model, then one for each hundred
     /// distinct prompts, and then one for each hundred subjects without an answer. They cannot run at the same time,
-    /// because a prompt, and so its hash, states what the sources say.
-    ///
-    /// # Errors
-    /// Those of the table.
-    pub async fn views(
+    /// because a prompt, and so its hash, has the facts of the sources.
+    pub(crate) async fn views(
         &self,
         scan: &Scan,
         findings: Vec<Finding>,

@@ -1,4 +1,4 @@
-//! Holds what the fleet is read with.
+//! Defines the reader of the fleet.
 
 use super::priority_config::PriorityConfig;
 use crate::domain::fleet::Fleet;
@@ -7,10 +7,7 @@ use crate::store::Store;
 /// Reads the vulnerabilities of all images that count.
 #[derive(Debug)]
 pub struct FleetReader {
-    /// The table.
-    pub store: Store,
-    /// The settings of the priority rule.
-    pub priorities: PriorityConfig,
-    /// Which images count.
-    pub fleet: Fleet,
+    pub(crate) store: Store,
+    pub(crate) priorities: PriorityConfig,
+    pub(crate) fleet: Fleet,
 }

@@ -28,7 +28,7 @@ impl PriorityConfig {
         self.inputs_of_reported(scan, finding.vulnerability_id.as_deref(), &reported, known)
     }
 
-    /// Gathers the priority inputs of a finding of which only the part that the rule reads was kept.
+    /// Gathers the priority inputs of the part of a finding that the rule reads.
     pub(super) fn inputs_of_reported(
         &self,
         scan: &Scan,
@@ -40,7 +40,7 @@ impl PriorityConfig {
         Inputs::of(reported, id.and_then(|id| known.of(id)), known, exposure)
     }
 
-    /// Selects what a prompt states in addition to the report.
+    /// Gathers the facts that a prompt states in addition to the report.
     pub(super) fn prompt_facts(&self, inputs: &Inputs, finding: &Finding, known: &Vulnerabilities) -> EnrichmentFacts {
         let summary = finding.vulnerability_id.as_deref().and_then(|id| known.of(id));
         let aliases = summary.map(|summary| summary.aliases.iter().map(ToString::to_string).collect());

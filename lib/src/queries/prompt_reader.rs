@@ -11,10 +11,10 @@ use crate::llm::{Question, Questions};
 use crate::priority::Inputs;
 use crate::store::{self, Store};
 
-/// The question about a finding, and the hash under which its analysis is stored.
+/// The prompt about a finding, and the hash that is the key of its analysis.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PromptIdentity {
-    /// The hash of the prompt.
+    /// The key of the analysis.
     pub hash: PromptHash,
     /// The prompt, and the facts that its answer is checked against.
     pub question: Question,
@@ -55,7 +55,7 @@ impl PromptReader<'_> {
         Ok(self.identify(scan, finding, &known))
     }
 
-    /// Identifies the prompt of a finding of whose vulnerability this is `known`.
+    /// Identifies the prompt of a finding. `known` has the records of its vulnerability.
     ///
     /// # Errors
     /// If it does not fit into the model's context.

@@ -7,31 +7,28 @@ use crate::store::{self, Store};
 
 /// Names a scan, or an image with scans.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ScanIdentifier {
+pub(crate) enum ScanIdentifier {
     /// The scan with this id.
     Scan(ScanId),
     /// The current scan of the image: of the first of these names that has one.
     Image(Vec<ImageName>),
 }
 
-/// Why a scan was not found.
+/// A scan that was not found.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// There is no such scan.
+pub(crate) enum Error {
     #[error("there is no scan of that name or number")]
     NotFound,
-    /// The scan with this id is of another platform.
+    /// The scan with this id has another platform.
     #[error("is not that of the scan with this number")]
     OtherPlatform,
-    /// The table.
     #[error(transparent)]
     Store(#[from] store::Error),
 }
 
 /// Returns each name followed by its familiar form, under which the scans of container images are stored:
 /// `docker.io/library/x`, `library/x` and `x` are one image.
-#[must_use]
-pub fn with_familiar_forms(names: Vec<ImageName>) -> Vec<ImageName> {
+pub(crate) fn with_familiar_forms(names: Vec<ImageName>) -> Vec<ImageName> {
     let mut all: Vec<ImageName> = Vec::new();
     for name in names {
         let familiar = name.familiar().parse().ok();
@@ -45,10 +42,11 @@ pub fn with_familiar_forms(names: Vec<ImageName>) -> Vec<ImageName> {
 }
 
 /// Finds a scan by its id, or the current scan of an image: on `platform`, or the one seen last on any platform.
-///
-/// # Errors
-/// [`Error`].
-pub async fn find_scan(store: &Store, identifier: &ScanIdentifier, platform: Option<&Platform>) -> Result<Scan, Error> {
+pub(crate) async fn find_scan(
+    store: &Store,
+    identifier: &ScanIdentifier,
+    platform: Option<&Platform>,
+) -> Result<Scan, Error> {
     match identifier {
         ScanIdentifier::Scan(id) => {
             let scan = store.scan(*id).await?.ok_or(Error::NotFound)?;
@@ -70,10 +68,7 @@ pub async fn find_scan(store: &Store, identifier: &ScanIdentifier, platform: Opt
 }
 
 /// Returns the name under which an image has scans: the given one or its familiar form, else the given one.
-///
-/// # Errors
-/// Those of the table.
-pub async fn name_with_scans(store: &Store, image: ImageName) -> Result<ImageName, store::Error> {
+pub(crate) async fn name_with_scans(store: &Store, image: ImageName) -> Result<ImageName, store::Error> {
     for name in with_familiar_forms(vec![image.clone()]) {
         if !store.scans_of_image(&name, None, 1).await?.scans.is_empty() {
             return Ok(name);

@@ -1,4 +1,4 @@
-//! Finds the most urgent upgrades of the fleet: which package, in which images, and how many findings each clears.
+//! Finds the most urgent upgrades of the fleet: the package, its images, and the number of findings that it clears.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,68 +21,64 @@ use crate::priority::{Band, Inputs, Priority, Reported};
 use crate::store;
 
 /// Buckets of occurrences that are read at the same time.
-const CONCURRENCY: usize = 8;
+const MAX_CONCURRENT_READS: usize = 8;
 
-/// Which upgrades are wanted.
+/// Selects upgrades.
 #[derive(Debug, Clone, Copy)]
-pub struct UpgradeQuery<'a> {
+pub(crate) struct UpgradeQuery<'a> {
     /// Selects images whose names begin with it; empty for all images.
-    pub image_prefix: &'a str,
-    /// Whether packages with a fixed version are wanted, or those without one.
-    pub fixable: bool,
-    /// The most upgrades that are returned.
-    pub limit: usize,
+    pub(crate) image_prefix: &'a str,
+    /// Selects packages with a fixed version, or those without one.
+    pub(crate) fixable: bool,
+    pub(crate) limit: usize,
     /// When reading stops, even if it is not complete.
-    pub deadline: Instant,
+    pub(crate) deadline: Instant,
 }
 
 /// The most urgent upgrades.
 #[derive(Debug)]
-pub struct Upgrades {
-    /// The most urgent first.
-    pub upgrades: Vec<Upgrade>,
-    /// How many there are without the limit.
-    pub total: usize,
+pub(crate) struct Upgrades {
+    pub(crate) upgrades: Vec<Upgrade>,
+    /// The number of upgrades without the limit.
+    pub(crate) total: usize,
     /// Buckets of occurrences that were not read before the deadline.
-    pub unread_buckets: usize,
+    pub(crate) unread_buckets: usize,
     /// Occurrences that were not stored because their asset has too many.
-    pub omitted_occurrences: u64,
+    pub(crate) omitted_occurrences: u64,
 }
 
 /// The upgrade of a package, or a package without a fixed version.
 #[derive(Debug)]
-pub struct Upgrade {
-    /// The package.
-    pub package: String,
+pub(crate) struct Upgrade {
+    pub(crate) package: String,
     /// `debian`, `npm`, …
-    pub kind: Option<String>,
+    pub(crate) kind: Option<String>,
     /// The fixed versions exactly as the reports state them.
-    pub fixed_versions: BTreeSet<String>,
+    pub(crate) fixed_versions: BTreeSet<String>,
     /// The priority of its most urgent finding.
-    pub worst: Priority,
+    pub(crate) worst: Priority,
     /// The vulnerability of that finding.
-    pub worst_id: VulnerabilityId,
+    pub(crate) worst_id: VulnerabilityId,
     /// Its vulnerabilities, each with the urgency of its most urgent finding.
-    pub vulnerabilities: BTreeMap<VulnerabilityId, Urgency>,
+    pub(crate) vulnerabilities: BTreeMap<VulnerabilityId, Urgency>,
     /// The images, by name, platform and current scan: several images may share a name that identifies none.
-    pub images: BTreeMap<(String, Option<Platform>, ScanId), ImageUpgrade>,
-    /// How many findings the upgrade clears.
-    pub findings_cleared: u64,
+    pub(crate) images: BTreeMap<(String, Option<Platform>, ScanId), ImageUpgrade>,
+    pub(crate) findings_cleared: u64,
 }
 
 /// An upgrade in one image.
 #[derive(Debug)]
-pub struct ImageUpgrade {
+pub(crate) struct ImageUpgrade {
     /// The first finding of the most urgent occurrence in the image.
-    pub finding_id: FindingId,
+    pub(crate) finding_id: FindingId,
     /// The fixed versions of each installed version, exactly as the report states them.
-    pub fixes: BTreeMap<String, BTreeSet<String>>,
+    pub(crate) fixes: BTreeMap<String, BTreeSet<String>>,
     /// The place of the most urgent occurrence.
     place: Place,
 }
 
 /// The band of a priority, and its score in ten-thousandths, negated: the smaller, the more urgent.
-pub type Urgency = (Band, i64);
+pub(crate) type Urgency = (Band, i64);
 
 /// The place of an occurrence: the smaller, the sooner. The id makes the order the same each time.
 type Place = (Urgency, Option<Date>, VulnerabilityId);
@@ -94,10 +90,7 @@ impl FleetReader {
     /// Finds the most urgent upgrades over the current scans of all images that count.
     ///
     /// Each bucket of occurrences is added up before the next one, so only a few buckets are in memory at a time.
-    ///
-    /// # Errors
-    /// Those of the table.
-    pub async fn upgrades(&self, query: UpgradeQuery<'_>, now: Timestamp) -> Result<Upgrades, store::Error> {
+    pub(crate) async fn upgrades(&self, query: UpgradeQuery<'_>, now: Timestamp) -> Result<Upgrades, store::Error> {
         let store = &self.store;
         let mut sum = UpgradeSum { reader: self, query, now, upgrades: BTreeMap::new() };
         let (mut unread_buckets, mut omitted_occurrences) = (usize::from(Bucket::COUNT), 0);
@@ -120,7 +113,7 @@ impl FleetReader {
                 let known = store.known(&ids.into_iter().collect::<Vec<_>>()).await?;
                 Ok::<_, store::Error>((counted, first_seen, known))
             })
-            .buffer_unordered(CONCURRENCY);
+            .buffer_unordered(MAX_CONCURRENT_READS);
         // The answer states how many buckets the deadline left out.
         while let Ok(Some(read)) = tokio::time::timeout_at(query.deadline, buckets.next()).await {
             let (assets, first_seen, known) = read?;
@@ -144,19 +137,19 @@ impl FleetReader {
     /// Reads the current scans of the assets that count.
     async fn members(&self, prefix: &str, now: Timestamp) -> Result<BTreeMap<AssetKey, Scan>, store::Error> {
         /// Scans that are read at a time.
-        const PAGE: usize = 1000;
+        const SCANS_PER_READ: usize = 1000;
         let Self { store, fleet, .. } = self;
         let mut scans = Vec::new();
         let mut after = None;
         loop {
-            let page = store.current_scans(None, after, PAGE).await?;
+            let page = store.current_scans(None, after, SCANS_PER_READ).await?;
             after = page.scans.last().map(|scan| (scan.last_seen_at.as_millisecond(), scan.scan_id));
             scans.extend(page.scans);
             if !page.more {
                 break;
             }
         }
-        // First, so that an image that is too old to count hides no other one of its repository.
+        // Images that do not count are removed first, so that they hide no other image of their repository.
         scans.retain(|scan| fleet.counts(scan, now));
         if fleet.scope == Scope::NewestPerRepository {
             let mut newest: BTreeMap<LineageKey, (String, Scan)> = BTreeMap::new();
@@ -168,7 +161,7 @@ impl FleetReader {
             }
             scans.extend(newest.into_values().map(|(_, scan)| scan));
         }
-        // The prefix may be of any spelling of an image of Docker Hub.
+        // The prefix may be that of any spelling of a Docker Hub image.
         let is_named = |name: &str| prefix.is_empty() || spellings(name).iter().any(|name| name.starts_with(prefix));
         let is_wanted = |scan: &Scan| is_named(scan.artifact.familiar_name().as_str());
         let counted = scans.into_iter().filter(is_wanted);
@@ -176,7 +169,7 @@ impl FleetReader {
     }
 }
 
-/// Adds occurrences up to upgrades, in any order.
+/// Adds occurrences to upgrades, in any order.
 struct UpgradeSum<'a> {
     reader: &'a FleetReader,
     query: UpgradeQuery<'a>,
@@ -185,7 +178,6 @@ struct UpgradeSum<'a> {
 }
 
 impl UpgradeSum<'_> {
-    /// Adds the occurrences of an asset.
     fn add(&mut self, scan: &Scan, asset: &AssetOccurrences, first_seen: Option<&FirstSeen>, known: &Vulnerabilities) {
         let Self { reader: FleetReader { priorities, .. }, query, now, upgrades } = self;
         let exposure = priorities.exposures.of(asset.image.as_str());
@@ -250,8 +242,7 @@ impl Upgrade {
     }
 
     /// Returns the vulnerabilities, the most urgent first.
-    #[must_use]
-    pub fn by_urgency(&self) -> Vec<&VulnerabilityId> {
+    pub(crate) fn by_urgency(&self) -> Vec<&VulnerabilityId> {
         let mut ids: Vec<_> = self.vulnerabilities.iter().map(|(id, urgency)| (urgency, id)).collect();
         ids.sort();
         ids.into_iter().map(|(_, id)| id).collect()
@@ -260,8 +251,7 @@ impl Upgrade {
 
 /// Returns the urgency of a priority. Its score has four decimals.
 fn urgency(priority: &Priority) -> Urgency {
-    // 0 to 100: the cast cannot truncate.
-    #[expect(clippy::cast_possible_truncation, reason = "at most a million")]
+    #[expect(clippy::cast_possible_truncation, reason = "a score is at most 100")]
     let score = (priority.score * 10_000.0).round() as i64;
     (priority.band, -score)
 }

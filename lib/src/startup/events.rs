@@ -1,4 +1,4 @@
-//! The state of the functions that ingest, analyse and look up.
+//! The state of the functions that ingest reports, analyse findings and enrich vulnerabilities.
 
 use std::time::Duration;
 
@@ -17,11 +17,9 @@ use crate::pipeline::recover::Recovery;
 use crate::report::Limits;
 use crate::sources::{Addresses, Intervals, Live, Mode};
 
+#[expect(clippy::missing_errors_doc, reason = "each method fails if a variable is missing or wrong")]
 impl Startup {
     /// Builds the state of `ingest-scan` and `reingest`.
-    ///
-    /// # Errors
-    /// If a variable is missing or wrong.
     pub fn ingestion(self) -> Result<Ingestion, Error> {
         let settings = reports::Ingestion::read(&self.environment)?;
         Ok(Ingestion {
@@ -43,17 +41,11 @@ impl Startup {
     }
 
     /// Builds the state of `ingest-upload`.
-    ///
-    /// # Errors
-    /// If a variable is missing or wrong.
     pub fn ingest_upload(self) -> Result<ingest_upload::Deps, Error> {
         Ok(ingest_upload::Deps { objects: self.bucket()?, ingestion: self.ingestion()? })
     }
 
     /// Builds the state of `recover`.
-    ///
-    /// # Errors
-    /// If a variable is missing or wrong.
     pub fn recovery(self) -> Result<Recovery, Error> {
         Ok(Recovery {
             objects: self.bucket()?,
@@ -64,9 +56,6 @@ impl Startup {
     }
 
     /// Builds the state of `run-analysis`.
-    ///
-    /// # Errors
-    /// If a variable is missing or wrong, or the secret with the token cannot be read.
     pub async fn run_analysis(self) -> Result<run_analysis::Deps, Error> {
         let host = Host::read(&self.environment)?;
         let config = OllamaConfig {
@@ -80,9 +69,6 @@ impl Startup {
     }
 
     /// Builds the state of `enrich-cves` and `refresh-feeds`.
-    ///
-    /// # Errors
-    /// If a variable is missing or wrong, or the secret with NVD's key cannot be read.
     pub async fn enrichment(self) -> Result<Enrichment, Error> {
         let settings = sources::Enrichment::read(&self.environment)?;
         let objects = self.bucket()?;
@@ -103,8 +89,8 @@ impl Startup {
     }
 
     async fn live(&self, settings: sources::Live) -> Result<Live, Error> {
-        /// The first pause between two tries; the next ones are longer.
-        const PAUSE: Duration = Duration::from_secs(1);
+        /// The pause before the second attempt; later ones are longer.
+        const FIRST_PAUSE: Duration = Duration::from_secs(1);
         let addresses = Addresses {
             nvd: settings.nvd.parse()?,
             osv: settings.osv.parse()?,
@@ -114,7 +100,7 @@ impl Startup {
             epss: settings.epss.parse()?,
         };
         let key = self.secret(settings.nvd_key_secret).await?;
-        Ok(Live::new(addresses, Intervals::default(), PAUSE, settings.contact.as_deref(), key.as_deref())?)
+        Ok(Live::new(addresses, Intervals::default(), FIRST_PAUSE, settings.contact.as_deref(), key.as_deref())?)
     }
 
     /// Reads the text of a secret, if one is named.

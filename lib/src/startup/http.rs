@@ -3,31 +3,28 @@
 use super::{Error, Startup};
 use crate::config::{self, ollama, queues, reports, sources};
 use crate::http::{
-    analyze_finding, confirm_scan, create_upload, delete_scan, get_cve, get_health, get_report, get_upload,
-    list_findings, list_priorities, list_scans, retire_image,
+    Storage, analyze_finding, confirm_scan, create_upload, get_cve, get_health, list_findings, list_priorities,
 };
 use crate::queries::finding_reader::FindingReader;
+use crate::store::Store;
 
 /// `ingest-scan` starts from [`Startup::ingestion`].
-///
-/// # Errors
-/// Each method: if a variable is missing or wrong.
-#[expect(clippy::missing_errors_doc, reason = "all have the same")]
+#[expect(clippy::missing_errors_doc, reason = "each method fails if a variable is missing or wrong")]
 impl Startup {
+    /// Builds the state of `list-scans` and `retire-image`.
+    #[must_use]
+    pub fn store(self) -> Store {
+        self.store
+    }
+
+    /// Builds the state of `get-upload`, `get-report` and `delete-scan`.
+    pub fn storage(self) -> Result<Storage, Error> {
+        Ok(Storage { objects: self.bucket_if_any()?, store: self.store })
+    }
+
     /// Builds the state of `create-upload`.
     pub fn create_upload(self) -> Result<create_upload::Deps, Error> {
-        let (objects, max_bytes) = (self.bucket_if_any()?, reports::max_bytes(&self.environment)?);
-        Ok(create_upload::Deps { store: self.store, objects, max_bytes })
-    }
-
-    /// Builds the state of `get-upload`.
-    pub fn get_upload(self) -> Result<get_upload::Deps, Error> {
-        Ok(get_upload::Deps { objects: self.bucket_if_any()?, store: self.store })
-    }
-
-    /// Builds the state of `list-scans`.
-    pub fn list_scans(self) -> Result<list_scans::Deps, Error> {
-        Ok(list_scans::Deps { store: self.store })
+        Ok(create_upload::Deps { max_bytes: reports::max_bytes(&self.environment)?, storage: self.storage()? })
     }
 
     /// Builds the state of `list-findings` and `get-scan`.
@@ -36,24 +33,9 @@ impl Startup {
         Ok(list_findings::Deps { objects, region, reader: self.finding_reader()? })
     }
 
-    /// Builds the state of `get-report`.
-    pub fn get_report(self) -> Result<get_report::Deps, Error> {
-        Ok(get_report::Deps { objects: self.bucket_if_any()?, store: self.store })
-    }
-
-    /// Builds the state of `delete-scan`.
-    pub fn delete_scan(self) -> Result<delete_scan::Deps, Error> {
-        Ok(delete_scan::Deps { objects: self.bucket_if_any()?, store: self.store })
-    }
-
     /// Builds the state of `confirm-scan`.
     pub fn confirm_scan(self) -> Result<confirm_scan::Deps, Error> {
         Ok(confirm_scan::Deps { enrichment: self.enrichment_queue(), store: self.store })
-    }
-
-    /// Builds the state of `retire-image`.
-    pub fn retire_image(self) -> Result<retire_image::Deps, Error> {
-        Ok(retire_image::Deps { store: self.store })
     }
 
     /// Builds the state of `get-finding`.
@@ -82,7 +64,7 @@ impl Startup {
     pub fn get_health(self) -> Result<get_health::Deps, Error> {
         Ok(get_health::Deps {
             objects: self.bucket_if_any()?,
-            queues: queues::all(&self.environment).map(|(name, url)| (name, url.map(|url| self.queue(url)))),
+            queues: queues::all_urls(&self.environment).map(|(name, url)| (name, url.map(|url| self.queue(url)))),
             model: ollama::Model::read_if_any(&self.environment)?.map(|model| model.name),
             sources: sources::mode_name(&self.environment),
             store: self.store,

@@ -1,4 +1,4 @@
-//! Each function starts from what template.yaml sets, by the method that its `main` names.
+//! Starts each function with the variables of template.yaml, by the method that its `main` calls.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -13,8 +13,8 @@ fn file(name: &str) -> String {
 /// Variables by name.
 type Variables = BTreeMap<String, String>;
 
-/// What template.yaml sets for each function, with the defaults of its parameters, where there is an Ollama host or
-/// none. Lambda's own variables come with it.
+/// The variables of each function: those of template.yaml with the defaults of its parameters, with or without an Ollama
+/// host, and Lambda's own.
 fn variables(with_ollama: bool) -> BTreeMap<String, Variables> {
     let template = file("template.yaml");
     let parameters = template.split("\nParameters:\n").nth(1).unwrap().split("\nRules:\n").next().unwrap();
@@ -63,7 +63,7 @@ fn variables(with_ollama: bool) -> BTreeMap<String, Variables> {
         .collect()
 }
 
-/// The method of [`Startup`] that the `main` of a function calls; none of one that needs no state.
+/// The method of [`Startup`] that the `main` of a function calls; none for a function without state.
 fn method(function: &str) -> Option<String> {
     let main = file(&format!("functions/{function}/src/main.rs"));
     let (_, after) = main.split_once("Startup::of_process().await?.")?;
@@ -74,24 +74,24 @@ fn method(function: &str) -> Option<String> {
 async fn build(method: &str, environment: Environment) -> Result<(), Error> {
     let startup = Startup::new(environment.clone(), Clients::new(&environment)?)?;
     match method {
+        "store" => {
+            drop(startup.store());
+            Ok(())
+        }
         "analyze_finding" => startup.analyze_finding().map(drop),
         "confirm_scan" => startup.confirm_scan().map(drop),
         "create_upload" => startup.create_upload().map(drop),
-        "delete_scan" => startup.delete_scan().map(drop),
         "enrichment" => startup.enrichment().await.map(drop),
         "get_cve" => startup.get_cve().map(drop),
         "get_health" => startup.get_health().map(drop),
-        "get_report" => startup.get_report().map(drop),
-        "get_upload" => startup.get_upload().map(drop),
         "ingest_upload" => startup.ingest_upload().map(drop),
         "ingestion" => startup.ingestion().map(drop),
         "finding_reader" => startup.finding_reader().map(drop),
         "list_findings" => startup.list_findings().map(drop),
         "list_priorities" => startup.list_priorities().map(drop),
-        "list_scans" => startup.list_scans().map(drop),
         "recovery" => startup.recovery().map(drop),
-        "retire_image" => startup.retire_image().map(drop),
         "run_analysis" => startup.run_analysis().await.map(drop),
+        "storage" => startup.storage().map(drop),
         other => panic!("Startup has no {other}"),
     }
 }

@@ -78,6 +78,7 @@ impl Store {
             let scanned = report.scanned.get(finding.scanned).ok_or("the finding belongs to no result")?;
             let put = Put::new(&Key::Finding(scan, ordinal))
                 .set_some(VULNERABILITY_ID, finding.vulnerability_id.as_deref())
+                .set_some(SMALL_ID, finding.vulnerability_id.as_deref().and_then(Spellings::small_if_odd))
                 .set_some(PACKAGE, finding.pkg_name.as_deref())
                 .set(FIXABLE, finding.fixable)
                 .set(BLOB, packer.pack(scanned, finding, suppressed)?);

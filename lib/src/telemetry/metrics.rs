@@ -12,7 +12,7 @@ const NAMESPACE: &str = "Sirius";
 const SERVICE: &str = "Service";
 const FUNCTION: &str = "Function";
 
-/// The two dimensions that all metrics have.
+/// The dimensions that all metrics have.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Source {
     /// The name of the stack.
@@ -21,33 +21,29 @@ pub struct Source {
     pub function: String,
 }
 
-/// Writes a line, which comes without the line break at its end.
+/// Writes a line, which has no line break.
 pub type Sink = fn(&str);
 
-/// One for the process, like the log: what is counted is known in the innermost functions, and to pass a sink down
-/// to them would burden all others.
+/// One for the process, like the log: the innermost functions count events, and all others would have to pass a sink on.
 static INSTALLED: OnceLock<(Source, Sink)> = OnceLock::new();
 
-/// Sets whose metrics these are and where they are written. Before the first call nothing is written.
+/// Sets the source of the metrics and where they are written. Before the first call nothing is written.
 pub fn install(source: Source, sink: Sink) {
-    // A second call, which tests may make, changes nothing.
+    // A second call has no effect.
     let _ = INSTALLED.set((source, sink));
 }
 
-/// Writes a line of a function into its log.
 pub(super) fn to_log(line: &str) {
-    // One write under the lock that the log takes as well, so that lines stay whole. A metric that cannot be written
-    // must not fail what it counts.
+    // One write under the lock of the log, so that lines stay whole. A metric that cannot be written must not fail the
+    // work that it counts.
     let _ = writeln!(std::io::stdout().lock(), "{line}");
 }
 
-/// An event that is counted. Its texts are constants of the code, never a client's: each distinct one is another metric
-/// on the bill.
+/// An event that is counted. Its texts are constants, never a client's, since each distinct text costs a metric.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Metric {
+pub(crate) enum Metric {
     /// A new report was stored.
     Ingested {
-        /// Stored findings.
         findings: usize,
         /// From the report's arrival to its publication.
         took: Duration,
@@ -59,32 +55,26 @@ pub enum Metric {
         /// The code of the problem document.
         code: &'static str,
     },
-    /// A worker finished a message about an analysis.
+    /// A message about an analysis was processed.
     Worked {
-        /// The result.
         outcome: &'static str,
-        /// The duration, the model's included.
+        /// The duration, including that of the model.
         took: Duration,
     },
     /// The model gave a usable answer. Token counts are zero if its host does not count them.
-    Answered {
-        /// Tokens of the prompt.
-        prompt_tokens: u64,
-        /// Tokens of the answer.
-        answer_tokens: u64,
-    },
+    Answered { prompt_tokens: u64, answer_tokens: u64 },
     /// Analyses were requested.
     Wanted {
-        /// Those that are answered already.
+        /// Those with an answer.
         cached: usize,
-        /// Those about which the model has to be asked.
+        /// Those without an answer.
         missing: usize,
     },
     /// Recovery looked for overdue work.
     Recovery {
         /// Analyses whose worker did not finish.
         stuck: usize,
-        /// The time by which the most overdue one is late.
+        /// The age of the oldest overdue analysis.
         overdue: Duration,
     },
 }
@@ -93,7 +83,7 @@ pub enum Metric {
 type Value = (&'static str, &'static str, u64);
 
 impl Metric {
-    /// Returns the dimension besides those of the source.
+    /// Returns the dimension that only this metric has.
     const fn dimension(self) -> Option<(&'static str, &'static str)> {
         match self {
             Self::Refused { code } => Some(("Reason", code)),
@@ -128,7 +118,7 @@ impl Metric {
 }
 
 /// Counts an event that happened at `now`.
-pub fn emit(metric: Metric, now: Timestamp) {
+pub(crate) fn emit(metric: Metric, now: Timestamp) {
     if let Some((source, sink)) = INSTALLED.get() {
         sink(&document(source, metric, now).to_string());
     }

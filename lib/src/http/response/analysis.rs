@@ -1,9 +1,9 @@
-//! Shows what a model answered about a finding.
+//! Shows the analysis of a finding.
 
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::domain::analysis::{self, Analysis, Answered, Failure, Removed};
+use crate::domain::analysis::{self, Analysis, Answered, Failure};
 use crate::domain::instant;
 use crate::domain::prompt_hash::PromptHash;
 use crate::store::answers::LatestAnswer;
@@ -29,19 +29,19 @@ pub(in crate::http) struct LlmAnalysis {
 }
 
 impl LlmAnalysis {
-    /// Shows the analysis of the present prompt, with the `former` answer about the same subject if it has none yet.
-    pub(in crate::http) fn from(analysis: Option<(PromptHash, Analysis)>, former: Option<LatestAnswer>) -> Self {
+    /// Shows the analysis of the present prompt, or the `previous` answer about the same subject if it has no answer yet.
+    pub(in crate::http) fn from(analysis: Option<(PromptHash, Analysis)>, previous: Option<LatestAnswer>) -> Self {
         let Some((hash, Analysis { status, answer, failure })) = analysis else {
-            return former.map_or_else(Self::default, |former| Self {
+            return previous.map_or_else(Self::default, |previous| Self {
                 llm_analysis_status: Some(analysis::Status::Completed),
-                llm_analysis_prompt_hash: Some(former.prompt_hash.to_string()),
-                ..Self::answered(former.answer, true)
+                llm_analysis_prompt_hash: Some(previous.prompt_hash.to_string()),
+                ..Self::answered(previous.answer, true)
             });
         };
-        // An answer is stored for its subject a moment before it completes the analysis: then it is not a former one.
-        let shown = match (answer, former.filter(|former| former.prompt_hash != hash)) {
+        // An answer is stored for its subject a moment before it completes the analysis. Such an answer is the present one.
+        let shown = match (answer, previous.filter(|previous| previous.prompt_hash != hash)) {
             (Some(answer), _) => Self::answered(answer, false),
-            (None, Some(former)) => Self::answered(former.answer, true),
+            (None, Some(previous)) => Self::answered(previous.answer, true),
             (None, None) => Self::default(),
         };
         Self {
@@ -64,17 +64,5 @@ impl LlmAnalysis {
             llm_analysis_stale: Some(stale),
             ..Self::default()
         }
-    }
-}
-
-/// The sentences removed from an answer: a reviewer of one analysis needs to see them.
-#[derive(Debug, Default, Serialize)]
-pub(in crate::http) struct Removals {
-    llm_analysis_removed: Vec<Removed>,
-}
-
-impl From<&Analysis> for Removals {
-    fn from(analysis: &Analysis) -> Self {
-        Self { llm_analysis_removed: analysis.answer.as_ref().map(|a| a.removed.clone()).unwrap_or_default() }
     }
 }

@@ -14,31 +14,31 @@ use crate::domain::vulnerability::id::VulnerabilityId;
 use crate::priority::Priority;
 use crate::queries::affected_images;
 
-/// A `CVERichment` with its images, as docs/API.md describes it.
+/// A vulnerability with its images, as docs/API.md describes it.
 #[derive(Debug, Serialize)]
-pub(in crate::http) struct LocatedCve<'a> {
+pub(in crate::http) struct AffectedImages<'a> {
     #[serde(flatten)]
     record: &'a CveRichment,
-    images: Vec<ImageWithCve<'a>>,
+    images: Vec<AffectedImage<'a>>,
 }
 
-impl<'a> LocatedCve<'a> {
+impl<'a> AffectedImages<'a> {
     pub(in crate::http) fn new(record: &'a CveRichment, images: &'a [affected_images::Image]) -> Self {
-        Self { record, images: images.iter().map(ImageWithCve::from).collect() }
+        Self { record, images: images.iter().map(AffectedImage::from).collect() }
     }
 }
 
-/// The most packages of an image in an answer: a kernel has some dozens.
-const MOST_PACKAGES: usize = 50;
+/// The most packages of an image in an answer.
+const MAX_PACKAGES: usize = 50;
 
 #[derive(Debug, Serialize)]
-struct ImageWithCve<'a> {
+struct AffectedImage<'a> {
     image_name: &'a str,
     platform: Option<&'a str>,
     scan_id: Option<ScanId>,
     present: bool,
     retired: bool,
-    packages: Vec<PackageWithCve<'a>>,
+    packages: Vec<AffectedPackage<'a>>,
     total_packages: usize,
     #[serde(serialize_with = "instant::serialize")]
     first_seen: Timestamp,
@@ -49,7 +49,7 @@ struct ImageWithCve<'a> {
     priority: &'a Priority,
 }
 
-impl<'a> From<&'a affected_images::Image> for ImageWithCve<'a> {
+impl<'a> From<&'a affected_images::Image> for AffectedImage<'a> {
     fn from(image: &'a affected_images::Image) -> Self {
         Self {
             image_name: image.image.as_str(),
@@ -57,7 +57,7 @@ impl<'a> From<&'a affected_images::Image> for ImageWithCve<'a> {
             scan_id: image.scan_id,
             present: image.present,
             retired: image.retired,
-            packages: image.packages.iter().take(MOST_PACKAGES).map(PackageWithCve::from).collect(),
+            packages: image.packages.iter().take(MAX_PACKAGES).map(AffectedPackage::from).collect(),
             total_packages: image.packages.len(),
             first_seen: image.first_seen,
             last_seen: image.last_seen,
@@ -68,7 +68,7 @@ impl<'a> From<&'a affected_images::Image> for ImageWithCve<'a> {
 }
 
 #[derive(Debug, Serialize)]
-struct PackageWithCve<'a> {
+struct AffectedPackage<'a> {
     vulnerability_id: &'a VulnerabilityId,
     pkg_name: &'a str,
     class: Option<&'a str>,
@@ -87,7 +87,7 @@ struct PackageWithCve<'a> {
     last_seen: Timestamp,
 }
 
-impl<'a> From<&'a affected_images::Package> for PackageWithCve<'a> {
+impl<'a> From<&'a affected_images::Package> for AffectedPackage<'a> {
     fn from(package: &'a affected_images::Package) -> Self {
         let Details { problem, class, installed_version, fixed_version, severity, status, findings, .. } =
             &package.details;

@@ -27,10 +27,10 @@ pub(in crate::http) struct ContainerFinding {
     purl: Option<Box<RawValue>>,
     installed_version: Option<Box<RawValue>>,
     fixed_version: Option<Box<RawValue>>,
-    /// The version to upgrade to, or why there is none. No model writes it.
+    /// The version to upgrade to, or the reason why no version is known. Computed: a model never writes it.
     remediation: String,
     status: Option<Box<RawValue>>,
-    /// The reason why Trivy hides it; null for an open finding.
+    /// The reason why Trivy suppresses it; null for an open finding.
     suppressed: Option<Suppression>,
     target: String,
     class: Option<String>,
@@ -54,8 +54,8 @@ impl From<FindingView> for ContainerFinding {
         let (finding_id, severity) = (finding.id(), finding.severity());
         let remediation = remediation(&finding);
         let mut rest = finding.vulnerability;
-        // A word that is none of Trivy's severities stays in `cve_data`.
-        if rest.get("Severity").is_some_and(|said| said.get().trim_matches('"') == severity.as_str()) {
+        // A text that is not one of Trivy's severities stays in `cve_data`.
+        if rest.get("Severity").is_some_and(|text| text.get().trim_matches('"') == severity.as_str()) {
             rest.remove("Severity");
         }
         Self {
@@ -87,7 +87,7 @@ impl From<FindingView> for ContainerFinding {
     }
 }
 
-/// The facts of public sources in short, each with its source and its date.
+/// The main facts of the public sources, each with its source and date.
 #[derive(Debug, Serialize)]
 struct Enrichment {
     status: Sourced<Value<Status>>,
@@ -97,7 +97,7 @@ struct Enrichment {
     ssvc: Option<Sourced<Ssvc>>,
 }
 
-/// The entry of a vulnerability in CISA's catalogue.
+/// Whether CISA's catalogue lists the vulnerability.
 #[derive(Debug, Serialize)]
 struct InKev {
     listed: bool,
@@ -133,7 +133,7 @@ fn take_text(members: &mut Members, name: &str) -> Option<Box<RawValue>> {
     take_if(members, name, '"')
 }
 
-/// Returns whether a JSON string has nothing but white space.
+/// Returns whether a JSON string is only white space.
 fn is_blank(json: &RawValue) -> bool {
     serde_json::from_str::<String>(json.get()).is_ok_and(|text| text.trim().is_empty())
 }

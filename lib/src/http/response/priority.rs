@@ -15,7 +15,7 @@ use crate::queries::upgrades::{self, ImageUpgrade};
 /// The most urgent upgrades, as docs/API.md describes them.
 #[derive(Debug, Serialize)]
 pub(in crate::http) struct UpgradeList<'a> {
-    /// False if the time or the memory was too short to read the whole fleet.
+    /// False if there was too little time or memory to read the whole fleet.
     complete: bool,
     unread_buckets: usize,
     omitted_occurrences: u64,
@@ -24,21 +24,21 @@ pub(in crate::http) struct UpgradeList<'a> {
 }
 
 impl<'a> From<&'a upgrades::Upgrades> for UpgradeList<'a> {
-    fn from(top: &'a upgrades::Upgrades) -> Self {
+    fn from(found: &'a upgrades::Upgrades) -> Self {
         Self {
-            complete: top.unread_buckets == 0 && top.omitted_occurrences == 0,
-            unread_buckets: top.unread_buckets,
-            omitted_occurrences: top.omitted_occurrences,
-            total: top.total,
-            priorities: top.upgrades.iter().map(UpgradeItem::from).collect(),
+            complete: found.unread_buckets == 0 && found.omitted_occurrences == 0,
+            unread_buckets: found.unread_buckets,
+            omitted_occurrences: found.omitted_occurrences,
+            total: found.total,
+            priorities: found.upgrades.iter().map(UpgradeItem::from).collect(),
         }
     }
 }
 
-/// The most versions, vulnerabilities and images of one upgrade in an answer.
-const MOST_VERSIONS: usize = 20;
-const MOST_VULNERABILITIES: usize = 20;
-const MOST_IMAGES: usize = 50;
+/// The limits of one upgrade in an answer.
+const MAX_VERSIONS: usize = 20;
+const MAX_VULNERABILITIES: usize = 20;
+const MAX_IMAGES: usize = 50;
 
 #[derive(Debug, Serialize)]
 struct UpgradeItem<'a> {
@@ -49,7 +49,7 @@ struct UpgradeItem<'a> {
     total_fixed_versions: usize,
     #[serde(flatten)]
     worst: &'a Priority,
-    /// The vulnerability of band, score, due and why.
+    /// The vulnerability that `worst` is about.
     worst_vulnerability: &'a VulnerabilityId,
     vulnerabilities: Vec<&'a VulnerabilityId>,
     total_vulnerabilities: usize,
@@ -61,7 +61,6 @@ struct UpgradeItem<'a> {
     findings_cleared: u64,
 }
 
-/// An image that needs the upgrade.
 #[derive(Debug, Serialize)]
 struct AffectedImage<'a> {
     image_name: &'a str,
@@ -73,7 +72,6 @@ struct AffectedImage<'a> {
     total_upgrades: usize,
 }
 
-/// An installed version and the version that replaces it.
 #[derive(Debug, Serialize)]
 struct Upgrade<'a> {
     installed_version: &'a str,
@@ -102,30 +100,30 @@ impl<'a> AffectedImage<'a> {
             platform: platform.as_ref().map(Platform::as_str),
             scan_id: *scan_id,
             finding_id: image.finding_id,
-            upgrades: upgrades.take(MOST_VERSIONS).collect(),
+            upgrades: upgrades.take(MAX_VERSIONS).collect(),
             total_upgrades: image.fixes.len(),
         }
     }
 }
 
 impl<'a> From<&'a upgrades::Upgrade> for UpgradeItem<'a> {
-    fn from(work: &'a upgrades::Upgrade) -> Self {
-        let names: BTreeSet<&str> = work.images.keys().map(|(name, ..)| name.as_str()).collect();
-        let kind = work.kind.as_deref();
-        let affected = work.images.iter().map(|(key, image)| AffectedImage::new(kind, key, image));
+    fn from(upgrade: &'a upgrades::Upgrade) -> Self {
+        let names: BTreeSet<&str> = upgrade.images.keys().map(|(name, ..)| name.as_str()).collect();
+        let kind = upgrade.kind.as_deref();
+        let affected = upgrade.images.iter().map(|(key, image)| AffectedImage::new(kind, key, image));
         Self {
-            package: &work.package,
+            package: &upgrade.package,
             kind,
-            fixed_versions: work.fixed_versions.iter().take(MOST_VERSIONS).map(String::as_str).collect(),
-            total_fixed_versions: work.fixed_versions.len(),
-            worst: &work.worst,
-            worst_vulnerability: &work.worst_id,
-            vulnerabilities: work.by_urgency().into_iter().take(MOST_VULNERABILITIES).collect(),
-            total_vulnerabilities: work.vulnerabilities.len(),
-            images: names.into_iter().take(MOST_IMAGES).collect(),
-            affected_images: affected.take(MOST_IMAGES).collect(),
-            total_images: work.images.len(),
-            findings_cleared: work.findings_cleared,
+            fixed_versions: upgrade.fixed_versions.iter().take(MAX_VERSIONS).map(String::as_str).collect(),
+            total_fixed_versions: upgrade.fixed_versions.len(),
+            worst: &upgrade.worst,
+            worst_vulnerability: &upgrade.worst_id,
+            vulnerabilities: upgrade.by_urgency().into_iter().take(MAX_VULNERABILITIES).collect(),
+            total_vulnerabilities: upgrade.vulnerabilities.len(),
+            images: names.into_iter().take(MAX_IMAGES).collect(),
+            affected_images: affected.take(MAX_IMAGES).collect(),
+            total_images: upgrade.images.len(),
+            findings_cleared: upgrade.findings_cleared,
         }
     }
 }
