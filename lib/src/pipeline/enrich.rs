@@ -17,7 +17,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use jiff::Timestamp;
 use tokio::sync::Mutex;
 
-use crate::domain::feed::{Feed, FeedName};
+use crate::domain::feed::{Feed, FeedName, LastGood};
 use crate::domain::vulnerability::id::{Kind, VulnerabilityId};
 use crate::domain::vulnerability::{Source, SourceRecord, SourceRecords, VulnerabilitySummary};
 use crate::enrichment::freshness::Lifetimes;
@@ -350,7 +350,7 @@ pub(super) async fn last_good_feeds(deps: &Enrichment) -> Result<Feeds, Error> {
     if cache.kev.as_ref().map(|(feed, _)| feed) != newest.as_ref() {
         cache.kev = match newest {
             Some(feed) => read_feed(deps, &feed, |bytes| {
-                let believed = kev::LastGood { entries: 1, released: Timestamp::MIN };
+                let believed = LastGood { entries: 1, date: Timestamp::MIN };
                 kev::parse(bytes, Some(believed)).map_err(|error| error.to_string())
             })
             .await?

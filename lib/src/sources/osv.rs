@@ -22,7 +22,7 @@ pub const SOURCE: Source = Source {
 
 /// Reads a 404, which may name other ids of a record that OSV has. Fails at the 404 of a proxy.
 fn read_not_found(body: &[u8], now: Timestamp) -> Result<Said, Unreadable> {
-    let aliases = osv::parse_not_found(body)?.aliases;
+    let aliases = osv::parse_not_found(body)?;
     if aliases.is_empty() {
         return Ok(Said::Absent);
     }
