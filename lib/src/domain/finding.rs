@@ -39,7 +39,7 @@ impl Ordinal {
 pub struct FindingId(u64);
 
 impl FindingId {
-    /// How many findings a scan can have.
+    /// The most findings of a scan.
     pub const PER_SCAN: u64 = ScanId::FINDINGS;
 
     /// Returns the id of the finding at `ordinal` in the scan.

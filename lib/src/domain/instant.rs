@@ -1,4 +1,4 @@
-//! Times as answers have them: RFC 3339 in UTC, no finer than a millisecond, which is what most clients can read.
+//! Times in answers: RFC 3339 in UTC, in milliseconds at most, which most clients can read.
 
 use std::time::Duration;
 
@@ -51,7 +51,6 @@ pub mod option {
     /// # Errors
     /// Those of the serializer.
     pub fn serialize<S: Serializer>(at: &Option<Timestamp>, serializer: S) -> Result<S::Ok, S::Error> {
-        // The format's own way to write an option, and jiff's to write a time.
         at.map(in_millis).serialize(serializer)
     }
 }

@@ -140,7 +140,7 @@ fn shown(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// Writes `a, b or c`, each once, and the number of further ones.
+/// Writes `a, b or c`, each name once, and the number of further names.
 fn join_names(names: Vec<String>) -> String {
     let mut seen = BTreeSet::new();
     let names: Vec<String> = names.into_iter().filter(|name| seen.insert(name.clone())).collect();

@@ -18,11 +18,10 @@ use super::severity::SeverityCounts;
 pub struct ScanId(u64);
 
 impl ScanId {
-    /// How many findings a scan can have.
+    /// The most findings of a scan.
     pub const FINDINGS: u64 = 1_000_000;
 
-    /// The largest scan id whose findings still have ids below 2^53, so that every JSON reader
-    /// keeps them exactly (RFC 8259 §6).
+    /// The largest scan id whose findings have ids below 2^53, which every JSON reader keeps exactly (RFC 8259 §6).
     pub const MAX: u64 = (1 << 53) / Self::FINDINGS - 1;
 
     /// Accepts a number from 1 to [`ScanId::MAX`].
@@ -115,7 +114,7 @@ pub struct Scan {
     /// It lacks findings of the scan before it of the same image, and is not confirmed.
     #[serde(default)]
     pub suspect: bool,
-    /// It shows what its asset has now.
+    /// It is the current scan of its asset.
     #[serde(default)]
     pub current: bool,
     /// Its asset is retired.

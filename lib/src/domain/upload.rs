@@ -18,14 +18,12 @@ pub struct UploadId(String);
 
 /// The text cannot name an upload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages describe the variants")]
 pub enum UploadIdError {
-    /// No text.
     #[error("is empty")]
     Empty,
-    /// Longer than a key of S3 can be.
     #[error("is longer than {} bytes", UploadId::MAX_BYTES)]
     TooLong,
-    /// A control character, which neither a URL nor the log should have.
     #[error("has a control character")]
     ControlCharacter,
 }
@@ -56,12 +54,6 @@ impl UploadId {
     #[must_use]
     pub fn key(&self) -> String {
         format!("{}{}", Self::PREFIX, self.0)
-    }
-
-    /// Returns the text.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
     }
 }
 

@@ -14,9 +14,9 @@ use serde::{Deserialize, Serialize};
 use super::error::Code;
 use super::query::Query;
 use super::{ApiError, order, reply, routes};
+use crate::domain::digest::parse_hex;
 use crate::domain::image_name::ImageName;
 use crate::domain::instant;
-use crate::domain::report_hash::sha256;
 use crate::domain::upload::{State, Upload, UploadId};
 use crate::objects::{Bounds, Objects};
 use crate::report::Kind;
@@ -57,7 +57,7 @@ struct Digest([u8; 32]);
 impl<'de> Deserialize<'de> for Digest {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        let digest = sha256(&text.to_ascii_lowercase());
+        let digest = parse_hex::<32>(&text.to_ascii_lowercase());
         digest.map(Self).ok_or_else(|| serde::de::Error::custom("sha256 is not 64 hexadecimal digits"))
     }
 }
