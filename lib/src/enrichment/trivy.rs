@@ -1,5 +1,4 @@
-//! What the report itself says about a vulnerability: all there is until a source has answered, and
-//! ever after for ids that no source knows.
+//! Reads the facts of a report about a vulnerability, the only ones until a source answers.
 
 use std::collections::BTreeMap;
 
@@ -70,7 +69,7 @@ pub fn parse(bytes: &[u8], reported_at: Timestamp) -> Result<SourceRecord, Error
             (&vendor.v40_vector, &vendor.v40_score),
         ] {
             if let Some(vector) = vector.0.as_deref().filter(|vector| !vector.is_empty()) {
-                // A report may say that NVD rated; NVD's own record is the proof.
+                // A report may name NVD as the assigner; only NVD's own record proves it.
                 collector.cvss(vector, score.0, CvssKind::Vendor, name);
             }
         }

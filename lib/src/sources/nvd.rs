@@ -2,8 +2,7 @@
 //!
 //! NVD answers 404 to any batch that it refuses, because of an id, of the key, or because it (or a mirror of it) does
 //! not support `cveIds`. A refused batch is therefore halved until a single id is refused; if both halves of the first
-//! batch are refused, CVEs are asked for one by one. A 404 never means that a CVE does not exist: only a list without
-//! it does.
+//! batch are refused, CVEs are asked for one by one. Only a list without a CVE means that it does not exist, never a 404.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -23,7 +22,7 @@ pub const MAX_BATCH: usize = 100;
 /// Refused calls in a row after which a run stops asking NVD. To find one bad id among a hundred takes two at most.
 const MAX_REFUSALS: usize = 8;
 
-/// Whether NVD supports `cveIds`, as far as the calls show.
+/// Whether NVD supports `cveIds`, by the calls up to now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum BatchSupport {
     Unknown,
@@ -111,7 +110,7 @@ pub async fn ask_nvd(
         if batch.len() > 1 {
             tracing::warn!(reason = refused, ids = batch.len(), "NVD refuses a batch, which is halved");
             let (first, second) = batch.split_at(batch.len() / 2);
-            // Behind the other batches: one that is answered shows that batches work.
+            // Behind the other batches, one of which may show that batches work.
             pending.push_back(first.to_vec());
             pending.push_back(second.to_vec());
         } else if let [id] = batch.as_slice() {

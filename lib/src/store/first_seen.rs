@@ -18,7 +18,7 @@ use super::keys::{self, BLOB, Key, MOST_BYTES_OF_A_BLOB, PK};
 use super::write::Put;
 use super::{Error, Store, query};
 use crate::domain::asset::LineageKey;
-use crate::domain::occurrence::{Bucket, FirstSeen, Problem, earlier};
+use crate::domain::occurrence::{Bucket, FirstSeen, Problem, keep_earliest};
 
 const LEVEL: i32 = 6;
 /// The largest blob that is read, as JSON.
@@ -56,7 +56,7 @@ impl Store {
             .map(|(bucket, found)| {
                 let known = known.remove(&bucket).unwrap_or_default();
                 self.change_first_seen(bucket, lineage, known, move |mut times| {
-                    earlier(&mut times, found.clone());
+                    keep_earliest(&mut times, found.clone());
                     times
                 })
             })
@@ -99,7 +99,7 @@ impl Store {
     async fn times_left(&self, bucket: Bucket, lineage: LineageKey) -> Result<FirstSeen, Error> {
         let mut times = FirstSeen::new();
         for asset in self.occurrences_of_lineage(bucket, lineage).await? {
-            earlier(&mut times, asset.first_seen());
+            keep_earliest(&mut times, asset.first_seen());
         }
         Ok(times)
     }
