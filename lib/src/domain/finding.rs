@@ -137,7 +137,7 @@ impl Finding {
         FindingId::new(self.scan_id, self.ordinal)
     }
 
-    /// Returns the severity; [`Severity::Unknown`] for a word that is not Trivy's.
+    /// Returns the severity; [`Severity::Unknown`] if Trivy's is missing or invalid.
     #[must_use]
     pub fn severity(&self) -> Severity {
         self.text("Severity").and_then(|severity| severity.parse().ok()).unwrap_or(Severity::Unknown)

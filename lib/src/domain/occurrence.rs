@@ -136,7 +136,7 @@ pub struct Details {
 /// Details, with the scans that have exactly these.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Occurrence {
-    /// What reports state.
+    /// The details in the reports.
     #[serde(flatten)]
     pub details: Details,
     /// The first finding of each scan that has it, in the order of their numbers.
@@ -198,7 +198,7 @@ pub struct AssetOccurrences {
 /// One package with a vulnerability, as the newest of the scans that have it states it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Seen<'a> {
-    /// What that scan states.
+    /// The details in that scan.
     pub details: &'a Details,
     /// That scan's first finding of it.
     pub finding_id: FindingId,

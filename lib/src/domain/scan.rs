@@ -205,7 +205,7 @@ pub struct Artifact {
     /// `ArtifactID`: Trivy's own name for image and repository, or repository and commit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub artifact_id: Option<String>,
-    /// When the image was built (`Metadata.ImageConfig.created`), if it was not made reproducible.
+    /// `Metadata.ImageConfig.created`; none for a reproducible image, which has no real time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image_created_at: Option<Timestamp>,
     /// `container_image`, `filesystem`, `repository`, `cyclonedx`, `vm` …; old reports lack it.

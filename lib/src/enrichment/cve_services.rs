@@ -94,7 +94,7 @@ struct Other {
 ///
 /// # Errors
 /// [`Error`]
-pub fn parse(bytes: &[u8], fetched_at: Timestamp) -> Result<(VulnerabilityId, SourceRecord), Error> {
+pub fn parse_record(bytes: &[u8], fetched_at: Timestamp) -> Result<(VulnerabilityId, SourceRecord), Error> {
     let Record { data_version, cve_metadata: metadata, containers } = serde_json::from_slice(bytes)?;
     if !data_version.starts_with("5.") {
         return Err(Error::Version);
@@ -249,7 +249,7 @@ mod tests {
 
     #[test]
     fn a_record_is_read_with_what_cisa_added() {
-        let (id, facts) = parse(RECORD.as_bytes(), NOW).unwrap();
+        let (id, facts) = parse_record(RECORD.as_bytes(), NOW).unwrap();
         assert_eq!(id.as_str(), "CVE-2026-0001");
         assert_eq!(facts.as_of.to_string(), "2026-02-02T03:04:05.6Z");
         assert_eq!(facts.status, Some(Status::Disputed));
@@ -270,7 +270,7 @@ mod tests {
     fn a_rejected_record_says_why() {
         let record = br#"{"dataVersion": "5.1", "cveMetadata": {"cveId": "CVE-2026-0002", "state": "REJECTED"},
             "containers": {"cna": {"rejectedReasons": [{"lang": "en", "value": "Not used."}]}}}"#;
-        let (_, facts) = parse(record, NOW).unwrap();
+        let (_, facts) = parse_record(record, NOW).unwrap();
         assert_eq!(facts.status, Some(Status::Rejected));
         assert_eq!(facts.description.as_deref(), Some("Not used."));
         assert_eq!(facts.as_of, NOW);
@@ -284,15 +284,15 @@ mod tests {
             ("CVE-2026-0001", "GHSA-2222-3333-4444"),
             ("\"containers\"", "\"container\""),
         ] {
-            assert!(parse(RECORD.replace(from, to).as_bytes(), NOW).is_err(), "{to}");
+            assert!(parse_record(RECORD.replace(from, to).as_bytes(), NOW).is_err(), "{to}");
         }
     }
 
     proptest! {
         #[test]
         fn whatever_the_bytes_there_is_no_panic(bytes: Vec<u8>, cut in 0..RECORD.len()) {
-            let _ = parse(&bytes, NOW);
-            prop_assert!(parse(&RECORD.as_bytes()[..cut], NOW).is_err());
+            let _ = parse_record(&bytes, NOW);
+            prop_assert!(parse_record(&RECORD.as_bytes()[..cut], NOW).is_err());
         }
     }
 }

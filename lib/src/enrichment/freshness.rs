@@ -1,4 +1,4 @@
-//! How long an answer holds, and when to ask again.
+//! The lifetime of an answer, and the time of the next request.
 
 use jiff::{SignedDuration, Timestamp};
 

@@ -76,7 +76,7 @@ struct Entry {
 ///
 /// # Errors
 /// [`Error`]
-pub fn parse(bytes: &[u8], last_good: Option<LastGood>) -> Result<Catalogue, Error> {
+pub fn parse_catalogue(bytes: &[u8], last_good: Option<LastGood>) -> Result<Catalogue, Error> {
     let document: Document = serde_json::from_slice(bytes)?;
     let catalogue = catalogue(document)?;
     let found = catalogue.entries.len();
@@ -166,7 +166,7 @@ mod tests {
 
     #[test]
     fn an_entry_is_read() {
-        let catalogue = parse(catalogue(&[entry("CVE-2026-0001")]).as_bytes(), last_good(1)).unwrap();
+        let catalogue = parse_catalogue(catalogue(&[entry("CVE-2026-0001")]).as_bytes(), last_good(1)).unwrap();
         let facts = catalogue.facts(&"CVE-2026-0001".parse().unwrap()).unwrap();
         assert_eq!(facts.as_of.to_string(), "2026-09-25T18:58:16.502Z");
         assert_eq!(
@@ -186,13 +186,13 @@ mod tests {
     #[test]
     fn an_older_catalogue_lacks_the_word_about_forensics() {
         let old = catalogue(&[entry("CVE-2026-0001").replace("forensicTriage", "x")]);
-        let catalogue = parse(old.as_bytes(), last_good(1)).unwrap();
+        let catalogue = parse_catalogue(old.as_bytes(), last_good(1)).unwrap();
         assert_eq!(catalogue.entries.values().next().unwrap().forensic_triage, None);
     }
 
     #[test]
     fn a_catalogue_that_is_not_whole_does_not_replace_the_last_good_one() {
-        let parse = |text: &str, last_good| parse(text.as_bytes(), last_good).unwrap_err();
+        let parse = |text: &str, last_good| parse_catalogue(text.as_bytes(), last_good).unwrap_err();
         let two = catalogue(&[entry("CVE-2026-0001"), entry("CVE-2026-0002")]);
         assert!(matches!(parse(&two, None), Error::TooFew { found: 2, expected: 1000 }));
         assert!(matches!(parse(&two, last_good(23)), Error::TooFew { found: 2, expected: 3 }));
@@ -207,10 +207,10 @@ mod tests {
     proptest! {
         #[test]
         fn whatever_the_bytes_there_is_no_panic(bytes: Vec<u8>, text in "\\PC{0,20}") {
-            let _ = parse(&bytes, None);
+            let _ = parse_catalogue(&bytes, None);
             let text = serde_json::Value::from(text).to_string();
             let hostile = catalogue(&[entry("CVE-2026-0001").replace("\"Mend it.\"", &text)]);
-            let catalogue = parse(hostile.as_bytes(), last_good(1)).unwrap();
+            let catalogue = parse_catalogue(hostile.as_bytes(), last_good(1)).unwrap();
             prop_assert_eq!((catalogue.entries.len(), catalogue.released.to_string().as_str()), (1, RELEASED));
         }
     }

@@ -152,7 +152,7 @@ struct SsvcData {
 ///
 /// # Errors
 /// [`Error`]
-pub fn parse(bytes: &[u8]) -> Result<Page, Error> {
+pub fn parse_page(bytes: &[u8]) -> Result<Page, Error> {
     let envelope: Envelope<'_> = serde_json::from_slice(bytes)?;
     if envelope.format != "NVD_CVE" || !envelope.version.starts_with("2.") {
         let short = |text: &str| text.chars().take(20).collect();
@@ -340,7 +340,7 @@ mod tests {
 
     #[test]
     fn a_cve_is_read() {
-        let page = parse(page(&format!(r#"{{"cve": {CVE}}}"#), 1).as_bytes()).unwrap();
+        let page = parse_page(page(&format!(r#"{{"cve": {CVE}}}"#), 1).as_bytes()).unwrap();
         assert_eq!((page.total_results, page.unreadable.len()), (1, 0));
         let facts = &page.cves[&"CVE-2026-0001".parse().unwrap()];
         assert_eq!(facts.as_of.to_string(), "2026-06-17T04:12:05.46Z");
@@ -365,7 +365,7 @@ mod tests {
     #[test]
     fn an_entry_that_cannot_be_read_costs_only_itself_and_is_not_absent() {
         let odd = r#"{"cve": {"id": "CVE-2026-0002", "lastModified": "yesterday"}}"#;
-        let page = parse(page(&format!(r#"{odd}, {{"cve": 7}}, {{"cve": {CVE}}}"#), 3).as_bytes()).unwrap();
+        let page = parse_page(page(&format!(r#"{odd}, {{"cve": 7}}, {{"cve": {CVE}}}"#), 3).as_bytes()).unwrap();
         assert_eq!(page.cves.len(), 1);
         let ids: Vec<_> = page.unreadable.iter().map(|entry| entry.id.as_ref().map(VulnerabilityId::as_str)).collect();
         assert_eq!(ids, [Some("CVE-2026-0002"), None]);
@@ -373,9 +373,9 @@ mod tests {
 
     #[test]
     fn no_result_is_an_answer_and_a_foreign_page_is_none() {
-        assert_eq!(parse(page("", 0).as_bytes()).unwrap().total_results, 0);
+        assert_eq!(parse_page(page("", 0).as_bytes()).unwrap().total_results, 0);
         for body in ["", "Invalid apiKey", "<html>503</html>", "{}", &page("", 0).replace("NVD_CVE", "CPE")] {
-            assert!(parse(body.as_bytes()).is_err(), "{body}");
+            assert!(parse_page(body.as_bytes()).is_err(), "{body}");
         }
     }
 
@@ -384,7 +384,7 @@ mod tests {
         let newer = CVE.replace("2026-06-17", "2026-07-17").replace("Made up", "Newer");
         for entries in [[CVE, &newer], [&newer, CVE]] {
             let entries = entries.map(|cve| format!(r#"{{"cve": {cve}}}"#)).join(",");
-            let page = parse(page(&entries, 2).as_bytes()).unwrap();
+            let page = parse_page(page(&entries, 2).as_bytes()).unwrap();
             assert_eq!(page.cves.values().next().unwrap().description.as_deref(), Some("Newer"));
         }
     }
@@ -392,7 +392,7 @@ mod tests {
     proptest! {
         #[test]
         fn whatever_the_bytes_there_is_no_panic(bytes: Vec<u8>, cut in 0..CVE.len(), text in "\\PC{0,30}") {
-            let _ = (parse(&bytes), parse_cve(&bytes));
+            let _ = (parse_page(&bytes), parse_cve(&bytes));
             prop_assert!(parse_cve(&CVE.as_bytes()[..cut]).is_err());
             let text = Value::from(text).to_string();
             for field in ["Made up", "CWE-79", "2026-03-01", "Undergoing Analysis", "AV:N", "active"] {

@@ -63,7 +63,7 @@ struct Link {
 ///
 /// # Errors
 /// [`Error`]
-pub fn parse(bytes: &[u8]) -> Result<(VulnerabilityId, SourceRecord), Error> {
+pub fn parse_record(bytes: &[u8]) -> Result<(VulnerabilityId, SourceRecord), Error> {
     let record: Record = serde_json::from_slice(bytes)?;
     let id: VulnerabilityId = record.id.parse()?;
     let modified = upstream_time::instant(&record.modified).ok_or(Error::Modified)?;
@@ -128,7 +128,7 @@ pub fn parse_not_found(bytes: &[u8]) -> Result<Vec<VulnerabilityId>, Error> {
         names.filter_map(|name| name.parse().ok()).take(SourceRecord::LIST).collect();
     aliases.sort();
     aliases.dedup();
-    // If no alias can be read, the id is known all the same, and not absent.
+    // An id with unreadable aliases is known, so it must not count as absent.
     if aliases.is_empty() { Err(Error::OtherError) } else { Ok(aliases) }
 }
 
@@ -155,7 +155,7 @@ mod tests {
             "references": [{"type": "WEB", "url": "https://a.example/x"}, {"type": "FIX", "url": "https://b.example/"}],
             "database_specific": {"cwe_ids": ["CWE-79"], "severity": "MODERATE"}
         }"#;
-        let (id, facts) = parse(record).unwrap();
+        let (id, facts) = parse_record(record).unwrap();
         assert_eq!(id.as_str(), "GHSA-2222-3333-4444");
         assert_eq!(facts.as_of.to_string(), "2026-05-01T10:00:00.5Z");
         assert_eq!(facts.status, Some(Status::Published));
@@ -173,7 +173,7 @@ mod tests {
     #[test]
     fn a_withdrawn_advisory_is_rejected() {
         let record = br#"{"id": "GO-2026-1", "modified": "2026-05-01T10:00:00Z", "withdrawn": "2026-05-01T10:00:00Z"}"#;
-        let (_, facts) = parse(record).unwrap();
+        let (_, facts) = parse_record(record).unwrap();
         assert_eq!((facts.status, facts.description), (Some(Status::Rejected), None));
     }
 
@@ -204,14 +204,14 @@ mod tests {
     proptest! {
         #[test]
         fn whatever_the_bytes_there_is_no_panic(bytes: Vec<u8>, text in "\\PC{0,60}") {
-            let _ = (parse(&bytes), parse_not_found(&bytes));
+            let _ = (parse_record(&bytes), parse_not_found(&bytes));
             let text = Value::from(text);
             let body = format!(
                 r#"{{"id":"GO-1","modified":"2026-01-01T00:00:00Z","summary":{text},"aliases":[{text}],
                     "severity":[{{"type":"CVSS_V3","score":{text}}}],"references":[{{"url":{text}}}],
                     "database_specific":{{"cwe_ids":[{text}]}}}}"#
             );
-            prop_assert!(parse(body.as_bytes()).is_ok());
+            prop_assert!(parse_record(body.as_bytes()).is_ok());
             let _ = parse_not_found(format!(r#"{{"code":5,"message":{text}}}"#).as_bytes());
         }
     }

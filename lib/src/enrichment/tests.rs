@@ -228,7 +228,7 @@ fn every_cve_of_nvd_is_read_without_loss() {
     for folder in ["nvd-api-2.0", "nvd-feed-1.1", "nvd-feed-2.0"] {
         for path in files(&data.join(folder)) {
             let bytes = content(&path);
-            let page = nvd::parse(&bytes).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+            let page = nvd::parse_page(&bytes).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
             assert_eq!(page.unreadable, [], "{}", path.display());
             let json: Value = serde_json::from_slice(&bytes).unwrap();
             assert_eq!(json["totalResults"], page.total_results);
@@ -301,7 +301,7 @@ fn every_cve_record_is_read_without_loss() {
     let (mut records, mut assessed, mut stated) = (0, 0, Vec::new());
     for path in ["vulnrichment", "cvelistv5"].into_iter().flat_map(|folder| files(&data.join(folder))) {
         let bytes = content(&path);
-        let (id, facts) = cve_services::parse(&bytes, Timestamp::UNIX_EPOCH)
+        let (id, facts) = cve_services::parse_record(&bytes, Timestamp::UNIX_EPOCH)
             .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         let expected = walk_cve5(&serde_json::from_slice(&bytes).unwrap());
         expected.assert_is(&facts, &path.display().to_string());
@@ -374,7 +374,7 @@ fn every_osv_record_is_read_without_loss() {
             packages.flat_map(|package| list(package, "vulnerabilities")).collect()
         };
         for document in documents {
-            match osv::parse(&serde_json::to_vec(document).unwrap()) {
+            match osv::parse_record(&serde_json::to_vec(document).unwrap()) {
                 Ok((id, facts)) => {
                     walk_osv(document).assert_is(&facts, id.as_str());
                     let expected =
@@ -399,15 +399,15 @@ fn every_osv_record_is_read_without_loss() {
 fn the_catalogue_is_read_without_loss() {
     let Some(data) = data() else { return };
     let bytes = content(&data.join("kev/known_exploited_vulnerabilities.json"));
-    let catalogue = kev::parse(&bytes, None).unwrap();
+    let catalogue = kev::parse_catalogue(&bytes, None).unwrap();
     let json: Value = serde_json::from_slice(&bytes).unwrap();
     let subset = content(&data.join("retyped/vuln-manager/kev-subset.json"));
     let last = LastGood { entries: catalogue.entries.len(), date: catalogue.released };
-    assert!(matches!(kev::parse(&subset, Some(last)), Err(kev::Error::TooFew { found: 4, .. })));
-    let newer = kev::parse(&subset, Some(LastGood { entries: 4, ..last })).unwrap();
+    assert!(matches!(kev::parse_catalogue(&subset, Some(last)), Err(kev::Error::TooFew { found: 4, .. })));
+    let newer = kev::parse_catalogue(&subset, Some(LastGood { entries: 4, ..last })).unwrap();
     let last = LastGood { entries: 4, date: newer.released };
-    assert!(matches!(kev::parse(&bytes, Some(last)), Err(kev::Error::Older)));
-    assert!(kev::parse(&content(&data.join("kev/enisa-eukev.json")), None).is_err());
+    assert!(matches!(kev::parse_catalogue(&bytes, Some(last)), Err(kev::Error::Older)));
+    assert!(kev::parse_catalogue(&content(&data.join("kev/enisa-eukev.json")), None).is_err());
 
     let mut ransomware = 0;
     for (catalogue, json) in [(&catalogue, &json), (&newer, &serde_json::from_slice(&subset).unwrap())] {

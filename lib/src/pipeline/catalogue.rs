@@ -396,7 +396,7 @@ async fn news(
 /// Reads what a report says of a vulnerability; none if it cannot be read.
 fn report_facts(finding: &Finding, at: Timestamp) -> Option<SourceRecord> {
     let json = to_raw_value(&finding.vulnerability).ok()?;
-    trivy::parse(json.get().as_bytes(), at).ok()
+    trivy::parse_vulnerability(json.get().as_bytes(), at).ok()
 }
 
 /// Adds what a report says to source records, and creates missing ones, without asking a source. Returns false if other

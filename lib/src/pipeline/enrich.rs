@@ -351,7 +351,7 @@ pub(super) async fn last_good_feeds(deps: &Enrichment) -> Result<Feeds, Error> {
         cache.kev = match newest {
             Some(feed) => read_feed(deps, &feed, |bytes| {
                 let believed = LastGood { entries: 1, date: Timestamp::MIN };
-                kev::parse(bytes, Some(believed)).map_err(|error| error.to_string())
+                kev::parse_catalogue(bytes, Some(believed)).map_err(|error| error.to_string())
             })
             .await?
             .map(|catalogue| (feed, Arc::new(catalogue))),

@@ -158,7 +158,7 @@ async fn refresh(deps: &Enrichment, name: FeedName, budget: &Budget) -> Result<b
     let not_plausible = |error: &dyn std::error::Error| Failed::Source(format!("it is not believed: {error}"));
     let (feed, stored) = match name {
         FeedName::Kev => {
-            let catalogue = kev::parse(&bytes, last_good).map_err(|error| not_plausible(&error))?;
+            let catalogue = kev::parse_catalogue(&bytes, last_good).map_err(|error| not_plausible(&error))?;
             let entries = u64::try_from(catalogue.entries.len()).unwrap_or(u64::MAX);
             let date = catalogue.released;
             (Feed { object, date, fetched_at: now, entries, model_version: None, median: None }, bytes)

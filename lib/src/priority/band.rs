@@ -20,7 +20,7 @@ pub enum Band {
     P3,
     /// With the next upgrade or rebuild; no date.
     P4,
-    /// No action: the record is rejected, or the vendor or VEX says `not_affected`.
+    /// No action: the record is rejected, or Trivy's status is `not_affected`.
     #[serde(rename = "none")]
     Suppressed,
 }

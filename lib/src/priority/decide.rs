@@ -2,7 +2,7 @@
 
 use super::band::Band;
 use super::probability::Probability;
-use super::table::{Row, row};
+use super::table::{Row, table_row};
 use super::{Inputs, Thresholds};
 use crate::domain::vulnerability::{Exploitation, KevStatus, TechnicalImpact};
 
@@ -75,7 +75,7 @@ pub(super) enum Deprioritisation {
 
 pub(super) fn decide(case: &Case, thresholds: &Thresholds) -> Decision {
     let is_listed = matches!(case.kev, KevStatus::Listed(_));
-    let row = row(is_listed, case.exposed, case.automatable, case.total);
+    let row = table_row(is_listed, case.exposed, case.automatable, case.total);
     let escalation = if is_listed { None } else { escalation(case, thresholds, row) };
     let band = escalation.map_or(row.band, |escalation| escalation.band);
     let deprioritisation = case.vendor_deprioritised.then(|| deprioritisation(case, thresholds));
@@ -87,7 +87,7 @@ pub(super) fn decide(case: &Case, thresholds: &Thresholds) -> Decision {
 fn escalation(case: &Case, thresholds: &Thresholds, from: Row) -> Option<Escalation> {
     let reaches = |threshold: f64| case.percentile.is_some_and(|percentile| percentile >= threshold);
     let as_listed = |by| {
-        let as_row = row(true, case.exposed, case.automatable, case.total);
+        let as_row = table_row(true, case.exposed, case.automatable, case.total);
         Escalation { by, as_row: Some(as_row), band: as_row.band.without_forensics() }
     };
     let one_up = |by| Escalation { by, as_row: None, band: from.band.one_up_to_p2() };

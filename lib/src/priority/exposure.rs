@@ -76,7 +76,7 @@ pub enum ParseExposuresError {
     Contradiction(usize),
 }
 
-/// Which images are exposed, by patterns over their names.
+/// The exposure of images, by patterns over their names.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Exposures {
     public: Vec<Pattern>,

@@ -5,7 +5,7 @@ use jiff::civil::date;
 use proptest::prelude::*;
 
 use super::exposure::{Exposure, Reach};
-use super::table::row;
+use super::table::table_row;
 use super::*;
 use crate::domain::severity::Severity;
 use crate::domain::tests::shared;
@@ -120,7 +120,7 @@ fn with_exploitation(mut facts: Inputs, exploitation: Exploitation) -> Inputs {
 #[test]
 fn the_table_is_that_of_bod_26_04() {
     for (number, (kev, exposed, automatable, total, band)) in (0..).zip(BOD_26_04) {
-        assert_eq!(row(kev, exposed, automatable, total), table::Row { number, band }, "row {number}");
+        assert_eq!(table_row(kev, exposed, automatable, total), table::Row { number, band }, "row {number}");
     }
 }
 
@@ -146,7 +146,7 @@ fn the_table_is_the_one_that_cert_cc_publishes() {
             _ => panic!("{line}"),
         };
         let expected = table::Row { number: number.parse().unwrap(), band };
-        assert_eq!(row(yes(kev), yes(exposed), yes(automatable), yes(impact)), expected, "{line}");
+        assert_eq!(table_row(yes(kev), yes(exposed), yes(automatable), yes(impact)), expected, "{line}");
         rows += 1;
     }
     assert_eq!(rows, 16);
@@ -255,7 +255,7 @@ fn only_a_rejected_record_and_the_vendors_denial_suppress() {
 fn percentile_99_or_seen_attacks_count_as_kev_without_forensics() {
     for (number, (kev, exposed, automatable, total, band)) in BOD_26_04.into_iter().enumerate() {
         let facts = plain(kev, exposed, automatable, total);
-        let as_listed = row(true, exposed, automatable, total).band;
+        let as_listed = table_row(true, exposed, automatable, total).band;
         let expected = if kev { band } else { as_listed.max(Band::P1) };
         let high = assessed(&Inputs { epss: Some(epss(0.6, 0.99)), ..facts.clone() });
         assert_eq!(high.band, expected, "row {number}");

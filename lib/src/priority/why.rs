@@ -1,4 +1,4 @@
-//! The reasons of a priority, in words. Answers and prompts show them, so text of reports and sources is cut to size
+//! The reasons of a priority. Answers and prompts show them, so text of reports and sources is cut to size
 //! and to ASCII.
 
 use jiff::civil::Date;

@@ -157,7 +157,7 @@ fn request_url(live: &Live, batch: &[VulnerabilityId]) -> Url {
 
 /// Reads the answer about each id; an id about which nothing is certain gets an error.
 fn read_batch(batch: &[VulnerabilityId], response: &Response) -> Asked {
-    let mut page = match nvd::parse(&response.body) {
+    let mut page = match nvd::parse_page(&response.body) {
         Ok(page) => page,
         Err(error) => return Asked::Refused(error.to_string()),
     };
@@ -180,7 +180,7 @@ fn read_batch(batch: &[VulnerabilityId], response: &Response) -> Asked {
         None => None,
     };
     let answers: BTreeMap<VulnerabilityId, Option<Said>> = batch.iter().map(|id| (id.clone(), answer(id))).collect();
-    // A truncated page says nothing about the ids that it lacks; smaller batches do.
+    // Smaller batches may have the ids that a truncated page lacks.
     if batch.len() > 1 && answers.values().any(Option::is_none) {
         return Asked::Refused(format!("only {listed} of {} CVEs", page.total_results));
     }
@@ -189,7 +189,7 @@ fn read_batch(batch: &[VulnerabilityId], response: &Response) -> Asked {
 
 /// Reads a mirrored file, which is an answer or only the `cve` object of one.
 fn read_file(id: &VulnerabilityId, body: &[u8]) -> Said {
-    if let Ok(mut page) = nvd::parse(body) {
+    if let Ok(mut page) = nvd::parse_page(body) {
         return match page.cves.remove(id) {
             Some(facts) => Said::Record(Box::new(facts)),
             None if page.total_results == 0 => Said::Absent,

@@ -16,7 +16,7 @@ pub const SOURCE: Source = Source {
         let policy = FetchPolicy::new("osv", live.intervals.osv);
         (policy, live.addresses.osv.join(&["v1", "vulns", id.as_str()]))
     },
-    read: |body, _| Ok(osv::parse(body)?),
+    read: |body, _| Ok(osv::parse_record(body)?),
     not_found: read_not_found,
 };
 

@@ -6,7 +6,7 @@
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-/// When a source may be asked, and its failures up to now.
+/// The next permit of a source, and its failures up to now.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SourceState {
     /// The earliest time of the next permit.
@@ -35,10 +35,10 @@ pub enum Permit {
 impl SourceState {
     /// Failures in a row that open the circuit.
     pub const FAILURES_TO_OPEN: u32 = 5;
-    /// How long the circuit stays open the first, second and every further time in a row.
+    /// The time for which the circuit stays open: the first, second and every further time in a row.
     const OPEN_TIMES: [SignedDuration; 3] =
         [SignedDuration::from_secs(60), SignedDuration::from_mins(5), SignedDuration::from_mins(30)];
-    /// How long the one request after an open circuit has before the next is permitted.
+    /// The time after an open circuit in which only one request is permitted.
     const TRIAL_TIME: SignedDuration = SignedDuration::from_secs(90);
     /// The longest `Retry-After` that is respected.
     const MAX_RETRY_AFTER: SignedDuration = SignedDuration::from_mins(30);
