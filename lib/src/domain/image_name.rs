@@ -57,8 +57,7 @@ impl ImageName {
 const DOCKER_HUB: [&str; 3] = ["docker.io/", "index.docker.io/", "registry-1.docker.io/"];
 
 /// Shortens a reference to Docker Hub: `docker.io/library/nginx` and `library/nginx` become `nginx`.
-#[must_use]
-pub fn familiar(name: &str) -> &str {
+fn familiar(name: &str) -> &str {
     if !is_reference(name) {
         return name;
     }
@@ -94,8 +93,7 @@ pub fn repository(name: &str) -> &str {
 }
 
 /// Finds the tag of a reference.
-#[must_use]
-pub fn tag(name: &str) -> Option<&str> {
+fn tag(name: &str) -> Option<&str> {
     split(name).1
 }
 

@@ -704,7 +704,7 @@ proptest! {
     #[test]
     fn every_input_that_was_used_is_in_the_reasons(facts in any_facts()) {
         let status = if facts.status == FixStatus::NotAffected { FixStatus::Affected } else { facts.status };
-        let facts = Inputs { record: None, vex: None, status, ..facts };
+        let facts = Inputs { record: None, status, ..facts };
         let priority = assessed(&facts);
         for input in ["KEV", "exposed: ", "automatable", "technical impact", "exploitation", "BOD 26-04", "Trivy"] {
             prop_assert!(says(&priority, input), "{input} {:#?}", priority.why);

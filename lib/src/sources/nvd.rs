@@ -18,7 +18,7 @@ use crate::enrichment::nvd;
 use crate::store::Store;
 
 /// The most ids that NVD accepts in one call.
-pub const MAX_BATCH: usize = 100;
+const MAX_BATCH: usize = 100;
 /// Refused calls in a row after which a run stops asking NVD. To find one bad id among a hundred takes two at most.
 const MAX_REFUSALS: usize = 8;
 
