@@ -19,13 +19,13 @@ pub fn day(at: Timestamp) -> Date {
     at.to_zoned(TimeZone::UTC).date()
 }
 
-/// Returns the time `by` after `now`, or the latest one that there is.
+/// Returns the time `by` after `now`, at most the latest possible time.
 #[must_use]
 pub fn time_after(now: Timestamp, by: Duration) -> Timestamp {
     now.checked_add(by).unwrap_or(Timestamp::MAX)
 }
 
-/// Returns the time `by` before `now`, or the earliest one that there is.
+/// Returns the time `by` before `now`, at least the earliest possible time.
 #[must_use]
 pub fn time_before(now: Timestamp, by: Duration) -> Timestamp {
     now.checked_sub(by).unwrap_or(Timestamp::MIN)

@@ -184,7 +184,7 @@ pub struct OtherFindings {
 pub struct Artifact {
     /// The image reference as it was typed, or another name of the artifact.
     pub image_name: ImageName,
-    /// The name identifies nothing (`.`, a path): the scan replaces no other.
+    /// The name does not identify an image (`.`, a path), so the scan replaces no other.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub nameless: bool,
     /// The platform of the image.

@@ -116,7 +116,7 @@ pub struct Upload {
     /// The `ETag` of the object that the state is about: another object of the same key is another upload.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub etag: Option<String>,
-    /// The event of that object: the same bytes, put there again, are another upload.
+    /// The event of that object: a second event of the same bytes is another upload.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sequencer: Option<Sequencer>,
     /// The time at which the state was written.
@@ -128,7 +128,7 @@ pub struct Upload {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "status", rename_all = "snake_case")]
 pub enum State {
-    /// It was requested, and there is no object yet.
+    /// It was requested; the object is missing.
     AwaitingUpload,
     /// The object is in the bucket. Never stored: the bucket shows it.
     Received,
@@ -149,7 +149,7 @@ pub enum State {
     },
     /// It cannot be ingested.
     Failed {
-        /// The code of the problem, one of the API's.
+        /// A problem code of the API.
         code: String,
         /// The reason.
         reason: String,
@@ -157,7 +157,7 @@ pub enum State {
 }
 
 impl Upload {
-    /// Tells whether nothing is left to do.
+    /// Tells whether the ingestion has ended.
     #[must_use]
     pub const fn is_settled(&self) -> bool {
         matches!(self.state, State::Done { .. } | State::Failed { .. })
