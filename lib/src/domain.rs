@@ -1,8 +1,9 @@
-//! What Sirius is about, free of I/O: no async, no AWS, no HTTP.
+//! The types and rules of Sirius without I/O: no async, no AWS, no HTTP.
 
 pub mod analysis;
 pub mod asset;
 pub mod declared;
+pub(crate) mod digest;
 pub mod feed;
 pub mod finding;
 pub mod fix_status;

@@ -1,8 +1,8 @@
-//! Bytes of public sources → facts → one record. Pure: no async, no AWS, no HTTP, no clock.
+//! Reads the bytes of public sources into facts, and merges them into one record. No I/O, no clock.
 //!
 //! | file | what it reads |
 //! |---|---|
-//! | [`nvd`] | NVD's API 2.0 and its yearly feeds |
+//! | [`nvd`] | NVD's API 2.0 |
 //! | [`cve_services`] | CVE JSON 5.x with CISA's additions (SSVC, KEV) |
 //! | [`osv`] | OSV records, and the 404 that names aliases |
 //! | [`kev`] | CISA's catalogue |

@@ -1,17 +1,16 @@
-//! Decides what to fix first: a published rule over facts, with its reasons. No model has a part in it.
+//! Decides what to fix first by a published rule over facts, with reasons and without a model.
 //!
-//! 1. **Suppressed** if the CVE record is rejected, if VEX says `not_affected` or `fixed`, or if the vendor says
-//!    `not_affected` in the report (Trivy's status): band `none`, score 0.
+//! 1. **Suppressed** if the CVE record is rejected, or if Trivy's status is `not_affected`: band `none`, score 0.
 //! 2. **Row** of CISA's BOD 26-04 over four questions: in KEV, publicly exposed, automatable, technical impact
 //!    total ([`table`]). P0 is 3 days and forensic triage, P1 3 days, P2 14 days, P3 60 days, P4 next upgrade.
 //! 3. **Escalation**, because KEV lags behind attacks. Not in KEV, and exploitation is active or the EPSS percentile at
 //!    least 0.99: the row as if in KEV, without the forensic triage. Percentile at least 0.95, or a proof of concept
 //!    and automatable: one band up, at most P2. Percentiles, because EPSS v5 moved the probabilities.
-//! 4. **Vendor deprioritised.** The vendor calls it negligible or will not fix it, and it has no network reach, is
-//!    not in KEV and below percentile 0.90: one band down, never below P4. Active exploitation counts as KEV here too.
+//! 4. **Vendor deprioritised.** The vendor will not fix it, and it has no network reach, is not in KEV and below
+//!    percentile 0.90: one band down, never below P4. Active exploitation counts as KEV here too.
 //! 5. **Score** inside the band, 0 to 100: `100 × p × severity × KEV factor`. p is 1 in KEV, else the EPSS
-//!    probability; severity the mean of the label (critical 9, high 7.5, medium 5, low 3, negligible 0.5,
-//!    unknown 5) and the mean CVSS score, over 10; the factor 1.1 in KEV with ransomware, 1.05 in KEV.
+//!    probability; severity the mean of the label (critical 9, high 7.5, medium 5, low 3, unknown 5) and the mean CVSS
+//!    score, over 10; the factor 1.1 in KEV with ransomware, 1.05 in KEV.
 //! 6. **A missing fact is never zero**, and the reasons say `data_gap`:
 //!    * EPSS: p is the median of the loaded snapshot, or 0.01. Steps 3 and 4 do not use it.
 //!    * CVSS: the label alone.
@@ -51,7 +50,7 @@ use jiff::{Span, Timestamp};
 use serde::{Deserialize, Serialize};
 
 pub use band::Band;
-pub use inputs::{Inputs, VectorReading, Vex, VexStatus};
+pub use inputs::{Inputs, VectorReading};
 pub use reported::Reported;
 pub use sort_key::SortKey;
 pub use thresholds::Thresholds;
@@ -88,7 +87,7 @@ pub fn assess(inputs: &Inputs, thresholds: &Thresholds, as_of: Timestamp) -> Pri
     let probability = Probability::of(inputs, thresholds);
     let case = Case::of(inputs, &probability);
     let decision = decide(&case, thresholds);
-    let (score, why_score) = score::of(inputs, &probability);
+    let (score, why_score) = score::score_with_reason(inputs, &probability);
 
     let mut why = vec![
         why::kev(inputs, thresholds, today),
@@ -108,22 +107,14 @@ pub fn assess(inputs: &Inputs, thresholds: &Thresholds, as_of: Timestamp) -> Pri
     Priority { band: decision.band, score, due, why }
 }
 
-/// Applies step 1. VEX is about this product, so it goes before the vendor's status of the package.
+/// Applies step 1.
 fn suppression(inputs: &Inputs) -> Option<String> {
     if let Some(record) = inputs.record.as_ref().filter(|record| record.fact.value == Status::Rejected) {
         let source = why::dated(record.source.as_str(), Some(day(record.as_of)));
         return Some(format!("suppressed: CVE record rejected, {source}"));
     }
-    let Some(vex) = inputs.vex.as_ref() else {
-        let is_denied = inputs.status == FixStatus::NotAffected;
-        return is_denied.then(|| "suppressed: Trivy status not_affected".to_owned());
-    };
-    let statement = match vex.status {
-        VexStatus::NotAffected => "not_affected",
-        VexStatus::Fixed => "fixed",
-        VexStatus::Affected | VexStatus::UnderInvestigation => return None,
-    };
-    Some(format!("suppressed: VEX {statement}, {}", why::dated(&vex.source, vex.as_of)))
+    let is_denied = inputs.status == FixStatus::NotAffected;
+    is_denied.then(|| "suppressed: Trivy status not_affected".to_owned())
 }
 
 /// Computes the last day, with its reason.

@@ -114,7 +114,7 @@ impl Told {
 
     /// Adds the facts of the report only.
     pub fn seeded(mut self, report: &serde_json::Value) -> Self {
-        let facts = trivy::parse(report.to_string().as_bytes(), self.at).unwrap();
+        let facts = trivy::parse_vulnerability(report.to_string().as_bytes(), self.at).unwrap();
         self.answers.push(Answer { source: Source::Trivy, at: self.at, said: Said::Record(Box::new(facts)) });
         self
     }

@@ -1,14 +1,14 @@
-//! What a model said of a prompt, or why it has not.
+//! The analysis of a vulnerability by a model: its answer, or the failure.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::instant;
 
-/// Where an analysis stands.
+/// The state of an analysis.
 ///
 /// ```text
-/// (none) ──▶ pending ──▶ completed ──▶ pending   asked again: the old answer stays until there is a new one
+/// (none) ──▶ pending ──▶ completed ──▶ pending   asked again: the old answer is kept until the new one
 ///               │   ▲
 ///               ▼   │ asked again
 ///             failed
@@ -16,23 +16,23 @@ use super::instant;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
-    /// The model is asked, or will be.
+    /// The request is queued or running.
     Pending,
-    /// There is an answer.
+    /// The model has answered.
     Completed,
-    /// There is none, and nobody is at it.
+    /// The latest request failed without an answer.
     Failed,
 }
 
-/// An analysis as everyone may see it.
+/// An analysis as the API shows it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Analysis {
-    /// Where it stands.
+    /// The state.
     pub status: Status,
-    /// The latest good answer; it outlives being asked again.
+    /// The latest good answer, kept while the model is asked again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub answer: Option<Answered>,
-    /// Why the latest attempt gave no answer.
+    /// The failure of the latest attempt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
 }
@@ -40,23 +40,23 @@ pub struct Analysis {
 /// A checked answer of the model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Answered {
-    /// What the vulnerability is: plain text.
+    /// A description of the vulnerability in plain text.
     pub summary: String,
-    /// What to do: plain text, a `- ` line for each.
+    /// Plain text, a line with `- ` for each recommendation.
     pub recommendations: String,
     /// 1.0 to 10.0, the model's estimate.
     pub risk_score: f64,
-    /// A person should look: something was removed, or the score or the input is suspicious.
+    /// It needs a review: something was removed, or the score or the input is suspicious.
     pub needs_review: bool,
-    /// Why a person should look, in words.
+    /// The reasons for a review.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub review: Vec<String>,
-    /// What was removed from the answer.
+    /// Sentences that were removed from the answer.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub removed: Vec<Removed>,
     /// The model that answered.
     pub model: String,
-    /// When.
+    /// The time of the answer.
     #[serde(serialize_with = "instant::serialize")]
     pub timestamp: Timestamp,
     /// Tokens of the prompt, if the host counted them.
@@ -65,31 +65,31 @@ pub struct Answered {
     /// Tokens of the answer, if the host counted them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub answer_tokens: Option<u64>,
-    /// Milliseconds that the host says it took.
+    /// The duration in milliseconds, as the host states it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub duration_ms: Option<u64>,
-    /// Why the first answer was not usable, if it took a second one.
+    /// The error in the first answer, if a second one was requested.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub repaired_after: Option<String>,
 }
 
-/// A sentence that was removed from an answer, since the facts do not support it.
+/// A sentence that was removed from an answer because the facts do not support it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Removed {
-    /// What it held, in Sirius's words.
+    /// The unsupported claim.
     pub reason: String,
-    /// The sentence, in the model's words: not to be trusted, nor to be shown as anything but text.
+    /// The model's sentence: untrusted, to be shown as text only.
     pub sentence: String,
 }
 
-/// Why there is no answer.
+/// The failure of a request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
     /// A stable name, such as `model_missing` or `unreachable`.
     pub reason: String,
-    /// The same in words, without anything of the model's text.
+    /// A description without any text of the model.
     pub detail: String,
-    /// From when on asking again makes sense.
+    /// The time from which a retry may succeed.
     #[serde(serialize_with = "instant::serialize")]
     pub retry_at: Timestamp,
 }

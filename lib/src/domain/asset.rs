@@ -1,9 +1,9 @@
 //! Assets, within which scans replace each other, and the lineages of assets over all tags.
 
-use sha2::{Digest as _, Sha256};
 use std::fmt;
 use std::str::FromStr;
 
+use super::digest::{half_sha256, hex, impl_hex, parse_hex};
 use super::image_name::ImageName;
 use super::platform::Platform;
 use super::scan::{Artifact, ScanId};
@@ -37,22 +37,10 @@ impl Asset {
         let alone = self.alone.map(|scan| scan.to_string()).unwrap_or_default();
         let repository = if self.alone.is_some() { self.name.as_str() } else { self.name.repository() };
         AssetKey {
-            lineage: LineageKey(digest(&["lineage", repository, platform, &alone])),
-            asset: digest(&["asset", self.name.as_str(), platform, &alone]),
+            lineage: LineageKey(half_sha256("", ["lineage", repository, platform, &alone])),
+            asset: half_sha256("", ["asset", self.name.as_str(), platform, &alone]),
         }
     }
-}
-
-/// Computes half of a SHA-256 over texts, each with its length before it.
-fn digest(parts: &[&str]) -> [u8; 16] {
-    let mut sha = Sha256::new();
-    for part in parts {
-        sha.update(part.len().to_be_bytes());
-        sha.update(part);
-    }
-    let mut half = [0; 16];
-    half.iter_mut().zip(sha.finalize()).for_each(|(to, from)| *to = from);
-    half
 }
 
 /// The key of a repository on a platform: 32 hexadecimal digits.
@@ -75,26 +63,9 @@ impl AssetKey {
     }
 }
 
-fn write_hex(f: &mut fmt::Formatter<'_>, bytes: &[u8]) -> fmt::Result {
-    bytes.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-}
-
-impl fmt::Display for LineageKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write_hex(f, &self.0)
-    }
-}
-
-impl fmt::Debug for LineageKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "LineageKey({self})")
-    }
-}
-
 impl fmt::Display for AssetKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}#", self.lineage)?;
-        write_hex(f, &self.asset)
+        write!(f, "{}#{}", self.lineage, hex(&self.asset))
     }
 }
 
@@ -109,28 +80,14 @@ impl fmt::Debug for AssetKey {
 #[error("is not the key of an asset or a lineage")]
 pub struct ParseAssetKeyError;
 
-fn parse_digest(text: &str) -> Result<[u8; 16], ParseAssetKeyError> {
-    let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
-    if text.len() != 32 || !text.bytes().all(is_digit) {
-        return Err(ParseAssetKeyError);
-    }
-    u128::from_str_radix(text, 16).map(u128::to_be_bytes).map_err(|_| ParseAssetKeyError)
-}
-
-impl FromStr for LineageKey {
-    type Err = ParseAssetKeyError;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        parse_digest(text).map(Self)
-    }
-}
+impl_hex!(LineageKey, ParseAssetKeyError);
 
 impl FromStr for AssetKey {
     type Err = ParseAssetKeyError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let (lineage, asset) = text.split_once('#').ok_or(ParseAssetKeyError)?;
-        Ok(Self { lineage: lineage.parse()?, asset: parse_digest(asset)? })
+        Ok(Self { lineage: lineage.parse()?, asset: parse_hex(asset).ok_or(ParseAssetKeyError)? })
     }
 }
 

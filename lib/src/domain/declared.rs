@@ -1,4 +1,4 @@
-//! What the sender of a report says about it besides the report itself.
+//! Statements of the sender about a report.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,16 +9,16 @@ use super::image_name::ImageName;
 use super::severity::Severity;
 use super::text::impl_string_conversions;
 
-/// The sender's own words: Trivy writes none of them into its report.
+/// The sender's statements, none of which Trivy writes into its report.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Declared {
     /// The name of the image, instead of the one in the report.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub image_name: Option<ImageName>,
-    /// The scanners that ran; none if the sender does not say.
+    /// The scanners that ran; none if the sender does not declare them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scanners: Option<Scanners>,
-    /// The severities that were looked for; none if the sender does not say.
+    /// The severities that were looked for; none if the sender does not declare them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub severities: Option<Severities>,
 }
@@ -39,7 +39,7 @@ pub enum Scanner {
 impl Scanner {
     const ALL: [Self; 4] = [Self::Vulnerabilities, Self::Misconfigurations, Self::Secrets, Self::Licenses];
 
-    /// Trivy's spelling.
+    /// Returns Trivy's spelling.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -62,7 +62,7 @@ pub struct ParseScannersError;
 pub struct Scanners(Vec<Scanner>);
 
 impl Scanners {
-    /// Whether vulnerabilities were looked for.
+    /// Tells whether vulnerabilities were looked for.
     #[must_use]
     pub fn look_for_vulnerabilities(&self) -> bool {
         self.0.contains(&Scanner::Vulnerabilities)
@@ -104,7 +104,7 @@ pub struct ParseSeveritiesError;
 pub struct Severities(Vec<Severity>);
 
 impl Severities {
-    /// Whether findings of a severity were looked for.
+    /// Tells whether findings of a severity were looked for.
     #[must_use]
     pub fn contains(&self, severity: Severity) -> bool {
         self.0.contains(&severity)

@@ -1,11 +1,11 @@
-//! Feeds: what one source says of all vulnerabilities, fetched as a whole.
+//! Feeds: the facts of one source about all vulnerabilities, fetched as a whole.
 
 use std::fmt;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// Which feed.
+/// The name of a feed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum FeedName {
     /// CISA's catalogue of Known Exploited Vulnerabilities.
@@ -15,10 +15,10 @@ pub enum FeedName {
 }
 
 impl FeedName {
-    /// All of them.
+    /// All feeds.
     pub const ALL: [Self; 2] = [Self::Kev, Self::Epss];
 
-    /// The name in keys.
+    /// Returns the name in keys.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -34,21 +34,30 @@ impl fmt::Display for FeedName {
     }
 }
 
-/// The last good one of a feed.
+/// The last good version of a feed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Feed {
     /// Its object in the bucket.
     pub object: String,
-    /// The source's own date: the catalogue's release, the scores' day.
+    /// The date that the source states: the release of the catalogue, the time of the scores.
     pub date: Timestamp,
-    /// When it was fetched.
+    /// The time of the fetch.
     pub fetched_at: Timestamp,
-    /// How many vulnerabilities it has.
+    /// The number of vulnerabilities in it.
     pub entries: u64,
-    /// Of EPSS, the model that made the scores.
+    /// For EPSS, the model of the scores.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model_version: Option<String>,
-    /// Of EPSS, the median score.
+    /// For EPSS, the median score.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub median: Option<f64>,
+}
+
+/// The version of a feed that a new one must not fall behind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LastGood {
+    /// See [`Feed::entries`].
+    pub entries: usize,
+    /// See [`Feed::date`].
+    pub date: Timestamp,
 }

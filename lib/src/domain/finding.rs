@@ -39,7 +39,7 @@ impl Ordinal {
 pub struct FindingId(u64);
 
 impl FindingId {
-    /// How many findings a scan can have.
+    /// The most findings of a scan.
     pub const PER_SCAN: u64 = ScanId::FINDINGS;
 
     /// Returns the id of the finding at `ordinal` in the scan.
@@ -137,7 +137,7 @@ impl Finding {
         FindingId::new(self.scan_id, self.ordinal)
     }
 
-    /// Returns the severity; [`Severity::Unknown`] for a word that is not Trivy's.
+    /// Returns the severity; [`Severity::Unknown`] if Trivy's is missing or invalid.
     #[must_use]
     pub fn severity(&self) -> Severity {
         self.text("Severity").and_then(|severity| severity.parse().ok()).unwrap_or(Severity::Unknown)

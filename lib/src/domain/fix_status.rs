@@ -9,7 +9,7 @@ use serde::de::value::{Error, StrDeserializer};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FixStatus {
-    /// `unknown`, or a word that a later Trivy may have.
+    /// `unknown`, or a status of a later Trivy.
     Unknown,
     /// `not_affected`
     NotAffected,
@@ -28,7 +28,7 @@ pub enum FixStatus {
 }
 
 impl FixStatus {
-    /// Reads the status of a report; [`FixStatus::Unknown`] for any other word.
+    /// Reads the status of a report; [`FixStatus::Unknown`] for any other text.
     #[must_use]
     pub fn from_trivy(word: &str) -> Self {
         let word: StrDeserializer<'_, Error> = word.into_deserializer();

@@ -1,4 +1,4 @@
-//! Selects the scans that count as running now.
+//! Selects the scans of images that count as running.
 
 use std::str::FromStr;
 use std::time::Duration;
@@ -11,13 +11,13 @@ use super::scan::Scan;
 /// The selection of assets of a fleet.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Fleet {
-    /// Which tags of a repository count.
+    /// The tags that count.
     pub scope: Scope,
     /// The longest time since an asset was last seen; none for no limit.
     pub max_age: Option<Duration>,
 }
 
-/// Which tags of a repository count.
+/// The tags of a repository that count.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Scope {
     /// `tags`: each image name until it is retired.

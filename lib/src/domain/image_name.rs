@@ -16,17 +16,15 @@ pub struct ImageName(String);
 
 /// The text cannot name an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages describe the variants")]
 pub enum ImageNameError {
-    /// No text, or only white space.
     #[error("is empty")]
     Empty,
-    /// Longer than a partition key should be.
     #[error("is longer than {} bytes", ImageName::MAX_BYTES)]
     TooLong,
-    /// A control character, which neither a URL nor the log should have.
     #[error("has a control character")]
     ControlCharacter,
-    /// An invisible character, with which two names that look alike would be two images.
+    // Two names that look alike would be two images.
     #[error("has an invisible character")]
     InvisibleCharacter,
 }
@@ -35,12 +33,6 @@ impl ImageName {
     /// Half of the 2,048 bytes that DynamoDB allows a partition key:
     /// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html>.
     pub const MAX_BYTES: usize = 1024;
-
-    /// Returns the text.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
 
     /// Shortens a reference to Docker Hub; keeps any other name.
     #[must_use]
@@ -65,8 +57,7 @@ impl ImageName {
 const DOCKER_HUB: [&str; 3] = ["docker.io/", "index.docker.io/", "registry-1.docker.io/"];
 
 /// Shortens a reference to Docker Hub: `docker.io/library/nginx` and `library/nginx` become `nginx`.
-#[must_use]
-pub fn familiar(name: &str) -> &str {
+fn familiar(name: &str) -> &str {
     if !is_reference(name) {
         return name;
     }
@@ -102,8 +93,7 @@ pub fn repository(name: &str) -> &str {
 }
 
 /// Finds the tag of a reference.
-#[must_use]
-pub fn tag(name: &str) -> Option<&str> {
+fn tag(name: &str) -> Option<&str> {
     split(name).1
 }
 

@@ -1,4 +1,4 @@
-//! Times as answers have them: RFC 3339 in UTC, no finer than a millisecond, which is what most clients can read.
+//! Times in answers: RFC 3339 in UTC, in milliseconds at most, which most clients can read.
 
 use std::time::Duration;
 
@@ -19,13 +19,13 @@ pub fn day(at: Timestamp) -> Date {
     at.to_zoned(TimeZone::UTC).date()
 }
 
-/// Returns the time `by` after `now`, or the latest one that there is.
+/// Returns the time `by` after `now`, at most the latest possible time.
 #[must_use]
 pub fn time_after(now: Timestamp, by: Duration) -> Timestamp {
     now.checked_add(by).unwrap_or(Timestamp::MAX)
 }
 
-/// Returns the time `by` before `now`, or the earliest one that there is.
+/// Returns the time `by` before `now`, at least the earliest possible time.
 #[must_use]
 pub fn time_before(now: Timestamp, by: Duration) -> Timestamp {
     now.checked_sub(by).unwrap_or(Timestamp::MIN)
@@ -51,7 +51,6 @@ pub mod option {
     /// # Errors
     /// Those of the serializer.
     pub fn serialize<S: Serializer>(at: &Option<Timestamp>, serializer: S) -> Result<S::Ok, S::Error> {
-        // The format's own way to write an option, and jiff's to write a time.
         at.map(in_millis).serialize(serializer)
     }
 }

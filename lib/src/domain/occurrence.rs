@@ -1,8 +1,8 @@
-//! Where in the fleet a vulnerability is: which assets have it, in which package, since when.
+//! The occurrences of vulnerabilities in the fleet: asset, package and times.
 //!
-//! Occurrences lie in [`Bucket`]s by vulnerability, one item per asset and bucket, so that one query finds all
-//! assets with a vulnerability. Each occurrence lists the scans that have it, so that what an asset had follows
-//! from its scans alone, in whatever order they are added or removed.
+//! Occurrences lie in [`Bucket`]s by vulnerability, one item per asset and bucket, so that one query finds all assets
+//! with a vulnerability. Each occurrence lists the scans that have it, so the order in which scans are added or removed
+//! does not matter.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,36 +18,36 @@ use super::severity::Severity;
 use super::text::cut;
 use super::vulnerability::id::VulnerabilityId;
 
-/// Which of [`Bucket::COUNT`] parts of the fleet's occurrences a vulnerability belongs to.
+/// One of [`Bucket::COUNT`] parts of the fleet's occurrences.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Bucket(u8);
 
 impl Bucket {
-    /// How many there are. Never to be changed: stored items lie under their number.
+    /// The number of buckets. It must not change: stored items lie under their number.
     pub const COUNT: u8 = 64;
 
-    /// A bucket by number, if there is one.
+    /// Accepts a number below [`Bucket::COUNT`].
     #[must_use]
     pub const fn new(number: u8) -> Option<Self> {
         if number < Self::COUNT { Some(Self(number)) } else { None }
     }
 
-    /// The bucket of a vulnerability.
+    /// Returns the bucket of a vulnerability.
     #[must_use]
     pub fn of(id: &VulnerabilityId) -> Self {
         let [first, ..] = <[u8; 32]>::from(Sha256::digest(id.as_str()));
         Self(first % Self::COUNT)
     }
 
-    /// All of them.
+    /// Lists all buckets.
     pub fn all() -> impl Iterator<Item = Self> {
         (0..Self::COUNT).map(Self)
     }
 
-    /// How many are worked at before it is looked whether there is time for more.
+    /// The number of buckets that are processed between two looks at the remaining time.
     pub const STEP: u8 = 16;
 
-    /// Those from a number on, [`Bucket::STEP`] at a time, each with the number that the next step begins with.
+    /// Lists the buckets from a number on, [`Bucket::STEP`] at a time, each step with the first number of the next.
     pub fn steps(from: u8) -> impl Iterator<Item = (Vec<Self>, u8)> {
         let begins = (from..Self::COUNT).step_by(usize::from(Self::STEP));
         begins.map(|first| {
@@ -56,14 +56,14 @@ impl Bucket {
         })
     }
 
-    /// The number.
+    /// Returns the number.
     #[must_use]
     pub const fn get(self) -> u8 {
         self.0
     }
 }
 
-/// A vulnerability of a package, of whatever version: what a clock runs for.
+/// A vulnerability of a package in any version, which the clock of a due date runs for.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Problem {
     /// The vulnerability.
@@ -78,13 +78,13 @@ pub struct Problem {
 }
 
 /// The longest text of a report that lists of the fleet show, in bytes; longer ones are cut.
-pub const LONGEST: usize = 300;
+pub const MAX_SHOWN_BYTES: usize = 300;
 
 impl Problem {
-    /// What a finding is a problem of, over scans and tags; none if it has no id that can be looked up.
+    /// Returns the problem of a finding, the same over scans and tags; none without a valid id.
     #[must_use]
     pub fn of(finding: &Finding) -> Option<Self> {
-        let short = |text: &String| cut(text, LONGEST).to_owned();
+        let short = |text: &String| cut(text, MAX_SHOWN_BYTES).to_owned();
         Some(Self {
             vulnerability_id: finding.vulnerability_id.as_deref()?.parse().ok()?,
             pkg_name: finding.pkg_name.as_ref().map(short).unwrap_or_default(),
@@ -93,11 +93,11 @@ impl Problem {
     }
 }
 
-/// When each problem of a repository on a platform was first seen, over all its tags.
+/// The times at which problems of a repository on a platform were first seen, over all its tags.
 pub type FirstSeen = BTreeMap<Problem, Timestamp>;
 
-/// Adds to what is known of a repository; whatever the order, the earliest time stays.
-pub fn earlier(known: &mut FirstSeen, found: impl IntoIterator<Item = (Problem, Timestamp)>) {
+/// Adds times, and keeps the earliest of each problem.
+pub fn keep_earliest(known: &mut FirstSeen, found: impl IntoIterator<Item = (Problem, Timestamp)>) {
     for (problem, at) in found {
         let first = known.entry(problem).or_insert(at);
         *first = (*first).min(at);
@@ -113,7 +113,7 @@ pub struct Details {
     /// `os-pkgs`, `lang-pkgs`, …
     #[serde(rename = "c", default, skip_serializing_if = "Option::is_none")]
     pub class: Option<String>,
-    /// The version that is there; empty if the report does not say.
+    /// The installed version; empty if the report lacks it.
     #[serde(rename = "i", default)]
     pub installed_version: String,
     /// The version with the fix.
@@ -122,43 +122,43 @@ pub struct Details {
     /// Trivy's severity.
     #[serde(rename = "s")]
     pub severity: Severity,
-    /// Trivy's status, in its words.
+    /// Trivy's status.
     #[serde(rename = "u", default, skip_serializing_if = "Option::is_none")]
     pub status: Option<String>,
     /// The rating in the report.
     #[serde(rename = "x", default, skip_serializing_if = "Option::is_none")]
     pub rating: Option<Rating>,
-    /// How many findings this is.
+    /// The number of findings.
     #[serde(rename = "n")]
     pub findings: u32,
 }
 
-/// Details and the scans that have exactly these.
+/// Details, with the scans that have exactly these.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Occurrence {
-    /// What reports state.
+    /// The details in the reports.
     #[serde(flatten)]
     pub details: Details,
-    /// Of each scan that has it the first finding, in the order of their numbers.
+    /// The first finding of each scan that has it, in the order of their numbers.
     #[serde(rename = "o")]
     pub findings: Vec<FindingId>,
 }
 
 impl Occurrence {
-    /// The scans that have it, in the order of their numbers.
+    /// Lists the scans that have it, in the order of their numbers.
     #[must_use]
     pub fn scans(&self) -> impl DoubleEndedIterator<Item = ScanId> {
         self.findings.iter().filter_map(|finding| Some(finding.split()?.0))
     }
 
-    /// The first finding that a scan has of it.
+    /// Returns its first finding in a scan.
     #[must_use]
     pub fn finding_of(&self, scan: ScanId) -> Option<FindingId> {
         let found = self.findings.binary_search_by_key(&Some(scan), |finding| finding.split().map(|(of, _)| of));
         found.ok().and_then(|at| self.findings.get(at).copied())
     }
 
-    /// Whether a scan has it.
+    /// Tells whether a scan has it.
     #[must_use]
     pub fn has(&self, scan: ScanId) -> bool {
         self.finding_of(scan).is_some()
@@ -171,34 +171,34 @@ pub struct Span {
     /// The first time.
     #[serde(rename = "a", with = "jiff::fmt::serde::timestamp::millisecond::required")]
     pub from: Timestamp,
-    /// The last time known here. The current scan's own item may know of a later one.
+    /// The last known time. The item of the current scan may have a later one.
     #[serde(rename = "l", with = "jiff::fmt::serde::timestamp::millisecond::required")]
     pub to: Timestamp,
 }
 
-/// What an asset has, and had, of one bucket.
+/// The present and past occurrences of one bucket in an asset.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AssetOccurrences {
     /// The image.
     pub image: ImageName,
-    /// What it runs on.
+    /// The platform of the image.
     pub platform: Option<Platform>,
-    /// The scan that says what is there now.
+    /// The current scan.
     pub current: Option<ScanId>,
-    /// The version of the asset that `current` is of: an older version never overwrites a newer one.
+    /// The version of the asset that `current` belongs to: an older version never overwrites a newer one.
     pub as_of: u64,
     /// The scans that have any of the occurrences.
     pub scans: BTreeMap<ScanId, Span>,
     /// The occurrences in the order of their details.
     pub occurrences: Vec<Occurrence>,
-    /// How many that are there now had no room.
+    /// The number of present occurrences that had no room.
     pub omitted: u32,
 }
 
 /// One package with a vulnerability, as the newest of the scans that have it states it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Seen<'a> {
-    /// What that scan states.
+    /// The details in that scan.
     pub details: &'a Details,
     /// That scan's first finding of it.
     pub finding_id: FindingId,
@@ -209,20 +209,19 @@ pub struct Seen<'a> {
 }
 
 impl AssetOccurrences {
-    /// An asset of which nothing is known.
+    /// Returns an asset without occurrences.
     #[must_use]
     pub const fn none(image: ImageName, platform: Option<Platform>) -> Self {
         Self { image, platform, current: None, as_of: 0, scans: BTreeMap::new(), occurrences: Vec::new(), omitted: 0 }
     }
 
-    /// Whether the current scan has it.
+    /// Tells whether the current scan has an occurrence.
     #[must_use]
     pub fn is_present(&self, occurrence: &Occurrence) -> bool {
         self.current.is_some_and(|current| occurrence.has(current))
     }
 
-    /// Adds a scan with all that it has of this bucket, each with the first finding, in place of what it was said to
-    /// have before.
+    /// Adds a scan with all its occurrences of this bucket, each with the first finding, or replaces them.
     #[must_use]
     pub fn with(mut self, scan: ScanId, span: Span, found: &[(Details, Ordinal)]) -> Self {
         let mut by_details = self.take_without(&BTreeSet::from([scan]));
@@ -236,7 +235,7 @@ impl AssetOccurrences {
         self
     }
 
-    /// Removes scans with all that only they have.
+    /// Removes scans, and the occurrences that only they have.
     #[must_use]
     pub fn without(mut self, gone: &BTreeSet<ScanId>) -> Self {
         if !gone.is_empty() {
@@ -246,7 +245,7 @@ impl AssetOccurrences {
         self
     }
 
-    /// Sets which scan is current in a version of the asset, unless a newer version is known.
+    /// Sets the current scan of a version of the asset, unless a newer version is known.
     #[must_use]
     pub fn at(mut self, current: Option<ScanId>, as_of: u64) -> Self {
         if as_of >= self.as_of {
@@ -255,7 +254,7 @@ impl AssetOccurrences {
         self
     }
 
-    /// Sets the times of scans that are known here.
+    /// Sets the times of its scans.
     #[must_use]
     pub fn seen(mut self, spans: &BTreeMap<ScanId, Span>) -> Self {
         for (scan, span) in &mut self.scans {
@@ -280,14 +279,13 @@ impl AssetOccurrences {
     }
 
     fn put(&mut self, by_details: BTreeMap<Details, BTreeSet<FindingId>>) {
-        let occurrence = |(details, findings): (Details, BTreeSet<FindingId>)| Occurrence {
-            details,
-            findings: findings.into_iter().collect(),
-        };
-        self.occurrences = by_details.into_iter().map(occurrence).collect();
+        self.occurrences = by_details
+            .into_iter()
+            .map(|(details, findings)| Occurrence { details, findings: findings.into_iter().collect() })
+            .collect();
     }
 
-    /// Everything that is there or was, one entry for each vulnerability, package and installed version.
+    /// Lists present and past occurrences, one entry for each vulnerability, package and installed version.
     #[must_use]
     pub fn seen_all(&self) -> Vec<Seen<'_>> {
         let mut found: BTreeMap<(&Problem, &str), Seen<'_>> = BTreeMap::new();
@@ -326,7 +324,7 @@ impl AssetOccurrences {
         self.scans.get(&finding.split()?.0)
     }
 
-    /// When each problem was first seen here, by the scans that are left.
+    /// Lists the problems with the times at which the remaining scans first saw them.
     pub fn first_seen(&self) -> impl Iterator<Item = (Problem, Timestamp)> {
         self.occurrences.iter().filter_map(|occurrence| {
             let spans = occurrence.findings.iter().filter_map(|finding| self.span_of(*finding));
@@ -371,7 +369,7 @@ pub(crate) mod tests {
         }
     }
 
-    /// Each with the finding at its place.
+    /// Adds the ordinals of findings.
     pub(crate) fn found(details: impl IntoIterator<Item = Details>) -> Vec<(Details, Ordinal)> {
         (0..).filter_map(Ordinal::new).zip(details).map(|(ordinal, details)| (details, ordinal)).collect()
     }
@@ -409,7 +407,7 @@ pub(crate) mod tests {
         ];
         assert_eq!(shown, expected);
         let first: FirstSeen = asset.first_seen().fold(FirstSeen::new(), |mut known, found| {
-            earlier(&mut known, [found]);
+            keep_earliest(&mut known, [found]);
             known
         });
         assert_eq!(first.values().copied().collect::<Vec<_>>(), [span(1, 1).from, span(1, 1).from]);

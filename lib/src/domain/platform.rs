@@ -20,12 +20,6 @@ pub struct ParsePlatformError;
 impl Platform {
     const MAX_BYTES: usize = 64;
 
-    /// Returns the text.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
     /// Returns the form that is compared: builders write the default variant of an architecture or leave it out
     /// (<https://github.com/containerd/platforms/blob/main/database.go>).
     #[must_use]

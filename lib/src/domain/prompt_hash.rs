@@ -1,10 +1,11 @@
-//! The name of a prompt: what makes two questions the same question.
+//! The hash that identifies a prompt.
 
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::digest::{hex, parse_hex};
 use super::text::impl_string_wrapper;
 
 /// SHA-256 of a prompt's canonical form, as 64 lowercase hexadecimal digits.
@@ -21,14 +22,7 @@ impl PromptHash {
     /// Hashes a canonical form.
     #[must_use]
     pub fn of(canonical: &[u8]) -> Self {
-        let digest = Sha256::digest(canonical);
-        Self(digest.iter().map(|byte| format!("{byte:02x}")).collect())
-    }
-
-    /// The 64 digits.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
+        Self(hex(&Sha256::digest(canonical)))
     }
 }
 
@@ -36,8 +30,7 @@ impl FromStr for PromptHash {
     type Err = InvalidPromptHash;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let hex = |b: u8| matches!(b, b'0'..=b'9' | b'a'..=b'f');
-        if text.len() == 64 && text.bytes().all(hex) { Ok(Self(text.to_owned())) } else { Err(InvalidPromptHash) }
+        parse_hex::<32>(text).map(|_| Self(text.to_owned())).ok_or(InvalidPromptHash)
     }
 }
 

@@ -30,7 +30,7 @@ pub struct Purl {
 #[error("is not a package URL: pkg:type/name or pkg:type/namespace/name")]
 pub struct ParsePurlError;
 
-/// The types of which letter case says nothing, in namespace and name.
+/// The types whose namespaces and names are compared without letter case.
 const FOLDED: [&str; 12] =
     ["apk", "bitbucket", "bitnami", "composer", "deb", "github", "golang", "hex", "oci", "pub", "pypi", "huggingface"];
 
@@ -44,7 +44,7 @@ impl Purl {
     }
 }
 
-/// Folds what the type says is the same: letter case, and `_` and `-` of Python.
+/// Folds differences that the type ignores: letter case, and `_` and `-` of Python.
 #[must_use]
 pub fn fold(kind: &str, name: &str) -> String {
     let name = if FOLDED.contains(&kind) { name.to_lowercase() } else { name.to_owned() };
@@ -78,7 +78,7 @@ impl FromStr for Purl {
             return Err(ParsePurlError);
         }
         let path = path.trim_end_matches('/');
-        // An `@` before the last slash is of the namespace: `@angular/core`.
+        // An `@` before the last slash belongs to the namespace: `@angular/core`.
         let (path, version) = match path.rsplit_once('@') {
             Some((before, version)) if !before.is_empty() && !version.contains('/') && !before.ends_with('/') => {
                 (before, Some(version))
@@ -106,7 +106,7 @@ impl FromStr for Purl {
 
 /// Everything but unreserved characters; all known libraries read it back.
 const ENCODED: AsciiSet = NON_ALPHANUMERIC.remove(b'.').remove(b'-').remove(b'_').remove(b'~');
-/// A version keeps its colon, which is the one spelling that all libraries write.
+/// A version keeps its colon, as all libraries write it.
 const ENCODED_VERSION: AsciiSet = ENCODED.remove(b':');
 
 impl fmt::Display for Purl {

@@ -1,6 +1,6 @@
-//! Names that nobody else has.
+//! Random names.
 
-/// 128 random bits, as 32 hexadecimal digits.
+/// Returns 128 random bits as 32 hexadecimal digits.
 ///
 /// # Errors
 /// If the operating system has no randomness.

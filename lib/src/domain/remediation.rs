@@ -34,7 +34,7 @@ const MAX_SHOWN_BYTES: usize = 200;
 const MAX_NAMED: usize = 8;
 
 impl Stated<'_> {
-    /// Writes one sentence: the version to upgrade to, or the reason why there is none.
+    /// Writes one sentence: the version to upgrade to, or the reason why none is known.
     ///
     /// Fixed versions above the installed one of the same major version come first, then the others above it, then those
     /// below it. Versions of an ecosystem without a known order keep the order of the report.
@@ -140,7 +140,7 @@ fn shown(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// Writes `a, b or c`, each once, and the number of further ones.
+/// Writes `a, b or c`, each name once, and the number of further names.
 fn join_names(names: Vec<String>) -> String {
     let mut seen = BTreeSet::new();
     let names: Vec<String> = names.into_iter().filter(|name| seen.insert(name.clone())).collect();

@@ -18,11 +18,10 @@ use super::severity::SeverityCounts;
 pub struct ScanId(u64);
 
 impl ScanId {
-    /// How many findings a scan can have.
+    /// The most findings of a scan.
     pub const FINDINGS: u64 = 1_000_000;
 
-    /// The largest scan id whose findings still have ids below 2^53, so that every JSON reader
-    /// keeps them exactly (RFC 8259 §6).
+    /// The largest scan id whose findings have ids below 2^53, which every JSON reader keeps exactly (RFC 8259 §6).
     pub const MAX: u64 = (1 << 53) / Self::FINDINGS - 1;
 
     /// Accepts a number from 1 to [`ScanId::MAX`].
@@ -115,7 +114,7 @@ pub struct Scan {
     /// It lacks findings of the scan before it of the same image, and is not confirmed.
     #[serde(default)]
     pub suspect: bool,
-    /// It shows what its asset has now.
+    /// It is the current scan of its asset.
     #[serde(default)]
     pub current: bool,
     /// Its asset is retired.
@@ -185,7 +184,7 @@ pub struct OtherFindings {
 pub struct Artifact {
     /// The image reference as it was typed, or another name of the artifact.
     pub image_name: ImageName,
-    /// The name identifies nothing (`.`, a path): the scan replaces no other.
+    /// The name does not identify an image (`.`, a path), so the scan replaces no other.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub nameless: bool,
     /// The platform of the image.
@@ -206,7 +205,7 @@ pub struct Artifact {
     /// `ArtifactID`: Trivy's own name for image and repository, or repository and commit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub artifact_id: Option<String>,
-    /// When the image was built (`Metadata.ImageConfig.created`), if it was not made reproducible.
+    /// `Metadata.ImageConfig.created`; none for a reproducible image, which has no real time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image_created_at: Option<Timestamp>,
     /// `container_image`, `filesystem`, `repository`, `cyclonedx`, `vm` …; old reports lack it.

@@ -1,4 +1,4 @@
-//! How bad a vulnerability is, as Trivy says it, and how many of each a scan has.
+//! Trivy's severities, and counts of findings by severity.
 
 use std::fmt;
 use std::ops::Range;
@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Severity {
-    /// No source rated it, or the report's word for it is none of the four below.
+    /// No source rated it, or the report's word is unknown.
     Unknown,
     /// `LOW`
     Low,
@@ -29,7 +29,7 @@ impl Severity {
     /// Most severe first: the order in which a scan's findings are stored.
     pub const DESCENDING: [Self; 5] = [Self::Critical, Self::High, Self::Medium, Self::Low, Self::Unknown];
 
-    /// Trivy's spelling, in capitals.
+    /// Returns Trivy's spelling, in capitals.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -81,7 +81,7 @@ pub struct SeverityCounts {
 }
 
 impl SeverityCounts {
-    /// The number for one severity.
+    /// Returns the number of one severity.
     #[must_use]
     pub const fn of(&self, severity: Severity) -> u32 {
         match severity {
@@ -105,22 +105,20 @@ impl SeverityCounts {
         *count += 1;
     }
 
-    /// The sum over all severities.
+    /// Returns the sum over all severities.
     #[must_use]
     pub fn total(&self) -> u32 {
         Severity::DESCENDING.into_iter().map(|s| self.of(s)).sum()
     }
 
-    /// The ordinals that the findings of `severity` have, given that a scan's findings are
-    /// numbered from 0 in descending severity.
+    /// Returns the ordinals of the findings of a severity: those of a scan are numbered from 0 in descending severity.
     #[must_use]
     pub fn ordinals(&self, severity: Severity) -> Range<u32> {
         let start = Severity::DESCENDING.into_iter().take_while(|&s| s != severity).map(|s| self.of(s)).sum();
         start..start + self.of(severity)
     }
 
-    /// The ordinals from `start` on of the findings of any of `severities` (of all, if there are
-    /// none), in order, as ranges that are not empty.
+    /// Returns the ordinals from `start` on of the findings of `severities` (of all if it is empty), as nonempty ranges.
     #[must_use]
     pub fn of_any(&self, severities: &[Severity], start: u32) -> Vec<Range<u32>> {
         let ranges = if severities.is_empty() {

@@ -71,7 +71,7 @@ fn is_same_content(before: &Scan, after: &Scan) -> bool {
     }
 }
 
-/// Tells whether all findings of a class are gone, and none is suppressed, which would show that the class was scanned.
+/// Tells whether all findings of a class are gone. A suppressed one would show that the class was scanned.
 fn has_lost_a_class(before: &Scan, after: &Scan) -> bool {
     let by_class = |counts: &ClassCounts| [counts.os_pkgs, counts.lang_pkgs, counts.other];
     let before = by_class(&before.class_counts);

@@ -1,4 +1,4 @@
-//! What an analysis is about, whatever was known of it when it was asked for.
+//! The subject of an analysis, which stays the same while its facts change.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,17 +7,17 @@ use super::prompt_hash::{InvalidPromptHash, PromptHash};
 
 /// Names a vulnerability in a version of a package: SHA-256 of both, as 64 lowercase hexadecimal digits.
 ///
-/// A prompt holds what the sources say today, so its hash moves with them; this one stays.
+/// The hash of a prompt changes with the facts of the sources; this one does not.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Subject(PromptHash);
 
 impl Subject {
-    /// The subject of findings of that vulnerability in that version of a package of that type.
+    /// Returns the subject of findings of a vulnerability in a version of a package.
     #[must_use]
     pub fn of(vulnerability_id: &str, package_type: &str, package: &str, installed_version: &str) -> Self {
         let mut canonical = Vec::new();
         for part in [vulnerability_id, package_type, package, installed_version] {
-            // The length in front keeps two parts from reading as one.
+            // The length in front keeps neighbouring parts apart.
             canonical.extend(part.len().to_be_bytes());
             canonical.extend(part.as_bytes());
         }

@@ -2,11 +2,9 @@
 
 use icu_properties::props::{BinaryProperty, DefaultIgnorableCodePoint, EnumeratedProperty, GeneralCategory};
 
-/// Recognises a character that is invisible or changes how others are shown.
+/// Recognises a character that is invisible or changes the display of others; not line feed and tab.
 ///
-/// Controls, format characters (bidi overrides, zero-width joiners, soft hyphens, tags), default
-/// ignorables (variation selectors, Hangul fillers), private-use and unassigned code points, and the
-/// blank Braille pattern; not line feed and tab.
+/// Examples are bidi overrides, zero-width joiners, variation selectors, Hangul fillers and the blank Braille pattern.
 #[must_use]
 pub fn is_invisible(c: char) -> bool {
     if matches!(c, '\n' | '\t') {
@@ -67,9 +65,17 @@ macro_rules! impl_string_conversions {
     )+};
 }
 
-/// Implements `Display` for a type that wraps a `String`, and its conversions.
+/// Implements `as_str`, `Display` and the conversions of a type that wraps a `String`.
 macro_rules! impl_string_wrapper {
     ($name:ty) => {
+        impl $name {
+            /// Returns the text.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
         impl std::fmt::Display for $name {
             fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.write_str(&self.0)

@@ -1,19 +1,18 @@
-//! The same problem of the same package in the same place of a repository's images, over all scans.
+//! Identifies a vulnerability of a package in a place of a repository's images, over all scans.
 
 use std::cmp::Ordering;
-use std::fmt;
-use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 
 use super::asset::LineageKey;
+use super::digest::{half_sha256, impl_hex};
 use super::finding::Finding;
 use super::purl::{self, Purl};
+use super::text::impl_string_conversions;
 use super::versions::Scheme;
 use super::vulnerability::id::{Kind, VulnerabilityId};
 
-/// What a report says of a finding, as far as it tells problems apart.
+/// The members of a finding that identify its problem.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Reported<'a> {
     /// `os-pkgs`, `lang-pkgs`; reports before Trivy v0.20 lack it.
@@ -32,11 +31,10 @@ pub struct Reported<'a> {
     pub installed_version: Option<&'a str>,
 }
 
-/// What a [`TrackingKey`] is made of: nothing in it moves with a rebuild, another tag or another version of Trivy.
+/// The parts of a [`TrackingKey`], none of which changes with a rebuild, the tag or the version of Trivy.
 ///
-/// Left out on purpose: `UID`, which each version of Trivy computes in another way; `PkgID`, which has the version;
-/// `Fingerprint`, which has the image's id; the target of packages of the distribution, which has the tag; severity and
-/// text, which change with the database.
+/// It excludes `UID`, which versions of Trivy compute differently; `PkgID`, which has the version; `Fingerprint`, which
+/// has the image's id; the target of packages of the distribution, which has the tag; severity and text.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Tracked {
     /// The repository on its platform.
@@ -56,7 +54,7 @@ pub struct Tracked {
 }
 
 impl Tracked {
-    /// Reads what a finding is a case of. `vulnerability` is the [`canonical`] one of its ids, as far as they are known.
+    /// Reads the parts of a reported finding. `vulnerability` is the [`canonical`] one of its known ids.
     #[must_use]
     pub fn of(lineage: LineageKey, reported: &Reported<'_>, vulnerability: &str) -> Self {
         let kind = reported.kind.map(str::trim).filter(|kind| !kind.is_empty());
@@ -69,7 +67,7 @@ impl Tracked {
         let name = reported.pkg_name.unwrap_or_default();
         let (package_type, package, path) = if class == OS_PACKAGES {
             let package_type = scheme.map_or("", package_type_of_scheme);
-            // The namespace of its URL is the distribution, which the kind says already.
+            // The namespace of its URL is the distribution, which is also the kind.
             let name = if name.is_empty() { purl.map(|purl| purl.name).unwrap_or_default() } else { name.to_owned() };
             (package_type.to_owned(), name, String::new())
         } else {
@@ -87,7 +85,7 @@ impl Tracked {
         Self { lineage, class: class.to_owned(), kind: kind.to_owned(), package_type, package, path, vulnerability }
     }
 
-    /// Reads what a stored finding is a case of, as [`Tracked::of`] does.
+    /// Reads the parts of a stored finding, as [`Tracked::of`] does.
     #[must_use]
     pub fn of_finding(lineage: LineageKey, finding: &Finding, vulnerability: &str) -> Self {
         let (path, version) = (finding.text("PkgPath"), finding.text("InstalledVersion"));
@@ -110,20 +108,12 @@ impl Tracked {
         let lineage = self.lineage.to_string();
         let parts =
             [&lineage, &self.class, &self.kind, &self.package_type, &self.package, &self.path, &self.vulnerability];
-        let mut sha = Sha256::new_with_prefix(DOMAIN);
-        for part in parts {
-            // The length in front keeps two parts from reading as one.
-            sha.update(part.len().to_be_bytes());
-            sha.update(part);
-        }
-        let mut half = [0; 16];
-        half.iter_mut().zip(sha.finalize()).for_each(|(to, from)| *to = from);
-        TrackingKey(half)
+        TrackingKey(half_sha256(DOMAIN, parts.map(String::as_str)))
     }
 }
 
-/// Chooses the id that stands for a vulnerability of several names: a CVE before a GHSA before all others, the
-/// smallest first, so that it is the same whichever of the names a report has.
+/// Chooses one of a vulnerability's ids, whichever of them a report has: a CVE before a GHSA before all others, the
+/// smallest first.
 pub fn canonical<'a>(ids: impl IntoIterator<Item = &'a VulnerabilityId>) -> Option<&'a VulnerabilityId> {
     ids.into_iter().min_by(|one, other| by_precedence(one, other))
 }
@@ -137,11 +127,11 @@ fn by_precedence(one: &VulnerabilityId, other: &VulnerabilityId) -> Ordering {
     (rank(one), one.cve_number(), one).cmp(&(rank(other), other.cve_number(), other))
 }
 
-/// Keeps the digest apart from those of other things.
+/// Separates the digests from those of other texts.
 const DOMAIN: &str = "sirius tracking key 1";
 const OS_PACKAGES: &str = "os-pkgs";
 
-/// Finds the distribution in `name (debian 12.5)`, which is all that the oldest reports say.
+/// Finds the distribution in `name (debian 12.5)`, as the oldest reports name it nowhere else.
 fn distribution_of(target: &str) -> Option<&str> {
     let (_, system) = target.strip_suffix(')')?.rsplit_once(" (")?;
     let family = system.split(' ').next()?;
@@ -168,8 +158,8 @@ const fn package_type_of_scheme(scheme: Scheme) -> &'static str {
     }
 }
 
-/// The type that Trivy gives the URLs of packages of a kind.
-fn package_type_of(kind: &str) -> &'static str {
+/// Returns the type of the URLs that Trivy writes for packages of a kind.
+fn package_type_of(kind: &str) -> &str {
     match kind {
         "npm" | "yarn" | "pnpm" | "bun" | "node-pkg" => "npm",
         "cargo" | "rustbinary" => "cargo",
@@ -180,14 +170,8 @@ fn package_type_of(kind: &str) -> &'static str {
         "conda-pkg" | "conda-environment" => "conda",
         "bundler" | "gemspec" => "gem",
         "jar" | "pom" | "gradle" | "sbt" => "maven",
-        "cocoapods" => "cocoapods",
-        "conan" => "conan",
-        "hex" => "hex",
-        "julia" => "julia",
         "kubernetes" => "k8s",
-        "pub" => "pub",
-        "swift" => "swift",
-        "bitnami" => "bitnami",
+        "cocoapods" | "conan" | "hex" | "julia" | "pub" | "swift" | "bitnami" => kind,
         _ => "",
     }
 }
@@ -235,7 +219,7 @@ fn without(path: &str, version: &str) -> String {
     masked
 }
 
-/// Names the same problem over all scans of a repository on a platform: 32 hexadecimal digits.
+/// Identifies a problem over all scans of a repository on a platform: 32 hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct TrackingKey([u8; 16]);
@@ -254,48 +238,13 @@ impl From<[u8; 16]> for TrackingKey {
     }
 }
 
-impl fmt::Display for TrackingKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-    }
-}
-
-impl fmt::Debug for TrackingKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "TrackingKey({self})")
-    }
-}
-
 /// The text is not a tracking key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("is not a tracking key: 32 lower-case hexadecimal digits")]
 pub struct ParseTrackingKeyError;
 
-impl FromStr for TrackingKey {
-    type Err = ParseTrackingKeyError;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
-        if text.len() != 32 || !text.bytes().all(is_digit) {
-            return Err(ParseTrackingKeyError);
-        }
-        u128::from_str_radix(text, 16).map(|number| Self(number.to_be_bytes())).map_err(|_| ParseTrackingKeyError)
-    }
-}
-
-impl TryFrom<String> for TrackingKey {
-    type Error = ParseTrackingKeyError;
-
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        text.parse()
-    }
-}
-
-impl From<TrackingKey> for String {
-    fn from(key: TrackingKey) -> Self {
-        key.to_string()
-    }
-}
+impl_hex!(TrackingKey, ParseTrackingKeyError);
+impl_string_conversions!(TrackingKey);
 
 #[cfg(test)]
 mod tests;

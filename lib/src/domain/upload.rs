@@ -18,14 +18,12 @@ pub struct UploadId(String);
 
 /// The text cannot name an upload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages describe the variants")]
 pub enum UploadIdError {
-    /// No text.
     #[error("is empty")]
     Empty,
-    /// Longer than a key of S3 can be.
     #[error("is longer than {} bytes", UploadId::MAX_BYTES)]
     TooLong,
-    /// A control character, which neither a URL nor the log should have.
     #[error("has a control character")]
     ControlCharacter,
 }
@@ -56,12 +54,6 @@ impl UploadId {
     #[must_use]
     pub fn key(&self) -> String {
         format!("{}{}", Self::PREFIX, self.0)
-    }
-
-    /// Returns the text.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
     }
 }
 
@@ -124,7 +116,7 @@ pub struct Upload {
     /// The `ETag` of the object that the state is about: another object of the same key is another upload.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub etag: Option<String>,
-    /// The event of that object: the same bytes, put there again, are another upload.
+    /// The event of that object: a second event of the same bytes is another upload.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sequencer: Option<Sequencer>,
     /// The time at which the state was written.
@@ -136,7 +128,7 @@ pub struct Upload {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "status", rename_all = "snake_case")]
 pub enum State {
-    /// It was requested, and there is no object yet.
+    /// It was requested; the object is missing.
     AwaitingUpload,
     /// The object is in the bucket. Never stored: the bucket shows it.
     Received,
@@ -157,7 +149,7 @@ pub enum State {
     },
     /// It cannot be ingested.
     Failed {
-        /// The code of the problem, one of the API's.
+        /// A problem code of the API.
         code: String,
         /// The reason.
         reason: String,
@@ -165,7 +157,7 @@ pub enum State {
 }
 
 impl Upload {
-    /// Tells whether nothing is left to do.
+    /// Tells whether the ingestion has ended.
     #[must_use]
     pub const fn is_settled(&self) -> bool {
         matches!(self.state, State::Done { .. } | State::Failed { .. })

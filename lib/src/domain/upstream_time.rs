@@ -1,4 +1,4 @@
-//! Times as public sources and reports write them.
+//! Reads the times of public sources and reports.
 
 use jiff::Timestamp;
 use jiff::civil::DateTime;

@@ -4,10 +4,10 @@ use std::cmp::Ordering;
 use std::str::FromStr as _;
 
 use rpm_version::EvrSortKey;
+use semver::Prerelease;
 
 mod apk;
 mod deb;
-mod dotted;
 mod gem;
 mod maven;
 
@@ -35,7 +35,7 @@ pub enum Scheme {
 }
 
 impl Scheme {
-    /// Returns the scheme of a result's `Type` in Trivy's words, if it is known.
+    /// Returns the scheme of a result's `Type` in Trivy's spelling, if it is known.
     #[must_use]
     pub fn of(kind: &str) -> Option<Self> {
         Some(match kind {
@@ -67,14 +67,14 @@ pub struct Version(Parts);
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Parts {
-    Semver(dotted::Version),
-    Nuget(dotted::Version),
+    Dotted(Vec<u64>, Prerelease),
     Pypi(Box<pep440_rs::Version>),
-    Gem(gem::Version),
-    Maven(maven::Version),
+    /// The segments alone decide: equal segments have equal releases.
+    Gem(Padded<gem::Segment>, Vec<u64>),
+    Maven(Vec<u64>, Padded<maven::Qualifier>),
     Deb(deb::Version),
     Rpm(EvrSortKey),
-    Apk(apk::Version),
+    Apk(Vec<apk::Token>),
 }
 
 /// The longest version that is read, in bytes; the longest known one has 67.
@@ -90,14 +90,14 @@ impl Version {
             return None;
         }
         Some(Self(match scheme {
-            Scheme::Semver => Parts::Semver(dotted::Version::read(text)?),
-            Scheme::Nuget => Parts::Nuget(dotted::Version::read(&text.to_ascii_lowercase())?),
+            Scheme::Semver => dotted(text)?,
+            Scheme::Nuget => dotted(&text.to_ascii_lowercase())?,
             Scheme::Pypi => Parts::Pypi(Box::new(pep440_rs::Version::from_str(text).ok()?)),
-            Scheme::Gem => Parts::Gem(gem::Version::read(text)?),
-            Scheme::Maven => Parts::Maven(maven::Version::read(text)?),
+            Scheme::Gem => gem::parts(text)?,
+            Scheme::Maven => maven::parts(&text.to_ascii_lowercase())?,
             Scheme::Deb => Parts::Deb(deb::Version::read(text)?),
             Scheme::Rpm => Parts::Rpm(rpm(text)?),
-            Scheme::Apk => Parts::Apk(apk::Version::read(text)?),
+            Scheme::Apk => Parts::Apk(apk::tokens(text)?),
         }))
     }
 
@@ -105,10 +105,8 @@ impl Version {
     #[must_use]
     pub fn release(&self) -> &[u64] {
         match &self.0 {
-            Parts::Semver(version) | Parts::Nuget(version) => version.release(),
+            Parts::Dotted(release, _) | Parts::Gem(_, release) | Parts::Maven(release, _) => release,
             Parts::Pypi(version) => version.release(),
-            Parts::Gem(version) => version.release(),
-            Parts::Maven(version) => version.release(),
             Parts::Deb(_) | Parts::Rpm(_) | Parts::Apk(_) => &[],
         }
     }
@@ -121,6 +119,31 @@ impl Version {
         let most = one.len().max(other.len());
         (0..most).take_while(|at| number(one, *at) == number(other, *at)).count()
     }
+}
+
+/// Reads `1.2.3-rc.1`; a build after `+` is ignored. Composer and others write `1.0.0RC1` without the hyphen.
+fn dotted(text: &str) -> Option<Parts> {
+    let text = text.strip_prefix(['v', 'V']).unwrap_or(text);
+    let text = text.split_once('+').map_or(text, |(version, _build)| version);
+    let (release, rest) = split_release(text)?;
+    let pre = match rest.strip_prefix('-') {
+        Some("") => return None,
+        Some(pre) => pre,
+        None => rest,
+    };
+    Some(Parts::Dotted(release, Prerelease::new(pre).ok()?))
+}
+
+/// Splits a version behind its numbers, and reads them without final zeros, so that `1` and `1.0` are equal.
+fn split_release(text: &str) -> Option<(Vec<u64>, &str)> {
+    let end = text.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(text.len());
+    let (numbers, rest) = text.split_at(end);
+    let numbers = if rest.is_empty() { numbers } else { numbers.strip_suffix('.').unwrap_or(numbers) };
+    let mut release = numbers.split('.').map(|number| number.parse().ok()).collect::<Option<Vec<u64>>>()?;
+    while release.last() == Some(&0) {
+        release.pop();
+    }
+    Some((release, rest))
 }
 
 fn rpm(text: &str) -> Option<EvrSortKey> {

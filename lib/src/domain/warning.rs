@@ -1,18 +1,18 @@
-//! What the sender of a report that was taken in should know all the same.
+//! Warnings to the sender of an ingested report.
 
 use serde::{Deserialize, Serialize};
 
-/// A warning: a code that programs read, and words for people.
+/// A warning: a code for programs, and a message for people.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Warning {
-    /// Which warning it is.
+    /// The kind of warning.
     pub code: WarningCode,
-    /// What is the matter and what to do; its wording may change.
+    /// The problem and its remedy; the wording may change.
     pub message: String,
 }
 
 impl Warning {
-    /// A warning in words.
+    /// Creates a warning.
     pub fn new(code: WarningCode, message: impl Into<String>) -> Self {
         Self { code, message: message.into() }
     }
@@ -22,17 +22,17 @@ impl Warning {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum WarningCode {
-    /// Nothing names what was scanned, so the scan replaces no other.
+    /// The image has no name, so the scan replaces no other.
     NoImageName,
-    /// The report does not say whether vulnerabilities were looked for, or the sender says they were not.
+    /// The report does not show a search for vulnerabilities, or the sender declares that there was none.
     NotAVulnerabilityScan,
-    /// Findings of a whole class are gone though the image is the same.
+    /// All findings of a class are gone although the image is the same.
     Suspect,
     /// The scan is not the current one of its image.
     NotCurrent,
     /// The image is retired.
     Retired,
-    /// `CreatedAt` cannot be right, so the time of ingestion counts.
+    /// `CreatedAt` is implausible, so the time of ingestion counts.
     CreatedAt,
     /// The report has secrets, misconfigurations or licences, which are counted only.
     OtherFindings,

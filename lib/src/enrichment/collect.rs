@@ -12,12 +12,12 @@ use crate::domain::vulnerability::{Cvss, CvssKind, Cwe, Reference, SourceRecord,
 
 /// The longest URL that is kept, in bytes: what browsers and proxies take.
 const MAX_URL_BYTES: usize = 2000;
-/// How many tags of a reference are kept.
+/// The most tags of a reference that are kept.
 const MAX_TAGS: usize = 8;
 
-/// CISA's number among those who write into CVE records; NVD uses it as a name too.
+/// CISA's id as a provider of CVE records, which NVD uses as a name.
 pub(super) const CISA_ADP: &str = "134c704f-9b21-4f2e-91b3-4a467353bcc0";
-/// The number of the CVE program's own container, which only repeats references.
+/// The id of the CVE program's own container, which only repeats references.
 const CVE_PROGRAM: &str = "af854a3a-2127-422b-91ae-364da2661108";
 
 /// A record under construction.
@@ -31,7 +31,7 @@ impl Collector {
         Self { facts: SourceRecord::none(as_of), references: BTreeMap::new() }
     }
 
-    /// What needs no checking may be set directly.
+    /// Gives access to facts that need no check.
     pub(super) const fn facts(&mut self) -> &mut SourceRecord {
         &mut self.facts
     }
@@ -40,12 +40,12 @@ impl Collector {
         self.facts.notes.push(note.into());
     }
 
-    /// Sets the headline, if it says anything.
+    /// Sets the headline, unless it is empty.
     pub(super) fn title(&mut self, text: &str) {
         self.facts.title = line(text);
     }
 
-    /// Sets the description, if it says anything.
+    /// Sets the description, unless it is empty.
     pub(super) fn description(&mut self, text: &str) {
         if let Some((text, was_cut)) = paragraphs(text) {
             self.facts.description = Some(text);
@@ -84,7 +84,7 @@ impl Collector {
         ids
     }
 
-    /// Adds `CWE-79`. NVD's `NVD-CWE-noinfo` and `NVD-CWE-Other` say that there is none, so nothing is lost.
+    /// Adds `CWE-79`. NVD's `NVD-CWE-noinfo` and `NVD-CWE-Other` state that no weakness is known.
     pub(super) fn cwe(&mut self, id: &str, assigner: &str) {
         let id = id.trim();
         if id.starts_with("NVD-CWE-") {
@@ -100,7 +100,7 @@ impl Collector {
         }
     }
 
-    /// Adds a rating. The score of a vector that cannot be read is nobody's word: only noted.
+    /// Adds a rating; one with an unreadable vector is only noted.
     pub(super) fn cvss(&mut self, vector: &str, stated: Option<f64>, kind: CvssKind, assigner: &str) {
         match cvss::rating(vector, stated, kind, self::assigner(assigner)) {
             Ok(cvss) if self.facts.cvss.contains(&cvss) => {}
@@ -109,7 +109,7 @@ impl Collector {
         }
     }
 
-    /// Adds a page, or tags to one that is there: NVD repeats a URL for everybody who named it.
+    /// Adds a page, or tags to a known one: NVD repeats a URL for each of its sources.
     pub(super) fn reference<'a>(&mut self, url: &str, tags: impl IntoIterator<Item = &'a str>) {
         let Some(url) = web_page(url) else {
             return self.note(format!("references: {} is not a web page", shown(url)));
@@ -140,7 +140,7 @@ impl Collector {
         cap("cwes", &mut facts.cwes, &mut cuts);
         cap("cvss", &mut facts.cvss, &mut cuts);
         cap("references", &mut facts.references, &mut cuts);
-        // What was cut is said first, as the list of notes is capped too.
+        // Notes about cut lists come first, as the list of notes is itself capped.
         cuts.append(&mut facts.notes);
         facts.notes = cuts;
         let count = facts.notes.len();
@@ -159,39 +159,29 @@ fn cap<T>(field: &str, list: &mut Vec<T>, notes: &mut Vec<String>) {
     }
 }
 
-/// The order of ratings: primary ones first, the newest version first.
+/// Orders ratings: primary ones first, the newest version first.
 pub(super) fn cvss_order(a: &Cvss, b: &Cvss) -> std::cmp::Ordering {
     let key = |cvss: &Cvss| (cvss.kind, std::cmp::Reverse(cvss.version));
     key(a).cmp(&key(b)).then_with(|| (&a.assigner, &a.vector).cmp(&(&b.assigner, &b.vector)))
 }
 
-/// 0 for pages that help to fix or to judge, 3 for those known to be gone.
+/// Ranks pages: 0 helps to fix or to assess, 3 is gone.
 pub(super) fn usefulness(tags: &[String]) -> u8 {
-    const HELPFUL: [&str; 11] = [
-        "exploit",
-        "patch",
-        "fix",
-        "mitigation",
-        "vendor advisory",
-        "vendor-advisory",
-        "advisory",
-        "release notes",
-        "release-notes",
-        "evidence",
-        "us government resource",
-    ];
+    const HELPFUL: &str = "exploit,patch,fix,mitigation,vendor advisory,vendor-advisory,advisory,release notes,\
+        release-notes,evidence,us government resource";
     let has = |word: &str| tags.iter().any(|tag| tag.eq_ignore_ascii_case(word));
     if has("broken link") || has("broken-link") {
         3
-    } else if HELPFUL.into_iter().any(has) {
+    } else if HELPFUL.split(',').any(has) {
         0
+    } else if tags.is_empty() {
+        2
     } else {
-        if tags.is_empty() { 2 } else { 1 }
+        1
     }
 }
 
-/// The name of who said something: an e-mail address, a short name, or of the two numbers that occur
-/// everywhere the name that goes with it.
+/// Names the organisation of an e-mail address, a short name, or one of two well-known ids.
 pub(super) fn assigner(text: &str) -> String {
     match text {
         CISA_ADP => "CISA-ADP".into(),
@@ -200,9 +190,7 @@ pub(super) fn assigner(text: &str) -> String {
     }
 }
 
-/// The URL of a page as a browser would write it; none if it is not a plain web address.
-///
-/// A user name in it only serves to deceive (`https://github.com@evil.example`).
+/// Normalises the URL of a web page; none with a user name, which serves to deceive: `https://github.com@evil.example`.
 fn web_page(text: &str) -> Option<String> {
     let text = text.trim();
     if text.len() > MAX_URL_BYTES {
@@ -214,7 +202,7 @@ fn web_page(text: &str) -> Option<String> {
     (url.len() <= MAX_URL_BYTES).then_some(url)
 }
 
-/// The beginning of a text that was refused, for a note.
+/// Quotes the beginning of a refused text for a note.
 fn shown(text: &str) -> String {
     let text = line(text).unwrap_or_default();
     let mut short: String = text.chars().take(60).collect();

@@ -1,5 +1,4 @@
-//! CVE records of format 5.x, as CVE Services, cvelistV5 and Vulnrichment have them:
-//! <https://cveproject.github.io/cve-schema/schema/docs/>.
+//! Reads CVE records of format 5.x: <https://cveproject.github.io/cve-schema/schema/docs/>.
 //!
 //! Not read: `affected` (Trivy has matched already), `credits`, `timeline`, `impacts`.
 
@@ -9,28 +8,23 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::collect::{CISA_ADP, Collector, assigner};
-use super::lenient::null_is_default;
-use super::nvd::is_disputed;
+use super::nvd::{CvssData, Link, Text, is_disputed};
 use super::ssvc;
 use crate::domain::vulnerability::id::{Kind, VulnerabilityId, VulnerabilityIdError};
 use crate::domain::vulnerability::{CvssKind, Kev, SourceRecord, Status};
 
 /// The bytes are not a CVE record.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages describe the variants")]
 pub enum Error {
-    /// Not JSON of the expected shape: cut off, a page of a proxy, or an error message.
     #[error("is not a CVE record: {0}")]
     Syntax(#[from] serde_json::Error),
-    /// Another format than 5.x.
     #[error("is not a CVE record of format 5")]
     Version,
-    /// The record's id is none.
     #[error("its id {0}")]
     Id(#[from] VulnerabilityIdError),
-    /// The record's id is not a CVE's.
     #[error("its id is not a CVE's")]
     NotCve,
-    /// Neither published nor rejected: `RESERVED` says nothing yet.
     #[error("its state is neither PUBLISHED nor REJECTED")]
     State,
 }
@@ -55,73 +49,39 @@ struct Metadata {
 #[derive(Deserialize)]
 struct Containers {
     cna: Container,
-    #[serde(default, deserialize_with = "null_is_default")]
-    adp: Vec<Container>,
+    adp: Option<Vec<Container>>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Container {
-    #[serde(default, deserialize_with = "null_is_default")]
-    provider_metadata: Provider,
-    #[serde(default, deserialize_with = "null_is_default")]
-    title: String,
-    #[serde(default, deserialize_with = "null_is_default")]
-    descriptions: Vec<Text>,
-    #[serde(default, deserialize_with = "null_is_default")]
-    rejected_reasons: Vec<Text>,
-    #[serde(default, deserialize_with = "null_is_default")]
-    tags: Vec<String>,
-    #[serde(default, deserialize_with = "null_is_default")]
-    problem_types: Vec<ProblemType>,
-    #[serde(default, deserialize_with = "null_is_default")]
-    metrics: Vec<Map<String, Value>>,
-    #[serde(default, deserialize_with = "null_is_default")]
-    references: Vec<Link>,
+    provider_metadata: Option<Provider>,
+    title: Option<String>,
+    descriptions: Option<Vec<Text>>,
+    rejected_reasons: Option<Vec<Text>>,
+    tags: Option<Vec<String>>,
+    problem_types: Option<Vec<ProblemType>>,
+    metrics: Option<Vec<Map<String, Value>>>,
+    references: Option<Vec<Link>>,
 }
 
 #[derive(Deserialize, Default)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", default)]
 struct Provider {
-    #[serde(default)]
     org_id: String,
-    #[serde(default, deserialize_with = "null_is_default")]
-    short_name: String,
-}
-
-#[derive(Deserialize)]
-struct Text {
-    lang: String,
-    value: String,
+    short_name: Option<String>,
 }
 
 #[derive(Deserialize)]
 struct ProblemType {
-    #[serde(default, deserialize_with = "null_is_default")]
-    descriptions: Vec<Problem>,
+    descriptions: Option<Vec<Problem>>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Problem {
-    #[serde(default, deserialize_with = "null_is_default")]
-    cwe_id: String,
-    #[serde(default, deserialize_with = "null_is_default")]
-    description: String,
-}
-
-#[derive(Deserialize)]
-struct Link {
-    url: String,
-    #[serde(default, deserialize_with = "null_is_default")]
-    tags: Vec<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct CvssData {
-    vector_string: String,
-    base_score: Option<f64>,
+    cwe_id: Option<String>,
+    description: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -130,11 +90,11 @@ struct Other {
     content: Value,
 }
 
-/// Reads a record; `fetched_at` dates the facts of the few that do not say when they were updated.
+/// Reads a record; `fetched_at` dates the facts of a record without a date.
 ///
 /// # Errors
 /// [`Error`]
-pub fn parse(bytes: &[u8], fetched_at: Timestamp) -> Result<(VulnerabilityId, SourceRecord), Error> {
+pub fn parse_record(bytes: &[u8], fetched_at: Timestamp) -> Result<(VulnerabilityId, SourceRecord), Error> {
     let Record { data_version, cve_metadata: metadata, containers } = serde_json::from_slice(bytes)?;
     if !data_version.starts_with("5.") {
         return Err(Error::Version);
@@ -148,10 +108,12 @@ pub fn parse(bytes: &[u8], fetched_at: Timestamp) -> Result<(VulnerabilityId, So
     let modified = collector.instant("dateUpdated", metadata.date_updated.as_deref());
 
     let Containers { cna, adp } = containers;
-    let english = english(&cna.descriptions).unwrap_or_default();
+    let description = english(cna.descriptions.as_deref());
     let status = match metadata.state.to_ascii_uppercase().as_str() {
         "REJECTED" => Status::Rejected,
-        "PUBLISHED" if cna.tags.iter().any(|tag| tag == "disputed") || is_disputed(english) => Status::Disputed,
+        "PUBLISHED" if cna.tags.iter().flatten().any(|tag| tag == "disputed") || is_disputed(description) => {
+            Status::Disputed
+        }
         "PUBLISHED" => Status::Published,
         _ => return Err(Error::State),
     };
@@ -160,44 +122,44 @@ pub fn parse(bytes: &[u8], fetched_at: Timestamp) -> Result<(VulnerabilityId, So
     facts.published = published;
     facts.modified = modified;
     facts.as_of = modified.or(published).unwrap_or(fetched_at);
-    collector.title(&cna.title);
-    collector.description(self::english(&cna.rejected_reasons).unwrap_or_default());
-    collector.description(english);
-    for (container, kind) in
-        std::iter::once((&cna, CvssKind::Vendor)).chain(adp.iter().map(|adp| (adp, CvssKind::Secondary)))
-    {
-        read(container, kind, &mut collector);
+    collector.title(cna.title.as_deref().unwrap_or_default());
+    collector.description(english(cna.rejected_reasons.as_deref()));
+    collector.description(description);
+    read_container(cna, CvssKind::Vendor, &mut collector);
+    for adp in adp.into_iter().flatten() {
+        read_container(adp, CvssKind::Secondary, &mut collector);
     }
     Ok((id, collector.finish()))
 }
 
-/// Reads what every container can have: weaknesses, ratings, pages.
-fn read(container: &Container, kind: CvssKind, collector: &mut Collector) {
-    let Provider { org_id, short_name } = &container.provider_metadata;
-    let who = assigner(if org_id == CISA_ADP || short_name.is_empty() { org_id } else { short_name });
-    for problem in container.problem_types.iter().flat_map(|problem| &problem.descriptions) {
-        if !problem.cwe_id.is_empty() {
-            collector.cwe(&problem.cwe_id, &who);
-        } else if let Some(number) = cwe_in_words(&problem.description) {
-            collector.cwe(number, &who);
+/// Reads weaknesses, ratings and pages of the numbering authority or of another provider.
+fn read_container(container: Container, kind: CvssKind, collector: &mut Collector) {
+    let Provider { org_id, short_name } = container.provider_metadata.unwrap_or_default();
+    let is_cisa = org_id == CISA_ADP;
+    let name = short_name.filter(|name| !name.is_empty() && !is_cisa).unwrap_or(org_id);
+    let assigner = assigner(&name);
+    for problem in container.problem_types.into_iter().flatten().flat_map(|problem| problem.descriptions).flatten() {
+        let id = problem.cwe_id.filter(|id| !id.is_empty());
+        if let Some(id) = id.or_else(|| cwe_in_text(&problem.description?)) {
+            collector.cwe(&id, &assigner);
         }
     }
-    for page in &container.references {
-        collector.reference(&page.url, page.tags.iter().map(String::as_str));
+    for page in container.references.into_iter().flatten() {
+        collector.reference(&page.url, page.tags.iter().flatten().map(String::as_str));
     }
-    for (name, value) in container.metrics.iter().flatten() {
+    for (name, value) in container.metrics.iter().flatten().flatten() {
         if name.starts_with("cvssV") {
             match CvssData::deserialize(value) {
                 Ok(CvssData { vector_string, base_score }) => {
-                    collector.cvss(&vector_string, base_score, kind, &who);
+                    collector.cvss(&vector_string, base_score, kind, &assigner);
                 }
                 Err(_) => collector.note("cvss: a rating cannot be read"),
             }
         } else if name == "other" {
-            // Vendors' own words for a severity stand here too, without a type now and then.
+            // It may also have a vendor's severity, sometimes without a type.
             let Ok(Other { r#type, content }) = Other::deserialize(value) else { continue };
             if r#type.eq_ignore_ascii_case("ssvc") {
-                read_ssvc(&content, &who, org_id == CISA_ADP, collector);
+                read_ssvc(&content, &assigner, is_cisa, collector);
             } else if r#type.eq_ignore_ascii_case("kev") {
                 read_kev(&content, collector);
             }
@@ -205,12 +167,11 @@ fn read(container: &Container, kind: CvssKind, collector: &mut Collector) {
     }
 }
 
-/// Reads an assessment; CISA's own goes before anybody else's.
-fn read_ssvc(content: &Value, who: &str, is_cisa: bool, collector: &mut Collector) {
+/// Reads an assessment; CISA's own replaces all others.
+fn read_ssvc(content: &Value, assigner: &str, is_cisa: bool, collector: &mut Collector) {
     let options = content.get("options").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-    let mut notes = Vec::new();
-    let ssvc = ssvc::read(options, content.get("timestamp").and_then(Value::as_str), who, &mut notes);
-    notes.into_iter().for_each(|note| collector.note(note));
+    let timestamp = content.get("timestamp").and_then(Value::as_str);
+    let ssvc = ssvc::decision_points(options, timestamp, assigner, &mut collector.facts().notes);
     let known = &mut collector.facts().ssvc;
     if let Some(ssvc) = ssvc
         && (is_cisa || known.is_none())
@@ -219,7 +180,7 @@ fn read_ssvc(content: &Value, who: &str, is_cisa: bool, collector: &mut Collecto
     }
 }
 
-/// Reads the day on which CISA added it; the record has no more of the catalogue.
+/// Reads the day on which CISA listed it, the only fact of the catalogue in a record.
 fn read_kev(content: &Value, collector: &mut Collector) {
     match content.get("dateAdded").and_then(Value::as_str).map(str::parse::<Date>) {
         Some(Ok(date_added)) => {
@@ -236,18 +197,19 @@ fn read_kev(content: &Value, collector: &mut Collector) {
     }
 }
 
-/// The text in English: `en` before `en-US` and the like.
-fn english(texts: &[Text]) -> Option<&str> {
+/// Finds the text in English: `en` before `en-US` and the like.
+fn english(texts: Option<&[Text]>) -> &str {
+    let texts = texts.unwrap_or_default();
     let plain = texts.iter().find(|text| text.lang.eq_ignore_ascii_case("en"));
     let any = || texts.iter().find(|text| text.lang.get(..3).is_some_and(|lang| lang.eq_ignore_ascii_case("en-")));
-    plain.or_else(any).map(|text| text.value.as_str())
+    plain.or_else(any).map_or("", |text| &text.value)
 }
 
-/// `CWE-79` out of `CWE-79: Cross-site Scripting`, as records wrote it before there was a field.
-fn cwe_in_words(text: &str) -> Option<&str> {
+/// Finds `CWE-79` in `CWE-79: Cross-site Scripting`, the form of records without the field `cweId`.
+fn cwe_in_text(text: &str) -> Option<String> {
     let digits = text.strip_prefix("CWE-")?;
     let length = digits.bytes().take_while(u8::is_ascii_digit).count();
-    (length > 0).then(|| text.get(..4 + length))?
+    text.get(..4 + length).filter(|_| length > 0).map(str::to_owned)
 }
 
 #[cfg(test)]
@@ -287,7 +249,7 @@ mod tests {
 
     #[test]
     fn a_record_is_read_with_what_cisa_added() {
-        let (id, facts) = parse(RECORD.as_bytes(), NOW).unwrap();
+        let (id, facts) = parse_record(RECORD.as_bytes(), NOW).unwrap();
         assert_eq!(id.as_str(), "CVE-2026-0001");
         assert_eq!(facts.as_of.to_string(), "2026-02-02T03:04:05.6Z");
         assert_eq!(facts.status, Some(Status::Disputed));
@@ -308,7 +270,7 @@ mod tests {
     fn a_rejected_record_says_why() {
         let record = br#"{"dataVersion": "5.1", "cveMetadata": {"cveId": "CVE-2026-0002", "state": "REJECTED"},
             "containers": {"cna": {"rejectedReasons": [{"lang": "en", "value": "Not used."}]}}}"#;
-        let (_, facts) = parse(record, NOW).unwrap();
+        let (_, facts) = parse_record(record, NOW).unwrap();
         assert_eq!(facts.status, Some(Status::Rejected));
         assert_eq!(facts.description.as_deref(), Some("Not used."));
         assert_eq!(facts.as_of, NOW);
@@ -322,15 +284,15 @@ mod tests {
             ("CVE-2026-0001", "GHSA-2222-3333-4444"),
             ("\"containers\"", "\"container\""),
         ] {
-            assert!(parse(RECORD.replace(from, to).as_bytes(), NOW).is_err(), "{to}");
+            assert!(parse_record(RECORD.replace(from, to).as_bytes(), NOW).is_err(), "{to}");
         }
     }
 
     proptest! {
         #[test]
         fn whatever_the_bytes_there_is_no_panic(bytes: Vec<u8>, cut in 0..RECORD.len()) {
-            let _ = parse(&bytes, NOW);
-            prop_assert!(parse(&RECORD.as_bytes()[..cut], NOW).is_err());
+            let _ = parse_record(&bytes, NOW);
+            prop_assert!(parse_record(&RECORD.as_bytes()[..cut], NOW).is_err());
         }
     }
 }

@@ -7,9 +7,10 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
-use crate::domain::upstream_time;
+use crate::domain::feed::LastGood;
 use crate::domain::vulnerability::id::VulnerabilityId;
 use crate::domain::vulnerability::{Epss, SourceRecord};
+use crate::domain::{instant, upstream_time};
 
 /// All scores of one day, sorted by CVE.
 #[derive(Clone, PartialEq, Eq)]
@@ -33,15 +34,6 @@ const UNIT: f64 = 1e9;
 /// Stands for a percentile that the CSV lacks.
 const NO_PERCENTILE: u32 = u32::MAX;
 const NUMBER_BITS: u32 = 48;
-
-/// The last good scores, as far as new ones are compared with them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LastGood {
-    /// The number of CVEs with a score.
-    pub rows: usize,
-    /// The time of the scores.
-    pub scored_at: Timestamp,
-}
 
 /// The fewest rows that are accepted without a last good snapshot; there were 354,000 in October 2026.
 const MIN_ROWS: usize = 200_000;
@@ -229,14 +221,8 @@ impl Snapshot {
 
     /// Counts the CVEs with a score.
     #[must_use]
-    pub const fn len(&self) -> usize {
+    pub const fn rows(&self) -> usize {
         self.rows.len()
-    }
-
-    /// Tells whether no CVE has a score.
-    #[must_use]
-    pub const fn is_empty(&self) -> bool {
-        self.rows.is_empty()
     }
 
     /// Returns the time of the scores, which is the `as_of` of their facts.
@@ -248,7 +234,7 @@ impl Snapshot {
     /// Returns the day of the scores, in UTC.
     #[must_use]
     pub fn day(&self) -> Date {
-        self.scored_at.to_zoned(TimeZone::UTC).date()
+        instant::day(self.scored_at)
     }
 
     /// Returns the model, such as `v2026.06.15`; CSVs before 2022 do not name it.
@@ -257,23 +243,17 @@ impl Snapshot {
         self.model_version.as_deref()
     }
 
-    /// Returns what the next snapshot is compared with.
-    #[must_use]
-    pub const fn as_last_good(&self) -> LastGood {
-        LastGood { rows: self.rows.len(), scored_at: self.scored_at }
-    }
-
     /// Checks that the snapshot may replace the last good one.
     ///
     /// # Errors
     /// [`Error::TooFew`], [`Error::Older`]
     pub fn check(&self, last_good: Option<LastGood>) -> Result<(), Error> {
         let found = self.rows.len();
-        let expected = last_good.map_or(MIN_ROWS, |last| (last.rows - last.rows / MAX_LOST_SHARE).max(1));
+        let expected = last_good.map_or(MIN_ROWS, |last| (last.entries - last.entries / MAX_LOST_SHARE).max(1));
         if found < expected {
             return Err(Error::TooFew { found, expected });
         }
-        if last_good.is_some_and(|last| self.scored_at < last.scored_at) {
+        if last_good.is_some_and(|last| self.scored_at < last.date) {
             return Err(Error::Older);
         }
         Ok(())
@@ -326,7 +306,7 @@ mod tests {
         let score = old.get(&id("CVE-2020-5902")).unwrap();
         assert_eq!((score.score, score.percentile, score.date), (0.65117, None, day.unwrap()));
         let crlf = CSV.replace('\n', "\r\n").replace("12:00:21Z", "00:00:00+0000");
-        assert_eq!(parse_csv(crlf.as_bytes(), None).unwrap().len(), 3);
+        assert_eq!(parse_csv(crlf.as_bytes(), None).unwrap().rows(), 3);
         assert_eq!(parse_csv(b"cve,epss\nCVE-2020-5902,0.65117\n", None), Err(Error::NoDate));
         // The comment's own date goes before the caller's.
         assert_eq!(parse_csv(CSV.as_bytes(), day).unwrap().day().to_string(), "2026-10-04");
@@ -355,12 +335,12 @@ mod tests {
     #[test]
     fn scores_that_are_not_whole_do_not_replace_the_last_good_ones() {
         let snapshot = parse_csv(CSV.as_bytes(), None).unwrap();
-        let last = snapshot.as_last_good();
+        let last = LastGood { entries: 3, date: snapshot.scored_at() };
         assert_eq!(snapshot.check(Some(last)), Ok(()));
         assert_eq!(snapshot.check(None), Err(Error::TooFew { found: 3, expected: 200_000 }));
-        let more = LastGood { rows: 100, ..last };
+        let more = LastGood { entries: 100, ..last };
         assert_eq!(snapshot.check(Some(more)), Err(Error::TooFew { found: 3, expected: 98 }));
-        let newer = LastGood { scored_at: "2026-10-05T00:00:00Z".parse().unwrap(), ..last };
+        let newer = LastGood { date: "2026-10-05T00:00:00Z".parse().unwrap(), ..last };
         assert_eq!(snapshot.check(Some(newer)), Err(Error::Older));
     }
 

@@ -1,12 +1,11 @@
-//! How long an answer holds, and when to ask again.
+//! The lifetime of an answer, and the time of the next request.
 
 use jiff::{SignedDuration, Timestamp};
 
 use crate::domain::vulnerability::id::{Kind, VulnerabilityId};
 use crate::domain::vulnerability::{NvdStatus, Outcome, Source, SourceRecord, Status};
 
-/// How long the answers of each source hold. The default is short while a record is
-/// young or unfinished, long when it is old or closed.
+/// How long the answers of each source hold: short for new or unfinished records, long for old or closed ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Lifetimes {
     /// KEV: the whole catalogue, read as a feed.
@@ -31,6 +30,17 @@ pub struct Lifetimes {
     pub error_max: SignedDuration,
 }
 
+/// A request to a source.
+#[derive(Debug, Clone, Copy)]
+pub struct Attempt {
+    /// Its result.
+    pub outcome: Outcome,
+    /// The number of requests in a row with this result.
+    pub fail_count: u32,
+    /// Its time.
+    pub at: Timestamp,
+}
+
 const fn days(days: i64) -> SignedDuration {
     SignedDuration::from_hours(24 * days)
 }
@@ -53,33 +63,30 @@ impl Default for Lifetimes {
     }
 }
 
-/// A CVE counts as young for so long.
+/// The age below which a CVE counts as young.
 const YOUNG: SignedDuration = days(30);
-/// A CVE counts as old from then on.
+/// The age above which a CVE counts as old.
 const OLD: SignedDuration = days(730);
 /// The time until facts expire that come with a report and are not fetched.
 const UNFETCHED: SignedDuration = days(90);
 
 impl Lifetimes {
-    /// From when on to ask `source` again about `id`, given that it was asked `now`, for the
-    /// `fail_count`th time in a row with this outcome, and that `facts` are its newest ones.
+    /// Returns the time from which to ask `source` about `id` again; `facts` are its newest ones.
     ///
-    /// Up to a tenth earlier or later, by id and source, lest everything that came in together be
-    /// fetched together ever after.
+    /// It varies by a tenth with id and source, so that records of the same time are not fetched together.
     #[must_use]
     pub fn next_fetch(
         &self,
         id: &VulnerabilityId,
         source: Source,
-        outcome: Outcome,
         facts: Option<&SourceRecord>,
-        fail_count: u32,
-        now: Timestamp,
+        attempt: Attempt,
     ) -> Timestamp {
+        let Attempt { outcome, fail_count, at: now } = attempt;
         let lifetime = match outcome {
-            Outcome::Ok => self.of_facts(source, facts, now),
-            // Not in the feed means not in it until there is a new one.
-            Outcome::Absent if source.takes_back() => self.of_facts(source, None, now),
+            Outcome::Ok => self.lifetime_of_facts(source, facts, now),
+            // An absence in a feed holds until the next feed.
+            Outcome::Absent if source.takes_back() => self.lifetime_of_facts(source, None, now),
             Outcome::Absent if id.kind() == Kind::Temp => self.absent_temp,
             Outcome::Absent => {
                 let [first, second, third, further] = self.absent;
@@ -98,17 +105,19 @@ impl Lifetimes {
         now.checked_add(jittered(lifetime, id, source)).unwrap_or(Timestamp::MAX)
     }
 
-    fn of_facts(&self, source: Source, facts: Option<&SourceRecord>, now: Timestamp) -> SignedDuration {
+    fn lifetime_of_facts(&self, source: Source, facts: Option<&SourceRecord>, now: Timestamp) -> SignedDuration {
         match source {
             Source::Kev => self.kev,
             Source::Epss => self.epss,
             Source::Osv => self.osv,
-            Source::Nvd | Source::CveServices => facts.map_or(self.cve_unfinished, |facts| self.of_cve(facts, now)),
+            Source::Nvd | Source::CveServices => {
+                facts.map_or(self.cve_unfinished, |facts| self.lifetime_of_cve(facts, now))
+            }
             Source::Trivy | Source::Sirius => UNFETCHED,
         }
     }
 
-    fn of_cve(&self, facts: &SourceRecord, now: Timestamp) -> SignedDuration {
+    fn lifetime_of_cve(&self, facts: &SourceRecord, now: Timestamp) -> SignedDuration {
         use NvdStatus::{AwaitingAnalysis, Deferred, Received, UndergoingAnalysis};
         let age = facts.published.map_or(SignedDuration::ZERO, |published| now.duration_since(published));
         let unfinished = matches!(facts.nvd_status, Some(Received | AwaitingAnalysis | UndergoingAnalysis | Deferred));
@@ -124,7 +133,7 @@ impl Lifetimes {
     }
 }
 
-/// The duration times 0.9 to 1.1, always the same for one id and source.
+/// Multiplies a duration by 0.9 to 1.1, always the same for one id and source.
 fn jittered(duration: SignedDuration, id: &VulnerabilityId, source: Source) -> SignedDuration {
     let name = id.as_str().bytes().chain([0]).chain(source.as_str().bytes());
     // FNV-1a, then mixed: ids differ in their last digits only. http://www.isthe.com/chongo/tech/comp/fnv/
@@ -145,7 +154,7 @@ mod tests {
     /// Hours until the next fetch, at most a tenth off.
     fn assert_hours(expected: f64, source: Source, outcome: Outcome, facts: Option<&SourceRecord>, fail_count: u32) {
         let id = "CVE-2026-0001".parse().unwrap();
-        let next = Lifetimes::default().next_fetch(&id, source, outcome, facts, fail_count, now());
+        let next = Lifetimes::default().next_fetch(&id, source, facts, Attempt { outcome, fail_count, at: now() });
         let hours = next.duration_since(now()).as_secs_f64() / 3600.0;
         assert!((0.9 * expected..=1.1 * expected).contains(&hours), "{source:?} {outcome:?} {fail_count}: {hours}");
     }
@@ -181,7 +190,8 @@ mod tests {
         }
         assert_hours(6.0, Source::Kev, Outcome::Absent, None, 9);
         let temp = "TEMP-0517018-A83CE6".parse().unwrap();
-        let next = Lifetimes::default().next_fetch(&temp, Source::Osv, Outcome::Absent, None, 1, now());
+        let absent = Attempt { outcome: Outcome::Absent, fail_count: 1, at: now() };
+        let next = Lifetimes::default().next_fetch(&temp, Source::Osv, None, absent);
         assert!(next.duration_since(now()) >= days(27));
     }
 
@@ -196,7 +206,8 @@ mod tests {
     fn what_came_in_together_is_not_fetched_together() {
         let next = |n: u32| {
             let id = format!("CVE-2026-{n:04}").parse().unwrap();
-            Lifetimes::default().next_fetch(&id, Source::Osv, Outcome::Ok, None, 0, now())
+            let answered = Attempt { outcome: Outcome::Ok, fail_count: 0, at: now() };
+            Lifetimes::default().next_fetch(&id, Source::Osv, None, answered)
         };
         let times: std::collections::BTreeSet<_> = (0..1000).map(next).collect();
         assert!(times.len() > 150, "{}", times.len());

@@ -1,4 +1,4 @@
-//! CISA's catalogue of Known Exploited Vulnerabilities:
+//! Reads CISA's catalogue of Known Exploited Vulnerabilities:
 //! <https://www.cisa.gov/known-exploited-vulnerabilities-catalog>.
 
 use std::collections::BTreeMap;
@@ -8,6 +8,7 @@ use jiff::civil::Date;
 use serde::Deserialize;
 
 use super::plain_text::{line, paragraphs};
+use crate::domain::feed::LastGood;
 use crate::domain::upstream_time;
 use crate::domain::vulnerability::id::{Kind, VulnerabilityId};
 use crate::domain::vulnerability::{Kev, SourceRecord};
@@ -15,66 +16,35 @@ use crate::domain::vulnerability::{Kev, SourceRecord};
 /// The whole catalogue.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Catalogue {
-    /// `2026.09.25`
-    pub version: String,
-    /// When CISA released it: the `as_of` of its facts.
+    /// The time of its release, which is the `as_of` of its facts.
     pub released: Timestamp,
-    /// The entries.
+    /// The entries by CVE.
     pub entries: BTreeMap<VulnerabilityId, Kev>,
 }
 
-/// What is remembered of the catalogue that a new one is to replace.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LastGood {
-    /// How many entries it had.
-    pub entries: usize,
-    /// When it was released.
-    pub released: Timestamp,
-}
-
-/// CISA takes an entry out once in years; a catalogue that is smaller by more is cut off or another file.
+/// The most entries that a new catalogue may lack. CISA removes one in years, so a smaller file is truncated.
 const MAX_LOST: usize = 20;
-/// It had 1,404 entries on 2025-08-25 and grows; this is checked if there is no last good one.
+/// The fewest entries that are accepted without a last good catalogue; there were 1,404 in August 2025.
 const MIN_ENTRIES: usize = 1000;
 
-/// The bytes are not a catalogue, or not one that may replace the last good one.
+/// The bytes are not a catalogue, or must not replace the last good one.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages describe the variants")]
 pub enum Error {
-    /// Not JSON of the expected shape: cut off, or a page of a proxy.
     #[error("is not JSON of the KEV catalogue: {0}")]
     Syntax(#[from] serde_json::Error),
-    /// Its release date cannot be read.
     #[error("its dateReleased is not a time")]
     Released,
-    /// It says that it has more or fewer entries than it has.
     #[error("says that it has {stated} entries, but has {found}")]
-    Count {
-        /// Its `count`.
-        stated: usize,
-        /// The number of its entries.
-        found: usize,
-    },
-    /// An entry's id is not a CVE's.
+    Count { stated: usize, found: usize },
     #[error("its entry {place} has no CVE id")]
-    Id {
-        /// The place of the entry, from 0.
-        place: usize,
-    },
-    /// An entry's date is none.
-    #[error("its entry {0} has a date that is none")]
+    Id { place: usize },
+    #[error("its entry {0} has a text instead of a date")]
     Date(VulnerabilityId),
-    /// Two entries have one id.
     #[error("has {0} twice")]
     Twice(VulnerabilityId),
-    /// So much smaller than it should be that it cannot be whole.
     #[error("has {found} entries, not the {expected} or more that it should have")]
-    TooFew {
-        /// The number of its entries.
-        found: usize,
-        /// The smallest number that would be believed.
-        expected: usize,
-    },
-    /// Older than the last good one: a cache on the way.
+    TooFew { found: usize, expected: usize },
     #[error("is older than the last good one")]
     Older,
 }
@@ -82,7 +52,6 @@ pub enum Error {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Document {
-    catalog_version: String,
     date_released: String,
     count: usize,
     vulnerabilities: Vec<Entry>,
@@ -103,32 +72,30 @@ struct Entry {
     forensic_triage: Option<String>,
 }
 
-/// Reads the catalogue and checks it as a whole: one bad entry means a bad file, and the last good one
-/// stays.
+/// Reads a catalogue that may replace the last good one. A single bad entry makes it unreadable.
 ///
 /// # Errors
 /// [`Error`]
-pub fn parse(bytes: &[u8], last_good: Option<LastGood>) -> Result<Catalogue, Error> {
+pub fn parse_catalogue(bytes: &[u8], last_good: Option<LastGood>) -> Result<Catalogue, Error> {
     let document: Document = serde_json::from_slice(bytes)?;
-    let catalogue = read(document)?;
+    let catalogue = catalogue(document)?;
     let found = catalogue.entries.len();
     let expected = last_good.map_or(MIN_ENTRIES, |last| last.entries.saturating_sub(MAX_LOST).max(1));
     if found < expected {
         return Err(Error::TooFew { found, expected });
     }
-    if last_good.is_some_and(|last| catalogue.released < last.released) {
+    if last_good.is_some_and(|last| catalogue.released < last.date) {
         return Err(Error::Older);
     }
     Ok(catalogue)
 }
 
-fn read(document: Document) -> Result<Catalogue, Error> {
+fn catalogue(document: Document) -> Result<Catalogue, Error> {
     let found = document.vulnerabilities.len();
     if document.count != found {
         return Err(Error::Count { stated: document.count, found });
     }
     let released = upstream_time::instant(&document.date_released).ok_or(Error::Released)?;
-    let version = line(&document.catalog_version).unwrap_or_default();
     let mut entries = BTreeMap::new();
     for (place, entry) in document.vulnerabilities.into_iter().enumerate() {
         let id: VulnerabilityId = entry.cve_id.trim().parse().map_err(|_| Error::Id { place })?;
@@ -149,7 +116,7 @@ fn read(document: Document) -> Result<Catalogue, Error> {
         }
         entries.insert(id, kev);
     }
-    Ok(Catalogue { version, released, entries })
+    Ok(Catalogue { released, entries })
 }
 
 fn yes_or_no(word: &str) -> Option<bool> {
@@ -161,17 +128,11 @@ fn yes_or_no(word: &str) -> Option<bool> {
 }
 
 impl Catalogue {
-    /// What the catalogue says about one vulnerability; none if it does not have it.
+    /// Returns the facts about a vulnerability; none if it is not listed.
     #[must_use]
     pub fn facts(&self, id: &VulnerabilityId) -> Option<SourceRecord> {
         let kev = self.entries.get(id)?.clone();
         Some(SourceRecord { kev: Some(kev), ..SourceRecord::none(self.released) })
-    }
-
-    /// What to remember of it when the next one comes.
-    #[must_use]
-    pub fn as_last_good(&self) -> LastGood {
-        LastGood { entries: self.entries.len(), released: self.released }
     }
 }
 
@@ -200,12 +161,12 @@ mod tests {
     }
 
     fn last_good(entries: usize) -> Option<LastGood> {
-        Some(LastGood { entries, released: RELEASED.parse().unwrap() })
+        Some(LastGood { entries, date: RELEASED.parse().unwrap() })
     }
 
     #[test]
     fn an_entry_is_read() {
-        let catalogue = parse(catalogue(&[entry("CVE-2026-0001")]).as_bytes(), last_good(1)).unwrap();
+        let catalogue = parse_catalogue(catalogue(&[entry("CVE-2026-0001")]).as_bytes(), last_good(1)).unwrap();
         let facts = catalogue.facts(&"CVE-2026-0001".parse().unwrap()).unwrap();
         assert_eq!(facts.as_of.to_string(), "2026-09-25T18:58:16.502Z");
         assert_eq!(
@@ -225,13 +186,13 @@ mod tests {
     #[test]
     fn an_older_catalogue_lacks_the_word_about_forensics() {
         let old = catalogue(&[entry("CVE-2026-0001").replace("forensicTriage", "x")]);
-        let catalogue = parse(old.as_bytes(), last_good(1)).unwrap();
+        let catalogue = parse_catalogue(old.as_bytes(), last_good(1)).unwrap();
         assert_eq!(catalogue.entries.values().next().unwrap().forensic_triage, None);
     }
 
     #[test]
     fn a_catalogue_that_is_not_whole_does_not_replace_the_last_good_one() {
-        let parse = |text: &str, last_good| parse(text.as_bytes(), last_good).unwrap_err();
+        let parse = |text: &str, last_good| parse_catalogue(text.as_bytes(), last_good).unwrap_err();
         let two = catalogue(&[entry("CVE-2026-0001"), entry("CVE-2026-0002")]);
         assert!(matches!(parse(&two, None), Error::TooFew { found: 2, expected: 1000 }));
         assert!(matches!(parse(&two, last_good(23)), Error::TooFew { found: 2, expected: 3 }));
@@ -246,11 +207,12 @@ mod tests {
     proptest! {
         #[test]
         fn whatever_the_bytes_there_is_no_panic(bytes: Vec<u8>, text in "\\PC{0,20}") {
-            let _ = parse(&bytes, None);
+            let _ = parse_catalogue(&bytes, None);
             let text = serde_json::Value::from(text).to_string();
             let hostile = catalogue(&[entry("CVE-2026-0001").replace("\"Mend it.\"", &text)]);
-            let catalogue = parse(hostile.as_bytes(), last_good(1)).unwrap();
-            prop_assert_eq!(catalogue.as_last_good(), last_good(1).unwrap());
+            let catalogue = parse_catalogue(hostile.as_bytes(), last_good(1)).unwrap();
+            prop_assert_eq!(catalogue.entries.len(), 1);
+            prop_assert_eq!(catalogue.released.to_string(), RELEASED);
         }
     }
 }

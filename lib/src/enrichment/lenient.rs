@@ -1,22 +1,10 @@
-//! Where a source may write `null` for "none".
+//! Reads members of reports that may have an unexpected type.
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-/// Reads `null` as the default: an empty list, an empty text.
-///
-/// # Errors
-/// The value is neither null nor what is wanted.
-pub(super) fn null_is_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
-where
-    D: Deserializer<'de>,
-    T: Deserialize<'de> + Default,
-{
-    Option::<T>::deserialize(deserializer).map(Option::unwrap_or_default)
-}
-
-/// A value that is as it should be, or none: an odd member costs no other.
+/// A value of the expected type, or none: an unexpected one does not affect other members.
 #[derive(Debug, Clone)]
 pub(super) struct Lenient<T>(pub(super) Option<T>);
 
@@ -33,7 +21,7 @@ impl<'de, T: DeserializeOwned> Deserialize<'de> for Lenient<T> {
     }
 }
 
-/// An object that is as it should be, or none: what is derived also reads a list, by position.
+/// An object of the expected members, or none. Derived code would also read a list, by position.
 #[derive(Debug, Clone)]
 pub(super) struct Object<T>(pub(super) Option<T>);
 

@@ -1,12 +1,12 @@
 //! Adds answers of sources to their records, in any order, and merges the records into the one that is shown.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 
 use super::collect::{cvss_order, usefulness};
-use super::freshness::Lifetimes;
+use super::freshness::{Attempt, Lifetimes};
 use crate::domain::vulnerability::id::{Resolver, VulnerabilityId};
 use crate::domain::vulnerability::{
     Alias, CveRichment, Cvss, Freshness, Outcome, ReportDigest, Source, SourceRecord, SourceRecords, SourceState,
@@ -97,7 +97,7 @@ fn take(known: Option<SourceState>, id: &VulnerabilityId, answer: Answer, lifeti
                     in_a_row.map_or(1, |previous| previous.fail_count.saturating_add(1))
                 }
             };
-            let expires_at = lifetimes.next_fetch(id, source, outcome, facts.as_ref(), fail_count, at);
+            let expires_at = lifetimes.next_fetch(id, source, facts.as_ref(), Attempt { outcome, fail_count, at });
             Freshness { attempted_at: at, fetched_at, expires_at, outcome, fail_count }
         }
     };
@@ -115,9 +115,9 @@ fn take_report(
     let (kept, attempted) = known.map_or((None, at), |state| (state.facts, state.freshness.attempted_at));
     let facts = newer_report(kept, reported);
     let at = at.max(facts.as_of).max(attempted);
-    let expires_at = lifetimes.next_fetch(id, Source::Trivy, Outcome::Ok, Some(&facts), 0, at);
-    let freshness =
-        Freshness { attempted_at: at, fetched_at: Some(at), expires_at, outcome: Outcome::Ok, fail_count: 0 };
+    let (outcome, fail_count) = (Outcome::Ok, 0);
+    let expires_at = lifetimes.next_fetch(id, Source::Trivy, Some(&facts), Attempt { outcome, fail_count, at });
+    let freshness = Freshness { attempted_at: at, fetched_at: Some(at), expires_at, outcome, fail_count };
     SourceState { facts: Some(facts), facts_at: Some(at), freshness }
 }
 
@@ -137,9 +137,9 @@ fn names<'a>(all: impl IntoIterator<Item = &'a VulnerabilityId>) -> Vec<Vulnerab
 
 /// Hashes a report's facts without its time, and without the aliases, which add up.
 fn digest(facts: &SourceRecord) -> String {
-    let words = SourceRecord { aliases: Vec::new(), as_of: Timestamp::UNIX_EPOCH, ..facts.clone() };
-    // A record is plain data, which serializes.
-    let json = serde_json::to_vec(&words).unwrap_or_default();
+    let hashed = SourceRecord { aliases: Vec::new(), as_of: Timestamp::UNIX_EPOCH, ..facts.clone() };
+    // Serializing plain data does not fail.
+    let json = serde_json::to_vec(&hashed).unwrap_or_default();
     Sha256::digest(json).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }
 
@@ -172,7 +172,7 @@ pub fn record(records: &SourceRecords) -> CveRichment {
         description: first(facts, |facts| facts.description.clone().map(value)),
         aliases: ids("aliases", facts, own_id, |facts| &facts.aliases, &mut cuts),
         upstream: ids("upstream", facts, own_id, |facts| &facts.upstream, &mut cuts),
-        cwes: union("cwes", facts, |facts| &facts.cwes, |cwe| cwe.id.clone(), &mut cuts),
+        cwes: cap("cwes", every(facts, |facts| &facts.cwes, |cwe| cwe.id.clone()), &mut cuts),
         cvss: {
             let same = |cvss: &Cvss| (cvss.vector.clone(), cvss.assigner.clone(), cvss.stated_score.map(f64::to_bits));
             let mut all = every(facts, |facts| &facts.cvss, same);
@@ -196,7 +196,8 @@ pub fn record(records: &SourceRecords) -> CveRichment {
         },
         epss: first(facts, |facts| facts.epss.clone()),
         references: {
-            let mut all: Vec<_> = each(facts, |facts| &facts.references).collect();
+            // A page of two sources with different tags counts as the more useful one.
+            let mut all = every(facts, |facts| &facts.references, |page| (page.url.clone(), usefulness(&page.tags)));
             all.sort_by_key(|page| (usefulness(&page.fact.tags), page.source));
             let mut seen = BTreeSet::new();
             all.retain(|page| seen.insert(page.fact.url.clone()));
@@ -236,17 +237,6 @@ fn first<T>(facts: &[(Source, &SourceRecord)], get: impl Fn(&SourceRecord) -> Op
     facts.iter().find_map(|(source, facts)| Some(sourced(*source, facts, get(facts)?)))
 }
 
-/// Joins the lists of all sources.
-fn each<'a, T: Clone + 'a>(
-    facts: &'a [(Source, &SourceRecord)],
-    get: impl Fn(&SourceRecord) -> &Vec<T> + 'a,
-) -> impl Iterator<Item = Sourced<T>> + 'a {
-    facts.iter().flat_map(move |(source, facts)| {
-        let items: Vec<_> = get(facts).iter().map(|item| sourced(*source, facts, item.clone())).collect();
-        items
-    })
-}
-
 /// Joins the lists without items that an earlier source has.
 fn every<T: Clone, K: Ord>(
     facts: &[(Source, &SourceRecord)],
@@ -254,17 +244,12 @@ fn every<T: Clone, K: Ord>(
     same: impl Fn(&T) -> K,
 ) -> Vec<Sourced<T>> {
     let mut seen = BTreeSet::new();
-    each(facts, get).filter(|item| seen.insert(same(&item.fact))).collect()
-}
-
-fn union<T: Clone, K: Ord>(
-    field: &str,
-    facts: &[(Source, &SourceRecord)],
-    get: impl Fn(&SourceRecord) -> &Vec<T>,
-    same: impl Fn(&T) -> K,
-    cuts: &mut Vec<String>,
-) -> Vec<Sourced<T>> {
-    cap(field, every(facts, get, same), cuts)
+    let mut all = Vec::new();
+    for (source, facts) in facts {
+        let new = get(facts).iter().filter(|item| seen.insert(same(item)));
+        all.extend(new.map(|item| sourced(*source, facts, item.clone())));
+    }
+    all
 }
 
 fn ids(
@@ -295,14 +280,14 @@ fn newest_attempt(records: &SourceRecords) -> Timestamp {
 /// Finds the state of the record: that of its own sources, else a conclusion from their answers.
 fn status(records: &SourceRecords, facts: &[(Source, &SourceRecord)]) -> Sourced<Value<Status>> {
     let says = |sources: &[Source], wanted: Option<Status>| {
-        let mut said = facts.iter().filter(|(source, _)| sources.contains(source));
-        said.find_map(|(source, facts)| {
+        let mut own = facts.iter().filter(|(source, _)| sources.contains(source));
+        own.find_map(|(source, facts)| {
             let status = facts.status.filter(|status| wanted.is_none_or(|wanted| wanted == *status))?;
             Some(sourced(*source, facts, value(status)))
         })
     };
     for sources in [&[Source::Nvd, Source::CveServices][..], &[Source::Osv]] {
-        // A rejection or dispute of one of them goes before another's "published", which may be older.
+        // A rejection or dispute precedes the "published" of another source, which may be older.
         let said = says(sources, Some(Status::Rejected)).or_else(|| says(sources, Some(Status::Disputed)));
         if let Some(said) = said.or_else(|| says(sources, None)) {
             return said;
@@ -314,22 +299,20 @@ fn status(records: &SourceRecords, facts: &[(Source, &SourceRecord)]) -> Sourced
         Resolver::Osv => &[Source::Osv],
         Resolver::NoSource => &[],
     };
-    let asked: BTreeMap<Source, Freshness> = records
-        .sources
-        .iter()
-        .filter(|(source, _)| own.contains(source))
-        .map(|(source, state)| (*source, state.freshness))
-        .collect();
+    let asked = || {
+        let asked = records.sources.iter().filter(|(source, _)| own.contains(source));
+        asked.map(|(source, state)| (*source, state.freshness))
+    };
     if own.is_empty() {
         return concluded(if facts.is_empty() { Status::NotFound } else { Status::Partial });
     }
-    if asked.values().any(|freshness| freshness.outcome == Outcome::Error) {
+    if asked().any(|(_, freshness)| freshness.outcome == Outcome::Error) {
         return concluded(if facts.is_empty() { Status::Pending } else { Status::Partial });
     }
-    match asked.first_key_value() {
+    match asked().next() {
         Some((source, freshness)) => Sourced {
             fact: value(Status::NotFound),
-            source: *source,
+            source,
             as_of: freshness.fetched_at.unwrap_or(freshness.attempted_at),
         },
         None => concluded(Status::Pending),

@@ -1,79 +1,61 @@
-//! NVD's API 2.0, and its feeds of a year, which have the same shape:
-//! <https://nvd.nist.gov/developers/vulnerabilities>.
+//! Reads answers of NVD's API 2.0: <https://nvd.nist.gov/developers/vulnerabilities>.
 //!
 //! Not read: `configurations` (Trivy has matched already; they can have 100 kB) and `affected`.
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
 use jiff::civil::Date;
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::collect::{Collector, assigner};
-use super::lenient::null_is_default;
 use super::plain_text::{line, paragraphs};
 use super::ssvc;
 use crate::domain::upstream_time;
 use crate::domain::vulnerability::id::{Kind, VulnerabilityId, VulnerabilityIdError};
 use crate::domain::vulnerability::{CvssKind, Kev, NvdStatus, SourceRecord, Status};
 
-/// An answer of the API or a feed.
+/// An answer of the API.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Page {
-    /// How many CVEs match the query, over all pages. 0 with status 200 means "no such CVE".
+    /// The number of CVEs that match the query, over all pages. 0 with status 200 means "no such CVE".
     pub total_results: u64,
-    /// The place of the first one here.
-    pub start_index: u64,
-    /// How many there can be on a page; NVD sometimes gives fewer than were asked for.
-    pub results_per_page: u64,
-    /// When NVD made the answer.
-    pub timestamp: Option<Timestamp>,
-    /// The CVEs.
+    /// The readable CVEs.
     pub cves: BTreeMap<VulnerabilityId, SourceRecord>,
-    /// Entries that are there and cannot be read: their CVEs are not absent.
+    /// Unreadable entries, whose CVEs are not absent.
     pub unreadable: Vec<Unreadable>,
 }
 
 /// An entry that cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unreadable {
-    /// Its CVE, if that much is known.
+    /// Its CVE, if the id can be read.
     pub id: Option<VulnerabilityId>,
-    /// Why.
+    /// The error.
     pub reason: String,
 }
 
 /// The bytes are not an answer of NVD.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages describe the variants")]
 pub enum Error {
-    /// Not JSON of the expected shape: cut off, or a page of a proxy.
     #[error("is not JSON of NVD's API 2.0")]
     Syntax(#[from] serde_json::Error),
-    /// JSON that says it is something else.
     #[error("is not NVD_CVE 2.0, but {format} {version}")]
-    Format {
-        /// The answer's `format`.
-        format: String,
-        /// The answer's `version`.
-        version: String,
-    },
+    Format { format: String, version: String },
 }
 
 /// The bytes are not a CVE of NVD.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages describe the variants")]
 pub enum CveError {
-    /// Not JSON of the expected shape.
     #[error("is not a CVE of NVD's API 2.0: {0}")]
     Syntax(#[from] serde_json::Error),
-    /// Its id is none.
     #[error("its id {0}")]
     Id(#[from] VulnerabilityIdError),
-    /// Its id is not a CVE's.
     #[error("its id is not a CVE's")]
     NotCve,
-    /// A time that everything else is dated by cannot be read.
     #[error("its lastModified is not a time")]
     LastModified,
 }
@@ -81,12 +63,9 @@ pub enum CveError {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Envelope<'a> {
-    results_per_page: u64,
-    start_index: u64,
     total_results: u64,
     format: String,
     version: String,
-    timestamp: Option<String>,
     #[serde(borrow)]
     vulnerabilities: Vec<Entry<'a>>,
 }
@@ -104,16 +83,11 @@ struct Cve {
     published: Option<String>,
     last_modified: String,
     vuln_status: Option<String>,
-    #[serde(default, deserialize_with = "null_is_default")]
-    cve_tags: Vec<CveTag>,
-    #[serde(default, deserialize_with = "null_is_default")]
-    descriptions: Vec<Text>,
-    #[serde(default, deserialize_with = "null_is_default")]
-    metrics: BTreeMap<String, Value>,
-    #[serde(default, deserialize_with = "null_is_default")]
-    weaknesses: Vec<Weakness>,
-    #[serde(default, deserialize_with = "null_is_default")]
-    references: Vec<Link>,
+    cve_tags: Option<Vec<CveTag>>,
+    descriptions: Option<Vec<Text>>,
+    metrics: Option<BTreeMap<String, Value>>,
+    weaknesses: Option<Vec<Weakness>>,
+    references: Option<Vec<Link>>,
     cisa_exploit_add: Option<String>,
     cisa_action_due: Option<String>,
     cisa_required_action: Option<String>,
@@ -122,30 +96,26 @@ struct Cve {
 
 #[derive(Deserialize)]
 struct CveTag {
-    #[serde(default, deserialize_with = "null_is_default")]
-    tags: Vec<String>,
+    tags: Option<Vec<String>>,
 }
 
 #[derive(Deserialize)]
-struct Text {
-    lang: String,
-    value: String,
+pub(super) struct Text {
+    pub(super) lang: String,
+    pub(super) value: String,
 }
 
 #[derive(Deserialize)]
 struct Weakness {
     #[serde(default)]
     source: String,
-    #[serde(default, deserialize_with = "null_is_default")]
-    description: Vec<Text>,
+    description: Option<Vec<Text>>,
 }
 
-/// A reference.
 #[derive(Deserialize)]
-struct Link {
-    url: String,
-    #[serde(default, deserialize_with = "null_is_default")]
-    tags: Vec<String>,
+pub(super) struct Link {
+    pub(super) url: String,
+    pub(super) tags: Option<Vec<String>>,
 }
 
 #[derive(Deserialize)]
@@ -159,9 +129,9 @@ struct CvssMetric {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct CvssData {
-    vector_string: String,
-    base_score: Option<f64>,
+pub(super) struct CvssData {
+    pub(super) vector_string: String,
+    pub(super) base_score: Option<f64>,
 }
 
 #[derive(Deserialize)]
@@ -175,47 +145,35 @@ struct SsvcMetric {
 #[derive(Deserialize)]
 struct SsvcData {
     timestamp: Option<String>,
-    #[serde(default, deserialize_with = "null_is_default")]
-    options: Vec<Value>,
+    options: Option<Vec<Value>>,
 }
 
-/// Reads an answer of the API or a feed.
-///
-/// An entry that cannot be read costs only itself: [`Page::unreadable`].
+/// Reads an answer of the API; an unreadable entry does not affect the others.
 ///
 /// # Errors
 /// [`Error`]
-pub fn parse(bytes: &[u8]) -> Result<Page, Error> {
+pub fn parse_page(bytes: &[u8]) -> Result<Page, Error> {
     let envelope: Envelope<'_> = serde_json::from_slice(bytes)?;
     if envelope.format != "NVD_CVE" || !envelope.version.starts_with("2.") {
         let short = |text: &str| text.chars().take(20).collect();
         return Err(Error::Format { format: short(&envelope.format), version: short(&envelope.version) });
     }
-    let mut page = Page {
-        total_results: envelope.total_results,
-        start_index: envelope.start_index,
-        results_per_page: envelope.results_per_page,
-        timestamp: envelope.timestamp.as_deref().and_then(upstream_time::instant),
-        cves: BTreeMap::new(),
-        unreadable: Vec::new(),
-    };
+    let mut page = Page { total_results: envelope.total_results, cves: BTreeMap::new(), unreadable: Vec::new() };
     for Entry { cve } in envelope.vulnerabilities {
         match parse_cve(cve.get().as_bytes()) {
             Ok((id, facts)) => {
-                // Should a page ever repeat a CVE, the newer record counts.
+                // Of a repeated CVE the newer record counts.
                 if page.cves.get(&id).is_none_or(|known| known.as_of <= facts.as_of) {
                     page.cves.insert(id, facts);
                 }
             }
-            Err(error) => {
-                page.unreadable.push(Unreadable { id: id_of(cve.get()), reason: error.to_string() });
-            }
+            Err(error) => page.unreadable.push(Unreadable { id: entry_id(cve.get()), reason: error.to_string() }),
         }
     }
     Ok(page)
 }
 
-/// Reads one `cve` object, as NVD's answers wrap it and mirrors serve it bare.
+/// Reads one `cve` object: part of an answer of NVD, or a whole file of a mirror.
 ///
 /// # Errors
 /// [`CveError`]
@@ -228,8 +186,9 @@ pub fn parse_cve(bytes: &[u8]) -> Result<(VulnerabilityId, SourceRecord), CveErr
     let modified = upstream_time::instant(&cve.last_modified).ok_or(CveError::LastModified)?;
     let mut collector = Collector::new(modified);
     let published = collector.instant("published", cve.published.as_deref());
-    let english = cve.descriptions.iter().find(|text| text.lang == "en");
-    let status = status(&cve, english.map_or("", |text| &text.value));
+    let english = cve.descriptions.iter().flatten().find(|text| text.lang == "en");
+    let english = english.map_or("", |text| &text.value);
+    let status = status(&cve, english);
     let kev = kev(&cve, &mut collector);
 
     let facts = collector.facts();
@@ -238,18 +197,16 @@ pub fn parse_cve(bytes: &[u8]) -> Result<(VulnerabilityId, SourceRecord), CveErr
     facts.published = published;
     facts.modified = Some(modified);
     facts.kev = kev;
-    if let Some(english) = english {
-        collector.description(&english.value);
-    }
-    for weakness in &cve.weaknesses {
-        for text in &weakness.description {
+    collector.description(english);
+    for weakness in cve.weaknesses.iter().flatten() {
+        for text in weakness.description.iter().flatten() {
             collector.cwe(&text.value, &weakness.source);
         }
     }
-    for page in &cve.references {
-        collector.reference(&page.url, page.tags.iter().map(String::as_str));
+    for page in cve.references.iter().flatten() {
+        collector.reference(&page.url, page.tags.iter().flatten().map(String::as_str));
     }
-    for (name, values) in &cve.metrics {
+    for (name, values) in cve.metrics.iter().flatten() {
         metrics(name, values, &mut collector);
     }
     Ok((id, collector.finish()))
@@ -271,9 +228,9 @@ fn metrics(name: &str, values: &Value, collector: &mut Collector) {
         } else if name.starts_with("ssvc") {
             match SsvcMetric::deserialize(value) {
                 Ok(SsvcMetric { source, ssvc_data: SsvcData { timestamp, options } }) => {
-                    let mut notes = Vec::new();
-                    let ssvc = ssvc::read(&options, timestamp.as_deref(), &assigner(&source), &mut notes);
-                    notes.into_iter().for_each(|note| collector.note(note));
+                    let options = options.unwrap_or_default();
+                    let notes = &mut collector.facts().notes;
+                    let ssvc = ssvc::decision_points(&options, timestamp.as_deref(), &assigner(&source), notes);
                     let newest = &mut collector.facts().ssvc;
                     if ssvc.as_ref().map(|ssvc| ssvc.assessed_at) > newest.as_ref().map(|known| known.assessed_at) {
                         *newest = ssvc;
@@ -285,7 +242,7 @@ fn metrics(name: &str, values: &Value, collector: &mut Collector) {
     }
 }
 
-/// CISA's catalogue as NVD repeats it, without the word about ransomware.
+/// Reads NVD's copy of an entry in CISA's catalogue, which does not mention ransomware.
 fn kev(cve: &Cve, collector: &mut Collector) -> Option<Kev> {
     let added = cve.cisa_exploit_add.as_deref()?;
     let Ok(date_added) = added.parse::<Date>() else {
@@ -303,7 +260,7 @@ fn kev(cve: &Cve, collector: &mut Collector) -> Option<Kev> {
 }
 
 fn status(cve: &Cve, description: &str) -> Status {
-    let tagged = |word: &str| cve.cve_tags.iter().flat_map(|tag| &tag.tags).any(|tag| tag == word);
+    let tagged = |word: &str| cve.cve_tags.iter().flatten().flat_map(|tag| &tag.tags).flatten().any(|tag| tag == word);
     if cve.vuln_status.as_deref().map(nvd_status) == Some(NvdStatus::Rejected) {
         Status::Rejected
     } else if tagged("disputed") || is_disputed(description) {
@@ -313,7 +270,7 @@ fn status(cve: &Cve, description: &str) -> Status {
     }
 }
 
-/// How descriptions said it before there were tags.
+/// Recognises the mark of a disputed CVE in descriptions older than the tag.
 pub(super) fn is_disputed(description: &str) -> bool {
     description.trim_start().starts_with("** DISPUTED **")
 }
@@ -326,15 +283,15 @@ fn nvd_status(word: &str) -> NvdStatus {
         "undergoinganalysis" => NvdStatus::UndergoingAnalysis,
         "analyzed" => NvdStatus::Analyzed,
         "modified" => NvdStatus::Modified,
-        // The site shows it under its other name.
+        // NVD's website shows the second name.
         "deferred" | "notscheduled" => NvdStatus::Deferred,
         "rejected" => NvdStatus::Rejected,
         _ => NvdStatus::Other,
     }
 }
 
-/// The id of an entry that cannot be read otherwise.
-fn id_of(entry: &str) -> Option<VulnerabilityId> {
+/// Reads only the id of an entry that is otherwise unreadable.
+fn entry_id(entry: &str) -> Option<VulnerabilityId> {
     #[derive(Deserialize)]
     struct OnlyId {
         id: String,
@@ -383,7 +340,7 @@ mod tests {
 
     #[test]
     fn a_cve_is_read() {
-        let page = parse(page(&format!(r#"{{"cve": {CVE}}}"#), 1).as_bytes()).unwrap();
+        let page = parse_page(page(&format!(r#"{{"cve": {CVE}}}"#), 1).as_bytes()).unwrap();
         assert_eq!((page.total_results, page.unreadable.len()), (1, 0));
         let facts = &page.cves[&"CVE-2026-0001".parse().unwrap()];
         assert_eq!(facts.as_of.to_string(), "2026-06-17T04:12:05.46Z");
@@ -408,7 +365,7 @@ mod tests {
     #[test]
     fn an_entry_that_cannot_be_read_costs_only_itself_and_is_not_absent() {
         let odd = r#"{"cve": {"id": "CVE-2026-0002", "lastModified": "yesterday"}}"#;
-        let page = parse(page(&format!(r#"{odd}, {{"cve": 7}}, {{"cve": {CVE}}}"#), 3).as_bytes()).unwrap();
+        let page = parse_page(page(&format!(r#"{odd}, {{"cve": 7}}, {{"cve": {CVE}}}"#), 3).as_bytes()).unwrap();
         assert_eq!(page.cves.len(), 1);
         let ids: Vec<_> = page.unreadable.iter().map(|entry| entry.id.as_ref().map(VulnerabilityId::as_str)).collect();
         assert_eq!(ids, [Some("CVE-2026-0002"), None]);
@@ -416,9 +373,9 @@ mod tests {
 
     #[test]
     fn no_result_is_an_answer_and_a_foreign_page_is_none() {
-        assert_eq!(parse(page("", 0).as_bytes()).unwrap().total_results, 0);
+        assert_eq!(parse_page(page("", 0).as_bytes()).unwrap().total_results, 0);
         for body in ["", "Invalid apiKey", "<html>503</html>", "{}", &page("", 0).replace("NVD_CVE", "CPE")] {
-            assert!(parse(body.as_bytes()).is_err(), "{body}");
+            assert!(parse_page(body.as_bytes()).is_err(), "{body}");
         }
     }
 
@@ -427,7 +384,7 @@ mod tests {
         let newer = CVE.replace("2026-06-17", "2026-07-17").replace("Made up", "Newer");
         for entries in [[CVE, &newer], [&newer, CVE]] {
             let entries = entries.map(|cve| format!(r#"{{"cve": {cve}}}"#)).join(",");
-            let page = parse(page(&entries, 2).as_bytes()).unwrap();
+            let page = parse_page(page(&entries, 2).as_bytes()).unwrap();
             assert_eq!(page.cves.values().next().unwrap().description.as_deref(), Some("Newer"));
         }
     }
@@ -435,7 +392,7 @@ mod tests {
     proptest! {
         #[test]
         fn whatever_the_bytes_there_is_no_panic(bytes: Vec<u8>, cut in 0..CVE.len(), text in "\\PC{0,30}") {
-            let _ = (parse(&bytes), parse_cve(&bytes));
+            let _ = (parse_page(&bytes), parse_cve(&bytes));
             prop_assert!(parse_cve(&CVE.as_bytes()[..cut]).is_err());
             let text = Value::from(text).to_string();
             for field in ["Made up", "CWE-79", "2026-03-01", "Undergoing Analysis", "AV:N", "active"] {

@@ -1,30 +1,26 @@
-//! OSV records (<https://ossf.github.io/osv-schema/>) and the answers of `GET /v1/vulns/{id}`
+//! Reads OSV records (<https://ossf.github.io/osv-schema/>) and the answers of `GET /v1/vulns/{id}`
 //! (<https://google.github.io/osv.dev/get-v1-vulns/>).
 //!
-//! Not read: `affected` but for its ratings (Trivy has matched already), `related`, `credits`.
+//! Of `affected` only the ratings are read, as Trivy has matched already; `related` and `credits` are not read.
 
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::collect::Collector;
-use super::lenient::null_is_default;
 use crate::domain::upstream_time;
 use crate::domain::vulnerability::id::{VulnerabilityId, VulnerabilityIdError};
 use crate::domain::vulnerability::{CvssKind, SourceRecord, Status};
 
 /// The bytes are not what OSV answers.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages describe the variants")]
 pub enum Error {
-    /// Not JSON of the expected shape: cut off, or a page of a proxy.
     #[error("is not JSON of OSV: {0}")]
     Syntax(#[from] serde_json::Error),
-    /// The record's id is none.
     #[error("its id {0}")]
     Id(#[from] VulnerabilityIdError),
-    /// The time that everything else is dated by cannot be read.
     #[error("its modified is not a time")]
     Modified,
-    /// An error that does not say "not found": nothing is known about the id.
     #[error("is an error of OSV, but not its \"not found\"")]
     OtherError,
 }
@@ -35,22 +31,14 @@ struct Record {
     modified: String,
     published: Option<String>,
     withdrawn: Option<String>,
-    #[serde(default, deserialize_with = "null_is_default")]
-    summary: String,
-    #[serde(default, deserialize_with = "null_is_default")]
-    details: String,
-    #[serde(default, deserialize_with = "null_is_default")]
-    aliases: Vec<String>,
-    #[serde(default, deserialize_with = "null_is_default")]
-    upstream: Vec<String>,
-    #[serde(default, deserialize_with = "null_is_default")]
-    severity: Vec<Severity>,
-    #[serde(default, deserialize_with = "null_is_default")]
-    affected: Vec<Affected>,
-    #[serde(default, deserialize_with = "null_is_default")]
-    references: Vec<Link>,
-    #[serde(default, deserialize_with = "null_is_default")]
-    database_specific: Value,
+    summary: Option<String>,
+    details: Option<String>,
+    aliases: Option<Vec<String>>,
+    upstream: Option<Vec<String>>,
+    severity: Option<Vec<Severity>>,
+    affected: Option<Vec<Affected>>,
+    references: Option<Vec<Link>>,
+    database_specific: Option<Value>,
 }
 
 #[derive(Deserialize)]
@@ -61,8 +49,7 @@ struct Severity {
 
 #[derive(Deserialize)]
 struct Affected {
-    #[serde(default, deserialize_with = "null_is_default")]
-    severity: Vec<Severity>,
+    severity: Option<Vec<Severity>>,
 }
 
 #[derive(Deserialize)]
@@ -76,7 +63,7 @@ struct Link {
 ///
 /// # Errors
 /// [`Error`]
-pub fn parse(bytes: &[u8]) -> Result<(VulnerabilityId, SourceRecord), Error> {
+pub fn parse_record(bytes: &[u8]) -> Result<(VulnerabilityId, SourceRecord), Error> {
     let record: Record = serde_json::from_slice(bytes)?;
     let id: VulnerabilityId = record.id.parse()?;
     let modified = upstream_time::instant(&record.modified).ok_or(Error::Modified)?;
@@ -87,38 +74,32 @@ pub fn parse(bytes: &[u8]) -> Result<(VulnerabilityId, SourceRecord), Error> {
     facts.modified = Some(modified);
     facts.published = published;
     facts.status = Some(if record.withdrawn.is_some() { Status::Rejected } else { Status::Published });
-    collector.title(&record.summary);
-    collector.description(&record.summary);
-    collector.description(&record.details);
-    // A copy of a CVE under the CVE's own id names itself now and then.
-    collector.aliases(record.aliases.iter().map(String::as_str).filter(|alias| *alias != id.as_str()));
-    collector.upstream(record.upstream.iter().map(String::as_str));
-    for Severity { r#type, score } in
-        record.severity.iter().chain(record.affected.iter().flat_map(|affected| &affected.severity))
-    {
-        // `Ubuntu` has a word of Ubuntu's there, which Trivy has as the vendor's severity.
+    let summary = record.summary.unwrap_or_default();
+    collector.title(&summary);
+    collector.description(&summary);
+    collector.description(&record.details.unwrap_or_default());
+    // A copy of a CVE under the CVE's own id may list itself as an alias.
+    collector.aliases(record.aliases.iter().flatten().map(String::as_str).filter(|alias| *alias != id.as_str()));
+    collector.upstream(record.upstream.iter().flatten().map(String::as_str));
+    let of_packages = record.affected.into_iter().flatten().flat_map(|affected| affected.severity);
+    for Severity { r#type, score } in record.severity.into_iter().chain(of_packages).flatten() {
+        // The type `Ubuntu` has a severity and no vector; Trivy has it as the vendor's severity.
         if r#type.starts_with("CVSS_") {
-            collector.cvss(score, None, CvssKind::Vendor, id.database());
+            collector.cvss(&score, None, CvssKind::Vendor, id.database());
         }
     }
-    let weaknesses = ["cwe_ids", "cwes", "cwe"].map(|name| record.database_specific.get(name));
+    let specific = record.database_specific.unwrap_or_default();
+    let weaknesses = ["cwe_ids", "cwes", "cwe"].map(|name| specific.get(name));
     for weakness in weaknesses.into_iter().flatten().filter_map(Value::as_array).flatten() {
         let number = weakness.as_str().or_else(|| weakness.get("cweId").and_then(Value::as_str));
         if let Some(number) = number {
             collector.cwe(number, id.database());
         }
     }
-    for Link { r#type, url } in &record.references {
+    for Link { r#type, url } in record.references.iter().flatten() {
         collector.reference(url, (!r#type.is_empty()).then_some(r#type.as_str()));
     }
     Ok((id, collector.finish()))
-}
-
-/// What OSV's 404 says.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NotFound {
-    /// Ids that OSV has for the same vulnerability. If there are any, the id is known: ask for these.
-    pub aliases: Vec<VulnerabilityId>,
 }
 
 #[derive(Deserialize)]
@@ -130,27 +111,25 @@ struct Status404 {
 /// `google.rpc.Code.NOT_FOUND`: <https://github.com/googleapis/googleapis/blob/master/google/rpc/code.proto>.
 const NOT_FOUND: u32 = 5;
 
-/// Reads the body of a 404, which names aliases if the id is known only as one:
+/// Reads the aliases in the body of a 404; none if OSV does not know the id:
 /// `Vulnerability not found, but the following aliases were: GHSA-… PYSEC-…`
 /// (<https://github.com/google/osv.dev/blob/master/gcp/api/server.py>).
 ///
 /// # Errors
-/// [`Error::OtherError`] for a 404 of something else, a wrong path or a proxy: says nothing about the id.
-pub fn parse_not_found(bytes: &[u8]) -> Result<NotFound, Error> {
+/// [`Error::OtherError`] for any other 404, such as that of a wrong path or a proxy.
+pub fn parse_not_found(bytes: &[u8]) -> Result<Vec<VulnerabilityId>, Error> {
     let body: Status404 = serde_json::from_slice(bytes)?;
     if body.code != NOT_FOUND || !body.message.contains("not found") {
         return Err(Error::OtherError);
     }
-    let Some((_, names)) = body.message.split_once("aliases were:") else {
-        return Ok(NotFound { aliases: Vec::new() });
-    };
+    let Some((_, names)) = body.message.split_once("aliases were:") else { return Ok(Vec::new()) };
     let names = names.split(|c: char| c.is_whitespace() || c == ',').map(|name| name.trim_end_matches('.'));
     let mut aliases: Vec<VulnerabilityId> =
         names.filter_map(|name| name.parse().ok()).take(SourceRecord::LIST).collect();
     aliases.sort();
     aliases.dedup();
-    // It has aliases that cannot be read: then the id is known, and "absent" would be wrong.
-    if aliases.is_empty() { Err(Error::OtherError) } else { Ok(NotFound { aliases }) }
+    // An id with unreadable aliases is known, so it must not count as absent.
+    if aliases.is_empty() { Err(Error::OtherError) } else { Ok(aliases) }
 }
 
 #[cfg(test)]
@@ -176,7 +155,7 @@ mod tests {
             "references": [{"type": "WEB", "url": "https://a.example/x"}, {"type": "FIX", "url": "https://b.example/"}],
             "database_specific": {"cwe_ids": ["CWE-79"], "severity": "MODERATE"}
         }"#;
-        let (id, facts) = parse(record).unwrap();
+        let (id, facts) = parse_record(record).unwrap();
         assert_eq!(id.as_str(), "GHSA-2222-3333-4444");
         assert_eq!(facts.as_of.to_string(), "2026-05-01T10:00:00.5Z");
         assert_eq!(facts.status, Some(Status::Published));
@@ -194,7 +173,7 @@ mod tests {
     #[test]
     fn a_withdrawn_advisory_is_rejected() {
         let record = br#"{"id": "GO-2026-1", "modified": "2026-05-01T10:00:00Z", "withdrawn": "2026-05-01T10:00:00Z"}"#;
-        let (_, facts) = parse(record).unwrap();
+        let (_, facts) = parse_record(record).unwrap();
         assert_eq!((facts.status, facts.description), (Some(Status::Rejected), None));
     }
 
@@ -202,13 +181,13 @@ mod tests {
     fn a_404_that_names_aliases_is_followed() {
         let body = br#"{"code": 5, "message":
             "Vulnerability not found, but the following aliases were: GHSA-2222-3333-4444 PYSEC-2026-7"}"#;
-        assert_eq!(parse_not_found(body).unwrap().aliases, ids(&["GHSA-2222-3333-4444", "PYSEC-2026-7"]));
+        assert_eq!(parse_not_found(body).unwrap(), ids(&["GHSA-2222-3333-4444", "PYSEC-2026-7"]));
     }
 
     #[test]
     fn only_osvs_own_404_means_that_there_is_none() {
         for body in [r#"{"code":5,"message":"Vulnerability not found"}"#, r#"{"code":5,"message":"Bug not found."}"#] {
-            assert_eq!(parse_not_found(body.as_bytes()).unwrap().aliases, []);
+            assert_eq!(parse_not_found(body.as_bytes()).unwrap(), []);
         }
         for body in [
             "<html>404</html>",
@@ -225,14 +204,14 @@ mod tests {
     proptest! {
         #[test]
         fn whatever_the_bytes_there_is_no_panic(bytes: Vec<u8>, text in "\\PC{0,60}") {
-            let _ = (parse(&bytes), parse_not_found(&bytes));
+            let _ = (parse_record(&bytes), parse_not_found(&bytes));
             let text = Value::from(text);
             let body = format!(
                 r#"{{"id":"GO-1","modified":"2026-01-01T00:00:00Z","summary":{text},"aliases":[{text}],
                     "severity":[{{"type":"CVSS_V3","score":{text}}}],"references":[{{"url":{text}}}],
                     "database_specific":{{"cwe_ids":[{text}]}}}}"#
             );
-            prop_assert!(parse(body.as_bytes()).is_ok());
+            prop_assert!(parse_record(body.as_bytes()).is_ok());
             let _ = parse_not_found(format!(r#"{{"code":5,"message":{text}}}"#).as_bytes());
         }
     }

@@ -1,10 +1,10 @@
-//! Text out of other people's databases, made fit to be stored, shown and put into a prompt.
+//! Cleans text of public sources for storage, answers and prompts.
 
 use crate::domain::text::{clean, cut};
 use crate::domain::vulnerability::SourceRecord;
 
-/// Text of several lines without invisible characters, at most [`SourceRecord::DESCRIPTION_BYTES`], cut between
-/// characters; none if nothing is left. The flag says whether it was cut.
+/// Cleans text of several lines, and cuts it to [`SourceRecord::DESCRIPTION_BYTES`]; none if it is empty. The flag tells
+/// whether it was cut.
 pub(super) fn paragraphs(text: &str) -> Option<(String, bool)> {
     let clean = clean(text);
     let clean = clean.trim();
@@ -12,9 +12,9 @@ pub(super) fn paragraphs(text: &str) -> Option<(String, bool)> {
     (!kept.is_empty()).then(|| (kept.trim_end().to_owned(), kept.len() < clean.len()))
 }
 
-/// One line of at most [`SourceRecord::LINE_BYTES`]: a title, a name, a tag; none if nothing is left.
+/// Cleans a title, name or tag on one line, and cuts it to [`SourceRecord::LINE_BYTES`]; none if it is empty.
 pub(super) fn line(text: &str) -> Option<String> {
-    // More than this cannot be kept anyway: an endless title is not worth a copy.
+    // Cut first, so that a huge title is not copied.
     let words = clean(cut(text, 8 * SourceRecord::LINE_BYTES)).split_whitespace().collect::<Vec<_>>().join(" ");
     let kept = cut(&words, SourceRecord::LINE_BYTES).trim_end();
     (!kept.is_empty()).then(|| kept.to_owned())

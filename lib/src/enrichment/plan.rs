@@ -25,7 +25,7 @@ pub fn first_source(records: &SourceRecords, now: Timestamp) -> Option<Source> {
     (is_due(records, source, now) && askable_from(&records.id) <= now).then_some(source)
 }
 
-/// Returns the time from which sources are asked: the begin of the id's year, as no source has it earlier.
+/// Returns the time from which sources are asked: the start of the id's year, as no source has it earlier.
 #[must_use]
 pub fn askable_from(id: &VulnerabilityId) -> Timestamp {
     let year = id.year().and_then(|year| i16::try_from(year).ok());

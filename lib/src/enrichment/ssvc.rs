@@ -12,7 +12,7 @@ use crate::domain::vulnerability::Ssvc;
 ///
 /// Case and spaces do not count: "Technical Impact" and `PoC` in CVE records are `technicalImpact` and
 /// `poc` in NVD's.
-pub(super) fn read(
+pub(super) fn decision_points(
     options: &[Value],
     timestamp: Option<&str>,
     assigner: &str,
@@ -29,23 +29,23 @@ pub(super) fn read(
         notes.push("ssvc: the time of the assessment cannot be read".into());
     }
     for (point, value) in options.iter().filter_map(Value::as_object).flatten() {
-        let (point, value) = (squash(point), squash(value.as_str().unwrap_or_default()));
-        let known = match point.as_str() {
+        let (point, value) = (letters(point), letters(value.as_str().unwrap_or_default()));
+        let is_known = match point.as_str() {
             "exploitation" => {
-                ssvc.exploitation = word(if value == "publicpoc" { "poc" } else { &value });
+                ssvc.exploitation = value_named(if value == "publicpoc" { "poc" } else { &value });
                 ssvc.exploitation.is_some()
             }
             "automatable" => {
-                ssvc.automatable = ["no", "yes"].into_iter().position(|word| word == value).map(|place| place == 1);
+                ssvc.automatable = matches!(value.as_str(), "yes" | "no").then_some(value == "yes");
                 ssvc.automatable.is_some()
             }
             "technicalimpact" => {
-                ssvc.technical_impact = word(&value);
+                ssvc.technical_impact = value_named(&value);
                 ssvc.technical_impact.is_some()
             }
             _ => true,
         };
-        if !known {
+        if !is_known {
             notes.push(format!("ssvc: {point} is none of its values"));
         }
     }
@@ -53,14 +53,13 @@ pub(super) fn read(
     any.then_some(ssvc)
 }
 
-/// Reads a value by its name.
-fn word<'de, T: Deserialize<'de>>(text: &'de str) -> Option<T> {
+fn value_named<'de, T: Deserialize<'de>>(text: &'de str) -> Option<T> {
     let deserializer: BorrowedStrDeserializer<'de, Error> = BorrowedStrDeserializer::new(text);
     T::deserialize(deserializer).ok()
 }
 
-/// Keeps the letters, in lower case.
-fn squash(text: &str) -> String {
+/// Keeps letters only, in lower case.
+fn letters(text: &str) -> String {
     text.chars().filter(char::is_ascii_alphabetic).map(|c| c.to_ascii_lowercase()).take(40).collect()
 }
 
@@ -76,7 +75,8 @@ mod tests {
         let cve = json!([{"Exploitation": "PoC"}, {"Automatable": "No"}, {"Technical Impact": "Total"}]);
         let nvd = json!([{"exploitation": "poc"}, {"automatable": "no"}, {"technicalImpact": "total"}]);
         let mut notes = vec![];
-        let mut points = |value: &Value| read(value.as_array().unwrap(), None, "CISA-ADP", &mut notes).unwrap();
+        let mut points =
+            |value: &Value| decision_points(value.as_array().unwrap(), None, "CISA-ADP", &mut notes).unwrap();
         assert_eq!(points(&cve), points(&nvd));
         assert_eq!(points(&cve).technical_impact, Some(TechnicalImpact::Total));
         assert_eq!(notes, [""; 0]);
@@ -86,9 +86,9 @@ mod tests {
     fn an_unknown_value_is_unknown_and_noted() {
         let mut notes = vec![];
         let options = json!([{"Exploitation": "rumoured"}, {"Automatable": "yes"}, {"Mission": 7}, "x"]);
-        let ssvc = read(options.as_array().unwrap(), Some("soon"), "CISA-ADP", &mut notes).unwrap();
+        let ssvc = decision_points(options.as_array().unwrap(), Some("soon"), "CISA-ADP", &mut notes).unwrap();
         assert_eq!((ssvc.exploitation, ssvc.automatable, ssvc.technical_impact), (None, Some(true), None));
         assert_eq!(notes.len(), 2);
-        assert_eq!(read(&[], None, "CISA-ADP", &mut notes), None);
+        assert_eq!(decision_points(&[], None, "CISA-ADP", &mut notes), None);
     }
 }

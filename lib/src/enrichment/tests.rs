@@ -13,6 +13,7 @@ use super::collect::assigner;
 use super::merge::{Answer, Said, absorb, record};
 use super::plain_text::{line, paragraphs};
 use super::{cve_services, epss, kev, nvd, osv};
+use crate::domain::feed::LastGood;
 use crate::domain::tests::shared;
 use crate::domain::upstream_time;
 use crate::domain::vulnerability::id::VulnerabilityId;
@@ -227,7 +228,7 @@ fn every_cve_of_nvd_is_read_without_loss() {
     for folder in ["nvd-api-2.0", "nvd-feed-1.1", "nvd-feed-2.0"] {
         for path in files(&data.join(folder)) {
             let bytes = content(&path);
-            let page = nvd::parse(&bytes).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+            let page = nvd::parse_page(&bytes).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
             assert_eq!(page.unreadable, [], "{}", path.display());
             let json: Value = serde_json::from_slice(&bytes).unwrap();
             assert_eq!(json["totalResults"], page.total_results);
@@ -300,7 +301,7 @@ fn every_cve_record_is_read_without_loss() {
     let (mut records, mut assessed, mut stated) = (0, 0, Vec::new());
     for path in ["vulnrichment", "cvelistv5"].into_iter().flat_map(|folder| files(&data.join(folder))) {
         let bytes = content(&path);
-        let (id, facts) = cve_services::parse(&bytes, Timestamp::UNIX_EPOCH)
+        let (id, facts) = cve_services::parse_record(&bytes, Timestamp::UNIX_EPOCH)
             .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         let expected = walk_cve5(&serde_json::from_slice(&bytes).unwrap());
         expected.assert_is(&facts, &path.display().to_string());
@@ -373,7 +374,7 @@ fn every_osv_record_is_read_without_loss() {
             packages.flat_map(|package| list(package, "vulnerabilities")).collect()
         };
         for document in documents {
-            match osv::parse(&serde_json::to_vec(document).unwrap()) {
+            match osv::parse_record(&serde_json::to_vec(document).unwrap()) {
                 Ok((id, facts)) => {
                     walk_osv(document).assert_is(&facts, id.as_str());
                     let expected =
@@ -398,14 +399,15 @@ fn every_osv_record_is_read_without_loss() {
 fn the_catalogue_is_read_without_loss() {
     let Some(data) = data() else { return };
     let bytes = content(&data.join("kev/known_exploited_vulnerabilities.json"));
-    let catalogue = kev::parse(&bytes, None).unwrap();
+    let catalogue = kev::parse_catalogue(&bytes, None).unwrap();
     let json: Value = serde_json::from_slice(&bytes).unwrap();
     let subset = content(&data.join("retyped/vuln-manager/kev-subset.json"));
-    assert!(matches!(kev::parse(&subset, Some(catalogue.as_last_good())), Err(kev::Error::TooFew { found: 4, .. })));
-    let small = kev::LastGood { entries: 4, ..catalogue.as_last_good() };
-    let newer = kev::parse(&subset, Some(small)).unwrap();
-    assert!(matches!(kev::parse(&bytes, Some(newer.as_last_good())), Err(kev::Error::Older)));
-    assert!(kev::parse(&content(&data.join("kev/enisa-eukev.json")), None).is_err());
+    let last = LastGood { entries: catalogue.entries.len(), date: catalogue.released };
+    assert!(matches!(kev::parse_catalogue(&subset, Some(last)), Err(kev::Error::TooFew { found: 4, .. })));
+    let newer = kev::parse_catalogue(&subset, Some(LastGood { entries: 4, ..last })).unwrap();
+    let last = LastGood { entries: 4, date: newer.released };
+    assert!(matches!(kev::parse_catalogue(&bytes, Some(last)), Err(kev::Error::Older)));
+    assert!(kev::parse_catalogue(&content(&data.join("kev/enisa-eukev.json")), None).is_err());
 
     let mut ransomware = 0;
     for (catalogue, json) in [(&catalogue, &json), (&newer, &serde_json::from_slice(&subset).unwrap())] {
@@ -448,7 +450,7 @@ fn every_csv_of_scores_is_read_without_loss() {
         assert!(day.is_some() || reread == Ok(snapshot.clone()), "{name}");
         let csv = String::from_utf8(bytes).unwrap();
         let rows: Vec<&str> = csv.lines().filter(|line| line.starts_with("CVE-")).collect();
-        assert_eq!(snapshot.len(), rows.len(), "{name}");
+        assert_eq!(snapshot.rows(), rows.len(), "{name}");
         assert_eq!(snapshot.model_version().is_some(), csv.starts_with('#'), "{name}");
         assert!(day.is_none_or(|day| day == snapshot.day()), "{name}");
         for row in rows {

@@ -1,5 +1,4 @@
-//! What the report itself says about a vulnerability: all there is until a source has answered, and
-//! ever after for ids that no source knows.
+//! Reads the facts of a report about a vulnerability, the only ones until a source answers.
 
 use std::collections::BTreeMap;
 
@@ -47,7 +46,7 @@ struct Vendor {
 ///
 /// # Errors
 /// [`Error`]
-pub fn parse(bytes: &[u8], reported_at: Timestamp) -> Result<SourceRecord, Error> {
+pub fn parse_vulnerability(bytes: &[u8], reported_at: Timestamp) -> Result<SourceRecord, Error> {
     let vulnerability: Vulnerability = serde_json::from_slice(bytes)?;
     let mut collector = Collector::new(reported_at);
     let published = collector.instant("PublishedDate", vulnerability.published_date.0.as_deref());
@@ -70,7 +69,7 @@ pub fn parse(bytes: &[u8], reported_at: Timestamp) -> Result<SourceRecord, Error
             (&vendor.v40_vector, &vendor.v40_score),
         ] {
             if let Some(vector) = vector.0.as_deref().filter(|vector| !vector.is_empty()) {
-                // A report may say that NVD rated; NVD's own record is the proof.
+                // A report may name NVD as the assigner; only NVD's own record proves it.
                 collector.cvss(vector, score.0, CvssKind::Vendor, name);
             }
         }
@@ -100,7 +99,7 @@ mod tests {
                 "ghsa": {"V40Vector": "CVSS:4.0/AV:N/AC:L/AT:P/PR:N/UI:N/VC:L/VI:L/VA:N/SC:N/SI:N/SA:N",
                     "V40Score": 6}},
             "PublishedDate": "2026-02-17T19:21:55.31Z"}"#;
-        let facts = parse(object, Timestamp::UNIX_EPOCH).unwrap();
+        let facts = parse_vulnerability(object, Timestamp::UNIX_EPOCH).unwrap();
         assert_eq!(facts.title.as_deref(), Some("x: made up"));
         assert_eq!(facts.aliases, ["GHSA-2222-3333-4444".parse().unwrap()]);
         let scores: Vec<_> = facts.cvss.iter().map(|c| (c.assigner.as_str(), c.score, c.stated_score)).collect();
@@ -116,18 +115,18 @@ mod tests {
             "VendorIDs": ["ghsa-2222-3333-4444", null], "PublishedDate": [],
             "CVSS": {{"nvd": ["", "{vector}", null, 9.8, null, null], "ghsa": {{"V3Vector": "{vector}", "V3Score": "x"}}}}}}"#
         );
-        let facts = parse(object.as_bytes(), Timestamp::UNIX_EPOCH).unwrap();
+        let facts = parse_vulnerability(object.as_bytes(), Timestamp::UNIX_EPOCH).unwrap();
         assert_eq!((facts.title.as_deref(), facts.description.is_some(), facts.published), (None, true, None));
         assert_eq!((facts.aliases.len(), facts.cwes.len(), facts.references.len()), (1, 1, 0));
         let assigners: Vec<_> = facts.cvss.iter().map(|cvss| cvss.assigner.as_str()).collect();
         assert_eq!(assigners, ["ghsa"]);
-        assert!(parse(br#"{"CVSS": []}"#, Timestamp::UNIX_EPOCH).unwrap().cvss.is_empty());
+        assert!(parse_vulnerability(br#"{"CVSS": []}"#, Timestamp::UNIX_EPOCH).unwrap().cvss.is_empty());
     }
 
     proptest! {
         #[test]
         fn whatever_the_bytes_there_is_no_panic(bytes: Vec<u8>) {
-            let _ = parse(&bytes, Timestamp::UNIX_EPOCH);
+            let _ = parse_vulnerability(&bytes, Timestamp::UNIX_EPOCH);
         }
     }
 }

@@ -24,7 +24,7 @@ pub const MAX_REQUEST: usize = 6_000_000;
 /// The largest finding, in bytes; none comes near, since each of its texts is cut.
 pub const MAX_FINDING: usize = 240_000;
 
-/// Whose Security Hub it is, and under which product it shows findings.
+/// An account's Security Hub, and the product under which it shows findings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Destination {
     account: String,
@@ -84,7 +84,7 @@ fn partition(region: &str) -> &'static str {
     }
 }
 
-/// What is written.
+/// Selects the findings.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Options {
     /// Suppressed findings are written as such. Else they are left out.
@@ -102,7 +102,7 @@ pub struct Writer<W: Write> {
     occurrences: Occurrences,
 }
 
-/// What is around the findings of a request.
+/// The text around the findings of a request.
 const BEGIN: &[u8] = b"{\"Findings\":[";
 const END: &[u8] = b"]}\n";
 

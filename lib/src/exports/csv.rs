@@ -3,7 +3,7 @@
 //! * Columns are only ever added at the end. What is not known is empty; yes and no are `true` and `false`; lists are
 //!   joined by a blank, reasons by `; `; times are RFC 3339 in UTC.
 //! * Spreadsheets run a text that begins with `=`, `+`, `-` or `@`. Such a cell of a text column has a `'` in front, and
-//!   so has one that begins with `'` itself: a reader who removes the first `'` of a cell has the text of the report.
+//!   so has one that begins with `'` itself: without its first `'` such a cell is the text of the report.
 //!   [`Options::raw`] switches it off.
 //! * Spreadsheets take versions for numbers: `1.10` becomes 1.1. The column `package` keeps them, as text.
 //! * A cell is cut at 32,000 bytes, which is what a spreadsheet holds.
@@ -17,7 +17,7 @@ use super::{Error, Row};
 use crate::domain::instant;
 use crate::domain::text::cut;
 
-/// How the file is written.
+/// Options of the file.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Options {
     /// Begins with a byte order mark, without which Excel does not read UTF-8; other programs take it for a part of
@@ -32,19 +32,19 @@ pub struct Options {
 pub struct Column {
     /// The name in the header.
     pub name: &'static str,
-    /// What it holds.
+    /// A description of its content.
     pub about: &'static str,
     cell: Cell,
 }
 
 type TextCell = for<'r, 'i> fn(&'r Row<'i>) -> Cow<'r, str>;
 
-/// Where a column's cells come from.
+/// The origin of a column's cells.
 #[derive(Debug)]
 enum Cell {
     /// Text of a report or a model.
     Text(TextCell),
-    /// Numbers, dates and words of Sirius.
+    /// Numbers, dates and texts of Sirius.
     Own(fn(&Row<'_>) -> String),
 }
 

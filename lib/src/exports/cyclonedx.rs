@@ -1,7 +1,7 @@
 //! CycloneDX 1.6, a Vulnerability Disclosure Report: the packages with findings, and each vulnerability once.
 //!
 //! The rows are given twice: [`Components::row`] writes the packages and learns which vulnerability has which of them,
-//! [`Vulnerabilities::row`] writes each vulnerability as it is met first. <https://cyclonedx.org/docs/1.6/json/>
+//! [`Vulnerabilities::row`] writes each vulnerability at its first row. <https://cyclonedx.org/docs/1.6/json/>
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::io::Write;
@@ -9,18 +9,18 @@ use std::io::Write;
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::json;
-use sha2::{Digest as _, Sha256};
 
 use super::elements::Elements;
 use super::link::link;
 use super::{Error, Image, Row, TOOL, VERSION};
+use crate::domain::digest::{half_sha256, hex};
 use crate::domain::instant;
 use crate::domain::purl::Purl;
 use crate::domain::severity::Severity;
 use crate::domain::text::{clean, shortened};
 use crate::domain::vulnerability::CvssVersion;
 
-/// What is written.
+/// Selects the findings.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Options {
     /// Suppressed findings are vulnerabilities with an analysis, apart from the open findings of the same id. Else they
@@ -30,7 +30,7 @@ pub struct Options {
 
 /// Names a package in the document.
 type Reference = [u8; 16];
-/// The id of a vulnerability, and what Trivy says of it where it is suppressed.
+/// The id of a vulnerability, and Trivy's status if it is suppressed.
 type Entry = (String, Option<String>);
 
 /// Writes the packages.
@@ -155,35 +155,20 @@ fn entry(row: &Row<'_>) -> Entry {
     (row.id().to_owned(), status)
 }
 
-/// Half of a SHA-256 over texts, each with its length before it.
-fn digest<'t>(texts: impl IntoIterator<Item = &'t str>) -> [u8; 16] {
-    let mut sha = Sha256::new();
-    for text in texts {
-        sha.update(text.len().to_be_bytes());
-        sha.update(text);
-    }
-    let mut half = [0; 16];
-    half.iter_mut().zip(sha.finalize()).for_each(|(to, from)| *to = from);
-    half
-}
-
 /// One for each package of a version in a place.
 fn reference(row: &Row<'_>) -> Reference {
     let texts = [&row.class, &row.kind, &row.purl, &row.installed].map(|text| text.as_deref().unwrap_or_default());
-    digest(texts.into_iter().chain([row.package.as_str(), row.place().unwrap_or_default()]))
+    half_sha256("", texts.into_iter().chain([row.package.as_str(), row.place().unwrap_or_default()]))
 }
 
 fn shown(reference: &Reference) -> String {
     format!("package-{}", hex(reference))
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// A UUID of version 8, which is made of what its maker likes (RFC 9562, 5.8).
+/// A UUID of version 8, which has a custom content (RFC 9562, 5.8).
 fn serial_number(image: &Image, now: Timestamp) -> String {
-    let number = u128::from_be_bytes(digest([image.scan_id.to_string().as_str(), &image.name, &now.to_string()]));
+    let number =
+        u128::from_be_bytes(half_sha256("", [image.scan_id.to_string().as_str(), &image.name, &now.to_string()]));
     let number = number & !(0xF << 76) & !(0b11 << 62) | (8 << 76) | (0b10 << 62);
     let text = format!("{number:032x}");
     let part = |range| text.get(range).unwrap_or_default();
@@ -308,7 +293,7 @@ fn vulnerability<'r>(row: &'r Row<'_>, affects: Vec<Affected>) -> Vulnerability<
     let time = |at: Option<Timestamp>| at.map(|at| instant::in_millis(at).to_string());
     let url = row.primary_url.as_deref().and_then(link);
     Vulnerability {
-        bom_ref: format!("vulnerability-{}", hex(&digest(texts))),
+        bom_ref: format!("vulnerability-{}", hex(&half_sha256("", texts))),
         id: row.id(),
         source: Source { name: database(row.id()), url },
         references: {
@@ -327,7 +312,7 @@ fn vulnerability<'r>(row: &'r Row<'_>, affects: Vec<Affected>) -> Vulnerability<
             let state = match suppressed.status.as_deref()? {
                 "not_affected" => "not_affected",
                 "fixed" => "resolved",
-                // What an ignore file leaves out may be affected all the same.
+                // A finding in an ignore file may still affect the image.
                 _ => return None,
             };
             let said = [&suppressed.source, &suppressed.statement].into_iter().flatten();

@@ -1,4 +1,4 @@
-//! Why a document could not be written.
+//! The error of all writers.
 
 /// A document could not be written.
 #[derive(Debug, thiserror::Error)]

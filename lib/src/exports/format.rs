@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// A format that findings can be had in besides the JSON of the API.
+/// A format of an export, apart from the API's JSON.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Format {
     /// RFC 4180, for spreadsheets and scripts.
@@ -109,7 +109,7 @@ pub fn accepted(accept: &str) -> Option<Format> {
     best.0
 }
 
-/// A media type or range with its quality; parameters besides `q` are not looked at.
+/// A media type or range with its quality; parameters other than `q` are ignored.
 fn media_range(text: &str) -> Option<(String, f32)> {
     let mut parts = text.split(';').map(str::trim);
     let range = parts.next().filter(|range| range.contains('/'))?.to_ascii_lowercase();

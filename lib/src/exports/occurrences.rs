@@ -1,4 +1,4 @@
-//! How often a problem was met: several versions of a package in one place have one tracking key.
+//! Counts the findings of a tracking key: several versions of a package in one place share it.
 
 use std::collections::HashMap;
 

@@ -1,4 +1,4 @@
-//! One finding with all that an export says of it.
+//! One finding with all its facts in an export.
 
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -17,22 +17,22 @@ use crate::domain::vulnerability::VulnerabilitySummary;
 use crate::domain::vulnerability::{CvssVersion, Epss};
 use crate::priority::Priority;
 
-/// What was scanned, and when.
+/// The image of a scan, and its time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Image {
     /// The scan.
     pub scan_id: ScanId,
     /// The name, as its report has it.
     pub name: String,
-    /// The name without tag and digest; that of a scan whose name says nothing is the name.
+    /// The name without tag and digest; the whole name if it does not identify an image.
     pub repository: String,
     /// The tag, if the name has one.
     pub tag: Option<String>,
     /// `sha256:…` of the image.
     pub digest: Option<String>,
-    /// What it runs on.
+    /// The platform.
     pub platform: Option<String>,
-    /// When it was scanned.
+    /// The time of the scan.
     pub scanned_at: Timestamp,
     /// The repository on its platform.
     pub lineage: LineageKey,
@@ -62,7 +62,7 @@ impl Image {
 pub struct Score {
     /// `nvd`, `redhat`, `ghsa`, …
     pub source: String,
-    /// Which CVSS.
+    /// The version of CVSS.
     pub version: CvssVersion,
     /// The vector.
     pub vector: String,
@@ -75,7 +75,7 @@ impl Score {
     const MOST: usize = 12;
 }
 
-/// What CISA's catalogue says of a vulnerability.
+/// The facts of CISA's catalogue about a vulnerability.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Listing {
     /// Whether it is listed.
@@ -93,11 +93,11 @@ pub struct Found<'f> {
     pub finding: &'f Finding,
     /// Its tracking key.
     pub tracking_key: TrackingKey,
-    /// How soon it has to be dealt with, and why.
+    /// The priority.
     pub priority: &'f Priority,
-    /// What the public sources say.
+    /// The facts of public sources.
     pub vulnerability: Option<&'f VulnerabilitySummary>,
-    /// The newest of CISA's catalogues that speaks for it.
+    /// The time of the newest of CISA's catalogues that covers it.
     pub catalogue: Option<Timestamp>,
     /// The summary of its analysis, if that is complete and needs no review.
     pub summary: Option<&'f str>,
@@ -116,13 +116,13 @@ pub struct Row<'i> {
     pub vulnerability_id: Option<String>,
     /// Its other names.
     pub aliases: Vec<String>,
-    /// The package; empty if the report does not say.
+    /// The package; empty if the report lacks it.
     pub package: String,
     /// The package URL, as the report has it.
     pub purl: Option<String>,
     /// The package's own file.
     pub path: Option<String>,
-    /// What was scanned inside the artifact.
+    /// The scanned part of the artifact.
     pub target: String,
     /// `os-pkgs`, `lang-pkgs`, …
     pub class: Option<String>,
@@ -132,9 +132,9 @@ pub struct Row<'i> {
     pub installed: Option<String>,
     /// The versions in which it is fixed.
     pub fixed: Option<String>,
-    /// What to do about it.
+    /// The remediation.
     pub remediation: String,
-    /// How bad Trivy says it is.
+    /// Trivy's severity.
     pub severity: Severity,
     /// Trivy's `Status`.
     pub status: Option<String>,
@@ -150,19 +150,19 @@ pub struct Row<'i> {
     pub cwes: Vec<String>,
     /// Ratings: those of the report first, then those of public sources.
     pub scores: Vec<Score>,
-    /// When it was made public.
+    /// The time of its publication.
     pub published: Option<Timestamp>,
-    /// When its record last changed.
+    /// The last change of its record.
     pub modified: Option<Timestamp>,
     /// The chance of an exploit.
     pub epss: Option<Epss>,
     /// Whether CISA lists it; none if nothing is known.
     pub kev: Option<Listing>,
-    /// How soon it has to be dealt with, and why.
+    /// The priority.
     pub priority: Priority,
-    /// Why Trivy suppresses it; none for an open finding.
+    /// The suppression by Trivy; none for an open finding.
     pub suppressed: Option<Suppression>,
-    /// What a model said of it.
+    /// The summary by a model.
     pub summary: Option<String>,
 }
 
@@ -217,7 +217,7 @@ impl<'i> Row<'i> {
         }
     }
 
-    /// Returns the id, or a word in its place where a format needs one.
+    /// Returns the id, or `UNIDENTIFIED`, as some formats need one.
     #[must_use]
     pub fn id(&self) -> &str {
         self.vulnerability_id.as_deref().unwrap_or("UNIDENTIFIED")

@@ -20,7 +20,7 @@ use crate::domain::finding::Suppression;
 use crate::domain::severity::Severity;
 use crate::domain::text::{clean, shortened};
 
-/// What is written.
+/// Selects the findings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Options {
     /// The most results, at most [`Options::MOST`].
@@ -30,12 +30,12 @@ pub struct Options {
 }
 
 impl Options {
-    /// What GitHub takes of one run.
+    /// The most results that GitHub accepts in one run.
     pub const MOST: usize = 25_000;
 }
 
 impl Default for Options {
-    /// What GitHub shows of one run.
+    /// Returns the number of results that GitHub shows of one run.
     fn default() -> Self {
         Self { limit: 5_000, suppressed: false }
     }

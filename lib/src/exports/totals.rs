@@ -1,11 +1,11 @@
-//! What a report for people counts.
+//! The counts in a report for people.
 
 use std::fmt;
 
 use super::Row;
 use crate::domain::severity::{Severity, SeverityCounts};
 
-/// How many findings were written.
+/// The numbers of written findings.
 #[derive(Debug, Default)]
 pub(super) struct Totals {
     open: SeverityCounts,

@@ -16,9 +16,9 @@ use super::error::Code;
 use super::query::Query;
 use super::{ApiError, Storage, order, reply, routes};
 use crate::domain::declared::{Declared, Scanners, Severities};
+use crate::domain::digest::parse_hex;
 use crate::domain::image_name::ImageName;
 use crate::domain::instant;
-use crate::domain::report_hash::sha256;
 use crate::domain::upload::{State, Upload, UploadId};
 use crate::objects::Bounds;
 use crate::report::Kind;
@@ -57,7 +57,7 @@ struct Digest([u8; 32]);
 impl<'de> Deserialize<'de> for Digest {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        let digest = sha256(&text.to_ascii_lowercase());
+        let digest = parse_hex::<32>(&text.to_ascii_lowercase());
         digest.map(Self).ok_or_else(|| D::Error::custom("sha256 is not 64 hexadecimal digits"))
     }
 }

@@ -21,7 +21,7 @@ use super::enrich::{self, CONCURRENCY, Enrichment, Error};
 use super::forget::forget_everywhere;
 use crate::domain::asset::Asset;
 use crate::domain::finding::{Finding, Ordinal};
-use crate::domain::occurrence::{Bucket, Details, FirstSeen, LONGEST, Problem, Span, earlier};
+use crate::domain::occurrence::{Bucket, Details, FirstSeen, MAX_SHOWN_BYTES, Problem, Span, keep_earliest};
 use crate::domain::scan::{Scan, ScanId};
 use crate::domain::text::cut;
 use crate::domain::vulnerability::id::{Resolver, VulnerabilityId};
@@ -147,7 +147,7 @@ async fn read_findings(store: &Store, scan: &Scan) -> Result<Read, store::Error>
 
 /// Returns the occurrence of a finding, not counted yet; none if it has no id.
 fn details(finding: &Finding) -> Option<Details> {
-    let short = |text: String| cut(&text, LONGEST).to_owned();
+    let short = |text: String| cut(&text, MAX_SHOWN_BYTES).to_owned();
     let text = |name: &str| finding.text(name).filter(|text| !text.is_empty()).map(short);
     Some(Details {
         problem: Problem::of(finding)?,
@@ -163,7 +163,7 @@ fn details(finding: &Finding) -> Option<Details> {
 
 /// Cuts a list of versions between two versions.
 fn whole_versions(list: String) -> String {
-    match cut(&list, LONGEST) {
+    match cut(&list, MAX_SHOWN_BYTES) {
         kept if kept.len() == list.len() => list,
         kept => kept.rsplit_once(',').map_or(kept, |(whole, _)| whole).to_owned(),
     }
@@ -220,7 +220,7 @@ impl Catalogue<'_> {
             let mut first = FirstSeen::new();
             for Added { span, found, .. } in &added {
                 let found = step.iter().filter_map(|bucket| found.get(bucket)).flatten();
-                earlier(&mut first, found.map(|(details, _)| (details.problem.clone(), span.from)));
+                keep_earliest(&mut first, found.map(|(details, _)| (details.problem.clone(), span.from)));
             }
             store.add_first_seen(asset.key().lineage(), first).await?;
             if is_undone {
@@ -382,7 +382,7 @@ async fn news(
 /// Reads the facts of a report about a vulnerability; none if they cannot be read.
 fn report_facts(finding: &Finding, at: Timestamp) -> Option<SourceRecord> {
     let json = to_raw_value(&finding.vulnerability).ok()?;
-    trivy::parse(json.get().as_bytes(), at).ok()
+    trivy::parse_vulnerability(json.get().as_bytes(), at).ok()
 }
 
 /// Adds the facts of a report to source records, and creates missing ones, without asking a source. Returns false if

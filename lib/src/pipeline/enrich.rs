@@ -17,7 +17,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use jiff::Timestamp;
 use tokio::sync::Mutex;
 
-use crate::domain::feed::{Feed, FeedName};
+use crate::domain::feed::{Feed, FeedName, LastGood};
 use crate::domain::vulnerability::id::{Kind, VulnerabilityId};
 use crate::domain::vulnerability::{Source, SourceRecord, SourceRecords, VulnerabilitySummary};
 use crate::enrichment::freshness::Lifetimes;
@@ -331,8 +331,8 @@ impl Feeds {
 pub(super) async fn last_good_feeds(deps: &Enrichment) -> Result<Feeds, Error> {
     let mut cache = deps.feeds.0.lock().await;
     let parse_kev = |bytes: &[u8]| {
-        let believed = kev::LastGood { entries: 1, released: Timestamp::MIN };
-        kev::parse(bytes, Some(believed)).map_err(|error| error.to_string())
+        let believed = LastGood { entries: 1, date: Timestamp::MIN };
+        kev::parse_catalogue(bytes, Some(believed)).map_err(|error| error.to_string())
     };
     cache.kev = last_good_feed(deps, FeedName::Kev, cache.kev.clone(), parse_kev).await?;
     let parse_epss = |bytes: &[u8]| epss::parse_packed(bytes, fetch::MAX_BYTES).map_err(|error| error.to_string());

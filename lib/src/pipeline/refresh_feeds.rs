@@ -15,7 +15,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::admit;
 use super::drop_records::{KnownRecords, Tally, drop_unseen_records};
 use super::enrich::{self, Enrichment, Error, Feeds};
-use crate::domain::feed::{Feed, FeedName};
+use crate::domain::feed::{Feed, FeedName, LastGood};
 use crate::domain::occurrence::Bucket;
 use crate::domain::vulnerability::id::{Kind, VulnerabilityId};
 use crate::domain::vulnerability::{Source, VulnerabilitySummary};
@@ -141,8 +141,10 @@ async fn refresh(deps: &Enrichment, name: FeedName, budget: &Budget) -> Result<b
     let bytes = bytes.map_err(|error| Failed::Source(chain(&error)))?;
     let last_good = match &last {
         // The feeds in a developer's folder have only a few entries.
-        _ if matches!(deps.mode, Mode::Folder(_)) => Some((1, Timestamp::MIN)),
-        Some(last) => Some((usize::try_from(last.entries).unwrap_or(usize::MAX), last.date)),
+        _ if matches!(deps.mode, Mode::Folder(_)) => Some(LastGood { entries: 1, date: Timestamp::MIN }),
+        Some(Feed { entries, date, .. }) => {
+            Some(LastGood { entries: usize::try_from(*entries).unwrap_or(usize::MAX), date: *date })
+        }
         None => None,
     };
     // One name for each day of the week, so that a reader of the last object is not disturbed.
@@ -150,21 +152,19 @@ async fn refresh(deps: &Enrichment, name: FeedName, budget: &Budget) -> Result<b
     let not_plausible = |error: &dyn std::error::Error| Failed::Source(format!("it is not plausible: {error}"));
     let (feed, stored) = match name {
         FeedName::Kev => {
-            let last_good = last_good.map(|(entries, released)| kev::LastGood { entries, released });
-            let catalogue = kev::parse(&bytes, last_good).map_err(|error| not_plausible(&error))?;
+            let catalogue = kev::parse_catalogue(&bytes, last_good).map_err(|error| not_plausible(&error))?;
             let entries = u64::try_from(catalogue.entries.len()).unwrap_or(u64::MAX);
             let date = catalogue.released;
             (Feed { object, date, fetched_at: now, entries, model_version: None, median: None }, bytes)
         }
         FeedName::Epss => {
-            let last_good = last_good.map(|(rows, scored_at)| epss::LastGood { rows, scored_at });
             let snapshot = epss::parse_csv(&bytes, None).map_err(|error| not_plausible(&error))?;
             snapshot.check(last_good).map_err(|error| not_plausible(&error))?;
             let feed = Feed {
                 object,
                 date: snapshot.scored_at(),
                 fetched_at: now,
-                entries: u64::try_from(snapshot.len()).unwrap_or(u64::MAX),
+                entries: u64::try_from(snapshot.rows()).unwrap_or(u64::MAX),
                 model_version: snapshot.model_version().map(str::to_owned),
                 median: snapshot.median(),
             };

@@ -20,7 +20,7 @@ pub enum Band {
     P3,
     /// With the next upgrade or rebuild; no date.
     P4,
-    /// No action: the record is rejected, or the vendor or VEX says `not_affected`.
+    /// No action: the record is rejected, or Trivy's status is `not_affected`.
     #[serde(rename = "none")]
     Suppressed,
 }
@@ -68,8 +68,7 @@ impl Band {
 
     /// Returns the range of risk scores, 1 to 10, that fits the band: a model's score is compared with it.
     ///
-    /// It is wide on purpose: a band states urgency, a score severity. A critical flaw that is out of reach may wait for
-    /// the next upgrade and still deserve a 7.
+    /// It is wide, because a band states urgency and a score severity: a critical flaw out of reach may have P4 and a 7.
     #[must_use]
     pub const fn risk_scores(self) -> (f64, f64) {
         match self {

@@ -2,7 +2,7 @@
 
 use super::band::Band;
 use super::probability::Probability;
-use super::table::{Row, row};
+use super::table::{Row, table_row};
 use super::{Inputs, Thresholds};
 use crate::domain::vulnerability::{Exploitation, KevStatus, TechnicalImpact};
 
@@ -75,7 +75,7 @@ pub(super) enum Deprioritisation {
 
 pub(super) fn decide(case: &Case, thresholds: &Thresholds) -> Decision {
     let is_listed = matches!(case.kev, KevStatus::Listed(_));
-    let row = row(is_listed, case.exposed, case.automatable, case.total);
+    let row = table_row(is_listed, case.exposed, case.automatable, case.total);
     let escalation = if is_listed { None } else { escalation(case, thresholds, row) };
     let band = escalation.map_or(row.band, |escalation| escalation.band);
     let deprioritisation = case.vendor_deprioritised.then(|| deprioritisation(case, thresholds));
@@ -83,11 +83,11 @@ pub(super) fn decide(case: &Case, thresholds: &Thresholds) -> Decision {
     Decision { row, escalation, deprioritisation, band: if is_applied { band.one_down_to_p4() } else { band } }
 }
 
-/// Finds the strongest signal that makes it more urgent.
+/// Finds the strongest signal that makes a finding more urgent.
 fn escalation(case: &Case, thresholds: &Thresholds, from: Row) -> Option<Escalation> {
     let reaches = |threshold: f64| case.percentile.is_some_and(|percentile| percentile >= threshold);
     let as_listed = |by| {
-        let as_row = row(true, case.exposed, case.automatable, case.total);
+        let as_row = table_row(true, case.exposed, case.automatable, case.total);
         Escalation { by, as_row: Some(as_row), band: as_row.band.without_forensics() }
     };
     let one_up = |by| Escalation { by, as_row: None, band: from.band.one_up_to_p2() };
@@ -110,12 +110,12 @@ fn deprioritisation(case: &Case, thresholds: &Thresholds) -> Deprioritisation {
     let not_applied = match (case.kev, case.exploitation, case.network_reach, case.percentile) {
         (KevStatus::Listed(_), ..) => "in KEV",
         (KevStatus::Unknown, ..) => "KEV unknown",
-        // It counts as if in KEV, and a finding in KEV is never lowered.
+        // It counts as if in KEV, where step 4 is not applied.
         (_, Some(Exploitation::Active), ..) => "exploitation active",
         (_, _, Some(true), _) => "network reach",
         (_, _, None, _) => "network reach unknown",
         (_, _, _, None) => "EPSS percentile unknown",
-        (_, _, _, Some(percentile)) if percentile < thresholds.floor_below => return Deprioritisation::Applied,
+        (_, _, _, Some(percentile)) if percentile < thresholds.deprioritised_below => return Deprioritisation::Applied,
         _ => "EPSS too high",
     };
     Deprioritisation::NotApplied(not_applied)

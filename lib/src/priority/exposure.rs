@@ -54,39 +54,29 @@ pub enum Reach {
 }
 
 /// The longest configuration, in bytes: Lambda allows 4 KB for all variables together.
-const LONGEST_TEXT: usize = 4096;
+const MAX_TEXT_BYTES: usize = 4096;
 /// The longest pattern, in bytes: a repository of 255 bytes, a tag of 128, and room.
-const LONGEST_PATTERN: usize = 512;
+const MAX_PATTERN_BYTES: usize = 512;
 
 /// The configuration is wrong. Entries and patterns are counted from 1; the text itself is not repeated.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages describe the variants")]
 pub enum ParseExposuresError {
-    /// More than 4096 bytes.
-    #[error("is longer than {LONGEST_TEXT} bytes")]
+    #[error("is longer than {MAX_TEXT_BYTES} bytes")]
     TooLong,
-    /// An entry that is not `public=…`, `internal=…` or `default=…`.
     #[error("has an entry (number {0}) that is not public=…, internal=… or default=…")]
     UnknownEntry(usize),
-    /// A key that occurs twice.
     #[error("has {0}= twice")]
     Repeated(&'static str),
-    /// `default=` with something else than `public` or `internal`.
     #[error("has a default that is neither public nor internal")]
     UnknownDefault,
-    /// An empty pattern, one too long, or one with characters that no image name has.
     #[error("has a pattern ({key}, number {number}) that is empty, too long or not of letters, digits and ._-/:@+*")]
-    BadPattern {
-        /// `public` or `internal`.
-        key: &'static str,
-        /// Which of its patterns.
-        number: usize,
-    },
-    /// The same pattern as public and as internal.
+    BadPattern { key: &'static str, number: usize },
     #[error("has the same pattern (internal, number {0}) as public and as internal")]
     Contradiction(usize),
 }
 
-/// Which images are exposed, by patterns over their names.
+/// The exposure of images, by patterns over their names.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Exposures {
     public: Vec<Pattern>,
@@ -100,7 +90,7 @@ impl Exposures {
     /// # Errors
     /// If it is not exactly in that syntax. No entry is skipped: a typing error must not make an image internal.
     pub fn parse(text: &str) -> Result<Self, ParseExposuresError> {
-        if text.len() > LONGEST_TEXT {
+        if text.len() > MAX_TEXT_BYTES {
             return Err(ParseExposuresError::TooLong);
         }
         let (mut public, mut internal, mut default) = (None, None, None);
@@ -110,9 +100,9 @@ impl Exposures {
                 continue;
             }
             match entry.split_once('=') {
-                Some(("public", list)) => once("public", &mut public, patterns("public", list)?)?,
-                Some(("internal", list)) => once("internal", &mut internal, patterns("internal", list)?)?,
-                Some(("default", reach)) => once("default", &mut default, parse_reach(reach)?)?,
+                Some(("public", list)) => set_once("public", &mut public, patterns("public", list)?)?,
+                Some(("internal", list)) => set_once("internal", &mut internal, patterns("internal", list)?)?,
+                Some(("default", reach)) => set_once("default", &mut default, parse_reach(reach)?)?,
                 _ => return Err(ParseExposuresError::UnknownEntry(index + 1)),
             }
         }
@@ -138,7 +128,7 @@ impl Exposures {
     }
 }
 
-fn once<T>(key: &'static str, slot: &mut Option<T>, value: T) -> Result<(), ParseExposuresError> {
+fn set_once<T>(key: &'static str, slot: &mut Option<T>, value: T) -> Result<(), ParseExposuresError> {
     match slot.replace(value) {
         None => Ok(()),
         Some(_) => Err(ParseExposuresError::Repeated(key)),
@@ -172,7 +162,7 @@ struct Pattern(String);
 impl Pattern {
     fn parse(text: &str) -> Option<Self> {
         let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-/:@+*".contains(&byte);
-        ((1..=LONGEST_PATTERN).contains(&text.len()) && text.bytes().all(allowed)).then(|| Self(text.to_owned()))
+        ((1..=MAX_PATTERN_BYTES).contains(&text.len()) && text.bytes().all(allowed)).then(|| Self(text.to_owned()))
     }
 
     /// Counts the characters that are not `*`.

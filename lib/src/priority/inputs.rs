@@ -18,8 +18,6 @@ use crate::domain::vulnerability::{
 pub struct Inputs {
     /// Trivy's severity, which is that of a vendor.
     pub severity: Severity,
-    /// Whether the distribution calls it negligible or unimportant, which Trivy shows as `LOW`.
-    pub vendor_negligible: bool,
     /// The vendor's status of the fix, from Trivy.
     pub status: FixStatus,
     /// Whether Trivy names a fixed version.
@@ -31,7 +29,7 @@ pub struct Inputs {
     pub network_reach: Option<bool>,
     /// Whether CISA lists it.
     pub kev: KevStatus,
-    /// FIRST's prediction; none if there is none for this id, or if it is not loaded.
+    /// FIRST's prediction; none if it has none for this id, or if no scores are loaded.
     pub epss: Option<Epss>,
     /// The median probability of the EPSS snapshot that is loaded.
     pub epss_median: Option<f64>,
@@ -43,8 +41,6 @@ pub struct Inputs {
     pub exposure: Exposure,
     /// The state of the CVE record.
     pub record: Option<Sourced<Value<Status>>>,
-    /// A VEX statement about this product.
-    pub vex: Option<Vex>,
     /// The day on which a scan first saw the finding in this image.
     pub first_seen: Option<Date>,
     /// The day on which the vulnerability was published.
@@ -60,30 +56,6 @@ pub struct VectorReading {
     pub source: String,
     /// The day of the source's record.
     pub as_of: Option<Date>,
-}
-
-/// A VEX statement about this vulnerability in this product.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Vex {
-    /// The statement.
-    pub status: VexStatus,
-    /// The document's author.
-    pub source: String,
-    /// The day of the statement.
-    pub as_of: Option<Date>,
-}
-
-/// The four words of VEX (<https://github.com/openvex/spec>).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum VexStatus {
-    /// `not_affected`, unreachable code included.
-    NotAffected,
-    /// `affected`
-    Affected,
-    /// `fixed`
-    Fixed,
-    /// `under_investigation`
-    UnderInvestigation,
 }
 
 /// The origin of an answer to a question of the rule.
@@ -108,7 +80,6 @@ impl Inputs {
         let vector = reading(ratings);
         Self {
             severity: reported.severity,
-            vendor_negligible: false,
             status: reported.status,
             fixed_version: reported.fixed_version,
             cvss_scores: ratings.iter().filter(|it| !is_v4(it)).map(|it| it.fact.score).collect(),
@@ -120,7 +91,6 @@ impl Inputs {
             vector,
             exposure,
             record: summary.map(VulnerabilitySummary::sourced_status),
-            vex: None,
             first_seen: Some(day(reported.first_seen)),
             published: summary.and_then(|summary| summary.published).map(day).or(reported.published),
         }
@@ -150,7 +120,6 @@ impl Inputs {
     /// Returns the statement by which the vendor gives the finding a low priority.
     pub(super) fn vendor_deprioritised(&self) -> Option<&'static str> {
         match self.status {
-            _ if self.vendor_negligible => Some("vendor severity negligible"),
             FixStatus::WillNotFix => Some("Trivy status will_not_fix"),
             FixStatus::EndOfLife => Some("Trivy status end_of_life"),
             _ => None,
@@ -162,7 +131,7 @@ fn is_v4(rating: &Sourced<Rating>) -> bool {
     rating.fact.version == CvssVersion::V4
 }
 
-/// Reads the first vector of CVSS 3, else the first of CVSS 4: the rule for 3 was compared with CISA's own answers.
+/// Reads the first vector of CVSS 3, else the first of CVSS 4: the rule for 3 was compared with CISA's assessments.
 fn reading(ratings: &[Sourced<Rating>]) -> Option<VectorReading> {
     let read = |rating: &Sourced<Rating>| {
         let derived = DerivedSsvc::from_vector(&rating.fact.vector)?;

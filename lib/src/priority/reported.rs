@@ -13,10 +13,6 @@ use crate::domain::upstream_time;
 use crate::domain::vulnerability::{Rating, Source, Sourced, cvss};
 
 /// The facts of a finding in a report.
-///
-/// Trivy maps a distribution's `negligible` and `unimportant` to `LOW` and writes numbers into
-/// `VendorSeverity` (<https://github.com/aquasecurity/trivy-db/blob/main/pkg/types/types.go>), so a report does not
-/// tell them from a plain `LOW`, and no finding counts as negligible here.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Reported {
     /// Trivy's severity.

@@ -13,17 +13,16 @@ use crate::domain::vulnerability::KevStatus;
 pub(super) const SMALLEST: f64 = 0.0001;
 
 /// Computes the score of step 5, with its reason.
-pub(super) fn of(inputs: &Inputs, probability: &Probability) -> (f64, String) {
+pub(super) fn score_with_reason(inputs: &Inputs, probability: &Probability) -> (f64, String) {
     let ((probability, origin), factor) = match inputs.kev {
         KevStatus::Listed(listing) => ((1.0, "KEV"), if listing.ransomware == Some(true) { 1.1 } else { 1.05 }),
         KevStatus::NotListed { .. } | KevStatus::Unknown => ((probability.value, probability.origin), 1.0),
     };
     let usable = usable(&inputs.cvss_scores);
     let mean = mean(&usable);
-    let severity = severity_factor(inputs.severity, inputs.vendor_negligible, mean);
+    let severity = severity_factor(inputs.severity, mean);
     let score = score(probability, severity, factor);
 
-    let negligible = if inputs.vendor_negligible { ", negligible" } else { "" };
     let cvss = match mean {
         Some(mean) => format!("CVSS mean {} of {}", decimal(mean, 2), usable.len()),
         None => "data_gap: no CVSS v2/v3 score".to_owned(),
@@ -33,15 +32,14 @@ pub(super) fn of(inputs: &Inputs, probability: &Probability) -> (f64, String) {
         number => format!(", data_gap: {number} outside 0-10"),
     };
     let (p, s) = (decimal(probability, 9), decimal(severity, 4));
-    let label = format!("Trivy {}{negligible}; {cvss}{ignored}", inputs.severity);
+    let label = format!("Trivy {}; {cvss}{ignored}", inputs.severity);
     let why = format!("score {} = 100 x {p} ({origin}) x {s} ({label}) x {factor}", decimal(score, 4));
     (score, why)
 }
 
-/// Returns Grype's number for a label, 0 to 10. `negligible` is a vendor's word below `LOW` that Trivy's scale lacks.
-const fn label_number(severity: Severity, negligible: bool) -> f64 {
+/// Returns Grype's number for a label, 0 to 10.
+const fn label_number(severity: Severity) -> f64 {
     match severity {
-        Severity::Low | Severity::Unknown if negligible => 0.5,
         Severity::Critical => 9.0,
         Severity::High => 7.5,
         Severity::Medium | Severity::Unknown => 5.0,
@@ -63,8 +61,8 @@ fn mean(scores: &[f64]) -> Option<f64> {
 }
 
 /// Computes the severity, 0 to 1: the mean of the label and the mean CVSS score, or the label alone.
-fn severity_factor(severity: Severity, negligible: bool, cvss: Option<f64>) -> f64 {
-    let label = label_number(severity, negligible) / 10.0;
+fn severity_factor(severity: Severity, cvss: Option<f64>) -> f64 {
+    let label = label_number(severity) / 10.0;
     cvss.map_or(label, |cvss| f64::midpoint(label, cvss / 10.0))
 }
 
@@ -84,7 +82,7 @@ mod tests {
     fn the_worked_check_of_grypes_report_comes_out() {
         // CVE-2022-28391, HIGH, EPSS 0.0719, scores 8.8, 6.8, 8.8: Grype 0.94 reports 5.620183.
         let cvss = mean(&usable(&[8.8, 6.8, 8.8]));
-        let severity = severity_factor(Severity::High, false, cvss);
+        let severity = severity_factor(Severity::High, cvss);
         assert_eq!(score(0.0719, severity, 1.0), 5.6202);
     }
 
@@ -102,11 +100,8 @@ mod tests {
 
     #[test]
     fn without_cvss_the_label_alone_counts() {
-        assert_eq!(severity_factor(Severity::Critical, false, None), 0.9);
-        assert_eq!(severity_factor(Severity::Unknown, false, None), 0.5);
-        assert_eq!(severity_factor(Severity::Low, true, None), 0.05);
-        // Trivy took another vendor's HIGH: that is not negligible.
-        assert_eq!(severity_factor(Severity::High, true, None), 0.75);
+        assert_eq!(severity_factor(Severity::Critical, None), 0.9);
+        assert_eq!(severity_factor(Severity::Unknown, None), 0.5);
     }
 
     #[test]

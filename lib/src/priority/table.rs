@@ -15,7 +15,7 @@ pub struct Row {
 ///
 /// Numbers and outcomes are those of `cisa/DT_BOD_26_04` 1.0.0 in <https://github.com/CERTCC/SSVC>.
 #[must_use]
-pub const fn row(kev: bool, exposed: bool, automatable: bool, total: bool) -> Row {
+pub const fn table_row(kev: bool, exposed: bool, automatable: bool, total: bool) -> Row {
     let (number, band) = match (kev, exposed, automatable, total) {
         (false, false, false, false) => (0, Band::P4),
         (true, false, false, false) => (1, Band::P2),

@@ -5,7 +5,7 @@ use jiff::civil::date;
 use proptest::prelude::*;
 
 use super::exposure::{Exposure, Reach};
-use super::table::row;
+use super::table::table_row;
 use super::*;
 use crate::domain::severity::Severity;
 use crate::domain::tests::shared;
@@ -37,7 +37,7 @@ fn now() -> Timestamp {
     "2026-11-22T10:00:00Z".parse().unwrap()
 }
 
-fn judge(facts: &Inputs) -> Priority {
+fn assessed(facts: &Inputs) -> Priority {
     assess(facts, &Thresholds::default(), now())
 }
 
@@ -66,7 +66,6 @@ fn from_nvd<T>(fact: T, as_of: Date) -> Sourced<T> {
 fn known_by_severity(severity: Severity, exposure: Exposure) -> Inputs {
     Inputs {
         severity,
-        vendor_negligible: false,
         status: FixStatus::Unknown,
         fixed_version: false,
         cvss_scores: Vec::new(),
@@ -78,13 +77,12 @@ fn known_by_severity(severity: Severity, exposure: Exposure) -> Inputs {
         vector: None,
         exposure,
         record: None,
-        vex: None,
         first_seen: None,
         published: None,
     }
 }
 
-/// A finding about which everything is known and nothing lifts or lowers the row.
+/// A finding about which everything is known and nothing raises or lowers the row.
 fn plain(kev: bool, exposed: bool, automatable: bool, total: bool) -> Inputs {
     let pattern = "*/shop:*".to_owned();
     let exposure = if exposed { Exposure::Public { pattern } } else { Exposure::Internal { pattern } };
@@ -122,7 +120,7 @@ fn with_exploitation(mut facts: Inputs, exploitation: Exploitation) -> Inputs {
 #[test]
 fn the_table_is_that_of_bod_26_04() {
     for (number, (kev, exposed, automatable, total, band)) in (0..).zip(BOD_26_04) {
-        assert_eq!(row(kev, exposed, automatable, total), table::Row { number, band }, "row {number}");
+        assert_eq!(table_row(kev, exposed, automatable, total), table::Row { number, band }, "row {number}");
     }
 }
 
@@ -148,7 +146,7 @@ fn the_table_is_the_one_that_cert_cc_publishes() {
             _ => panic!("{line}"),
         };
         let expected = table::Row { number: number.parse().unwrap(), band };
-        assert_eq!(row(yes(kev), yes(exposed), yes(automatable), yes(impact)), expected, "{line}");
+        assert_eq!(table_row(yes(kev), yes(exposed), yes(automatable), yes(impact)), expected, "{line}");
         rows += 1;
     }
     assert_eq!(rows, 16);
@@ -188,9 +186,9 @@ fn vectors_imply_what_cisa_assessed_about_as_often_as_the_evidence_says() {
 }
 
 #[test]
-fn with_nothing_to_lift_or_lower_the_band_is_the_row() {
+fn without_escalation_and_deprioritisation_the_band_is_the_row() {
     for (number, (kev, exposed, automatable, total, band)) in BOD_26_04.into_iter().enumerate() {
-        let priority = judge(&plain(kev, exposed, automatable, total));
+        let priority = assessed(&plain(kev, exposed, automatable, total));
         assert_eq!(priority.band, band, "row {number}");
         assert!(says(&priority, &format!("row {number} of BOD 26-04 -> {}", band.label())), "{:?}", priority.why);
         assert!(!says(&priority, "lift") && !says(&priority, "floor"), "{:?}", priority.why);
@@ -203,7 +201,7 @@ fn every_reason_names_its_source_and_day() {
     facts.kev = listed(date(2021, 12, 10), true);
     facts.exposure = Exposure::Assumed(Reach::Public);
     facts.epss = Some(epss(0.99999, 1.0));
-    let priority = judge(&facts);
+    let priority = assessed(&facts);
     let expected = [
         "KEV since 2021-12-10 (ransomware) (CISA)",
         "exposed: assumed yes (no pattern matches, default public)",
@@ -220,7 +218,7 @@ fn every_reason_names_its_source_and_day() {
 
 #[test]
 fn a_priority_in_json_is_band_score_due_and_why() {
-    let priority = judge(&plain(false, true, true, true));
+    let priority = assessed(&plain(false, true, true, true));
     let json = serde_json::to_value(&priority).unwrap();
     assert_eq!(json["band"], "P1");
     assert_eq!(json["score"], 5.6202);
@@ -236,49 +234,37 @@ fn a_priority_in_json_is_band_score_due_and_why() {
 }
 
 #[test]
-fn only_a_rejected_record_vex_and_the_vendors_denial_suppress() {
+fn only_a_rejected_record_and_the_vendors_denial_suppress() {
     let facts = plain(true, true, true, true);
     let record = |value| Some(from_nvd(Value { value }, date(2026, 1, 2)));
-    let vex = |status| Some(Vex { status, source: "debian".to_owned(), as_of: None });
 
-    let rejected = judge(&Inputs { record: record(Status::Rejected), ..facts.clone() });
+    let rejected = assessed(&Inputs { record: record(Status::Rejected), ..facts.clone() });
     assert_eq!((rejected.band, rejected.score, rejected.due), (Band::Suppressed, 0.0, None));
     let expected = ["suppressed: CVE record rejected, nvd 2026-01-02", "KEV since 2026-11-01 (CISA)"];
     assert_eq!(rejected.why, expected);
-    for (status, word) in [(VexStatus::NotAffected, "not_affected"), (VexStatus::Fixed, "fixed")] {
-        let priority = judge(&Inputs { vex: vex(status), ..facts.clone() });
-        assert_eq!(priority.band, Band::Suppressed);
-        assert_eq!(priority.why[0], format!("suppressed: VEX {word}, debian (undated)"));
-    }
 
-    let disputed = judge(&Inputs { record: record(Status::Disputed), ..facts.clone() });
+    let disputed = assessed(&Inputs { record: record(Status::Disputed), ..facts.clone() });
     assert_eq!(disputed.band, Band::P0);
     assert!(says(&disputed, "CVE record disputed, nvd 2026-01-02: not suppressed"));
-    for status in [VexStatus::Affected, VexStatus::UnderInvestigation] {
-        assert_eq!(judge(&Inputs { vex: vex(status), ..facts.clone() }).band, Band::P0);
-    }
-    let denied = Inputs { status: FixStatus::NotAffected, ..facts };
-    let priority = judge(&denied);
+    let priority = assessed(&Inputs { status: FixStatus::NotAffected, ..facts });
     assert_eq!((priority.band, priority.score, priority.due), (Band::Suppressed, 0.0, None));
     assert_eq!(priority.why[0], "suppressed: Trivy status not_affected");
-    let contradicted = judge(&Inputs { vex: vex(VexStatus::Affected), ..denied });
-    assert_eq!(contradicted.band, Band::P0, "VEX is about the product, the vendor's word about its package");
 }
 
 #[test]
 fn percentile_99_or_seen_attacks_count_as_kev_without_forensics() {
     for (number, (kev, exposed, automatable, total, band)) in BOD_26_04.into_iter().enumerate() {
         let facts = plain(kev, exposed, automatable, total);
-        let as_listed = row(true, exposed, automatable, total).band;
+        let as_listed = table_row(true, exposed, automatable, total).band;
         let expected = if kev { band } else { as_listed.max(Band::P1) };
-        let high = judge(&Inputs { epss: Some(epss(0.6, 0.99)), ..facts.clone() });
+        let high = assessed(&Inputs { epss: Some(epss(0.6, 0.99)), ..facts.clone() });
         assert_eq!(high.band, expected, "row {number}");
-        let active = judge(&with_exploitation(facts, Exploitation::Active));
+        let active = assessed(&with_exploitation(facts, Exploitation::Active));
         assert_eq!(active.band, expected, "row {number}");
     }
-    let lifted = judge(&Inputs { epss: Some(epss(0.6, 0.992)), ..plain(false, false, true, true) });
-    assert!(says(&lifted, "row 10 of BOD 26-04 -> 60 days"), "{:?}", lifted.why);
-    assert!(says(&lifted, "lift: EPSS p99.2: row 13 as if in KEV -> 3 days"), "{:?}", lifted.why);
+    let escalated = assessed(&Inputs { epss: Some(epss(0.6, 0.992)), ..plain(false, false, true, true) });
+    assert!(says(&escalated, "row 10 of BOD 26-04 -> 60 days"), "{:?}", escalated.why);
+    assert!(says(&escalated, "lift: EPSS p99.2: row 13 as if in KEV -> 3 days"), "{:?}", escalated.why);
 }
 
 #[test]
@@ -291,12 +277,12 @@ fn percentile_95_or_an_automatable_proof_of_concept_is_one_band_up_and_at_most_p
             other => other,
         };
         for percentile in [0.95, 0.989_999] {
-            let high = judge(&Inputs { epss: Some(epss(0.2, percentile)), ..facts.clone() });
+            let high = assessed(&Inputs { epss: Some(epss(0.2, percentile)), ..facts.clone() });
             assert_eq!(high.band, up, "row {number}");
         }
-        let below = judge(&Inputs { epss: Some(epss(0.2, 0.949_999)), ..facts.clone() });
+        let below = assessed(&Inputs { epss: Some(epss(0.2, 0.949_999)), ..facts.clone() });
         assert_eq!(below.band, band, "row {number}");
-        let poc = judge(&with_exploitation(facts, Exploitation::Poc));
+        let poc = assessed(&with_exploitation(facts, Exploitation::Poc));
         assert_eq!(poc.band, if automatable { up } else { band }, "row {number}");
     }
 }
@@ -304,19 +290,20 @@ fn percentile_95_or_an_automatable_proof_of_concept_is_one_band_up_and_at_most_p
 #[test]
 fn a_low_priority_of_the_vendor_is_one_band_down_where_nothing_speaks_against_it() {
     let deprioritised =
-        Inputs { network_reach: Some(false), vendor_negligible: true, ..plain(false, true, true, false) };
-    let judged = judge(&deprioritised);
-    assert_eq!(judged.band, Band::P3);
-    let floor = "floor: vendor severity negligible, no network reach, low EPSS -> 60 days";
-    assert!(says(&judged, floor), "{:?}", judged.why);
+        Inputs { network_reach: Some(false), status: FixStatus::WillNotFix, ..plain(false, true, true, false) };
+    let priority = assessed(&deprioritised);
+    assert_eq!(priority.band, Band::P3);
+    let floor = "floor: Trivy status will_not_fix, no network reach, low EPSS -> 60 days";
+    assert!(says(&priority, floor), "{:?}", priority.why);
     for status in [FixStatus::WillNotFix, FixStatus::EndOfLife] {
-        assert_eq!(judge(&Inputs { vendor_negligible: false, status, ..deprioritised.clone() }).band, Band::P3);
+        assert_eq!(assessed(&Inputs { status, ..deprioritised.clone() }).band, Band::P3);
     }
     for status in [FixStatus::Unknown, FixStatus::Affected, FixStatus::Fixed, FixStatus::FixDeferred] {
-        assert_eq!(judge(&Inputs { vendor_negligible: false, status, ..deprioritised.clone() }).band, Band::P2);
+        assert_eq!(assessed(&Inputs { status, ..deprioritised.clone() }).band, Band::P2);
     }
-    let lowest = Inputs { network_reach: Some(false), vendor_negligible: true, ..plain(false, false, false, true) };
-    assert_eq!(judge(&lowest).band, Band::P4);
+    let lowest =
+        Inputs { network_reach: Some(false), status: FixStatus::WillNotFix, ..plain(false, false, false, true) };
+    assert_eq!(assessed(&lowest).band, Band::P4);
 
     for (not_applied, reason) in [
         (Inputs { network_reach: Some(true), ..deprioritised.clone() }, "network reach"),
@@ -327,24 +314,25 @@ fn a_low_priority_of_the_vendor_is_one_band_down_where_nothing_speaks_against_it
         (Inputs { kev: KevStatus::Unknown, ..deprioritised.clone() }, "KEV unknown"),
         (with_exploitation(deprioritised.clone(), Exploitation::Active), "exploitation active"),
     ] {
-        let undisputed = judge(&Inputs { vendor_negligible: false, ..not_applied.clone() });
-        let judged = judge(&not_applied);
-        assert_eq!(judged.band, undisputed.band, "{reason}");
-        assert!(judged.why.iter().any(|why| why.ends_with(&format!("not applied: {reason}"))), "{:?}", judged.why);
+        let undisputed = assessed(&Inputs { status: FixStatus::Affected, ..not_applied.clone() });
+        let priority = assessed(&not_applied);
+        assert_eq!(priority.band, undisputed.band, "{reason}");
+        assert!(priority.why.iter().any(|why| why.ends_with(&format!("not applied: {reason}"))), "{:?}", priority.why);
     }
 }
 
 #[test]
 fn the_escalation_comes_before_the_low_priority_of_the_vendor() {
-    let facts = Inputs { network_reach: Some(false), vendor_negligible: true, ..plain(false, false, true, false) };
-    let judged = judge(&with_exploitation(facts, Exploitation::Poc));
-    assert_eq!(judged.band, Band::P3);
-    assert!(says(&judged, "one band up -> 14 days") && says(&judged, "low EPSS -> 60 days"), "{:?}", judged.why);
+    let facts =
+        Inputs { network_reach: Some(false), status: FixStatus::WillNotFix, ..plain(false, false, true, false) };
+    let priority = assessed(&with_exploitation(facts, Exploitation::Poc));
+    assert_eq!(priority.band, Band::P3);
+    assert!(says(&priority, "one band up -> 14 days") && says(&priority, "low EPSS -> 60 days"), "{:?}", priority.why);
 }
 
 #[test]
 fn nothing_known_is_decided_on_the_safe_side_and_said() {
-    let unknown = judge(&known_by_severity(Severity::Unknown, Exposure::Assumed(Reach::Public)));
+    let unknown = assessed(&known_by_severity(Severity::Unknown, Exposure::Assumed(Reach::Public)));
     assert_eq!(unknown.band, Band::P1);
     assert_eq!(unknown.score, 0.5);
     assert_eq!(unknown.due, Some(date(2026, 11, 25)));
@@ -360,7 +348,7 @@ fn nothing_known_is_decided_on_the_safe_side_and_said() {
         "due 2026-11-25: 3 days from today (data_gap: first seen unknown) 2026-11-22",
     ];
     assert_eq!(unknown.why, expected);
-    let low = judge(&known_by_severity(Severity::Low, Exposure::Assumed(Reach::Internal)));
+    let low = assessed(&known_by_severity(Severity::Low, Exposure::Assumed(Reach::Internal)));
     assert_eq!(low.band, Band::P3);
     assert!(says(&low, "decided as partial (Trivy LOW)") && says(&low, "exposed: assumed no"), "{:?}", low.why);
 }
@@ -368,17 +356,17 @@ fn nothing_known_is_decided_on_the_safe_side_and_said() {
 #[test]
 fn without_epss_the_snapshots_median_stands_in() {
     let facts = Inputs { epss: None, epss_median: Some(0.002), ..plain(false, true, true, true) };
-    let judged = judge(&facts);
-    assert_eq!(judged.score, 0.1563);
-    assert!(says(&judged, "data_gap: epss: unknown, snapshot median 0.002 used"), "{:?}", judged.why);
+    let priority = assessed(&facts);
+    assert_eq!(priority.score, 0.1563);
+    assert!(says(&priority, "data_gap: epss: unknown, snapshot median 0.002 used"), "{:?}", priority.why);
     for nonsense in [f64::NAN, 0.0, -1.0, 1.1] {
-        let judged = judge(&Inputs { epss_median: Some(nonsense), ..facts.clone() });
-        assert!(says(&judged, "fallback 0.01 used"), "{nonsense}");
+        let priority = assessed(&Inputs { epss_median: Some(nonsense), ..facts.clone() });
+        assert!(says(&priority, "fallback 0.01 used"), "{nonsense}");
     }
-    let invalid = judge(&Inputs { epss: Some(epss(f64::NAN, 0.999)), ..facts.clone() });
-    assert_eq!((invalid.band, invalid.score), (judged.band, judged.score));
+    let invalid = assessed(&Inputs { epss: Some(epss(f64::NAN, 0.999)), ..facts.clone() });
+    assert_eq!((invalid.band, invalid.score), (priority.band, priority.score));
     assert!(says(&invalid, "data_gap: epss: invalid"), "{:?}", invalid.why);
-    let old_file = judge(&Inputs { epss: Some(Epss { percentile: None, ..epss(0.5, 0.0) }), ..facts });
+    let old_file = assessed(&Inputs { epss: Some(Epss { percentile: None, ..epss(0.5, 0.0) }), ..facts });
     assert!(says(&old_file, "EPSS 0.5 (data_gap: percentile unknown) 2026-11-21"), "{:?}", old_file.why);
 }
 
@@ -387,14 +375,14 @@ fn an_assessment_goes_before_a_vector_and_a_vector_before_nothing() {
     let derived = DerivedSsvc::from_vector("CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H").unwrap();
     let vector = Some(VectorReading { derived, source: "nvd".to_owned(), as_of: Some(date(2026, 6, 17)) });
     let mut facts = Inputs { vector, ..plain(false, true, false, false) };
-    assert_eq!(judge(&facts).band, Band::P3);
+    assert_eq!(assessed(&facts).band, Band::P3);
     facts.ssvc.as_mut().unwrap().fact.automatable = None;
-    let half = judge(&facts);
+    let half = assessed(&facts);
     assert_eq!(half.band, Band::P2);
     assert!(says(&half, "automatable: yes, derived from CVSS v3.1 of nvd 2026-06-17"), "{:?}", half.why);
     assert!(says(&half, "technical impact: partial, cisa-adp 2025-02-04"), "{:?}", half.why);
     facts.ssvc = None;
-    assert_eq!(judge(&facts).band, Band::P1);
+    assert_eq!(assessed(&facts).band, Band::P1);
 }
 
 #[test]
@@ -402,14 +390,14 @@ fn old_feeds_are_called_old() {
     let mut facts = plain(false, true, true, true);
     facts.kev = KevStatus::NotListed { catalogue: date(2026, 11, 14) };
     facts.epss = Some(Epss { date: date(2026, 11, 15), ..epss(0.1, 0.5) });
-    let judged = judge(&facts);
-    assert!(says(&judged, "catalogue 2026-11-14 (CISA); data_gap: 8 days old"), "{:?}", judged.why);
-    assert_eq!(judged.why.iter().filter(|why| why.contains("days old")).count(), 1);
+    let priority = assessed(&facts);
+    assert!(says(&priority, "catalogue 2026-11-14 (CISA); data_gap: 8 days old"), "{:?}", priority.why);
+    assert_eq!(priority.why.iter().filter(|why| why.contains("days old")).count(), 1);
 }
 
 #[test]
 fn the_clock_starts_when_both_scan_and_kev_can_be_known_but_kev_buys_no_time() {
-    let due = |facts: &Inputs| judge(facts).due.unwrap();
+    let due = |facts: &Inputs| assessed(facts).due.unwrap();
     let unlisted = plain(false, true, true, false);
     assert_eq!(due(&unlisted), date(2026, 11, 24));
     let kev_since = |date_added| Inputs { kev: listed(date_added, false), ..unlisted.clone() };
@@ -417,7 +405,7 @@ fn the_clock_starts_when_both_scan_and_kev_can_be_known_but_kev_buys_no_time() {
     assert_eq!(due(&kev_since(date(2021, 12, 10))), date(2026, 11, 13));
     // Listed after the scan: 3 days from the listing, yet not after the 14 days that it had.
     assert_eq!(due(&kev_since(date(2026, 11, 18))), date(2026, 11, 21));
-    let late = judge(&kev_since(date(2026, 11, 22)));
+    let late = assessed(&kev_since(date(2026, 11, 22)));
     assert_eq!(late.due, Some(date(2026, 11, 24)));
     assert!(says(&late, "due 2026-11-24: 14 days from first seen 2026-11-10"), "{:?}", late.why);
 
@@ -427,18 +415,18 @@ fn the_clock_starts_when_both_scan_and_kev_can_be_known_but_kev_buys_no_time() {
     let future = Inputs { first_seen: Some(Date::MAX), ..unlisted.clone() };
     assert_eq!(due(&future), date(2026, 12, 6));
     assert_eq!(due(&Inputs { first_seen: Some(Date::MIN), ..unlisted }), Date::MIN + 14.days());
-    assert_eq!(judge(&plain(false, false, false, true)).due, None);
+    assert_eq!(assessed(&plain(false, false, false, true)).due, None);
 }
 
 #[test]
 fn lists_are_sorted_by_band_then_score_then_the_tie_breaks() {
     let base = plain(false, true, true, false);
-    let key = |facts: &Inputs, clears, ordinal| judge(facts).sort_key(facts, clears, ordinal);
+    let key = |facts: &Inputs, clears, ordinal| assessed(facts).sort_key(facts, clears, ordinal);
     let older = Inputs { published: Some(date(2020, 1, 1)), ..base.clone() };
     let newer = Inputs { published: Some(date(2026, 1, 1)), ..base.clone() };
     // The same mean from different scores: the same score, and the highest decides.
     let spread = Inputs { cvss_scores: vec![7.9, 6.8, 9.7], ..base.clone() };
-    assert_eq!(judge(&spread).score, judge(&base).score);
+    assert_eq!(assessed(&spread).score, assessed(&base).score);
     let fixable = Inputs { fixed_version: true, ..base.clone() };
     let likelier = Inputs { epss: Some(epss(0.0720, 0.5)), ..base.clone() };
     let sooner = plain(false, true, true, true);
@@ -459,7 +447,7 @@ fn lists_are_sorted_by_band_then_score_then_the_tie_breaks() {
     // Severity decides only among equal scores: LOW with a higher EPSS makes up for the label.
     let high = Inputs { severity: Severity::High, cvss_scores: Vec::new(), epss: Some(epss(0.2, 0.5)), ..base };
     let low = Inputs { severity: Severity::Low, epss: Some(epss(0.5, 0.5)), ..high.clone() };
-    assert_eq!(judge(&high).score, judge(&low).score);
+    assert_eq!(assessed(&high).score, assessed(&low).score);
     assert!(key(&high, 0, 9) < key(&low, 0, 1));
 }
 
@@ -540,16 +528,6 @@ fn any_record() -> impl Strategy<Value = Sourced<Value<Status>>> {
     (status, any_day()).prop_map(|(value, as_of)| from_nvd(Value { value }, as_of))
 }
 
-fn any_vex() -> impl Strategy<Value = Vex> {
-    let status = prop_oneof![
-        4 => Just(VexStatus::Affected),
-        4 => Just(VexStatus::UnderInvestigation),
-        1 => Just(VexStatus::NotAffected),
-        1 => Just(VexStatus::Fixed),
-    ];
-    (status, ".{0,40}", prop::option::of(any_day())).prop_map(|(status, source, as_of)| Vex { status, source, as_of })
-}
-
 fn any_status() -> impl Strategy<Value = FixStatus> {
     prop::sample::select(vec![
         FixStatus::Affected,
@@ -563,26 +541,25 @@ fn any_status() -> impl Strategy<Value = FixStatus> {
 
 prop_compose! {
     fn any_facts()(
-        (severity, vendor_negligible, status, fixed_version) in
-            (any_severity(), any::<bool>(), any_status(), any::<bool>()),
+        (severity, status, fixed_version) in (any_severity(), any_status(), any::<bool>()),
         cvss_scores in prop::collection::vec(prop_oneof![9 => 0.0..=10.0f64, 1 => any::<f64>()], 0..5),
         network_reach in prop::option::of(any::<bool>()),
         (kev, epss, epss_median) in (any_kev(), prop::option::of(any_epss()), prop::option::of(any_share())),
         (ssvc, vector) in (prop::option::of(any_ssvc()), prop::option::of(any_vector())),
         exposure in any_exposure(),
-        (record, vex) in (prop::option::of(any_record()), prop::option::of(any_vex())),
+        record in prop::option::of(any_record()),
         (first_seen, published) in (prop::option::of(any_day()), prop::option::of(any_day())),
     ) -> Inputs {
         Inputs {
-            severity, vendor_negligible, status, fixed_version, cvss_scores, network_reach, kev, epss, epss_median,
-            ssvc, vector, exposure, record, vex, first_seen, published,
+            severity, status, fixed_version, cvss_scores, network_reach, kev, epss, epss_median,
+            ssvc, vector, exposure, record, first_seen, published,
         }
     }
 }
 
 /// Nothing about `worse` is later, lower or less urgent than about `better`.
 fn never_less_urgent(better: &Inputs, worse: &Inputs) -> Result<(), TestCaseError> {
-    let (better, worse) = (judge(better), judge(worse));
+    let (better, worse) = (assessed(better), assessed(worse));
     prop_assert!(worse.band <= better.band, "band: {better:#?} {worse:#?}");
     prop_assert!(worse.score >= better.score, "score: {better:#?} {worse:#?}");
     let day = |priority: &Priority| priority.due.unwrap_or(Date::MAX);
@@ -673,8 +650,8 @@ proptest! {
                 *score = (*score + by).min(10.0);
             }
         }
-        prop_assert!(judge(&higher).score >= judge(&facts).score);
-        let label = |severity| judge(&Inputs { severity, ..facts.clone() }).score;
+        prop_assert!(assessed(&higher).score >= assessed(&facts).score);
+        let label = |severity| assessed(&Inputs { severity, ..facts.clone() }).score;
         prop_assert!(label(Severity::Low) <= label(Severity::Medium));
         prop_assert!(label(Severity::Medium) <= label(Severity::High));
         prop_assert!(label(Severity::High) <= label(Severity::Critical));
@@ -684,12 +661,7 @@ proptest! {
     fn any_facts_give_a_priority_that_keeps_its_shape(facts in any_facts(), second in 0i64..4_000_000_000) {
         let priority = assess(&facts, &Thresholds::default(), Timestamp::from_second(second).unwrap());
         let rejected = facts.record.as_ref().is_some_and(|record| record.fact.value == Status::Rejected);
-        let excused = facts
-            .vex
-            .as_ref()
-            .map_or(facts.status == FixStatus::NotAffected, |vex| {
-                matches!(vex.status, VexStatus::NotAffected | VexStatus::Fixed)
-            });
+        let excused = facts.status == FixStatus::NotAffected;
         prop_assert_eq!(priority.band == Band::Suppressed, rejected || excused);
         prop_assert_eq!(priority.due.is_none(), matches!(priority.band, Band::P4 | Band::Suppressed));
         prop_assert!(priority.score == 0.0 || (score::SMALLEST..=100.0).contains(&priority.score));
@@ -708,7 +680,7 @@ proptest! {
     #[test]
     fn a_brief_has_the_same_band_and_nothing_that_moves_by_itself(facts in any_facts(), days in 0i64..400) {
         let told = brief::brief(&facts, &Thresholds::default());
-        prop_assert_eq!(told.band, judge(&facts).band);
+        prop_assert_eq!(told.band, assessed(&facts).band);
         prop_assert!((1..=10).contains(&told.reasons.len()), "{:#?}", told.reasons);
         prop_assert!(told.reasons.iter().all(|reason| (1..=120).contains(&reason.len()) && reason.is_ascii()));
         // Feeds of another day, and a score that moved within its band of percentiles.
@@ -732,8 +704,8 @@ proptest! {
     #[test]
     fn every_input_that_was_used_is_in_the_reasons(facts in any_facts()) {
         let status = if facts.status == FixStatus::NotAffected { FixStatus::Affected } else { facts.status };
-        let facts = Inputs { record: None, vex: None, status, ..facts };
-        let priority = judge(&facts);
+        let facts = Inputs { record: None, status, ..facts };
+        let priority = assessed(&facts);
         for input in ["KEV", "exposed: ", "automatable", "technical impact", "exploitation", "BOD 26-04", "Trivy"] {
             prop_assert!(says(&priority, input), "{input} {:#?}", priority.why);
         }
@@ -756,7 +728,7 @@ proptest! {
         facts in prop::collection::vec(any_facts(), 2..6)
     ) {
         let mut keys: Vec<SortKey> =
-            (0..).zip(&facts).map(|(ordinal, facts)| judge(facts).sort_key(facts, 0, ordinal)).collect();
+            (0..).zip(&facts).map(|(ordinal, facts)| assessed(facts).sort_key(facts, 0, ordinal)).collect();
         let mut backward: Vec<SortKey> = keys.iter().rev().copied().collect();
         keys.sort();
         backward.sort();

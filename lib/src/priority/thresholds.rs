@@ -8,7 +8,7 @@ pub struct Thresholds {
     /// The EPSS percentile from which the band is one higher.
     pub one_band_from: f64,
     /// The EPSS percentile below which the vendor's low priority may lower the band.
-    pub floor_below: f64,
+    pub deprioritised_below: f64,
     /// The probability without EPSS and without a snapshot's median.
     pub epss_fallback: f64,
     /// The age in days above which the reasons call a feed old.
@@ -17,7 +17,13 @@ pub struct Thresholds {
 
 impl Default for Thresholds {
     fn default() -> Self {
-        Self { as_listed_from: 0.99, one_band_from: 0.95, floor_below: 0.90, epss_fallback: 0.01, stale_after_days: 7 }
+        Self {
+            as_listed_from: 0.99,
+            one_band_from: 0.95,
+            deprioritised_below: 0.90,
+            epss_fallback: 0.01,
+            stale_after_days: 7,
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! The reasons of a priority, in words. Answers and prompts show them, so text of reports and sources is cut to size
+//! The reasons of a priority. Answers and prompts show them, so text of reports and sources is cut to size
 //! and to ASCII.
 
 use jiff::civil::Date;
@@ -13,7 +13,7 @@ use crate::domain::instant::day;
 use crate::domain::vulnerability::{Exploitation, KevStatus, Sourced, Ssvc, Status};
 
 /// The longest name of a source.
-const LONGEST_SOURCE: usize = 24;
+const MAX_SOURCE_CHARS: usize = 24;
 
 /// Cuts foreign text, and replaces all but letters, digits and the marks of names and versions with `?`.
 pub(super) fn tidy(text: &str, longest: usize) -> String {
@@ -27,7 +27,7 @@ pub(super) fn tidy(text: &str, longest: usize) -> String {
 
 /// Names a source and its date.
 pub(super) fn dated(source: &str, date: Option<Date>) -> String {
-    let source = if source.is_empty() { "unnamed source".to_owned() } else { tidy(source, LONGEST_SOURCE) };
+    let source = if source.is_empty() { "unnamed source".to_owned() } else { tidy(source, MAX_SOURCE_CHARS) };
     date.map_or_else(|| format!("{source} (undated)"), |date| format!("{source} {date}"))
 }
 

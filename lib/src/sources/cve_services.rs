@@ -13,6 +13,6 @@ pub const SOURCE: Source = Source {
         let policy = FetchPolicy::new("cve_services", live.intervals.cve_services);
         (policy, live.addresses.cve_services.join(&["api", "cve", id.as_str()]))
     },
-    read: |body, now| Ok(cve_services::parse(body, now)?),
+    read: |body, now| Ok(cve_services::parse_record(body, now)?),
     not_found: |_, _| Ok(Said::Absent),
 };

@@ -8,7 +8,7 @@ use super::mode::{self, Mode, read_mirrored_file};
 use crate::domain::feed::FeedName;
 use crate::store::Store;
 
-/// Hosts to which the EPSS address redirects: the newest file is that of the day, and older hosts name newer ones.
+/// Hosts to which the EPSS address redirects: to the file of the day, and from older hosts to newer ones.
 const EPSS_HOSTS: &[&str] = &["epss.empiricalsecurity.com", "epss.cyentia.com"];
 
 /// A feed could not be fetched; the last good one stays.
@@ -19,13 +19,13 @@ pub enum Error {
     Fetch(#[from] fetch::Error),
     #[error(transparent)]
     File(#[from] mode::FileError),
-    #[error("there is no {folder}/{name}")]
+    #[error("{folder}/{name} does not exist")]
     Missing { folder: &'static str, name: &'static str },
     #[error("the feed {feed} was answered with {status}")]
     Status { feed: FeedName, status: StatusCode },
 }
 
-/// Fetches the unpacked bytes of a feed. Whether they are plausible is for the caller to judge.
+/// Fetches the unpacked bytes of a feed. The caller checks whether they are plausible.
 ///
 /// # Errors
 /// [`Error`]

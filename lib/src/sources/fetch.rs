@@ -17,7 +17,7 @@ use crate::tls;
 
 /// The largest body that is read, unpacked: a hundred CVEs of NVD have about 5 MB, all EPSS scores 12 MB.
 pub const MAX_BYTES: usize = 32 << 20;
-/// From the first byte sent to the last one read; NVD takes up to a minute on bad days.
+/// The time from the first byte sent to the last one read; NVD may take a minute.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const USER_AGENT: &str = concat!("sirius/", env!("CARGO_PKG_VERSION"));
@@ -121,7 +121,7 @@ pub struct FetchPolicy {
     pub source_name: &'static str,
     /// The time between two requests.
     pub interval: Duration,
-    /// Hosts that a redirect may name besides the source's own; with none, no redirect is followed.
+    /// Other hosts to which a redirect may lead; with none, no redirect is followed.
     pub redirects_to: &'static [&'static str],
     /// A header with a key, sent to the source's own host only.
     pub key: Option<(HeaderName, HeaderValue)>,
@@ -251,7 +251,7 @@ impl Fetcher {
     }
 
     async fn try_once(&self, url: &Url, header: Option<(HeaderName, HeaderValue)>, budget: &Budget) -> Tried {
-        let again = |reason: String| Tried::Failed { reason, retry_after: None };
+        let failed = |reason: String| Tried::Failed { reason, retry_after: None };
         let end = (Instant::now() + REQUEST_TIMEOUT).min(budget.deadline);
         let mut request = self.client.get(url.clone()).header(ACCEPT_ENCODING, "gzip");
         if let Some((name, value)) = header {
@@ -259,17 +259,17 @@ impl Fetcher {
         }
         let mut response = match timeout_at(end, request.send()).await {
             Ok(Ok(response)) => response,
-            Ok(Err(error)) => return again(error.without_url().to_string()),
-            Err(_) => return again("timed out".to_owned()),
+            Ok(Err(error)) => return failed(error.without_url().to_string()),
+            Err(_) => return failed("timed out".to_owned()),
         };
         let status = response.status();
         if status.is_redirection() {
             return match redirect_target(&response, url) {
                 Some(next) => Tried::Redirected(next),
-                None => again("a redirect to nowhere".to_owned()),
+                None => failed("a redirect without a valid target".to_owned()),
             };
         }
-        // 403 is how NVD says that there were too many requests.
+        // NVD answers 403 to too many requests.
         if matches!(status.as_u16(), 403 | 408 | 429) || status.is_server_error() {
             return Tried::Failed { reason: status.to_string(), retry_after: retry_after(response.headers(), budget) };
         }
@@ -280,15 +280,15 @@ impl Fetcher {
                 Ok(Ok(Some(chunk))) if body.len().saturating_add(chunk.len()) <= MAX_BYTES => {
                     body.extend_from_slice(&chunk);
                 }
-                Ok(Ok(Some(_))) => return again(format!("more than {MAX_BYTES} bytes")),
+                Ok(Ok(Some(_))) => return failed(format!("more than {MAX_BYTES} bytes")),
                 Ok(Ok(None)) => break,
-                Ok(Err(error)) => return again(error.without_url().to_string()),
-                Err(_) => return again("timed out in the middle".to_owned()),
+                Ok(Err(error)) => return failed(error.without_url().to_string()),
+                Err(_) => return failed("timed out in the middle".to_owned()),
             }
         }
         match unpack(body) {
             Ok(body) => Tried::Responded(Response { status, message, body }),
-            Err(reason) => again(reason),
+            Err(reason) => failed(reason),
         }
     }
 }

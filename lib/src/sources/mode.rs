@@ -1,4 +1,4 @@
-//! Chooses where answers come from.
+//! The origin of answers: the live sources, a mirror or a folder.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -12,7 +12,7 @@ use url::{Host, Url};
 use super::fetch::{self, Fetcher};
 use crate::objects::{self, Objects};
 
-/// Where answers come from.
+/// The origin of answers.
 #[derive(Debug)]
 pub enum Mode {
     /// The sources themselves.
@@ -29,14 +29,12 @@ pub struct BaseUrl(Url);
 
 /// The text is no address of a source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages describe the variants")]
 pub enum InvalidUrl {
-    /// Not a URL.
     #[error("not a URL")]
     Syntax,
-    /// Neither `https` nor `http` to a loopback address.
     #[error("not https")]
     Scheme,
-    /// It has a user name, a query or a fragment.
     #[error("user, query or fragment in the URL")]
     Parts,
 }

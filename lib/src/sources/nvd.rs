@@ -2,8 +2,7 @@
 //!
 //! NVD answers 404 to any batch that it refuses, because of an id, of the key, or because it (or a mirror of it) does
 //! not support `cveIds`. A refused batch is therefore halved until a single id is refused; if both halves of the first
-//! batch are refused, CVEs are asked for one by one. A 404 never means that a CVE does not exist: only a list without
-//! it does.
+//! batch are refused, CVEs are asked for one by one. Only a list without a CVE means that it does not exist, never a 404.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -19,11 +18,11 @@ use crate::enrichment::nvd;
 use crate::store::Store;
 
 /// The most ids that NVD accepts in one call.
-pub const MAX_BATCH: usize = 100;
+const MAX_BATCH: usize = 100;
 /// Refused calls in a row after which a run stops asking NVD. To find one bad id among a hundred takes two at most.
 const MAX_REFUSALS: usize = 8;
 
-/// Whether NVD supports `cveIds`, as far as the calls show.
+/// Whether NVD supports `cveIds`, by the calls up to now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum BatchSupport {
     Unknown,
@@ -111,7 +110,7 @@ pub async fn ask_nvd(
         if batch.len() > 1 {
             tracing::warn!(reason = refused, ids = batch.len(), "NVD refuses a batch, which is halved");
             let (first, second) = batch.split_at(batch.len() / 2);
-            // Behind the other batches: one that is answered shows that batches work.
+            // Behind the other batches, one of which may show that batches work.
             pending.push_back(first.to_vec());
             pending.push_back(second.to_vec());
         } else if let [id] = batch.as_slice() {
@@ -158,7 +157,7 @@ fn request_url(live: &Live, batch: &[VulnerabilityId]) -> Url {
 
 /// Reads the answer about each id; an id about which nothing is certain gets an error.
 fn read_batch(batch: &[VulnerabilityId], response: &Response) -> Asked {
-    let mut page = match nvd::parse(&response.body) {
+    let mut page = match nvd::parse_page(&response.body) {
         Ok(page) => page,
         Err(error) => return Asked::Refused(error.to_string()),
     };
@@ -181,7 +180,7 @@ fn read_batch(batch: &[VulnerabilityId], response: &Response) -> Asked {
         None => None,
     };
     let answers: BTreeMap<VulnerabilityId, Option<Said>> = batch.iter().map(|id| (id.clone(), answer(id))).collect();
-    // A truncated page says nothing about the ids that it lacks; smaller batches do.
+    // Smaller batches may have the ids that a truncated page lacks.
     if batch.len() > 1 && answers.values().any(Option::is_none) {
         return Asked::Refused(format!("only {listed} of {} CVEs", page.total_results));
     }
@@ -190,7 +189,7 @@ fn read_batch(batch: &[VulnerabilityId], response: &Response) -> Asked {
 
 /// Reads a mirrored file, which is an answer or only the `cve` object of one.
 fn read_file(id: &VulnerabilityId, body: &[u8]) -> Said {
-    if let Ok(mut page) = nvd::parse(body) {
+    if let Ok(mut page) = nvd::parse_page(body) {
         return match page.cves.remove(id) {
             Some(facts) => Said::Record(Box::new(facts)),
             None if page.total_results == 0 => Said::Absent,

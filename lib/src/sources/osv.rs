@@ -16,13 +16,13 @@ pub const SOURCE: Source = Source {
         let policy = FetchPolicy::new("osv", live.intervals.osv);
         (policy, live.addresses.osv.join(&["v1", "vulns", id.as_str()]))
     },
-    read: |body, _| Ok(osv::parse(body)?),
+    read: |body, _| Ok(osv::parse_record(body)?),
     not_found: read_not_found,
 };
 
 /// Reads a 404, which may name other ids of a record that OSV has. Fails at the 404 of a proxy.
 fn read_not_found(body: &[u8], now: Timestamp) -> Result<Said, Unreadable> {
-    let aliases = osv::parse_not_found(body)?.aliases;
+    let aliases = osv::parse_not_found(body)?;
     if aliases.is_empty() {
         return Ok(Said::Absent);
     }

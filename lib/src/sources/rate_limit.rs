@@ -6,8 +6,8 @@
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-/// When a source may be asked, and its failures up to now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// The next permit of a source, and its failures up to now.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SourceState {
     /// The earliest time of the next permit.
     #[serde(with = "jiff::fmt::serde::timestamp::millisecond::required")]
@@ -35,19 +35,13 @@ pub enum Permit {
 impl SourceState {
     /// Failures in a row that open the circuit.
     pub const FAILURES_TO_OPEN: u32 = 5;
-    /// How long the circuit stays open the first, second and every further time in a row.
+    /// The time for which the circuit stays open: the first, second and every further time in a row.
     const OPEN_TIMES: [SignedDuration; 3] =
         [SignedDuration::from_secs(60), SignedDuration::from_mins(5), SignedDuration::from_mins(30)];
-    /// How long the one request after an open circuit has before the next is permitted.
+    /// The time after an open circuit in which only one request is permitted.
     const TRIAL_TIME: SignedDuration = SignedDuration::from_secs(90);
     /// The longest `Retry-After` that is respected.
     const MAX_RETRY_AFTER: SignedDuration = SignedDuration::from_mins(30);
-
-    /// Returns the state of a source that was never asked.
-    #[must_use]
-    pub const fn new() -> Self {
-        Self { next_at: Timestamp::UNIX_EPOCH, failures: 0, open_until: None, opened: 0 }
-    }
 
     /// Takes the next permit, if it starts by `latest`.
     pub fn take_permit(&mut self, now: Timestamp, interval: SignedDuration, latest: Timestamp) -> Permit {
@@ -90,12 +84,6 @@ impl SourceState {
     }
 }
 
-impl Default for SourceState {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 fn later(time: Timestamp, duration: SignedDuration) -> Timestamp {
     time.checked_add(duration).unwrap_or(Timestamp::MAX)
 }
@@ -112,7 +100,7 @@ mod tests {
 
     #[test]
     fn permits_are_an_interval_apart_and_never_later_than_asked_for() {
-        let mut state = SourceState::new();
+        let mut state = SourceState::default();
         let permits: Vec<_> = (0..4).map(|_| state.take_permit(at(100), SIX, at(115))).collect();
         assert_eq!(permits, [Permit::At(at(100)), Permit::At(at(106)), Permit::At(at(112)), Permit::Busy(at(118))]);
         assert_eq!(state.take_permit(at(200), SIX, at(200)), Permit::At(at(200)));
@@ -120,7 +108,7 @@ mod tests {
 
     #[test]
     fn the_circuit_stays_open_longer_each_time_and_then_permits_one_request() {
-        let mut state = SourceState::new();
+        let mut state = SourceState::default();
         let mut now = 1000;
         for _ in 0..SourceState::FAILURES_TO_OPEN {
             assert!(matches!(state.take_permit(at(now), SIX, at(now + 60)), Permit::At(_)));
@@ -144,7 +132,7 @@ mod tests {
 
     #[test]
     fn a_retry_after_is_respected_up_to_a_limit() {
-        let mut state = SourceState::new();
+        let mut state = SourceState::default();
         state.record_failure(at(100), Some(SignedDuration::from_secs(20)));
         assert_eq!(state.take_permit(at(100), SIX, at(110)), Permit::Busy(at(120)));
         state.record_failure(at(100), Some(SignedDuration::from_hours(1000)));

@@ -18,7 +18,7 @@ use super::keys::{self, BLOB, Key, PK};
 use super::write::Put;
 use super::{Error, Store, query};
 use crate::domain::asset::LineageKey;
-use crate::domain::occurrence::{Bucket, FirstSeen, Problem, earlier};
+use crate::domain::occurrence::{Bucket, FirstSeen, Problem, keep_earliest};
 
 /// Buckets that are written at the same time.
 const CONCURRENCY: usize = 8;
@@ -85,7 +85,7 @@ impl Store {
     async fn times_left(&self, bucket: Bucket, lineage: LineageKey) -> Result<FirstSeen, Error> {
         let mut times = FirstSeen::new();
         for asset in self.occurrences_of_lineage(bucket, lineage).await? {
-            earlier(&mut times, asset.first_seen());
+            keep_earliest(&mut times, asset.first_seen());
         }
         Ok(times)
     }
@@ -105,7 +105,7 @@ impl Store {
         let mut retries = Retries::of(OPERATION);
         loop {
             let mut new = known.0.clone();
-            earlier(&mut new, found.clone());
+            keep_earliest(&mut new, found.clone());
             if new == known.0 || self.write_first_seen(bucket, lineage, new, known.1).await? {
                 return Ok(());
             }

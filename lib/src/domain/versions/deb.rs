@@ -8,7 +8,7 @@ pub(super) struct Version {
     revision: Vec<Part>,
 }
 
-/// A run of characters other than digits, as their [`weight`]s and a final 0, and the number that follows it.
+/// A run of characters other than digits, as their [`rank`]s and a final 0, and the number that follows it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Part {
     other: Vec<i32>,
@@ -37,11 +37,11 @@ fn parts(text: &str) -> Vec<Part> {
         let (other, after) = rest.split_at(rest.find(|c: char| c.is_ascii_digit()).unwrap_or(rest.len()));
         let (digits, after) = after.split_at(after.find(|c: char| !c.is_ascii_digit()).unwrap_or(after.len()));
         let digits = digits.trim_start_matches('0');
-        let other = other.bytes().map(weight).chain([0]).collect();
+        let other = other.bytes().map(rank).chain([0]).collect();
         parts.push(Part { other, number: Number(digits.len(), digits.to_owned()) });
         rest = after;
     }
-    // The end compares as an endless row of empty parts. One of them suffices: a part is less only with a tilde.
+    // The end compares like empty parts without end. One suffices: only a part with a tilde is less than it.
     let end = Part { other: vec![0], number: Number(0, String::new()) };
     while parts.last() == Some(&end) {
         parts.pop();
@@ -50,8 +50,8 @@ fn parts(text: &str) -> Vec<Part> {
     parts
 }
 
-/// Orders `~` before the end, letters after it, and all else after letters.
-fn weight(byte: u8) -> i32 {
+/// Orders `~` before the end, letters after it, and all other characters after letters.
+fn rank(byte: u8) -> i32 {
     match byte {
         b'~' => -1,
         letter if letter.is_ascii_alphabetic() => i32::from(letter),

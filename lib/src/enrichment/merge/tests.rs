@@ -3,6 +3,8 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::Value as Json;
 
+use std::collections::BTreeMap;
+
 use super::*;
 use crate::domain::vulnerability::{Cvss, CvssKind, CvssSeverity, CvssVersion, Cwe, Epss, Kev, Reference, Ssvc};
 
