@@ -67,11 +67,11 @@ pub struct Version(Parts);
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Parts {
-    Dotted(Vec<u64>, Prerelease),
+    Dotted(Padded<u64>, Prerelease),
     Pypi(Box<pep440_rs::Version>),
     /// The segments alone decide: equal segments have equal releases.
-    Gem(Padded<gem::Segment>, Vec<u64>),
-    Maven(Vec<u64>, Padded<maven::Qualifier>),
+    Gem(Padded<gem::Segment>, Padded<u64>),
+    Maven(Padded<u64>, Padded<maven::Qualifier>),
     Deb(deb::Version),
     Rpm(EvrSortKey),
     Apk(Vec<apk::Token>),
@@ -105,7 +105,7 @@ impl Version {
     #[must_use]
     pub fn release(&self) -> &[u64] {
         match &self.0 {
-            Parts::Dotted(release, _) | Parts::Gem(_, release) | Parts::Maven(release, _) => release,
+            Parts::Dotted(release, _) | Parts::Gem(_, release) | Parts::Maven(release, _) => &release.0,
             Parts::Pypi(version) => version.release(),
             Parts::Deb(_) | Parts::Rpm(_) | Parts::Apk(_) => &[],
         }
@@ -134,16 +134,13 @@ fn dotted(text: &str) -> Option<Parts> {
     Some(Parts::Dotted(release, Prerelease::new(pre).ok()?))
 }
 
-/// Splits a version behind its numbers, and reads them without final zeros, so that `1` and `1.0` are equal.
-fn split_release(text: &str) -> Option<(Vec<u64>, &str)> {
+/// Splits a version behind its numbers, and reads them.
+fn split_release(text: &str) -> Option<(Padded<u64>, &str)> {
     let end = text.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(text.len());
     let (numbers, rest) = text.split_at(end);
     let numbers = if rest.is_empty() { numbers } else { numbers.strip_suffix('.').unwrap_or(numbers) };
-    let mut release = numbers.split('.').map(|number| number.parse().ok()).collect::<Option<Vec<u64>>>()?;
-    while release.last() == Some(&0) {
-        release.pop();
-    }
-    Some((release, rest))
+    let release = numbers.split('.').map(|number| number.parse().ok()).collect::<Option<Vec<u64>>>()?;
+    Some((Padded(release), rest))
 }
 
 fn rpm(text: &str) -> Option<EvrSortKey> {

@@ -38,12 +38,12 @@ pub(super) fn parts(text: &str) -> Option<Parts> {
     }
     let first = segments.iter().position(|segment| matches!(segment, Segment::Letters(_)));
     let tail = segments.split_off(first.unwrap_or(segments.len()));
-    trim(&mut segments);
     let release = segments.iter().filter_map(|segment| match segment {
         Segment::Number(number) => Some(*number),
         Segment::Letters(_) => None,
     });
-    let release = release.collect();
+    let release = Padded(release.collect());
+    trim(&mut segments);
     segments.extend(tail);
     trim(&mut segments);
     Some(Parts::Gem(Padded(segments), release))
