@@ -28,7 +28,8 @@ where
 {
     let handle = async |event: LambdaEvent<E>| {
         let span = invocation(&event.context);
-        handle(state, event).instrument(span).await
+        // In memory of its own: futures of several handlers are larger than 16 KB.
+        Box::pin(handle(state, event)).instrument(span).await
     };
     lambda_runtime::run(service_fn(handle)).await
 }

@@ -40,7 +40,7 @@ impl Aws {
 
 /// Returns the region: `AWS_REGION` or `AWS_DEFAULT_REGION`, by default `us-east-1`.
 #[must_use]
-pub fn region(environment: &Environment) -> &str {
+pub(crate) fn region(environment: &Environment) -> &str {
     let region = environment.text("AWS_REGION").or_else(|| environment.text("AWS_DEFAULT_REGION"));
     region.unwrap_or("us-east-1")
 }

@@ -163,6 +163,7 @@ impl ApiError {
     }
 
     /// Returns the text for the client.
+    #[cfg(test)]
     pub(super) fn detail(&self) -> &str {
         &self.detail
     }
@@ -227,7 +228,7 @@ impl From<exports::Error> for ApiError {
             exports::Error::Changed => {
                 Self::new(Code::NotFound, "the scan was deleted, or ingested again, while it was read")
             }
-            error => Self::ours(false, error),
+            error => Self::failure(false, error),
         }
     }
 }

@@ -37,7 +37,7 @@ pub(crate) struct FindingView {
 impl FindingView {
     /// Computes the tracking key, from the canonical one of the ids that are known.
     #[must_use]
-    pub fn tracking_key(&self, lineage: LineageKey) -> TrackingKey {
+    pub(crate) fn tracking_key(&self, lineage: LineageKey) -> TrackingKey {
         let reported = self.finding.vulnerability_id.as_deref().unwrap_or_default();
         let own = reported.parse::<VulnerabilityId>().ok();
         // An advisory of a distribution may copy several CVEs, which its aliases then are: each is a problem of its own.
