@@ -276,20 +276,14 @@ impl Objects {
     /// # Errors
     /// [`Error::Unavailable`], [`Error::Refused`].
     pub async fn put_export(&self, name: &str, content_type: &str, packed: Vec<u8>) -> Result<(), Error> {
-        self.client
-            .put_object()
-            .bucket(&self.bucket)
-            .set_expected_bucket_owner(self.owner.clone())
+        let put = request!(self, put_object)
             .key(export_key(name))
             .content_type(content_type)
             .content_encoding("gzip")
             .body(ByteStream::from(packed))
             .customize()
-            .config_override(config_of_large_put())
-            .send()
-            .await
-            .map_err(|error| Error::sdk("PutObject(export)", error))?;
-        Ok(())
+            .config_override(config_of_large_put());
+        put.send().await.map(drop).map_err(|error| Error::sdk("PutObject(export)", error))
     }
 
     /// Creates a URL from which an export can be fetched within `time`.

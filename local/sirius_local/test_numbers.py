@@ -11,31 +11,31 @@ from sirius_local.paths import ROOT
 
 #: A constant of the library (file, name), the document that tells it, and the words around it.
 CONSTANTS = [
-    ("create_upload.rs", "KEPT", "docs/API.md", "forgotten {days} days after it was opened"),
-    ("create_upload.rs", "KEPT", "docs/OPERATIONS.md", "{days} days if nothing came"),
-    ("create_upload.rs", "OPEN", "docs/API.md", "begin within {minutes} minutes"),
-    ("create_upload.rs", "OPEN", "SECURITY.md", "{minutes} minutes to PUT"),
-    ("take_upload.rs", "KEPT", "docs/API.md", "is remembered for {days} days"),
-    ("take_upload.rs", "KEPT", "docs/OPERATIONS.md", "| how an upload went | {days} days;"),
+    ("create_upload.rs", "UPLOAD_RETENTION", "docs/API.md", "forgotten {days} days after it was opened"),
+    ("create_upload.rs", "UPLOAD_RETENTION", "docs/OPERATIONS.md", "{days} days if nothing came"),
+    ("create_upload.rs", "PRESIGNED_URL_TTL", "docs/API.md", "begin within {minutes} minutes"),
+    ("create_upload.rs", "PRESIGNED_URL_TTL", "SECURITY.md", "{minutes} minutes to PUT"),
+    ("ingest_upload.rs", "UPLOAD_RETENTION", "docs/API.md", "is remembered for {days} days"),
+    ("ingest_upload.rs", "UPLOAD_RETENTION", "docs/OPERATIONS.md", "| how an upload went | {days} days;"),
     ("attachment.rs", "PRESIGNED_URL_TTL", "docs/API.md", "valid for {minutes} minutes"),
     ("attachment.rs", "PRESIGNED_URL_TTL", "SECURITY.md", "and {minutes} to GET"),
-    ("query.rs", "MAX_LIMIT", "docs/API.md", "at most so many items, 1 to {number}"),
-    ("list_priorities.rs", "MAX_LIMIT", "docs/API.md", "1 to {number}, default 20"),
-    ("list_priorities.rs", "TIME", "docs/API.md", "was not read within {seconds} seconds"),
-    ("get_cve.rs", "MAX_LIMIT", "docs/API.md", "1 to {number}, default 100"),
-    ("analyze_finding.rs", "MAX_WAIT", "docs/API.md", "0 to {number}, default 20"),
+    ("parameter.rs", "LIMIT", "docs/API.md", "at most so many items, 1 to {number}"),
+    ("parameter.rs", "LIMIT_OF_PRIORITIES", "docs/API.md", "1 to {number}, default 20"),
+    ("list_priorities.rs", "READ_BUDGET", "docs/API.md", "was not read within {seconds} seconds"),
+    ("parameter.rs", "LIMIT_OF_IMAGES", "docs/API.md", "1 to {number}, default 100"),
+    ("parameter.rs", "WAIT", "docs/API.md", "0 to {number}, default 20"),
     ("analyze_scan.rs", "DEFAULT_LIMIT", "docs/API.md", "1 to 10,000, default {number}"),
-    ("canonical.rs", "MAX_SORTED", "docs/API.md", "; {number}; 16,384 bytes"),
-    ("canonical.rs", "MAX_MEMBERS", "docs/API.md", "127; {number}; 200,000"),
+    ("canonical.rs", "MAX_SORTED_ELEMENTS", "docs/API.md", "; {number}; 16,384 bytes"),
+    ("canonical.rs", "MAX_OPEN_MEMBERS", "docs/API.md", "127; {number}; 200,000"),
     ("body.rs", "MAX_PARTS", "docs/API.md", "16,384 bytes; {number} |"),
-    ("reply.rs", "BUDGET", "docs/API.md", "{number} bytes as Lambda counts them"),
-    ("findings.rs", "MAX_FINDING_BYTES", "docs/API.md", "| {number}; 2,048; 8,192 bytes"),
+    ("reply.rs", "MAX_BODY_BYTES", "docs/API.md", "{number} bytes as Lambda counts them"),
+    ("finding.rs", "MAX_FINDING_BYTES", "docs/API.md", "| {number}; 2,048; 8,192 bytes"),
     ("admit.rs", "PER_SCAN", "docs/ENRICHMENT.md", "asked about {number} vulnerabilities"),
     ("admit.rs", "PER_DAY", "docs/ENRICHMENT.md", "about {number} new ones"),
-    ("analyze.rs", "AFTER_FINAL", "docs/MODELS.md", "on request after {minutes} minutes"),
+    ("analyze.rs", "FINAL_FAILURE_WAIT", "docs/MODELS.md", "on request after {minutes} minutes"),
     ("delete_scan.rs", "LEASE", "docs/DATA.md", "a lease of {seconds} s"),
-    ("recover.rs", "SENDERS_TURN", "docs/DATA.md", "the archive {minutes} minutes after the lease"),
-    ("recover.rs", "GIVEN_UP", "docs/DATA.md", "removed {minutes} minutes after it"),
+    ("recover.rs", "SENDER_GRACE", "docs/DATA.md", "the archive {minutes} minutes after the lease"),
+    ("recover.rs", "ABANDON_AFTER", "docs/DATA.md", "removed {minutes} minutes after it"),
     ("keys.rs", "FINDINGS_PER_BLOCK", "docs/DATA.md", "A block has {number}\n"),
     ("asset_writes.rs", "MOST_FLAGGED", "docs/DATA.md", "(at most {number})"),
 ]
@@ -47,13 +47,15 @@ def read(name: str) -> str:
 
 
 def constant(file: str, name: str) -> int:
-    """Computes a constant of the library: a number, or the seconds of a duration."""
+    """Computes a constant of the library: a number, the seconds of a duration, or the bound of a query parameter."""
     values = set()
     for path in (ROOT / "lib/src").rglob(file):
         values |= set(re.findall(rf"const {name}: \w+ = ([^;]+);", path.read_text()))
     if len(values) != 1:
         raise AssertionError(f"{file} has {len(values)} values of {name}")
     value = values.pop()
+    if value.startswith("number("):
+        return int(value.rstrip(")").split(",")[-1])
     unit = {"hours": 3600, "mins": 60}.get("".join(re.findall(r"from_(hours|mins)", value)), 1)
     expression = re.sub(r"^\w+::from_\w+\((.*)\)$", r"\1", value)
     if "<<" in expression:
@@ -83,7 +85,7 @@ class Code(unittest.TestCase):
             self.assertIn(f"`{kind}#", items, f"{kind}# is not in docs/DATA.md")
 
     def test_each_code_of_an_error_is_in_the_api_document(self) -> None:
-        codes = set(re.findall(r'=> "([a-z_]+)"', read("lib/src/http/error.rs").split("#[cfg(test)]")[0]))
+        codes = set(re.findall(r'=> \("([a-z_]+)"', read("lib/src/http/error.rs").split("#[cfg(test)]")[0]))
         self.assertGreater(len(codes), 10)
         api = read("docs/API.md")
         for code in codes:
@@ -91,11 +93,10 @@ class Code(unittest.TestCase):
 
     def test_each_call_of_s3_says_whose_bucket_it_must_be(self) -> None:
         objects = read("lib/src/objects.rs")
-        calls = objects.count(".bucket(&self.bucket)")
-        owned = len(re.findall(r"\.bucket\(&self\.bucket\)\s*\.set_expected_bucket_owner\(", objects))
-        self.assertGreater(calls, 8)
-        # But for the address that a redirect leads to, which cannot have a header.
-        self.assertEqual(owned, calls - 1)
+        self.assertIn(".bucket(&$objects.bucket).set_expected_bucket_owner($objects.owner.clone())", objects)
+        self.assertGreater(objects.count("request!(self, "), 8)
+        # The address that a redirect leads to cannot have a header.
+        self.assertEqual(objects.count(".bucket(&self.bucket)"), 1)
 
 
 class Template(unittest.TestCase):
