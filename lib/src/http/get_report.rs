@@ -32,7 +32,7 @@ pub(super) async fn respond_with_report(
 ) -> Result<Response<Body>, ApiError> {
     let query = Query::read(request, &routes::GET_REPORT)?;
     let scan = find_scan(store, identifier, query.parsed(PLATFORM)?.as_ref()).await?;
-    let not_archived = || ApiError::new(Code::NotFound, "the report of this scan is not archived");
+    let not_archived = || ApiError::new(Code::NotFound, "the report of this scan is not kept");
     let objects = objects.ok_or_else(not_archived)?;
     // A report that is too large for an answer is not read.
     let (archived, is_larger) = objects.archived_within(scan.report_hash, reply::MAX_BODY_BYTES).await?;
