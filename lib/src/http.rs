@@ -40,6 +40,7 @@ mod export_findings;
 mod order;
 mod path;
 mod principal;
+mod priority_order;
 mod query;
 mod reply;
 mod response;

@@ -320,6 +320,17 @@ impl Objects {
         self.fetch_file("GetObject(mirror)", format!("mirror/v1/{path}"), limit).await
     }
 
+    /// Fetches the kept order of a list, unless it has expired.
+    pub async fn order(&self, id: u64) -> Result<Option<Vec<u8>>, Error> {
+        self.fetch_file("GetObject(order)", order_key(id), 4 << 20).await
+    }
+
+    /// Keeps the order of a list for its next pages. The lifecycle of exports removes it after a day.
+    pub async fn put_order(&self, id: u64, packed: Vec<u8>) -> Result<(), Error> {
+        let put = request!(self, put_object).key(order_key(id)).body(ByteStream::from(packed)).send().await;
+        put.map(drop).map_err(|error| Error::sdk("PutObject(order)", error))
+    }
+
     /// Fetches a stored feed, if it exists. Refuses more than `limit` bytes.
     pub async fn feed(&self, object: &str, limit: usize) -> Result<Option<Vec<u8>>, Error> {
         self.fetch_file("GetObject(feed)", feed_key(object), limit).await
@@ -360,6 +371,10 @@ impl Objects {
 
 fn feed_key(object: &str) -> String {
     format!("feeds/{object}")
+}
+
+fn order_key(id: u64) -> String {
+    format!("exports/order-{id:016x}")
 }
 
 fn export_key(name: &str) -> String {

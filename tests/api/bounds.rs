@@ -23,7 +23,7 @@ use sirius::queue::{Order, Rest};
 use sirius::sources::Budget;
 use sirius::store::claims::Claimed;
 use sirius::store::lease::Owner;
-use support::app::{App, at};
+use support::app::{Answer, App, at};
 use support::known::Told;
 use support::proxy::Fault;
 use support::report::{report_of, vulnerability, with_findings};
@@ -452,6 +452,34 @@ async fn a_scan_and_a_day_order_no_more_than_their_share() {
     assert_eq!((tomorrow.due, tomorrow.put_off), (7, 0));
     app.enrich(&deps).await;
     assert!(world.asked("/nvd").len() > asked);
+}
+
+#[tokio::test]
+async fn with_a_bucket_the_pages_by_priority_are_those_of_one_order_and_assess_only_what_they_list() {
+    let app = App::with_archive().await;
+    app.post(&with_findings("app", 300)).await;
+    let path = "/api/container/scans/1/findings";
+    let of = |page: &Answer| -> Vec<u64> { page.list().iter().map(|it| it["finding_id"].as_u64().unwrap()).collect() };
+    let whole = app.get(&format!("{path}?sort=priority")).await;
+    let mut page = app.get(&format!("{path}?sort=priority&limit=40")).await;
+    let mut listed = of(&page);
+    // What is yet to come is now more urgent than all of the first page, and keeps its place.
+    let told = Told::of(whole.list()[200]["vulnerability_id"].as_str().unwrap());
+    told.exploited("2026-11-20").predicted(0.9, 0.999).store(&app.store().await).await;
+    app.proxy.take_calls();
+    while let Some(query) = page.next() {
+        page = app.get(&format!("{path}?{query}")).await;
+        assert_eq!(page.header("x-total-count"), Some("300"));
+        let calls = app.proxy.take_calls();
+        assert!(calls.iter().all(|call| call != "Query"), "the scan's findings were read again: {calls:?}");
+        listed.extend(of(&page));
+    }
+    assert_eq!(listed, of(&whole));
+
+    let first = app.get(&format!("{path}?sort=priority&limit=40")).await;
+    bucket::empty(&app.bucket, "exports/").await;
+    let expired = app.get(&format!("{path}?{}", first.next().unwrap())).await;
+    assert_eq!((expired.status, &expired.json["code"]), (400, &json!("invalid_cursor")));
 }
 
 #[tokio::test]

@@ -85,7 +85,7 @@ const ROLES: &[(&str, &[Grant])] = &[
     ("Reingest", &[WORK, QUERY_INDEX, SEND, ENRICH, BUCKET, READ_ARCHIVE]),
     ("ListScans", &[READ, QUERY_INDEX, QUERY_FLEET]),
     ("GetScan", &[READ, BUCKET, READ_ARCHIVE, EXPORTS]),
-    ("ListFindings", &[READ, EXPORTS]),
+    ("ListFindings", &[READ, BUCKET, EXPORTS]),
     ("GetCve", &[READ, QUERY_REPOSITORY]),
     ("ListPriorities", &[READ, QUERY_FLEET]),
     ("NoRoute", &[]),

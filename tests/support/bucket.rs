@@ -63,3 +63,10 @@ pub async fn remove(bucket: &str, key: &str) {
     let client = client(&crate::table::endpoint()).await;
     client.delete_object().bucket(bucket).key(key).send().await.unwrap();
 }
+
+/// Deletes all objects whose keys begin with `prefix`.
+pub async fn empty(bucket: &str, prefix: &str) {
+    for key in keys(bucket).await.into_iter().filter(|key| key.starts_with(prefix)) {
+        remove(bucket, &key).await;
+    }
+}

@@ -13,17 +13,16 @@ use super::parameter::{
     CURSOR, FIXABLE, FORMAT, LIMIT, PACKAGE, PLATFORM, SEVERITY, SORT, SUPPRESSED, VULNERABILITY_ID,
 };
 use super::path::{self, Wanted};
+use super::priority_order::PriorityOrder;
 use super::query::Query;
 use super::reply::{self, ListBody};
 use super::response::finding::ContainerFinding;
 pub use super::selected_findings::Deps;
 use super::selected_findings::{Filter, Sort, Suppressed, views_at, views_of_ordinals};
 use super::{ApiError, routes};
-use crate::domain::finding::Ordinal;
 use crate::domain::scan::Scan;
 use crate::domain::severity::Severity;
 use crate::exports::{Format, accepted};
-use crate::priority::SortKey;
 use crate::queries::finding_reader::FindingReader;
 use crate::queries::scan_lookup::{ScanIdentifier, find_scan};
 use crate::store::Selection;
@@ -86,7 +85,7 @@ pub(super) async fn respond_with_findings(
             let start = u32::try_from(after.unwrap_or_default()).map_err(|_| InvalidCursor)?;
             page_by_severity(reader, request, filter, start, limit).await?
         }
-        Sort::Priority => page_by_priority(reader, request, filter, after, limit).await?,
+        Sort::Priority => page_by_priority(deps, request, filter, after, limit).await?,
     };
     let total = match page.total.or_else(|| total(&filter)) {
         // With a filter, the total is known only if all findings were read.
@@ -130,37 +129,36 @@ struct Page {
     next: Option<u128>,
 }
 
-/// Reads a page by priority, after the last finding of the page before. A finding whose priority changes between two
-/// pages may be listed twice or not at all; every other one is listed once.
+/// Reads a page by priority.
 async fn page_by_priority(
-    reader: &FindingReader,
+    deps: &Deps,
     request: &Request,
     filter: Filter<'_>,
-    after: Option<u128>,
+    position: Option<u128>,
     limit: Option<usize>,
 ) -> Result<Page, ApiError> {
-    let Filter { scan, wanted, .. } = filter;
+    let Deps { reader, objects, .. } = deps;
     let now = Timestamp::now();
-    let order = reader.order_by_priority(scan, filter.ordinals(0), wanted, now).await?;
-    let total = Some(order.len() as u64);
+    let order = PriorityOrder::read(reader, objects.as_ref(), filter, position, now).await?;
+    let left = order.ordinals.get(order.start..).unwrap_or_default();
+    let of_page = left.get(..limit.unwrap_or(usize::MAX)).unwrap_or(left);
+    let mut end = order.start + of_page.len();
     let mut list = ListBody::new(reply::accepts_gzip(request));
-    let passed = order.partition_point(|(key, _)| after.is_some_and(|after| key.get() <= after));
-    let left = order.get(passed..).unwrap_or_default();
-    let of_page: Vec<(SortKey, Ordinal)> = left.iter().copied().take(limit.unwrap_or(usize::MAX)).collect();
-    let has_more = of_page.len() < left.len();
-    let mut keys = of_page.iter().map(|(key, _)| key.get());
-    let of_page: Vec<Ordinal> = of_page.iter().map(|(_, ordinal)| *ordinal).collect();
-    let mut last = after;
-    let mut read = views_at(reader, scan, &of_page, now);
-    while let Some(views) = read.try_next().await? {
+    let mut read = views_at(reader, filter.scan, of_page, now);
+    'page: while let Some(views) = read.try_next().await? {
         for view in views {
+            let listed = list.len();
             if !list.push(&ContainerFinding::from(view))? {
-                return Ok(Page { list, total, next: last });
+                end = order.start + listed;
+                break 'page;
             }
-            last = keys.next();
         }
     }
-    Ok(Page { list, total, next: last.filter(|_| has_more) })
+    let next = match end < order.ordinals.len() {
+        true => Some(order.position(objects.as_ref(), end).await?),
+        false => None,
+    };
+    Ok(Page { list, total: Some(order.ordinals.len() as u64), next })
 }
 
 /// Reads a page by severity, from an ordinal on.

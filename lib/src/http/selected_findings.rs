@@ -34,7 +34,7 @@ pub struct Deps {
 pub(super) enum Sort {
     /// By ordinal: by severity, then vulnerability and package. A position is an ordinal.
     Severity,
-    /// By priority. A position is the sort key of the last finding of the page before.
+    /// By priority. A position is that of a [`PriorityOrder`](super::priority_order::PriorityOrder).
     Priority,
 }
 
