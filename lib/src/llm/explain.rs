@@ -8,7 +8,7 @@ use crate::llm::evidence::{self, Checked, Evidence, Unsupported};
 use crate::llm::facts::Facts;
 use crate::llm::ollama::{self, Answer, Ollama};
 use crate::llm::prompt::Prompt;
-use crate::llm::substance::{self, Hollow};
+use crate::llm::substance::{self, NoSubstance};
 
 /// A usable explanation.
 #[derive(Debug, Clone, PartialEq)]
@@ -50,7 +50,7 @@ pub enum Unusable {
     #[error("{0}")]
     Content(#[from] Unsupported),
     #[error("{0}")]
-    Substance(#[from] Hollow),
+    Substance(#[from] NoSubstance),
 }
 
 impl Unusable {
@@ -61,7 +61,7 @@ impl Unusable {
             Self::Text(error) => error.name(),
             Self::Form(error) => error.name(),
             Self::Content(_) => "unsupported",
-            Self::Substance(hollow) => hollow.name(),
+            Self::Substance(refused) => refused.name(),
         }
     }
 }
@@ -113,7 +113,7 @@ impl Analysis<'_> {
             Err(error) => return Ok(Outcome::Final(error)),
         };
         let supported = evidence::check(parse_answer(&answer.text)?, &self.evidence)?;
-        let checked = substance::weigh(supported, self.facts)?;
+        let checked = substance::check_substance(supported, self.facts)?;
         Ok(Outcome::Completed(Box::new(Explanation { checked, repaired_after, answer })))
     }
 }

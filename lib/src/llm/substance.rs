@@ -18,7 +18,7 @@ mod words;
 /// A part of an answer is worthless. Each variant is worth the repair attempt.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[expect(missing_docs, reason = "the messages describe the variants")]
-pub enum Hollow {
+pub enum NoSubstance {
     #[error("the {0} repeats its words")]
     Repetitive(Section),
     #[error("the {0} is not English prose about the facts")]
@@ -31,7 +31,7 @@ pub enum Hollow {
     Refusal(Section),
 }
 
-impl Hollow {
+impl NoSubstance {
     /// Returns a stable name for logs, metrics and stored state.
     #[must_use]
     pub const fn name(&self) -> &'static str {
@@ -67,8 +67,8 @@ const ECHO_WORDS: usize = 7;
 /// Refuses a worthless answer, and marks one that is useless for triage.
 ///
 /// # Errors
-/// [`Hollow`]
-pub fn weigh(mut checked: Checked, facts: &Facts) -> Result<Checked, Hollow> {
+/// [`NoSubstance`]
+pub fn check_substance(mut checked: Checked, facts: &Facts) -> Result<Checked, NoSubstance> {
     let known = Known::of(facts);
     let recommendations = checked.recommendations.join("\n");
     known.refuse(Section::Summary, &checked.summary)?;
@@ -141,7 +141,7 @@ impl Known {
         Self { facts, own, running }
     }
 
-    fn refuse(&self, section: Section, text: &str) -> Result<(), Hollow> {
+    fn refuse(&self, section: Section, text: &str) -> Result<(), NoSubstance> {
         let lower = fold(text).to_lowercase();
         let words = words_of(text);
         let is_noise = |sentence: &str| {
@@ -150,15 +150,15 @@ impl Known {
         };
         let is_gibberish = |line: &str| self.is_gibberish(line, &words_of(line)) || sentences(line).any(is_noise);
         if self.has_placeholder(&lower) {
-            Err(Hollow::Placeholder(section))
+            Err(NoSubstance::Placeholder(section))
         } else if is_refusal(&lower) {
-            Err(Hollow::Refusal(section))
+            Err(NoSubstance::Refusal(section))
         } else if is_echo(&lower, &words) {
-            Err(Hollow::Echo(section))
+            Err(NoSubstance::Echo(section))
         } else if repeats(&words) {
-            Err(Hollow::Repetitive(section))
+            Err(NoSubstance::Repetitive(section))
         } else if self.is_gibberish(&lower, &words) || text.lines().any(is_gibberish) {
-            Err(Hollow::Gibberish(section))
+            Err(NoSubstance::Gibberish(section))
         } else {
             Ok(())
         }

@@ -52,7 +52,7 @@ fn shown(facts: &Facts, text: &str) -> Shown {
         Ok(checked) => checked,
         Err(error) => return refused(error.to_string()),
     };
-    match weigh(checked, facts) {
+    match check_substance(checked, facts) {
         Err(error) => refused(error.to_string()),
         Ok(checked) if checked.needs_review => {
             let removed = checked.removed.iter().map(|removed| format!("[{}]", removed.reason));
@@ -110,7 +110,7 @@ fn no_worthless_answer_is_shown_without_review_and_good_ones_are_not_refused() {
     }
 }
 
-fn weighed(summary: &str, recommendation: &str, fixed: Option<&str>) -> Result<Vec<Review>, Hollow> {
+fn weighed(summary: &str, recommendation: &str, fixed: Option<&str>) -> Result<Vec<Review>, NoSubstance> {
     let facts = Facts {
         package: "curl".to_owned(),
         title: "curl: heap overflow".to_owned(),
@@ -126,7 +126,7 @@ fn weighed(summary: &str, recommendation: &str, fixed: Option<&str>) -> Result<V
         review: Vec::new(),
         removed: Vec::new(),
     };
-    weigh(checked, &facts).map(|checked| {
+    check_substance(checked, &facts).map(|checked| {
         assert_eq!(checked.needs_review, !checked.review.is_empty());
         checked.review
     })
