@@ -30,7 +30,7 @@ impl Attachment {
     /// Answers 200 with the file, packed if the client accepts gzip; none if it does not fit in an answer.
     pub(super) fn respond(&self, request: &Request, packed: &[u8]) -> Result<Option<Response<Body>>, ApiError> {
         let mut headers = self.headers(HeaderValue::from_static(self.content_type));
-        let disposition = HeaderValue::try_from(self.disposition()).map_err(std::io::Error::other)?;
+        let disposition = HeaderValue::try_from(self.disposition())?;
         headers.insert(header::CONTENT_DISPOSITION, disposition);
         let body = if reply::accepts_gzip(request) {
             headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
@@ -49,7 +49,7 @@ impl Attachment {
     /// Answers 307 with the presigned URL of the file. The URL is a credential: it must not be logged.
     pub(super) fn redirect(&self, url: &str) -> Result<Response<Body>, ApiError> {
         let mut headers = self.headers(HeaderValue::from_static("application/json"));
-        headers.insert(header::LOCATION, HeaderValue::try_from(url).map_err(std::io::Error::other)?);
+        headers.insert(header::LOCATION, HeaderValue::try_from(url)?);
         let mut response = Response::new(Body::Text(serde_json::json!({ "location": url }).to_string()));
         *response.status_mut() = StatusCode::TEMPORARY_REDIRECT;
         *response.headers_mut() = headers;

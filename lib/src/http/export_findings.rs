@@ -11,7 +11,7 @@ use lambda_http::{Body, Request, RequestExt as _, Response};
 
 use super::ApiError;
 use super::attachment::{Attachment, PRESIGNED_URL_TTL};
-use super::selected_findings::{Deps, Filter, Sort, Suppressed, views_in_order};
+use super::selected_findings::{Deps, Filter, Order, Sort, Suppressed};
 use crate::domain::analysis::Status;
 use crate::domain::random;
 use crate::exports::{Document, Format, Found, Image, Row, asff, csv, cyclonedx, html, markdown, sarif};
@@ -76,8 +76,9 @@ async fn packed_export(
                 Document::Asff(asff::Writer::new(out, destination, asff::Options { suppressed }))
             }
         });
+        let order = Order::sorted(&deps.reader, filter, sort, now).await?;
         while let Some(mut document) = next_pass {
-            let mut read = views_in_order(&deps.reader, filter, sort, now).await?;
+            let mut read = order.views(&deps.reader, filter, now);
             while let Some(views) = read.try_next().await? {
                 for view in &views {
                     document.row(&row(&image, view))?;

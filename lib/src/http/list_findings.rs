@@ -26,7 +26,7 @@ use crate::exports::{Format, accepted};
 use crate::queries::finding_reader::FindingReader;
 use crate::queries::scan_lookup::{ScanIdentifier, find_scan};
 use crate::store::Selection;
-use crate::store::cursor::{self, InvalidCursor, Scope};
+use crate::store::cursor::{InvalidCursor, Scope};
 
 /// Answers 200 with an array of findings, or with an export of them.
 ///
@@ -92,13 +92,7 @@ pub(super) async fn respond_with_findings(
         None => (after.unwrap_or_default() == 0 && page.next.is_none()).then_some(page.list.len() as u64),
         known => known,
     };
-    let next = match page.next {
-        Some(next) => {
-            let key = store.cursor_key().await?;
-            key.map(|key| query.next_page(&cursor::sign(next, scope, &key)))
-        }
-        None => None,
-    };
+    let next = query.page_at(page.next, scope, store).await?;
     let mut response = page.list.respond(total, next.as_deref())?;
     response.headers_mut().insert(header::VARY, HeaderValue::from_static("accept, accept-encoding"));
     Ok(response)

@@ -73,26 +73,40 @@ impl Filter<'_> {
         ranges
     }
 }
+
 /// Views of findings that are read ahead.
 pub(super) type Views<'a> = BoxStream<'a, Result<Vec<FindingView>, store::Error>>;
 
-/// Reads the views of all selected findings.
-pub(super) async fn views_in_order<'a>(
-    reader: &'a FindingReader,
-    filter: Filter<'a>,
-    sort: Sort,
-    now: Timestamp,
-) -> Result<Views<'a>, store::Error> {
-    let Filter { scan, wanted, .. } = filter;
-    let ordinals = filter.ordinals(0);
-    Ok(match sort {
-        Sort::Severity => views_of_ordinals(reader, filter, ordinals, now),
-        Sort::Priority => {
-            let order = reader.order_by_priority(scan, ordinals, wanted, now).await?;
-            let order: Vec<Ordinal> = order.into_iter().map(|(_, ordinal)| ordinal).collect();
-            views_at(reader, scan, &order, now)
+/// The order of all selected findings, which several passes may read.
+pub(super) enum Order {
+    /// That of the ordinals.
+    Severity,
+    /// The sorted ordinals.
+    Priority(Vec<Ordinal>),
+}
+
+impl Order {
+    /// Sorts the selected findings, if they are not stored in the order.
+    pub(super) async fn sorted(
+        reader: &FindingReader,
+        filter: Filter<'_>,
+        sort: Sort,
+        now: Timestamp,
+    ) -> Result<Self, store::Error> {
+        if sort == Sort::Severity {
+            return Ok(Self::Severity);
         }
-    })
+        let sorted = reader.order_by_priority(filter.scan, filter.ordinals(0), filter.wanted, now).await?;
+        Ok(Self::Priority(sorted.into_iter().map(|(_, ordinal)| ordinal).collect()))
+    }
+
+    /// Reads the views of all selected findings.
+    pub(super) fn views<'a>(&self, reader: &'a FindingReader, filter: Filter<'a>, now: Timestamp) -> Views<'a> {
+        match self {
+            Self::Severity => views_of_ordinals(reader, filter, filter.ordinals(0), now),
+            Self::Priority(ordinals) => views_at(reader, filter.scan, ordinals, now),
+        }
+    }
 }
 
 /// Reads the views of the selected findings among ordinals.
